@@ -1,0 +1,1 @@
+"""The ground: what lies on disk, and what is published."""

@@ -1,0 +1,130 @@
+"""The real ``wav2vec2_model``, also where torchaudio's compiled extension does not import.
+
+A released torchaudio is built for one torch and one CUDA. Beside a newer torch it raises "compiled with different CUDA
+versions", beside a CPU-only torch it misses ``libc10_cuda.so``. Its wav2vec2 model is pure Python and needs no extension.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
+
+
+def import_torchaudio() -> ModuleType:
+    """Import torchaudio, without its compiled extension where that one does not load.
+
+    Raises InputError where torchaudio is missing or fails for another reason.
+    """
+    if "torchaudio" in sys.modules:
+        return sys.modules["torchaudio"]
+    try:
+        import torchaudio
+    except ModuleNotFoundError as error:
+        if error.name == "torchaudio":
+            raise InputError("torchaudio is not installed; install it with: pip install torchaudio") from None
+        raise
+    except (RuntimeError, OSError, ImportError):
+        torchaudio = _import_without_extension()
+    return torchaudio  # type: ignore[no-any-return]
+
+
+def build_model(config: EncoderConfig, *, device: Literal["cpu", "meta"] = "cpu") -> Wav2Vec2Model:
+    """The TorchAudio model of this geometry in evaluation mode, its weights not initialised.
+
+    On ``meta`` it has names and shapes and costs no memory.
+    """
+    models = import_torchaudio().models
+    with torch.device("meta"):  # initialising 95 million weights that are overwritten takes longer than loading them
+        model = models.wav2vec2_model(**config.kwargs())
+    if device != "meta":
+        model = model.to_empty(device=device)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) -> Wav2Vec2Model:
+    """The TorchAudio model with these weights, loaded strictly, in float32 and evaluation mode.
+
+    Raises InputError with every missing, unknown or misshapen tensor.
+    """
+    problems = mismatches(config, {name: tuple(tensor.shape) for name, tensor in state_dict.items()})
+    if problems:
+        raise InputError("the weights do not fit the config: " + "; ".join(problems))
+    model = build_model(config)
+    model.load_state_dict(dict(state_dict), strict=True)
+    return model
+
+
+def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of the model, in its order, in the ``weight_g``/``weight_v`` dialect.
+
+    Every torch from 2.0 on reads that dialect; only newer ones read ``parametrizations.weight.original0/1``.
+    """
+    return {
+        old_weight_norm_name(name): tuple(tensor.shape)
+        for name, tensor in build_model(config, device="meta").state_dict().items()
+    }
+
+
+def old_weight_norm_name(name: str) -> str:
+    """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
+    for new, old in (("parametrizations.weight.original0", "weight_g"), ("parametrizations.weight.original1", "weight_v")):
+        if name.endswith(new):
+            return name.removesuffix(new) + old
+    return name
+
+
+def mismatches(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Every tensor that is missing, unknown or misshapen; empty when the shapes are exactly the model's."""
+    expected = expected_shapes(config)
+    given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
+    problems = [f"missing {name}" for name in expected if name not in given]
+    problems += [f"unknown {name}" for name in given if name not in expected]
+    problems += [
+        f"{name} has shape {list(given[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    return problems
+
+
+def _import_without_extension() -> ModuleType:
+    """Import torchaudio with a stand-in for ``torchaudio._extension`` that says "not available"."""
+    for name in [n for n in sys.modules if n == "torchaudio" or n.startswith("torchaudio.")]:
+        del sys.modules[name]
+    sys.modules["torchaudio._extension"] = _NoExtension("torchaudio._extension")
+    try:
+        import torchaudio
+    except (RuntimeError, OSError, ImportError) as error:
+        raise InputError(
+            f"torchaudio does not import beside torch {torch.__version__}: {str(error).splitlines()[0]}; "
+            "install the two in versions that belong together"
+        ) from error
+    return torchaudio  # type: ignore[no-any-return]
+
+
+class _NoExtension(ModuleType):
+    """What ``torchaudio._extension`` is on a machine where the extension was not built."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name.startswith("fail_if"):  # decorators of functions that need the extension
+            return _unavailable
+        return False  # the flags _IS_..._AVAILABLE
+
+
+def _unavailable(function: Callable[..., Any]) -> Callable[..., Any]:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError(f"torchaudio.{function.__name__} needs torchaudio's compiled extension, which does not load here")
+
+    return fail

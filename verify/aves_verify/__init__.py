@@ -1,0 +1,1 @@
+"""Does the port compute what the original computes?"""
