@@ -1,0 +1,36 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from aves_artifacts.errors import InputError
+from aves_verify.clip import Clip, check_length
+
+
+def test_a_clip_knows_its_length_and_its_hash() -> None:
+    waveform = np.array([0.5, -0.25, 0.0, 1.0], dtype=np.float32)
+    clip = Clip("four", waveform, "synthesised")
+    assert clip.duration == 4 / 16_000
+    assert clip.sha256 == hashlib.sha256(b"\0\0\0\x3f\0\0\x80\xbe\0\0\0\0\0\0\x80\x3f").hexdigest()
+
+
+def test_a_clip_cannot_be_changed_and_leaves_the_callers_array_alone() -> None:
+    waveform = np.zeros(4, dtype=np.float32)
+    clip = Clip("zeros", waveform, "synthesised")
+    waveform[0] = 1.0
+    assert clip.waveform[0] == 0.0
+    with pytest.raises(ValueError, match="read-only"):
+        clip.waveform[0] = 1.0
+
+
+@pytest.mark.parametrize("waveform", [np.zeros(4), np.zeros((1, 4), dtype=np.float32), np.zeros(4, dtype=np.int16)])
+def test_other_arrays_are_refused(waveform: np.ndarray) -> None:
+    with pytest.raises(TypeError, match=r"bad: expected float32 \[samples\]"):
+        Clip("bad", waveform, "synthesised")
+
+
+def test_a_clip_shorter_than_the_receptive_field_is_refused_and_named() -> None:
+    clip = Clip("short", np.zeros(399, dtype=np.float32), "recordings/short.wav")
+    check_length(clip, 399)
+    with pytest.raises(InputError, match=r"^recordings/short\.wav: 399 samples .* at least 400 \(25 ms\)"):
+        check_length(clip, 400)

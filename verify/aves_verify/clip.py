@@ -1,0 +1,54 @@
+"""Clip: one piece of audio that every backend is run on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.errors import InputError
+
+SAMPLE_RATE = 16_000  # Hz; the only rate these models are trained at
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A waveform [samples], mono float32 at 16 kHz, with the name it has in reports.
+
+    The array is made read-only. Raises TypeError when it is not one-dimensional float32.
+    """
+
+    name: str  # unique within one run: a reference signal's name, or a file's path
+    waveform: NDArray[np.float32]
+    source: str  # "synthesised" or the path
+
+    def __post_init__(self) -> None:
+        waveform = self.waveform
+        if waveform.dtype != np.float32 or waveform.ndim != 1:
+            raise TypeError(f"{self.name}: expected float32 [samples], found {waveform.dtype} {list(waveform.shape)}")
+        if waveform.flags.writeable or not waveform.flags.c_contiguous:
+            waveform = waveform.copy()
+            waveform.flags.writeable = False
+            object.__setattr__(self, "waveform", waveform)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.waveform) / SAMPLE_RATE
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the samples as little-endian float32: the same audio has the same hash on every machine."""
+        return hashlib.sha256(self.waveform.astype("<f4").tobytes()).hexdigest()
+
+
+def check_length(clip: Clip, receptive_field: int) -> None:
+    """Refuse a clip that gives no frame: fewer samples than one frame sees. Raises InputError."""
+    if len(clip.waveform) < receptive_field:
+        raise InputError(
+            f"{clip.source}: {len(clip.waveform)} samples at 16 kHz are too short for the model, which needs at least "
+            f"{receptive_field} ({receptive_field / SAMPLE_RATE * 1000:g} ms); give a longer clip"
+        )
