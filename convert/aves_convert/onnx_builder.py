@@ -1,0 +1,99 @@
+"""Nodes and initializers of an ONNX graph under construction, every tensor of the state dict accounted for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from aves_artifacts.errors import InputError
+
+EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
+
+_MAX_LISTED = 20  # problems named in one message; the rest is counted
+
+
+class GraphBuilder:
+    """Collects nodes and initializers in the order in which they are computed.
+
+    ``module`` is always a module's name as the state dict spells it, such as ``encoder.transformer.layers.7``.
+    """
+
+    def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self._state_dict = state_dict
+        self._unread = dict.fromkeys(state_dict)
+        self._problems: list[str] = []
+
+    def node(self, module: str, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Append a node named such as ``/encoder/transformer/layers.7/Add``; returns the name of the value it computes.
+
+        That is the node's own name unless ``output`` is given.
+        """
+        name = "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op
+        node = helper.make_node(op, inputs, [output or name], name=name, domain=domain or None, **attributes)
+        self.nodes.append(node)
+        return output or name
+
+    def constant(self, name: str, value: NDArray[Any] | np.generic | Sequence[int]) -> str:
+        """Put a value into the graph, once for each name; whole numbers become int64. Returns the name."""
+        if name not in self.initializers:
+            self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+    def weight(self, name: str, *shape: int) -> str:
+        """Put a tensor of the state dict into the graph unchanged, under its own name. Returns the name."""
+        return self.constant(name, self.read(name, *shape))
+
+    def read(self, name: str, *shape: int) -> NDArray[np.float32]:
+        """A tensor of the state dict. What is wrong with it is kept for ``check``; zeros stand in until then."""
+        self._unread.pop(name, None)
+        tensor = self._state_dict.get(name)
+        if tensor is None:
+            self._problems.append(f"missing {name}")
+            return np.zeros(shape, np.float32)
+        if isinstance(tensor, torch.Tensor):
+            half = tensor.dtype in (torch.float16, torch.bfloat16)  # numpy has no bfloat16; both widen exactly
+            tensor = (tensor.float() if half else tensor).detach().cpu().numpy()
+        if tensor.dtype not in (np.float16, np.float32):
+            self._problems.append(f"{name} is {tensor.dtype}, expected float32")
+        elif tensor.shape != shape:
+            self._problems.append(f"{name} has shape {list(tensor.shape)}, expected {list(shape)}")
+        else:
+            return np.ascontiguousarray(tensor, np.float32)
+        return np.zeros(shape, np.float32)
+
+    def check(self) -> None:
+        """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""
+        problems = self._problems + [f"unknown {name}" for name in self._unread]
+        if problems:
+            more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+            listed = "; ".join(problems[:_MAX_LISTED]) + more
+            raise InputError(f"the weights do not fit the config: {listed}; give the config that belongs to them")
+
+    def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
+        """A torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""
+        weight, bias = self.weight(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
+        return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
+
+    def layer_norm(self, module: str, x: str, size: int) -> str:
+        """A torch LayerNorm over the last axis of x [..., size]."""
+        weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
+        return self.node(module, "LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
+
+    def gelu(self, module: str, x: str) -> str:
+        """x·(1 + erf(x/√2))/2, exact. ONNX Runtime fuses this spelling; it does not with a product x·(1/√2)."""
+        gelu = f"{module}.gelu"
+        scaled = self.node(gelu, "Div", x, self.constant("sqrt_2", np.float32(math.sqrt(2))))
+        erf = self.node(gelu, "Erf", scaled)
+        plus_1 = self.node(gelu, "Add", erf, self.constant("one", np.float32(1)))
+        twice = self.node(f"{gelu}.twice", "Mul", x, plus_1)
+        return self.node(gelu, "Mul", twice, self.constant("half", np.float32(0.5)))

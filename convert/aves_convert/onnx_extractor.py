@@ -1,0 +1,91 @@
+"""The feature extractor's part of the graph: waveform [batch, samples] -> features [batch, channels, frames].
+
+Its group norm is where exported graphs lose accuracy: each channel is normalised over the whole clip, and ONNX Runtime
+sums the clip's float32 values one after the other. Here the first convolution and its norm become one product per clip.
+With the K samples under each position of the kernel as the columns of F [K, positions], mean m and covariance S of F's
+rows in float64, channel c of the convolution w·F has mean w_c·m and variance w_c·S·w_c. So conv, norm, scale and shift
+are
+
+    W'·(F - m) + b'   with   W'_c = g_c·w_c / sqrt(w_c·S·w_c + epsilon),   b' the norm's bias,
+
+which needs float64 only for the K small rows, and no pass over the convolution's output. A constant offset of the
+recording is gone before anything is rounded. The convolution's own bias moves the mean alone, and drops out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_convert.onnx_builder import EPSILON, GraphBuilder
+
+
+def write_extractor(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> str:
+    """Append the extractor; returns the name of its output, features [batch, channels, frames]."""
+    x = graph.node("feature_extractor", "Unsqueeze", waveform, graph.constant("axis_1", [1]))
+    in_channels = 1
+    for i, (channels, kernel, stride) in enumerate(config.extractor_conv_layer_config):
+        module = f"feature_extractor.conv_layers.{i}"
+        if i == 0 and config.extractor_mode == "group_norm":
+            x = _normalised_convolution(graph, config, module, x)
+        else:
+            weights = [graph.weight(f"{module}.conv.weight", channels, in_channels, kernel)]
+            weights += [graph.weight(f"{module}.conv.bias", channels)] if config.extractor_conv_bias else []
+            x = graph.node(f"{module}.conv", "Conv", x, *weights, kernel_shape=[kernel], strides=[stride])
+            if config.extractor_mode == "layer_norm":
+                x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 1])
+                x = graph.layer_norm(f"{module}.layer_norm", x, channels)
+                x = graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
+        x = graph.gelu(module, x)
+        in_channels = channels
+    return x
+
+
+def _normalised_convolution(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
+    """The first convolution and its group norm as one product, [batch, 1, samples] -> [batch, channels, positions]."""
+    channels, kernel, stride = config.extractor_conv_layer_config[0]
+    weight = graph.read(f"{module}.conv.weight", channels, 1, kernel).astype(np.float64)
+    if config.extractor_conv_bias:
+        graph.read(f"{module}.conv.bias", channels)
+    gain = graph.read(f"{module}.layer_norm.weight", channels).astype(np.float64)
+    bias = graph.read(f"{module}.layer_norm.bias", channels).astype(np.float64)
+    rows, moments = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
+
+    # One more column carries the bias, to be multiplied by the row of ones: no further pass over the output.
+    padded = graph.constant(f"{module}.conv.weight_padded", np.pad(weight[:, 0], ((0, 0), (0, 1))))
+    shift = graph.constant(f"{module}.layer_norm.bias_padded", np.pad(bias[:, None], ((0, 0), (kernel, 0))))
+    gains = graph.constant(f"{module}.layer_norm.weight_column", gain[:, None])
+    norm = f"{module}.layer_norm"
+    half_square = graph.node(norm, "MatMul", padded, moments)
+    squares = graph.node(f"{norm}.variance", "Mul", half_square, padded)
+    variance = graph.node(f"{norm}.variance", "ReduceSum", squares, graph.constant("last_axis", [-1]))
+    variance = graph.node(norm, "Max", variance, graph.constant("zero_float64", np.float64(0)))  # rounding may go below
+    variance = graph.node(norm, "Add", variance, graph.constant("epsilon_float64", np.float64(EPSILON)))
+    deviation = graph.node(norm, "Sqrt", variance)
+    scale = graph.node(norm, "Div", gains, deviation)
+    scaled = graph.node(f"{norm}.scaled_weight", "Mul", padded, scale)
+    weights = graph.node(f"{norm}.scaled_weight", "Add", scaled, shift)
+    weights = graph.node(f"{norm}.scaled_weight", "Cast", weights, to=TensorProto.FLOAT)
+    return graph.node(f"{module}.conv", "MatMul", weights, rows)
+
+
+def _centred_rows(graph: GraphBuilder, module: str, x: str, kernel: int, stride: int) -> tuple[str, str]:
+    """F - m with a row of ones below it, and the mean products of these rows: the covariance of F.
+
+    [batch, kernel + 1, positions] in float32, [batch, kernel + 1, kernel + 1] in float64.
+    """
+    identity = graph.constant("identity_kernel", np.eye(kernel, dtype=np.float32)[:, None])
+    rows = graph.node(f"{module}.rows", "Conv", x, identity, kernel_shape=[kernel], strides=[stride])  # exact: x·1 + 0
+    count = graph.node(f"{module}.rows", "Shape", rows, start=2)
+    count = graph.node(f"{module}.count", "Cast", count, to=TensorProto.DOUBLE)
+    rows = graph.node(f"{module}.rows", "Cast", rows, to=TensorProto.DOUBLE)
+    total = graph.node(f"{module}.mean", "ReduceSum", rows, graph.constant("last_axis", [-1]))
+    mean = graph.node(f"{module}.mean", "Div", total, count)
+    centred = graph.node(module, "Sub", rows, mean)
+    pads, one = graph.constant("pad_one_row", [0, 0, 0, 0, 1, 0]), graph.constant("one_float64", np.float64(1))
+    centred = graph.node(module, "Pad", centred, pads, one)
+    transposed = graph.node(f"{module}.covariance", "Transpose", centred, perm=[0, 2, 1])
+    products = graph.node(f"{module}.covariance", "MatMul", centred, transposed)
+    moments = graph.node(f"{module}.covariance", "Div", products, count)
+    return graph.node(f"{module}.centred", "Cast", centred, to=TensorProto.FLOAT), moments

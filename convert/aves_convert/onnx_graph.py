@@ -1,0 +1,139 @@
+"""EncoderConfig + TorchAudio state dict -> ONNX graph, written node by node: no tracing, no torch module.
+
+The same weights give the same bytes on every Python, torch and numpy. Weights that need no computation keep the state
+dict's names and values; nodes are named by their path: ``/encoder/transformer/layers.7/attention/k_proj/Gemm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from aves_artifacts.atomic import replacing
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.onnx_builder import GraphBuilder
+from aves_convert.onnx_extractor import write_extractor
+from aves_convert.onnx_options import Attention, Layers
+from aves_convert.onnx_transformer import FUSED_DOMAIN, write_encoder, write_shapes
+
+FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
+
+_LARGEST_FILE = 2**31 - 2**20  # protobuf reads no message of 2 GiB; a little is left for what is not weights
+_SMALLEST_EXTERNAL = 1024  # bytes; shapes and other small constants stay in the graph, where shape inference needs them
+_PAGE = 4096  # weights start on a page, so that a runtime can map them
+
+
+def write_graph(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    *,
+    layers: Layers = "last",
+    opset: int = FIRST_OPSET,
+    attention: Attention = "standard",
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> onnx.ModelProto:
+    """Write the ONNX graph of an encoder with TorchAudio's weights, in the ``weight_g``/``weight_v`` dialect.
+
+    The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
+    ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
+    CTC head also to ``logits`` [batch, frames, aux_num_out]. ``attention="fused"`` needs ONNX Runtime, everything else
+    runs anywhere. ``metadata`` becomes the model's ``metadata_props``.
+
+    Raises InputError with every missing, unknown or misshapen tensor, and for an opset that cannot be written.
+    Source: ``torchaudio.models.wav2vec2.components``, of which this is the inference.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    if not FIRST_OPSET <= opset <= newest:
+        raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
+    graph = GraphBuilder(state_dict)
+    features = write_extractor(graph, config, "waveform")
+    shapes = write_shapes(graph, config, "waveform")
+    each, final = write_encoder(graph, config, features, shapes, attention)
+    outputs = {"embeddings": config.encoder_embed_dim}
+    graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
+    for i, layer in enumerate(each if layers == "all" else []):
+        outputs[f"layer.{i}"] = config.encoder_embed_dim
+        graph.node(f"layer.{i}", "Reshape", layer, shapes.sequence, output=f"layer.{i}")
+    if config.aux_num_out is not None:
+        outputs["logits"] = config.aux_num_out
+        flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)
+        rest = graph.constant("frames_logits", [-1, config.aux_num_out])
+        shape = graph.node("logits.shape", "Concat", shapes.batch, rest, axis=0)
+        graph.node("logits", "Reshape", flat, shape, output="logits")
+    graph.check()
+    domains = [helper.make_opsetid("", opset)]
+    domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if attention == "fused" else []
+    return _model(graph, outputs, domains, metadata)
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Write the model as one file; past 2 GB, which no ONNX file can hold, the weights go to ``path``.data beside it.
+
+    A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
+    """
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= _LARGEST_FILE:
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.SerializeToString(deterministic=True))
+        return
+    data = path.with_name(f"{path.name}.data")
+    with replacing(data) as temporary:
+        shell = _with_external_weights(model, data.name, temporary)
+    with replacing(path) as temporary:
+        temporary.write_bytes(shell.SerializeToString(deterministic=True))
+
+
+def _model(
+    graph: GraphBuilder, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    """The graph with its input, its outputs (name -> size of the last axis), versions and metadata."""
+    waveform = helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["batch", "samples"])
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "frames", size])
+        for name, size in outputs.items()
+    ]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "encoder", [waveform], values, list(graph.initializers.values())),
+        producer_name="aves-convert",
+        opset_imports=domains,
+        # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
+        ir_version=helper.find_min_ir_version_for(domains[:1]),
+    )
+    helper.set_model_props(model, dict(sorted(metadata.items())))
+    return model
+
+
+def _with_external_weights(model: onnx.ModelProto, location: str, path: Path) -> onnx.ModelProto:
+    """Write the weights to ``path`` one after the other; returns the model with references to them in ``location``."""
+    shell = onnx.ModelProto(
+        ir_version=model.ir_version,
+        producer_name=model.producer_name,
+        opset_import=model.opset_import,
+        metadata_props=model.metadata_props,
+        graph=onnx.GraphProto(
+            name=model.graph.name, node=model.graph.node, input=model.graph.input, output=model.graph.output
+        ),
+    )
+    with path.open("wb") as stream:
+        for tensor in model.graph.initializer:
+            if len(tensor.raw_data) < _SMALLEST_EXTERNAL:
+                shell.graph.initializer.append(tensor)
+                continue
+            stream.write(bytes(-stream.tell() % _PAGE))
+            place = {"location": location, "offset": stream.tell(), "length": len(tensor.raw_data)}
+            shell.graph.initializer.add(
+                name=tensor.name,
+                data_type=tensor.data_type,
+                dims=tensor.dims,
+                data_location=TensorProto.EXTERNAL,
+                external_data=[onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in place.items()],
+            )
+            stream.write(tensor.raw_data)
+    return shell

@@ -1,0 +1,168 @@
+"""The encoder's part of the graph: features [batch, channels, frames] -> every layer's output, and the final one.
+
+From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
+shows them under the state dict's own names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_convert.onnx_builder import GraphBuilder
+
+FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
+
+_TRANSFORMER = "encoder.transformer"
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Names of the shapes that the encoder's values are brought to; only batch and frames are not known beforehand."""
+
+    batch: str  # the batch size alone
+    flat: str  # [batch·frames, dim]
+    sequence: str  # [batch, frames, dim]
+    heads: str  # [batch, frames, heads, dim / heads]
+
+
+def write_shapes(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> Shapes:
+    """Append the nodes that compute the shapes from the waveform's batch size."""
+    dim, heads = config.encoder_embed_dim, config.encoder_num_heads
+    batch = graph.node("encoder.batch", "Shape", waveform, end=1)
+    frames_dim = graph.constant("frames_dim", [-1, dim])
+    frames_heads = graph.constant("frames_heads", [-1, heads, dim // heads])
+    return Shapes(
+        batch=batch,
+        flat=frames_dim,
+        sequence=graph.node("encoder.sequence_shape", "Concat", batch, frames_dim, axis=0),
+        heads=graph.node("encoder.heads_shape", "Concat", batch, frames_heads, axis=0),
+    )
+
+
+def write_encoder(
+    graph: GraphBuilder,
+    config: EncoderConfig,
+    features: str,
+    shapes: Shapes,
+    attention: Literal["standard", "fused"],
+) -> tuple[list[str], str]:
+    """Append projection, positions and layers. Returns the layers' outputs and the final one, [batch·frames, dim]."""
+    dim = config.encoder_embed_dim
+    x = _project(graph, config, features)
+    x = _add_positions(graph, config, x, shapes)
+    if not config.encoder_layer_norm_first:
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
+    layers = []
+    for i in range(config.encoder_num_layers):
+        x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attention)
+        layers.append(x)
+    if config.encoder_layer_norm_first:
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
+    return layers, x
+
+
+def _project(graph: GraphBuilder, config: EncoderConfig, features: str) -> str:
+    """Features [batch, channels, frames] -> [batch·frames, dim]."""
+    module, channels = "encoder.feature_projection", config.extractor_conv_layer_config[-1][0]
+    x = graph.node(module, "Transpose", features, perm=[0, 2, 1])
+    x = graph.node(module, "Reshape", x, graph.constant("frames_channels", [-1, channels]))
+    x = graph.layer_norm(f"{module}.layer_norm", x, channels)
+    return graph.linear(f"{module}.projection", x, config.encoder_embed_dim, channels)
+
+
+def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: Shapes) -> str:
+    """Add the positional convolution of x to x."""
+    module, kernel = f"{_TRANSFORMER}.pos_conv_embed", config.encoder_pos_conv_kernel
+    dim, groups = config.encoder_embed_dim, config.encoder_pos_conv_groups
+    direction = graph.read(f"{module}.conv.weight_v", dim, dim // groups, kernel)
+    length = graph.read(f"{module}.conv.weight_g", 1, 1, kernel)
+    weight = graph.constant(f"{module}.conv.weight", folded_weight_norm(length, direction))
+    bias = graph.weight(f"{module}.conv.bias", dim)
+    pads = [
+        kernel // 2,
+        (kernel - 1) // 2,
+    ]  # an even kernel gives a frame too many, which the original cuts off at the end
+    y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
+    y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
+    y = graph.node(f"{module}.conv", "Conv", y, weight, bias, kernel_shape=[kernel], group=groups, pads=pads)
+    y = graph.gelu(module, y)
+    y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
+    y = graph.node(f"{module}.flat", "Reshape", y, shapes.flat)
+    return graph.node(_TRANSFORMER, "Add", x, y)
+
+
+def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight g·v/|v| of torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
+
+    Computed in float64 and rounded once. The sums of squares are correctly rounded, so no numpy gives another bit.
+    """
+    v = direction.astype(np.float64)
+    sums = [math.fsum(column.tolist()) for column in np.square(v).reshape(-1, v.shape[2]).T]
+    norms = np.sqrt(np.array(sums))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a zero column is 0/0 = NaN in torch as well
+        weight: NDArray[np.float64] = length.astype(np.float64) * v / norms
+    return weight.astype(np.float32)
+
+
+def _layer(
+    graph: GraphBuilder,
+    config: EncoderConfig,
+    module: str,
+    x: str,
+    shapes: Shapes,
+    attention: Literal["standard", "fused"],
+) -> str:
+    """One transformer layer, [batch·frames, dim] in and out."""
+    dim = config.encoder_embed_dim
+    attend = _fused_attention if attention == "fused" else _attention
+    if config.encoder_layer_norm_first:
+        y = graph.layer_norm(f"{module}.layer_norm", x, dim)
+        x = graph.node(f"{module}.attended", "Add", x, attend(graph, config, f"{module}.attention", y, shapes))
+        y = graph.layer_norm(f"{module}.final_layer_norm", x, dim)
+        return graph.node(module, "Add", x, _feed_forward(graph, config, f"{module}.feed_forward", y))
+    x = graph.node(f"{module}.attended", "Add", x, attend(graph, config, f"{module}.attention", x, shapes))
+    x = graph.layer_norm(f"{module}.layer_norm", x, dim)
+    x = graph.node(module, "Add", x, _feed_forward(graph, config, f"{module}.feed_forward", x))
+    return graph.layer_norm(f"{module}.final_layer_norm", x, dim)
+
+
+def _feed_forward(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
+    dim, inner = config.encoder_embed_dim, config.encoder_ff_interm_features
+    x = graph.linear(f"{module}.intermediate_dense", x, inner, dim)
+    return graph.linear(f"{module}.output_dense", graph.gelu(module, x), dim, inner)
+
+
+def _attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """softmax(q·k/sqrt(d))·v in standard operators."""
+    dim, heads = config.encoder_embed_dim, config.encoder_num_heads
+    parts = {}
+    for name, perm in (("q_proj", [0, 2, 1, 3]), ("k_proj", [0, 2, 3, 1]), ("v_proj", [0, 2, 1, 3])):
+        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        part = graph.node(f"{module}.{name}", "Reshape", part, shapes.heads)
+        parts[name] = graph.node(f"{module}.{name}", "Transpose", part, perm=perm)
+    scale = graph.constant("attention_scale", np.float32((dim // heads) ** -0.5))
+    query = graph.node(f"{module}.scaled_query", "Mul", parts["q_proj"], scale)
+    scores = graph.node(f"{module}.scores", "MatMul", query, parts["k_proj"])
+    x = graph.node(module, "MatMul", graph.node(module, "Softmax", scores, axis=-1), parts["v_proj"])
+    x = graph.node(module, "Transpose", x, perm=[0, 2, 1, 3])
+    x = graph.node(module, "Reshape", x, shapes.flat)
+    return graph.linear(f"{module}.out_proj", x, dim, dim)
+
+
+def _fused_attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """The same in ONNX Runtime's own operator, which never holds all scores at once. It scales by 1/sqrt(d) itself."""
+    dim = config.encoder_embed_dim
+    parts = []
+    for name in ("q_proj", "k_proj", "v_proj"):
+        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        parts.append(graph.node(f"{module}.{name}", "Reshape", part, shapes.sequence))
+    heads = config.encoder_num_heads
+    x = graph.node(module, "MultiHeadAttention", *parts, domain=FUSED_DOMAIN, num_heads=heads)
+    x = graph.node(module, "Reshape", x, shapes.flat)
+    return graph.linear(f"{module}.out_proj", x, dim, dim)

@@ -1,0 +1,371 @@
+"""The graph against TorchAudio's model in float64, on tiny models of every variant."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert import onnx_graph
+from aves_convert.onnx_graph import FIRST_OPSET, save_graph, write_graph
+from aves_convert.onnx_transformer import folded_weight_norm
+from aves_convert.torchaudio_model import expected_shapes, load_model
+
+TINY = EncoderConfig(
+    extractor_mode="group_norm",
+    extractor_conv_layer_config=((16, 10, 5), (16, 3, 2), (12, 3, 2), (16, 2, 2)),
+    extractor_conv_bias=False,
+    encoder_embed_dim=24,
+    encoder_projection_dropout=0.1,
+    encoder_pos_conv_kernel=16,
+    encoder_pos_conv_groups=4,
+    encoder_num_layers=3,
+    encoder_num_heads=4,
+    encoder_attention_dropout=0.1,
+    encoder_ff_interm_features=48,
+    encoder_ff_interm_dropout=0.1,
+    encoder_dropout=0.1,
+    encoder_layer_norm_first=False,
+    encoder_layer_drop=0.05,
+)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "conv-bias": {"extractor_conv_bias": True},
+    "pre-norm": {"encoder_layer_norm_first": True},
+    "layer-norm": {"extractor_mode": "layer_norm"},
+    "large": {"extractor_mode": "layer_norm", "extractor_conv_bias": True, "encoder_layer_norm_first": True},
+    "odd-positions": {"encoder_pos_conv_kernel": 7},
+    "one-position": {"encoder_pos_conv_kernel": 1},
+    "ctc-head": {"aux_num_out": 5},
+    "odd-head-size": {"encoder_num_heads": 8},  # 3 numbers per head: the scale is no power of two
+    "stride-over-kernel": {"extractor_conv_layer_config": ((16, 3, 5), (16, 2, 2))},
+}
+
+
+def tiny(variant: str) -> EncoderConfig:
+    return dataclasses.replace(TINY, **VARIANTS[variant])
+
+
+def weights(config: EncoderConfig, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Seeded weights; norms and biases as far from 1 and 0 as training takes them."""
+    generator = torch.Generator().manual_seed(seed)
+    state_dict = {}
+    for name, shape in expected_shapes(config).items():
+        noise = torch.randn(shape, generator=generator)
+        if name.endswith(("weight_g", "layer_norm.weight")):
+            state_dict[name] = 1 + 0.3 * noise
+        elif name.endswith("bias"):
+            state_dict[name] = 0.2 * noise
+        else:
+            state_dict[name] = noise * math.sqrt(1.5 / math.prod(shape[1:]))
+    return state_dict
+
+
+def clip(samples: int, batch: int = 1, *, offset: float = 0.0, gain: float = 0.1) -> torch.Tensor:
+    return gain * torch.randn(batch, samples, generator=torch.Generator().manual_seed(samples)) + offset
+
+
+def torch_outputs(
+    config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], waveform: torch.Tensor
+) -> dict[str, np.ndarray]:
+    """What the graph must give, computed by TorchAudio's model in the waveform's precision."""
+    model = load_model(config, state_dict).to(waveform.dtype)
+    with torch.inference_mode():
+        each, _ = model.extract_features(waveform)
+        final = model.encoder.transformer.layer_norm(each[-1]) if config.encoder_layer_norm_first else each[-1]
+        outputs = {"embeddings": final} | {f"layer.{i}": layer for i, layer in enumerate(each)}
+        if model.aux is not None:
+            outputs["logits"] = model(waveform)[0]
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def run(
+    model: onnx.ModelProto, waveform: torch.Tensor, level: int = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+) -> dict[str, np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(level)
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"waveform": waveform.numpy()}), strict=True))
+
+
+def rms(array: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
+
+
+def assert_exact(found: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> None:
+    """Within float32 rounding of the float64 answer."""
+    for name, array in found.items():
+        assert array.dtype == np.float32
+        assert array.shape == exact[name].shape
+        np.testing.assert_allclose(array, exact[name], rtol=1e-5, atol=2e-5 * rms(exact[name]), err_msg=name)
+
+
+@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_output_is_the_float64_models(variant: str, attention: Any) -> None:
+    config = tiny(variant)
+    state_dict = weights(config)
+    model = write_graph(config, state_dict, layers="all", attention=attention)
+    field, hop = config.receptive_field, config.hop
+    for batch, samples in ((1, field), (1, field + 9 * hop), (3, field + 10 * hop + 7), (2, field + 40 * hop)):
+        waveform = clip(samples, batch, offset=0.3)
+        found = run(model, waveform)
+        assert_exact(found, torch_outputs(config, state_dict, waveform.double()))
+        assert found["embeddings"].shape == (batch, config.frames(samples), config.encoder_embed_dim)
+
+
+def test_outputs_are_named_and_the_final_one_comes_first() -> None:
+    config = tiny("ctc-head")
+    every = [output.name for output in write_graph(config, weights(config), layers="all").graph.output]
+    assert every == ["embeddings", "layer.0", "layer.1", "layer.2", "logits"]
+    last = [output.name for output in write_graph(config, weights(config)).graph.output]
+    assert last == ["embeddings", "logits"]
+
+
+@pytest.mark.parametrize("level", onnxruntime.GraphOptimizationLevel.__members__.values(), ids=lambda level: level.name)
+@pytest.mark.parametrize("variant", ["base", "large"])
+def test_every_optimisation_level_gives_the_same(variant: str, level: Any) -> None:
+    config = tiny(variant)
+    state_dict, waveform = weights(config), clip(3000, 2, offset=0.1)
+    found = run(write_graph(config, state_dict, layers="all"), waveform, level)
+    assert_exact(found, torch_outputs(config, state_dict, waveform.double()))
+
+
+@pytest.mark.parametrize("variant", ["base", "large", "ctc-head"])
+def test_onnx_own_evaluator_agrees(variant: str) -> None:
+    config = tiny(variant)
+    state_dict, waveform = weights(config), clip(700, 2, offset=0.1)
+    model = write_graph(config, state_dict, layers="all")
+    values = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
+    found = {output.name: value for output, value in zip(model.graph.output, values, strict=True)}
+    assert_exact(found, torch_outputs(config, state_dict, waveform.double()))
+
+
+@pytest.mark.parametrize("opset", range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1))
+@pytest.mark.parametrize("variant", ["base", "large"])
+def test_every_opset_is_valid_and_evaluates_alike(variant: str, opset: int) -> None:
+    config = tiny(variant)
+    state_dict, waveform = weights(config), clip(400)
+    model = write_graph(config, state_dict, opset=opset)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    (found,) = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
+    assert_exact({"embeddings": found}, torch_outputs(config, state_dict, waveform.double()))
+
+
+@pytest.mark.parametrize("opset", [FIRST_OPSET - 1, onnx.defs.onnx_opset_version() + 1])
+def test_an_opset_that_cannot_be_written_is_refused(opset: int) -> None:
+    with pytest.raises(InputError, match=f"opset {opset} cannot be written; choose one from 17 to"):
+        write_graph(TINY, weights(TINY), opset=opset)
+
+
+def test_axes_have_names_and_inference_finds_nothing_else() -> None:
+    config = tiny("ctc-head")
+    model = write_graph(config, weights(config), layers="all")
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+    def axes(value: onnx.ValueInfoProto) -> list[str | int]:
+        return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+
+    assert axes(inferred.graph.input[0]) == ["batch", "samples"]
+    assert axes(inferred.graph.output[0]) == ["batch", "frames", 24]
+    assert axes(inferred.graph.output[-1]) == ["batch", "frames", 5]
+
+
+def test_only_standard_operators_unless_attention_is_fused() -> None:
+    domains = {node.domain for node in write_graph(TINY, weights(TINY)).graph.node}
+    assert domains == {""}
+    fused = write_graph(TINY, weights(TINY), attention="fused")
+    assert [node.op_type for node in fused.graph.node if node.domain == "com.microsoft"] == ["MultiHeadAttention"] * 3
+
+
+def test_names_lead_to_the_weights() -> None:
+    model = write_graph(TINY, weights(TINY))
+    nodes = {node.name: node for node in model.graph.node}
+    assert len(nodes) == len(model.graph.node)
+    key = nodes["/encoder/transformer/layers.2/attention/k_proj/Gemm"]
+    assert key.input[1:] == [f"encoder.transformer.layers.2.attention.k_proj.{part}" for part in ("weight", "bias")]
+    initializers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for name in key.input[1:]:
+        np.testing.assert_array_equal(initializers[name], weights(TINY)[name].numpy())
+
+
+@pytest.mark.parametrize("gain", [1.0, 1e-4, 1e-6, 10.0, 3e4])
+@pytest.mark.parametrize("offset", [0.0, 0.1, -0.5])
+def test_offsets_and_gains_cost_no_accuracy(offset: float, gain: float) -> None:
+    state_dict = weights(TINY)
+    waveform = clip(8000, offset=offset, gain=0.1 * gain)
+    exact = torch_outputs(TINY, state_dict, waveform.double())["embeddings"]
+    error = rms(run(write_graph(TINY, state_dict), waveform)["embeddings"] - exact)
+    ordinary = rms(
+        torch_outputs(TINY, state_dict, clip(8000).float())["embeddings"]
+        - torch_outputs(TINY, state_dict, clip(8000).double())["embeddings"]
+    )
+    assert error < 1.5 * ordinary  # whatever the recording's level: no worse than torch on a clip of ordinary level
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, 1e-30, 1e30])
+def test_a_constant_waveform_gives_what_silence_gives(level: float) -> None:
+    state_dict = weights(TINY)
+    model = write_graph(TINY, state_dict)
+    silence = run(model, torch.zeros(1, 2000))["embeddings"]
+    np.testing.assert_array_equal(run(model, torch.full((1, 2000), level))["embeddings"], silence)
+    exact = torch_outputs(TINY, state_dict, torch.zeros(1, 2000, dtype=torch.float64))
+    assert_exact({"embeddings": silence}, exact)
+
+
+def test_each_clip_of_a_batch_is_normalised_alone() -> None:
+    model = write_graph(TINY, weights(TINY))
+    loud, quiet = clip(3000, gain=1.0, offset=0.5), clip(3000, gain=1e-3)
+    together = run(model, torch.cat([loud, quiet]))["embeddings"]
+    for row, alone in zip(together, (loud, quiet), strict=True):
+        np.testing.assert_allclose(row, run(model, alone)["embeddings"][0], rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(samples=st.integers(60, 3000), batch=st.integers(1, 3))
+def test_frames_are_the_configs(samples: int, batch: int) -> None:
+    found = run(_TINY_MODEL, clip(samples, batch))["embeddings"]
+    assert found.shape == (batch, TINY.frames(samples), 24)
+
+
+_TINY_MODEL = write_graph(TINY, weights(TINY))
+
+
+def test_too_short_a_waveform_is_an_error_and_no_answer() -> None:
+    with pytest.raises(Exception, match=r"(?i)invalid|shape|dimension"):
+        run(_TINY_MODEL, clip(TINY.receptive_field - 1))
+
+
+def test_weight_norm_is_folded_in_float64() -> None:
+    generator = torch.Generator().manual_seed(0)
+    v, g = torch.randn(24, 6, 16, generator=generator), torch.rand(1, 1, 16, generator=generator)
+    exact = (g.double() * v.double() / v.double().norm(dim=(0, 1), keepdim=True)).numpy()
+    np.testing.assert_array_equal(folded_weight_norm(g.numpy(), v.numpy()), exact.astype(np.float32))
+
+
+def test_every_problem_of_the_weights_is_listed() -> None:
+    state_dict: dict[str, Any] = dict(weights(TINY))
+    del state_dict["encoder.transformer.layers.1.attention.k_proj.weight"]
+    state_dict["mask_emb"] = torch.zeros(24)
+    state_dict["encoder.transformer.layer_norm.bias"] = torch.zeros(23)
+    state_dict["encoder.transformer.layer_norm.weight"] = torch.ones(24, dtype=torch.float64)
+    with pytest.raises(InputError) as caught:
+        write_graph(TINY, state_dict)
+    message = str(caught.value)
+    assert "missing encoder.transformer.layers.1.attention.k_proj.weight" in message
+    assert "unknown mask_emb" in message
+    assert "encoder.transformer.layer_norm.bias has shape [23], expected [24]" in message
+    assert "encoder.transformer.layer_norm.weight is float64, expected float32" in message
+    assert "\n" not in message
+
+
+def test_a_conv_bias_that_the_norm_cancels_is_still_accounted_for() -> None:
+    config = tiny("conv-bias")
+    state_dict = weights(config)
+    del state_dict["feature_extractor.conv_layers.0.conv.bias"]
+    with pytest.raises(InputError, match=r"missing feature_extractor\.conv_layers\.0\.conv\.bias"):
+        write_graph(config, state_dict)
+
+
+def test_a_long_list_of_problems_is_cut() -> None:
+    with pytest.raises(InputError, match=r"and \d+ more"):
+        write_graph(TINY, {})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened_exactly(dtype: torch.dtype) -> None:
+    halves = {name: tensor.to(dtype) for name, tensor in weights(TINY).items()}
+    widened = {name: tensor.float() for name, tensor in halves.items()}
+    assert write_graph(TINY, halves) == write_graph(TINY, widened)
+
+
+def test_numpy_arrays_do_as_well() -> None:
+    arrays = {name: tensor.numpy() for name, tensor in weights(TINY).items()}
+    assert write_graph(TINY, arrays) == write_graph(TINY, weights(TINY))
+
+
+def test_metadata_is_the_callers_in_order_of_name() -> None:
+    model = write_graph(TINY, weights(TINY), metadata={"sample_rate": "16000", "hop": "40"})
+    assert [(entry.key, entry.value) for entry in model.metadata_props] == [("hop", "40"), ("sample_rate", "16000")]
+    assert model.producer_name == "aves-convert"
+
+
+_WRITE = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[1])
+import test_onnx_graph as t
+config = t.tiny("large")
+metadata = {name: "x" for name in {"b", "a", "d", "c"}}
+t.save_graph(t.write_graph(config, t.weights(config), layers="all", metadata=metadata), pathlib.Path(sys.argv[2]))
+"""
+
+
+def test_the_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
+    written = []
+    for seed in ("0", "1"):
+        path = tmp_path / f"{seed}.onnx"
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", _WRITE, str(Path(__file__).parent), str(path)]
+        subprocess.run(command, env=environment, check=True)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+
+
+def test_the_order_of_the_state_dict_does_not_matter() -> None:
+    state_dict = weights(TINY)
+    backwards = dict(reversed(state_dict.items()))
+    first, second = write_graph(TINY, state_dict), write_graph(TINY, backwards)
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
+
+
+def test_saved_as_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "tiny.onnx"
+    save_graph(_TINY_MODEL, path)
+    assert [entry.name for entry in path.parent.iterdir()] == ["tiny.onnx"]
+    assert onnx.load(path) == _TINY_MODEL
+
+
+def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "_LARGEST_FILE", 10_000)
+    model = write_graph(TINY, weights(TINY), metadata={"hop": "40"})
+    path = tmp_path / "tiny.onnx"
+    save_graph(model, path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.onnx", "tiny.onnx.data"]
+    onnx.checker.check_model(path, full_check=True)
+    loaded = onnx.load(path)
+    for tensor in loaded.graph.initializer:  # onnx.load leaves the references' marks
+        tensor.ClearField("data_location")
+        del tensor.external_data[:]
+    assert loaded == model
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    waveform = clip(2000)
+    np.testing.assert_array_equal(
+        session.run(None, {"waveform": waveform.numpy()})[0], run(model, waveform)["embeddings"]
+    )
+
+
+def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        save_graph(_TINY_MODEL, tmp_path / "file" / "tiny.onnx")
