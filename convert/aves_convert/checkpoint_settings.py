@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aves_convert.inert_pickle import Global, Record
+from aves_convert.inert_records import Global, Record
 
 MAX_DEPTH = 40
 MAX_SIZE = 200_000  # values in the settings of one checkpoint; genuine ones have some hundreds
@@ -21,6 +21,8 @@ _SCALARS = (type(None), bool, int, float, str, bytes)
 _ENCODE = Global("_codecs", "encode")
 _DTYPE = Global("numpy", "dtype")
 _NUMPY_SCALARS = (Global("numpy.core.multiarray", "scalar"), Global("numpy._core.multiarray", "scalar"))
+# Of a path, and of text that is copied: a stream can mention one text many times.
+_MAX_PARTS, _MAX_TEXT = 100, 4096
 _NUMPY_FORMATS = dict(
     zip(
         ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"], "?bhiqBHIQefd", strict=True
@@ -61,23 +63,34 @@ class _Reader:
         return _scalar_of(key) if type(key) is Record else key
 
     def record(self, record: Record, depth: int) -> Any:
-        state = attributes(record)
-        if record.global_.module.partition(".")[0] == "omegaconf":
-            for name in ("_content", "_val"):
-                if name in state:
-                    return self.read(state[name], depth + 1)
-        if record.global_.name in ("Namespace", "SimpleNamespace"):
-            return self.read(state, depth + 1)
-        if record.global_.module == "builtins" and record.global_.name in ("set", "frozenset", "list", "tuple"):
-            items = [*(record.args[0] if record.args and type(record.args[0]) is list else ()), *(record.values or ())]
-            return self.read(items, depth + 1)
+        """A record's value where its class is known."""
+        module, name = record.global_.module.partition(".")[0], record.global_.name
+        if module == "omegaconf":
+            for attribute in ("_content", "_val"):
+                if has_attribute(record, attribute):
+                    return self.read(attribute_of(record, attribute), depth + 1)
+        if name in ("Namespace", "SimpleNamespace") and type(record.state) is dict:
+            return self.read(record.state, depth)
+        if module == "builtins" and name in ("set", "frozenset") and len(record.args) <= 1:
+            parts = [part for part in (*record.args, record.values) if type(part) in (list, tuple)]
+            return [item for part in parts for item in self.read(part, depth)]
         return _scalar_of(record)
 
 
-def attributes(record: Record) -> dict[str, object]:
-    """The instance attributes that BUILD would set: a dict, or a pair of dicts for classes with slots."""
-    parts = record.state if type(record.state) is tuple else (record.state,)
-    return {name: value for part in parts if type(part) is dict for name, value in part.items() if type(name) is str}
+def has_attribute(record: Record, name: str) -> bool:
+    """Whether BUILD would set the instance attribute ``name``."""
+    return any(type(part) is dict and name in part for part in _states(record))
+
+
+def attribute_of(record: Record, name: str) -> object:
+    """The instance attribute that BUILD would set, None where it would not."""
+    return next((part[name] for part in _states(record) if type(part) is dict and name in part), None)
+
+
+def _states(record: Record) -> tuple[object, ...]:
+    """The dicts of attributes: one, or a pair for classes with slots."""
+    state = record.state
+    return state if isinstance(state, tuple) and len(state) == 2 else (state,)
 
 
 def _scalar_of(record: Record) -> Any:
@@ -89,34 +102,42 @@ def _scalar_of(record: Record) -> Any:
     if name == _ENCODE:
         content = _encoded(record)
         return record if content is None else content
-    if name.module.partition(".")[0] == "pathlib" and all(type(part) is str for part in args):
-        return "/".join(str(part) for part in args)
+    if name.module.partition(".")[0] == "pathlib":
+        path = _path(args)
+        return record if path is None else path
     if record.state is None and len(args) == 1 and type(args[0]) in _SCALARS:
         return args[0]  # an enum member: Class(value)
     return record
+
+
+def _path(parts: tuple[object, ...]) -> str | None:
+    """``PosixPath('/', 'data', 'train')`` as text."""
+    texts = [part for part in parts[:_MAX_PARTS] if isinstance(part, str)]
+    if len(texts) < len(parts) or sum(map(len, texts)) > _MAX_TEXT:
+        return None
+    return "/".join(texts).replace("//", "/", 1)
 
 
 def _encoded(value: object) -> bytes | None:
     """Bytes, also as protocol 2 writes them: ``_codecs.encode(text, 'latin1')``."""
     if isinstance(value, bytes):
         return value
-    if type(value) is Record and value.global_ == _ENCODE and len(value.args) == 2:
+    if isinstance(value, Record) and value.global_ == _ENCODE and len(value.args) == 2:
         text, codec = value.args
-        if isinstance(text, str) and codec in ("latin1", "latin-1") and all(ord(letter) < 256 for letter in text):
+        if isinstance(text, str) and len(text) <= _MAX_TEXT and codec == "latin1" and all(ord(x) < 256 for x in text):
             return text.encode("latin-1")
     return None
 
 
 def _numpy_scalar(args: tuple[object, ...]) -> int | float | bool | None:
     """The number of ``scalar(dtype('i8', False, True), bytes)``; None for other element types."""
-    if len(args) != 2 or type(args[0]) is not Record or args[0].global_ != _DTYPE or not args[0].args:
+    if len(args) != 2 or not isinstance(args[0], Record) or args[0].global_ != _DTYPE or not args[0].args:
         return None
-    content = _encoded(args[1])
-    state = args[0].state
-    order = ">" if type(state) is tuple and len(state) > 1 and state[1] == ">" else "<"
-    code = _NUMPY_FORMATS.get(str(args[0].args[0])[:4])
+    content, kind, state = _encoded(args[1]), args[0].args[0], args[0].state
+    code = _NUMPY_FORMATS.get(kind) if isinstance(kind, str) else None
     if content is None or code is None or struct.calcsize(code) != len(content):
         return None
+    order = ">" if isinstance(state, tuple) and state[1:2] == (">",) else "<"
     number: int | float | bool = struct.unpack(order + code, content)[0]
     return number
 
@@ -140,7 +161,7 @@ def _resolve(value: Any, roots: tuple[Mapping[str, Any], ...]) -> Any:
     if type(value) is list:
         return [_resolve(item, roots) for item in value]
     for _ in range(8):  # a reference may name another; a circle ends here
-        match = _REFERENCE.fullmatch(value) if type(value) is str else None
+        match = _REFERENCE.fullmatch(value) if type(value) is str and len(value) < 200 else None
         found = [_lookup(root, match[1]) for root in roots] if match else []
         found = [item for item in found if item is not None]
         if not found:
@@ -150,8 +171,8 @@ def _resolve(value: Any, roots: tuple[Mapping[str, Any], ...]) -> Any:
 
 
 def _lookup(root: Mapping[str, Any], dotted: str) -> Any:
-    """The scalar or list that a dotted name leads to, None when there is nothing."""
+    """The scalar that a dotted name leads to, None when there is none."""
     value: Any = root
     for name in dotted.split("."):
         value = value.get(name) if type(value) is dict else None
-    return None if type(value) is dict else value
+    return value if type(value) in _SCALARS else None

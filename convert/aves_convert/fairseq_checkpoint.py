@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from aves_artifacts.errors import InputError
-from aves_convert.checkpoint_settings import attributes, plain, resolved
-from aves_convert.inert_pickle import Record
+from aves_convert.checkpoint_settings import attribute_of, plain, resolved
+from aves_convert.inert_records import Record
 from aves_convert.torch_file import LazyTensor, TorchFile, open_torch_file
 
 
@@ -22,7 +22,7 @@ from aves_convert.torch_file import LazyTensor, TorchFile, open_torch_file
 class Checkpoint:
     """What a fairseq checkpoint says about its model; optimizer state and an EMA copy are recognised and not read.
 
-    ``model_config`` and ``task_config`` are plain containers: ``cfg.model`` and ``cfg.task``, or all of an old ``args``.
+    ``model_config`` and ``task_config`` are plain containers: ``cfg.model`` and ``cfg.task``, or all of old ``args``.
     ``tensors`` is the ``model`` state dict in the file's order. ``dictionaries`` are the symbols of each label set, in
     the order in which fairseq's task holds them. ``num_updates`` is how long the model was trained, where it says so.
     """
@@ -165,12 +165,12 @@ def _dictionaries(task_state: object) -> tuple[tuple[str, ...], ...]:
     found = []
     left = _MAX_SYMBOLS
     for record in records:
-        symbols = attributes(record).get("symbols") if type(record) is Record else None
+        symbols = attribute_of(record, "symbols") if type(record) is Record else None
         if type(symbols) is list:
             left -= 1 + len(symbols)
             if left < 0:
                 raise ValueError(f"its label dictionaries have more than {_MAX_SYMBOLS} symbols")
-            found.append(tuple(map(str, symbols)))
+            found.append(tuple(word for word in symbols if type(word) is str))
     return tuple(found)
 
 

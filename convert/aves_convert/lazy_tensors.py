@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,11 @@ from pathlib import Path
 import torch
 
 from aves_artifacts.errors import InputError
-from aves_convert.inert_pickle import Global, Record
+from aves_convert.inert_records import Global, Record
 from aves_convert.zip_directory import Extent
 
 _MAX_DIMENSIONS = 64  # torch's own limit
+_MAX_KEY = 100  # characters of a storage's name, which is a number
 _MAX_SIZE = 2**62  # far above any file, far below where torch's 64-bit arithmetic wraps
 
 
@@ -29,6 +31,20 @@ class Source:
     data: mmap.mmap = field(repr=False)
     extents: dict[str, Extent] = field(repr=False)
     big_endian: bool = False
+    intact: set[str] = field(default_factory=set, repr=False)  # storages whose checksum was found right
+
+    def check_intact(self, key: str) -> None:
+        """Raise InputError when the bytes of a storage are not those that were written.
+
+        Legacy files have no checksums, and torch can be told to write none: both are 0 here.
+        """
+        extent = self.extents[key]
+        if key in self.intact or not extent.crc:
+            return
+        with memoryview(self.data) as memory, memory[extent.start : extent.start + extent.size] as content:
+            if zlib.crc32(content) != extent.crc:
+                raise InputError(f"{self.path}: damaged: the checksum of data/{key} is wrong; fetch the file again")
+        self.intact.add(key)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,6 +98,7 @@ class LazyTensor:
                 f"{self.storage.source.path}: a tensor of shape {list(self.shape)} repeats the {self.storage.numel} "
                 "values that are stored; save it again with .contiguous()"
             )
+        self.storage.source.check_intact(self.storage.key)
         stored = _elements(self.storage, self.dtype, self.offset, _span(self.shape, self.stride))
         return stored.as_strided(self.shape, self.stride).contiguous()
 
@@ -166,7 +183,7 @@ class Storages:
         if type(key) is not tuple or len(key) not in (5, 6) or key[0] != "storage" or type(key[1]) is not Global:
             raise ValueError("a persistent id that is no storage of a tensor")
         _, cls, name, _, numel, *view = key
-        if type(name) not in (str, int) or not _is_size(numel):
+        if (not (type(name) is str and len(name) <= _MAX_KEY) and not _is_size(name)) or not _is_size(numel):
             raise ValueError("a storage without a name or a size")
         dtype = _STORAGE_DTYPES.get(cls.name) if cls.module in _STORAGE_MODULES else None
         storage = Storage(self.source, str(name), dtype, numel)
@@ -209,10 +226,9 @@ def _tensor(storage: object, dtype: torch.dtype | None, offset: object, shape: o
     """A tensor whose every element lies inside its storage. Raises ValueError."""
     if type(storage) is not Storage or dtype is None:
         raise ValueError("a tensor without a storage")
-    if type(shape) not in (tuple, list) or type(stride) not in (tuple, list) or not _is_size(offset):
+    if not isinstance(shape, tuple) or not isinstance(stride, tuple) or not _is_size(offset):
         raise ValueError("a tensor without shape, stride and offset")
-    sizes: tuple[int, ...] = tuple(shape)  # type: ignore[arg-type]
-    steps: tuple[int, ...] = tuple(stride)  # type: ignore[arg-type]
+    sizes, steps = shape, stride
     if len(sizes) != len(steps) or len(sizes) > _MAX_DIMENSIONS or not all(map(_is_size, (*sizes, *steps))):
         raise ValueError("a tensor with impossible shape or stride")
     available = storage.numel * (storage.dtype or dtype).itemsize // dtype.itemsize

@@ -20,8 +20,9 @@ from typing import Literal, NoReturn
 from aves_artifacts.errors import InputError
 from aves_convert import inert_pickle
 from aves_convert.foreign_files import refuse_foreign
-from aves_convert.inert_pickle import Call, Global
+from aves_convert.inert_records import Call, Global
 from aves_convert.lazy_tensors import REBUILD, LazyTensor, Source, Storages
+from aves_convert.pickle_calls import refuse_dangerous
 from aves_convert.zip_directory import LOCAL, Extent, read_zip_directory
 
 __all__ = ["LazyTensor", "TorchFile", "open_torch_file", "wanted_calls"]
@@ -54,7 +55,7 @@ def open_torch_file(path: Path) -> TorchFile:
     else:
         end = _end_of_magic(data)
         opened = _open_legacy(path, data, end) if end else _refuse_other(path, data)
-    inert_pickle.refuse_dangerous(opened.calls, str(path))
+    refuse_dangerous(opened.calls, str(path))
     return opened
 
 
@@ -102,13 +103,15 @@ def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
     where = str(path)
     entries = read_zip_directory(data, where)
     prefix, pickled = _zip_pickle(entries, where)
+    if pickled.size > inert_pickle.MAX_STREAM:
+        raise InputError(f"{where}: data.pkl is larger than that of any checkpoint; give the .pt file of fairseq")
     content = _content(data, pickled)
-    if zlib.crc32(content) != pickled.crc:
+    if pickled.crc and zlib.crc32(content) != pickled.crc:
         raise InputError(f"{where}: damaged: the checksum of data.pkl is wrong; fetch the file again")
     folder = f"{prefix}data/"
     extents = {name.removeprefix(folder): extent for name, extent in entries.items() if name.startswith(folder)}
     storages = Storages(Source(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
-    loaded = inert_pickle.load(content, where, persistent=storages.load, rebuild=REBUILD)
+    loaded = inert_pickle.load(content, f"{where}, data.pkl", persistent=storages.load, rebuild=REBUILD)
     return TorchFile(path, "zip", loaded.root, loaded.calls, len(data))
 
 
@@ -202,7 +205,7 @@ def _refuse_other(path: Path, data: mmap.mmap) -> NoReturn:
     """Say what a file is that torch.save did not write."""
     where = str(path)
     calls, end = inert_pickle.scan(data)
-    inert_pickle.refuse_dangerous(calls, where)
+    refuse_dangerous(calls, where)
     refuse_foreign(data, where)
     if end is not None:
         raise InputError(f"{where}: a pickle that torch.save did not write; give the .pt file that fairseq wrote")

@@ -1,0 +1,68 @@
+"""What an inert pickle leaves in place of classes, functions and objects, and how messages speak of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Global:
+    """The name of a class or function in a stream; it is never looked up."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.module}.{self.name}")
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Record:
+    """An object that was not made: what would have been called, with what, and what would have been put into it.
+
+    ``state`` is the argument of BUILD (of ``__setstate__``), ``items`` and ``values`` those of SETITEM and APPEND.
+    """
+
+    global_: Global
+    args: tuple[object, ...] = ()
+    kwargs: dict[object, object] | None = None
+    state: object = None
+    items: list[tuple[object, object]] | None = None
+    values: list[object] | None = None
+
+    def __repr__(self) -> str:
+        return f"<record of {self.global_}>"  # the content may be deep, huge or contain itself
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call that the stream asks for: what, with which arguments, and the byte of the opcode."""
+
+    global_: Global
+    args: tuple[object, ...]
+    position: int
+
+    def __str__(self) -> str:
+        """The call as Python would write it, cut short: ``posix.system('id')``."""
+        shown = [preview(argument) for argument in self.args[:4]]
+        return f"{self.global_}({', '.join(shown)}{', ...' if len(self.args) > 4 else ''})"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """``text`` for a message: one line, no control characters, cut short."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return cut if cut.isascii() and cut.isprintable() else ascii(cut)
+
+
+def preview(value: object) -> str:
+    """A few words for a message; never follows containers, which may be deep, huge or contain themselves."""
+    if isinstance(value, str | bytes):
+        return ascii(value[:80]) + ("..." if len(value) > 80 else "")
+    if value is None or type(value) in (int, float, bool):
+        return repr(value)[:80]
+    if type(value) is Global:
+        return str(value)
+    if type(value) is Record:
+        return f"{value.global_}(...)"
+    brackets = {"list": "[...]", "tuple": "(...)", "dict": "{...}"}
+    return brackets.get(type(value).__name__, f"a {type(value).__name__}")
