@@ -61,7 +61,10 @@ def load(
         problem = "it takes more from the stack than there is"
     except (ValueError, struct.error) as error:
         problem = str(error)
-    raise InputError(f"{where}: damaged or no pickle: {machine.opcode} at byte {machine.at}: {problem}")
+    raise InputError(
+        f"{where}: damaged or hostile pickle, get the file again from its authors: "
+        f"{machine.opcode} at byte {machine.at}: {problem}"
+    )
 
 
 def scan(data: Bytes, *, start: int = 0) -> tuple[tuple[Call, ...], int | None]:

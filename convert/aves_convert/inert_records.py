@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Call:
 
     global_: Global
     args: tuple[object, ...]
+    kwargs: dict[object, object] | None
     position: int
 
     def __str__(self) -> str:
         """The call as Python would write it, cut short: ``posix.system('id')``."""
         shown = [preview(argument) for argument in self.args[:4]]
-        return f"{self.global_}({', '.join(shown)}{', ...' if len(self.args) > 4 else ''})"
+        shown += [f"{printable(str(key))}={preview(value)}" for key, value in islice((self.kwargs or {}).items(), 4)]
+        omitted = ", ..." if len(self.args) > 4 or len(self.kwargs or ()) > 4 else ""
+        return f"{self.global_}({', '.join(shown)}{omitted})"
 
 
 def printable(text: str, limit: int = 120) -> str:

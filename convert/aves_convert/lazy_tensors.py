@@ -113,7 +113,7 @@ class LazyTensor:
             )
         stored = self.read()
         widened = stored.to(torch.float32)
-        if self.dtype.itemsize > 4 and not torch.equal(widened.to(self.dtype).nan_to_num(), stored.nan_to_num()):
+        if self.dtype.itemsize > 4 and not torch.all((widened == stored) | (stored != stored)):
             raise InputError(
                 f"{self.storage.source.path}: a tensor is {_name(self.dtype)} with values that float32 cannot hold; "
                 "convert the checkpoint to float32 first"

@@ -203,8 +203,9 @@ class Machine:
             raise ValueError(f"it would call {preview(function)}, which is no class or function; nothing was executed")
         if kwargs is not None and type(kwargs) is not dict:
             raise ValueError(f"the keyword arguments of a call are {preview(kwargs)}, not a dict")
-        if function not in self.calls:
-            self.calls[function] = Call(function, args, self.at)
+        self._note(function, args, kwargs)
+        if function in _CALLS_ITS_ARGUMENT and args and type(args[0]) is Global:
+            self._note(args[0], args[1:], None)
         ours = self.rebuild.get(function)
         if ours is not None and not kwargs:
             self.stack.append(ours(args))
@@ -212,6 +213,10 @@ class Machine:
             self.stack.append({})
         else:
             self.stack.append(Record(function, args, kwargs))
+
+    def _note(self, function: Global, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
+        if function not in self.calls:
+            self.calls[function] = Call(function, args, kwargs, self.at)
 
     def _build(self, _: bytes) -> None:
         state = self.stack.pop()
@@ -239,6 +244,14 @@ class Machine:
 _PYTHON_3 = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # protocol 2 still writes Python 2's names
 _DICTS = (Global("collections", "OrderedDict"), Global("builtins", "dict"))
 _DEFAULTDICT = Global("collections", "defaultdict")  # its argument is the class of its default
+# Harmless themselves, they make what their first argument says.
+_CALLS_ITS_ARGUMENT = (
+    _DEFAULTDICT,
+    Global("copyreg", "_reconstructor"),
+    Global("numpy._core.multiarray", "_reconstruct"),
+    Global("numpy.core.multiarray", "_reconstruct"),
+    Global("torch._tensor", "_rebuild_from_type_v2"),
+)
 _MISSING = object()
 
 

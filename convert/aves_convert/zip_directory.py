@@ -11,7 +11,7 @@ import itertools
 import mmap
 import struct
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aves_artifacts.errors import InputError
 
@@ -46,15 +46,13 @@ def read_zip_directory(data: Bytes, where: str) -> dict[str, Extent]:
         for name, header, size, crc in entries:
             start = _content_start(data, header, name)
             if start + size > begin:
-                raise ValueError(f"the entry {name!r} reaches past the end of the contents")
+                raise ValueError(f"the entry {name[:80]!a} reaches past the end of the contents")
             extents[name] = Extent(start, size, crc)
             taken.append((header, start + size, name))
         taken.sort()
         for (_, last, name), (first, _, other) in itertools.pairwise(taken):
             if first < last:
-                raise ValueError(f"the entries {name!r} and {other!r} overlap")
-    except struct.error:
-        raise InputError(f"{where}: damaged zip archive: a record reaches past the end; fetch the file again") from None
+                raise ValueError(f"the entries {name[:80]!a} and {other[:80]!a} overlap")
     except ValueError as error:
         raise InputError(f"{where}: damaged zip archive: {error}; fetch the file again") from None
     return extents
@@ -66,13 +64,13 @@ def _directory_extent(data: Bytes) -> tuple[int, int, int]:
     at = data.rfind(_END, max(0, size - 22 - _FULL16))
     if at < 0:
         raise ValueError("it has no directory at its end: the download is incomplete")
-    _, disk, first_disk, _, count, length, begin, comment = struct.unpack_from("<4s4H2LH", data, at)
+    _, disk, first_disk, _, count, length, begin, comment = _fields("<4s4H2LH", data, at)
     if at + 22 + comment != size:
         raise ValueError("bytes follow its end")
     stop = at
     if at >= 20 and data[at - 20 : at - 16] == _LOCATOR64:
-        (stop,) = struct.unpack_from("<Q", data, at - 12)
-        signature, _, _, _, disk, first_disk, _, count, length, begin = struct.unpack_from("<4sQ2H2L4Q", data, stop)
+        (stop,) = _fields("<Q", data, at - 12)
+        signature, _, _, _, disk, first_disk, _, count, length, begin = _fields("<4sQ2H2L4Q", data, stop)
         if signature != _END64 or stop + 56 > at - 20:
             raise ValueError("its zip64 directory is not where it should be")
     if disk or first_disk:
@@ -89,7 +87,7 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
     entries = []
     seen = set()
     for _ in range(count):
-        fields = struct.unpack_from("<4s6H3L5H2L", data, at)
+        fields = _fields("<4s6H3L5H2L", data, at)
         flags, method, crc, packed, size, name_length, extra_length, comment_length = (
             *(fields[3], fields[4], fields[7], fields[8], fields[9]),
             *fields[10:13],
@@ -104,11 +102,11 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
         if fields[0] != _CENTRAL or at > end:
             raise ValueError("its directory is cut off")
         if flags & _ENCRYPTED:
-            raise ValueError(f"the entry {name!r} is encrypted")
+            raise ValueError(f"the entry {name[:80]!a} is encrypted")
         if method or packed != size:
-            raise ValueError(f"the entry {name!r} is compressed, which torch.save never does")
+            raise ValueError(f"the entry {name[:80]!a} is compressed, which torch.save never does")
         if name in seen:
-            raise ValueError(f"it has two entries {name!r}")
+            raise ValueError(f"it has two entries {name[:80]!a}")
         seen.add(name)
         entries.append((name, header, size, crc))
     if at != end:
@@ -116,11 +114,19 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
     return entries
 
 
+def _fields(layout: str, data: Bytes, at: int) -> tuple[Any, ...]:
+    """The fields of the record at byte ``at``. Raises ValueError where it does not lie inside ``data``."""
+    if at + struct.calcsize(layout) > len(data):
+        raise ValueError("a record reaches past the end of the file")
+    return struct.unpack_from(layout, data, at)
+
+
 def _entry_name(raw: bytes) -> str:
     name = raw.decode("utf-8", "backslashreplace")
     parts = name.split("/")
-    if not name or name[0] == "/" or ".." in parts or "\\" in name or ":" in parts[0] or not name.isprintable():
-        raise ValueError(f"the entry name {name[:80]!r} leads outside the archive")
+    drive = len(parts[0]) == 2 and parts[0][1] == ":"
+    if not name or name[0] == "/" or ".." in parts or "\\" in name or drive or min(name) < " ":
+        raise ValueError(f"the entry name {name[:80]!a} leads outside the archive")
     return name
 
 
@@ -128,10 +134,10 @@ def _zip64_sizes(extra: bytes, *sizes: int) -> list[int]:
     """``sizes`` with those that did not fit 32 bits taken from the zip64 field of ``extra``."""
     at = 0
     while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
+        kind, length = _fields("<2H", extra, at)
         at += 4
         if kind == 1:
-            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, at))
+            wide = iter(_fields(f"<{length // 8}Q", extra, at))
             return [next(wide, _FULL32) if size == _FULL32 else size for size in sizes]
         at += length
     raise ValueError("an entry of more than 4 GB without its size")
@@ -139,8 +145,8 @@ def _zip64_sizes(extra: bytes, *sizes: int) -> list[int]:
 
 def _content_start(data: Bytes, header: int, name: str) -> int:
     """The first byte of the content, after the entry's own header, which must agree with the directory."""
-    fields = struct.unpack_from("<4s5H3L2H", data, header)
+    fields = _fields("<4s5H3L2H", data, header)
     at = header + 30
     if fields[0] != LOCAL or _entry_name(data[at : at + fields[9]]) != name:
-        raise ValueError(f"the entry {name!r} is not where the directory says")
+        raise ValueError(f"the entry {name[:80]!a} is not where the directory says")
     return at + int(fields[9]) + int(fields[10])

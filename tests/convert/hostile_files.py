@@ -1,0 +1,578 @@
+"""Files that pretend to be a checkpoint, made here byte by byte: every trick that the reader must survive.
+
+Each entry of ``HOSTILE_FILES`` has a name, its bytes and words of the message that it must end in. Those that could run
+something would leave the file ``EXECUTED`` in the working directory.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+COMMAND = "touch EXECUTED"
+
+
+# --- pickles, opcode by opcode
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Opcodes that leave one object on the stack."""
+
+    opcodes: bytes
+
+
+def opcodes(value: object) -> bytes:
+    """Opcodes of protocol 2 that put ``value`` on the stack; ``Raw`` goes in as it is."""
+    if isinstance(value, Raw):
+        return value.opcodes
+    if value is None or isinstance(value, bool):
+        return {None: b"N", True: b"\x88", False: b"\x89"}[value]
+    if isinstance(value, int):
+        if -(2**31) <= value < 2**31:
+            return b"J" + struct.pack("<i", value)
+        encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        return b"\x8a" + bytes([len(encoded)]) + encoded
+    if isinstance(value, float):
+        return b"G" + struct.pack(">d", value)
+    if isinstance(value, str):
+        encoded = value.encode()
+        return b"X" + struct.pack("<I", len(encoded)) + encoded
+    if isinstance(value, tuple):
+        return b"(" + b"".join(map(opcodes, value)) + b"t"
+    if isinstance(value, list):
+        return b"](" + b"".join(map(opcodes, value)) + b"e"
+    if isinstance(value, Mapping):
+        return b"}(" + b"".join(opcodes(key) + opcodes(item) for key, item in value.items()) + b"u"
+    raise TypeError(type(value))
+
+
+def pickled(value: object) -> bytes:
+    return b"\x80\x02" + opcodes(value) + b"."
+
+
+def name(module: str, attribute: str) -> Raw:
+    return Raw(f"c{module}\n{attribute}\n".encode())
+
+
+def reduced(function: Raw, *args: object) -> Raw:
+    return Raw(function.opcodes + opcodes(args) + b"R")
+
+
+def built(instance: Raw, state: object) -> Raw:
+    return Raw(instance.opcodes + opcodes(state) + b"b")
+
+
+def new(cls: Raw, state: object) -> Raw:
+    """An ordinary object as protocol 2 writes it: NEWOBJ without arguments, then BUILD."""
+    return Raw(cls.opcodes + b")\x81" + opcodes(state) + b"b")
+
+
+SYSTEM = name("posix", "system")
+REBUILD = name("torch._utils", "_rebuild_tensor_v2")
+ORDERED_DICT = Raw(name("collections", "OrderedDict").opcodes + b")R")
+
+
+def storage(key: object = "0", numel: object = 6, cls: Raw | None = None, location: object = "cpu") -> Raw:
+    return Raw(opcodes(("storage", cls or name("torch", "FloatStorage"), key, location, numel)) + b"Q")
+
+
+def tensor(shape: object = (2, 3), stride: object = (3, 1), offset: object = 0, stored: object = None) -> Raw:
+    return reduced(REBUILD, stored or storage(), offset, shape, stride, False, ORDERED_DICT)
+
+
+def checkpoint(**changes: object) -> dict[str, object]:
+    """The smallest thing that passes for a fairseq checkpoint, with one tensor of six float32."""
+    contents: dict[str, object] = {
+        "args": None,
+        "cfg": {"model": {"_name": "hubert"}, "task": {"_name": "hubert_pretraining"}},
+        "model": {"mask_emb": tensor()},
+        "extra_state": {},
+    }
+    return contents | changes
+
+
+# --- zip archives, record by record
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an archive; what is not None lies about it."""
+
+    name: str
+    content: bytes
+    local_name: str | None = None
+    method: int = 0
+    flags: int = 0
+    size: int | None = None
+    packed: int | None = None
+    crc: int | None = None
+    offset: int | None = None
+    central_only: bool = False
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Entries and what the end-of-directory record says of them; what is not None lies."""
+
+    entries: tuple[Entry, ...]
+    count: int | None = None
+    length: int | None = None
+    begin: int | None = None
+    disk: int = 0
+    comment: bytes = b""
+    comment_length: int | None = None
+    before_end: Callable[[int, int, int], bytes] = field(default=lambda *_: b"")
+
+    def bytes(self) -> bytes:
+        out, central = bytearray(), bytearray()
+        for entry in self.entries:
+            offset = len(out) if entry.offset is None else entry.offset
+            packed = len(entry.content) if entry.packed is None else entry.packed
+            size = packed if entry.size is None else entry.size
+            crc = zlib.crc32(entry.content) if entry.crc is None else entry.crc
+            encoded = entry.name.encode()
+            if not entry.central_only:
+                local = (entry.local_name or entry.name).encode()
+                sizes = struct.pack("<5H3L2H", 0, entry.flags, entry.method, 0, 0, crc, packed, size, len(local), 0)
+                out += b"PK\x03\x04" + sizes + local + entry.content
+            central += b"PK\x01\x02" + struct.pack("<6H", 0, 0, entry.flags, entry.method, 0, 0)
+            central += struct.pack("<3L5H2L", crc, packed, size, len(encoded), 0, 0, 0, 0, 0, offset) + encoded
+        count, length, begin = len(self.entries), len(central), len(out)
+        out += central + self.before_end(count, length, begin)
+        count = min(count if self.count is None else self.count, 0xFFFF)
+        length = length if self.length is None else self.length
+        begin = begin if self.begin is None else self.begin
+        comment_length = len(self.comment) if self.comment_length is None else self.comment_length
+        out += b"PK\x05\x06" + struct.pack("<4H2LH", self.disk, self.disk, count, count, length, begin, comment_length)
+        return bytes(out) + self.comment
+
+
+SIX_FLOATS = struct.pack("<6f", 1, 2, 3, 4, 5, 6)
+STORAGE = Entry("archive/data/0", SIX_FLOATS)
+VERSION = Entry("archive/version", b"3\n")
+
+
+def data_pkl(root: object) -> Entry:
+    return Entry("archive/data.pkl", root if isinstance(root, bytes) else pickled(root))
+
+
+def archive(*entries: Entry, **lies: Any) -> bytes:
+    return Archive(entries, **lies).bytes()
+
+
+def torch_zip(root: object) -> bytes:
+    """A zip file of torch.save with one storage, ``0``; ``root`` may be a finished pickle."""
+    return archive(data_pkl(root), STORAGE, VERSION)
+
+
+def with_entries(*entries: Entry, **lies: Any) -> bytes:
+    """A valid checkpoint with more entries."""
+    return archive(data_pkl(checkpoint()), STORAGE, VERSION, *entries, **lies)
+
+
+def zip64(count: int, length: int, begin: int, stop: int | None = None) -> bytes:
+    """A zip64 end-of-directory record and its locator."""
+    at = begin + length if stop is None else stop
+    record = b"PK\x06\x06" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, count, count, length, begin)
+    return record + b"PK\x06\x07" + struct.pack("<LQL", 0, at, 1)
+
+
+def legacy(root: object, keys: object = ("0",), numel: int = 6, content: bytes = SIX_FLOATS, **head: object) -> bytes:
+    """A file of torch.save from before zip; ``head`` replaces ``magic``, ``protocol`` or ``little_endian``."""
+    magic = head.get("magic", 0x1950A86A20F9469CFC6C)
+    system = {"protocol_version": 1001, "little_endian": head.get("little_endian", True), "type_sizes": {}}
+    pickles = [magic, head.get("protocol", 1001), system, root, list(keys) if isinstance(keys, tuple) else keys]
+    return b"".join(map(pickled, pickles)) + struct.pack("<q", numel) + content
+
+
+# --- the table
+
+
+@dataclass(frozen=True)
+class HostileFile:
+    """What the file is called in test reports, its bytes, and words that the message must have."""
+
+    name: str
+    make: Callable[[], bytes]
+    says: str
+
+
+def _in_checkpoint(payload: Raw) -> bytes:
+    return torch_zip(checkpoint(extra_state=payload))
+
+
+# Opcodes that can call something, each in a checkpoint that is valid otherwise.
+PAYLOADS: dict[str, tuple[Raw, str]] = {
+    "reduce": (reduced(SYSTEM, COMMAND), "posix.system('touch EXECUTED')"),
+    "reduce_nt": (reduced(name("nt", "system"), COMMAND), "nt.system"),
+    "inst": (Raw(b"(" + opcodes(COMMAND) + b"iposix\nsystem\n"), "posix.system('touch EXECUTED')"),
+    "obj": (Raw(b"(" + SYSTEM.opcodes + opcodes(COMMAND) + b"o"), "posix.system('touch EXECUTED')"),
+    "newobj": (Raw(SYSTEM.opcodes + opcodes((COMMAND,)) + b"\x81"), "posix.system('touch EXECUTED')"),
+    "newobj_ex": (Raw(SYSTEM.opcodes + opcodes((COMMAND,)) + b"}\x92"), "posix.system('touch EXECUTED')"),
+    "newobj_ex_kwargs": (
+        Raw(name("subprocess", "Popen").opcodes + b")" + opcodes({"args": COMMAND, "shell": True}) + b"\x92"),
+        "subprocess.Popen(args='touch EXECUTED', shell=True)",
+    ),
+    "stack_global": (Raw(opcodes("posix") + opcodes("system") + b"\x93" + opcodes((COMMAND,)) + b"R"), "posix.system"),
+    "stack_global_dotted": (
+        Raw(opcodes("torch") + opcodes("serialization.os.system") + b"\x93" + opcodes((COMMAND,)) + b"R"),
+        "torch.serialization.os.system",
+    ),
+    "build_global": (built(name("torch.nn", "Module"), {"forward": SYSTEM}), "BUILD"),
+    "build_setstate": (
+        Raw(name("subprocess", "Popen").opcodes + b")\x81" + opcodes(COMMAND) + b"b"),
+        "subprocess.Popen",
+    ),
+    "build_tensor": (built(tensor(), {"__class__": SYSTEM}), "BUILD"),
+    "build_twice": (built(new(name("argparse", "Namespace"), {"a": 1}), {"b": 2}), "twice"),
+    "setitem_global": (Raw(name("sys", "modules").opcodes + opcodes("torch") + b"Ns"), "sys.modules"),
+    "append_global": (Raw(name("sys", "path").opcodes + opcodes("/tmp") + b"a"), "sys.path"),  # noqa: S108
+    "additems_global": (Raw(name("sys", "path").opcodes + b"(" + opcodes("/tmp") + b"\x90"), "sys.path"),  # noqa: S108
+    "call_result": (
+        Raw(reduced(name("builtins", "getattr"), name("os", "x"), "system").opcodes + opcodes((COMMAND,)) + b"R"),
+        "which is no class or function",
+    ),
+    "call_string": (Raw(opcodes("posix.system") + opcodes((COMMAND,)) + b"R"), "which is no class or function"),
+    "ext1": (Raw(b"\x82\x01"), "EXT1"),
+    "ext2": (Raw(b"\x83\x01\x00"), "EXT2"),
+    "ext4": (Raw(b"\x84\x01\x00\x00\x00"), "EXT4"),
+    "persid": (Raw(b"Pposix.system\n"), "PERSID"),
+    "binpersid": (Raw(opcodes(("module", SYSTEM, COMMAND, "")) + b"Q"), "BINPERSID"),
+    "next_buffer": (Raw(b"\x97"), "NEXT_BUFFER"),
+    "readonly_buffer": (Raw(b"N\x98"), "READONLY_BUFFER"),
+    "default_factory": (reduced(name("collections", "defaultdict"), SYSTEM), "posix.system()"),
+    "reconstructor": (
+        reduced(name("copy_reg", "_reconstructor"), name("subprocess", "Popen"), name("__builtin__", "object"), None),
+        "subprocess.Popen",
+    ),
+    "rebuild_from_type": (
+        reduced(name("torch._tensor", "_rebuild_from_type_v2"), SYSTEM, name("torch", "Tensor"), (COMMAND,), {}),
+        "posix.system",
+    ),
+    "python2_builtin": (reduced(name("__builtin__", "eval"), "1"), "builtins.eval"),
+    "python2_copy_reg": (reduced(name("copy_reg", "add_extension"), "os", "system", 1), "copyreg.add_extension"),
+}
+# Functions that others have used as a way in; none is part of a checkpoint.
+GADGETS = (
+    "builtins.eval",
+    "builtins.exec",
+    "builtins.compile",
+    "builtins.__import__",
+    "builtins.getattr",
+    "builtins.open",
+    "builtins.map",
+    "builtins.type",
+    "os.system",
+    "os.popen",
+    "os.execv",
+    "subprocess.call",
+    "subprocess.check_output",
+    "pty.spawn",
+    "runpy.run_path",
+    "importlib.import_module",
+    "pickle.loads",
+    "marshal.loads",
+    "types.FunctionType",
+    "types.CodeType",
+    "ctypes.CDLL",
+    "timeit.timeit",
+    "code.InteractiveInterpreter",
+    "pdb.run",
+    "bdb.Bdb",
+    "cProfile.run",
+    "doctest.debug_script",
+    "webbrowser.open",
+    "socket.socket",
+    "shutil.rmtree",
+    "tempfile.mktemp",
+    "operator.attrgetter",
+    "operator.methodcaller",
+    "functools.reduce",
+    "functools.partial",
+    "itertools.starmap",
+    "logging.config.listen",
+    "asyncio.run",
+    "multiprocessing.Process",
+    "concurrent.futures.ThreadPoolExecutor",
+    "torch.load",
+    "torch.hub.load",
+    "torch.storage._load_from_bytes",
+    "torch.jit.load",
+    "torch._utils_internal.load",
+    "torch._utils2._rebuild_tensor_v2",
+    "torch._utils._import_dotted_name",
+    "numpy.load",
+    "numpy.core.multiarray.fromfile",
+    "numpy.testing._private.utils.runstring",
+    "numpy.f2py.crackfortran.myeval",
+    "pip.main",
+    "fairseq.utils.import_user_module",
+    "omegaconf.omegaconf.register_resolver",
+    "collections.namedtuple",
+    "collections.abc.Callable",
+    "copyreg.__newobj__",
+)
+# Names that look like those of torch and mean something else; where a tensor is needed they are none.
+LOOKALIKES = {
+    "space": ("torch._utils ", "_rebuild_tensor_v2", "wants to run"),
+    "case": ("Torch._Utils", "_rebuild_tensor_v2", "wants to run"),
+    "cyrillic": ("t\u043erch._utils", "_rebuild_tensor_v2", "wants to run"),
+    "zero_width": ("torch._utils\u200b", "_rebuild_tensor_v2", "wants to run"),
+    "sibling": ("torch._utils", "_rebuild_tensor_v22", "no tensors: 'mask_emb'"),
+    "dotted": ("torch", "_utils._rebuild_tensor_v2", "wants to run"),
+    "class": ("torch._utils", "RebuildTensor", "no tensors: 'mask_emb'"),
+    "carriage_return": ("torch._utils\r", "_rebuild_tensor_v2", "wants to run"),
+}
+
+# Tensors that claim what their storage of six float32 does not have.
+TENSORS: dict[str, tuple[Raw, str]] = {
+    "too_long": (tensor((7,), (1,)), "past the end of its storage"),
+    "offset_past_end": (tensor((6,), (1,), 1), "past the end of its storage"),
+    "stride_past_end": (tensor((2, 3), (4, 1)), "past the end of its storage"),
+    "huge": (tensor((2**40, 2**40), (2**40, 1)), "past the end of its storage"),
+    "overflow": (tensor((2**32, 2**32), (0, 0)), "impossible shape or stride"),
+    "overflow_with_zero": (tensor((0, 2**61, 2**61), (1, 1, 1)), "impossible shape or stride"),
+    "stride_overflow": (tensor((2, 2), (2**63, 1)), "impossible shape or stride"),
+    "size_overflow": (tensor((2**64,), (1,)), "impossible shape or stride"),
+    "negative_stride": (tensor((2, 3), (-3, 1), 5), "impossible shape or stride"),
+    "negative_size": (tensor((-2, -3), (3, 1)), "impossible shape or stride"),
+    "negative_offset": (tensor((2, 3), (3, 1), -1), "without shape, stride and offset"),
+    "more_strides": (tensor((2, 3), (3, 1, 1)), "impossible shape or stride"),
+    "float_size": (tensor((2.0, 3.0), (3, 1)), "impossible shape or stride"),
+    "bool_size": (tensor((True, True), (1, 1)), "impossible shape or stride"),
+    "list_size": (tensor([2, 3], [3, 1]), "without shape, stride and offset"),
+    "65_dimensions": (tensor((1,) * 65, (1,) * 65), "impossible shape or stride"),
+    "no_storage": (tensor(stored=SYSTEM), "without a storage"),
+    "no_arguments": (reduced(REBUILD), "other arguments"),
+    "conjugated": (reduced(REBUILD, storage(), 0, (6,), (1,), False, None, {"conj": True}), "metadata"),
+    "missing_storage": (tensor(stored=storage("7")), "lacks the storage '7'"),
+    "storage_traversal": (tensor(stored=storage("../version")), "lacks the storage"),
+    "short_storage": (tensor(stored=storage(numel=7)), "has 24 bytes where 28 are claimed"),
+    "short_double_storage": (tensor(stored=storage(cls=name("torch", "DoubleStorage"))), "24 bytes where 48"),
+    "huge_storage": (tensor(stored=storage(numel=2**61)), "are claimed"),
+    "overflowing_storage": (tensor(stored=storage(numel=2**64)), "without a name or a size"),
+    "negative_storage": (tensor(stored=storage(numel=-1)), "without a name or a size"),
+    "storage_by_text": (tensor(stored=storage(numel="6")), "without a name or a size"),
+    "nameless_storage": (tensor(stored=storage(key=None)), "without a name or a size"),
+    "long_name_storage": (tensor(stored=storage(key="0" * 1000)), "without a name or a size"),
+    "unknown_storage": (tensor(stored=storage(cls=name("torch", "QInt8Storage"))), "no tensors: 'mask_emb'"),
+    "parameter_of_nothing": (reduced(name("torch._utils", "_rebuild_parameter"), 1, True, None), "without a tensor"),
+    "repeated": (tensor((2**40,), (0,)), "claim more bytes than the file has"),
+    "a_string": (Raw(opcodes("tensor")), "no tensors: 'mask_emb'"),
+    "a_global": (SYSTEM, "no tensors: 'mask_emb'"),
+}
+
+
+def _nested(opening: bytes, closing: bytes, depth: int) -> Raw:
+    return Raw(opening * depth + b"N" + closing * depth)
+
+
+# ((((...))), ...) where every level mentions the one below twice: 2**depth values in a few bytes.
+_LAUGHS = Raw(
+    b"]q\x00" + b"".join(b"0](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) for n in range(60))
+)
+_CONTAINS_ITSELF = Raw(b"}q\x00" + opcodes("model") + b"h\x00s")
+
+STREAMS: dict[str, tuple[object, str]] = {
+    "settings_contain_themselves": (checkpoint(cfg=_CONTAINS_ITSELF), "unusable"),
+    "settings_billion_laughs": (checkpoint(cfg={"model": {"a": _LAUGHS}}), "deeper or larger"),
+    "settings_deep": (checkpoint(cfg={"model": {"a": _nested(b"](", b"e", 500)}}), "deeper or larger"),
+    "duplicate_key": (checkpoint(extra_state=Raw(b"}(" + opcodes("a") * 2 + opcodes("a") * 2 + b"u")), "twice"),
+    "list_as_key": (checkpoint(extra_state=Raw(b"}]Ns")), "has the key [...]"),
+    "nested_tuple_as_key": (checkpoint(extra_state=Raw(b"}))\x86N\x86)\x86Ns")), "has the key (...)"),
+    "tensor_as_key": (checkpoint(extra_state=Raw(b"}" + tensor().opcodes + b"Ns")), "has the key a LazyTensor"),
+    "key_without_value": (checkpoint(extra_state=Raw(b"}(Nu")), "a key without a value"),
+    "memo_far_away": (checkpoint(extra_state=Raw(b"Nr\xff\xff\xff\x7f")), "memo number 2147483647"),
+    "memo_far_away_text": (checkpoint(extra_state=Raw(b"Np99999999999\n")), "memo number 99999999999"),
+    "memo_negative": (checkpoint(extra_state=Raw(b"Np-1\n")), "negative memo number"),
+    "memo_unknown": (checkpoint(extra_state=Raw(b"h\x09")), "memo number 9 was never stored"),
+    "huge_long": (checkpoint(extra_state=Raw(b"\x8b" + struct.pack("<i", 300) + b"\xff" * 300)), "more digits"),
+    "huge_long_text": (checkpoint(extra_state=Raw(b"L" + b"9" * 5000 + b"L\n")), "more digits"),
+    "huge_int_text": (checkpoint(extra_state=Raw(b"I" + b"9" * 5000 + b"\n")), "more digits"),
+    "huge_float_text": (checkpoint(extra_state=Raw(b"F" + b"9" * 5000 + b"\n")), "more digits"),
+    "negative_length": (checkpoint(extra_state=Raw(b"\x8b\xff\xff\xff\xff")), "truncated"),
+    "length_past_end": (checkpoint(extra_state=Raw(b"\x8e" + b"\xff" * 8)), "truncated"),
+    "string_past_end": (checkpoint(extra_state=Raw(b"X\xff\xff\xff\x7f")), "truncated"),
+    "long_global": (checkpoint(extra_state=name("m" * 1000, "n")), "too long"),
+    "unknown_opcode": (checkpoint(extra_state=Raw(b"\xfe")), "0xfe"),
+    "stack_underflow": (checkpoint(extra_state=Raw(b"0" * 50)), "than there is"),
+    "mark_underflow": (checkpoint(extra_state=Raw(b"ttttttttttttt")), "than there is"),
+    "protocol_9": (b"\x80\x09N.", "protocol 9"),
+    "no_stop": (pickled(checkpoint())[:-1], "no STOP"),
+    "only_stop": (b".", "than there is"),
+    "empty": (b"", "no STOP"),
+    "model_is_a_call": (checkpoint(model=reduced(name("fairseq", "Model"))), "no fairseq checkpoint"),
+    "root_is_a_list": ([1, 2, 3], "no fairseq checkpoint"),
+    "root_is_a_string": ("checkpoint", "no fairseq checkpoint"),
+    "root_is_a_record": (reduced(name("fairseq", "Model")), "no fairseq checkpoint"),
+    "number_as_tensor_name": (checkpoint(model={1: tensor()}), "no tensors: '1'"),
+    "storage_with_two_sizes": (
+        checkpoint(model={"a": tensor(), "b": tensor((2,), (1,), stored=storage(numel=2))}),
+        "two sizes",
+    ),
+    "terminal_escapes": (
+        checkpoint(extra_state=reduced(name("os", "\x1b[2Jsystem"), "\x1b[2J")),
+        "'os.\\x1b[2Jsystem'",
+    ),
+}
+
+_BOMB = zlib.compress(bytes(1 << 20), wbits=-15)
+
+
+def _nested_entry() -> bytes:
+    """An archive in a storage, one of whose entries the outer directory lists as its own."""
+    first = data_pkl(checkpoint())
+    inner = 30 + len(first.name) + len(first.content) + 30 + len("archive/data/0")
+    return archive(
+        first,
+        Entry("archive/data/0", archive(Entry("archive/inner", b"1234"))),
+        Entry("archive/inner", b"1234", offset=inner, central_only=True),
+    )
+
+
+_SHARED = tensor((10_000,), (1,), stored=storage(numel=10_000))
+_CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "bomb_storage": (
+        partial(archive, data_pkl(checkpoint()), Entry("archive/data/0", _BOMB, method=8, size=1 << 20)),
+        "compressed",
+    ),
+    "bomb_elsewhere": (partial(with_entries, Entry("archive/x", _BOMB, method=8, size=1 << 20)), "compressed"),
+    "unpacked_size": (partial(with_entries, Entry("archive/x", b"1234", size=1 << 30)), "compressed"),
+    "encrypted": (partial(with_entries, Entry("archive/x", b"1234", flags=1)), "encrypted"),
+    "duplicate_entry": (partial(with_entries, STORAGE), "two entries 'archive/data/0'"),
+    "overlapping_entries": (
+        partial(with_entries, Entry("archive/data/0x", b"", packed=24, offset=30, local_name="", central_only=True)),
+        "not where the directory says",
+    ),
+    "nested_entry": (_nested_entry, "overlap"),
+    "absolute_name": (partial(with_entries, Entry("/etc/passwd", b"x")), "outside the archive"),
+    "parent_name": (partial(with_entries, Entry("archive/../../x", b"x")), "outside the archive"),
+    "backslash_name": (partial(with_entries, Entry("archive\\x", b"x")), "outside the archive"),
+    "drive_name": (partial(with_entries, Entry("C:/x", b"x")), "outside the archive"),
+    "nul_name": (partial(with_entries, Entry("archive/x\0y", b"x")), "outside the archive"),
+    "escape_name": (partial(with_entries, Entry("archive/\x1b[2J", b"x")), "outside the archive"),
+    "empty_name": (partial(with_entries, Entry("", b"x")), "outside the archive"),
+    "other_local_name": (partial(with_entries, Entry("archive/x", b"x", local_name="archive/y")), "directory says"),
+    "entry_past_end": (partial(with_entries, Entry("archive/x", b"x", packed=1 << 20, size=1 << 20)), "past the end"),
+    "offset_past_end": (partial(with_entries, Entry("archive/x", b"x", offset=1 << 30)), "past the end"),
+    "offset_into_directory": (partial(with_entries, Entry("archive/x", b"x", offset=0)), "directory says"),
+    "count_too_high": (partial(with_entries, count=5), "past the end"),
+    "count_too_low": (partial(with_entries, count=1), "something else than its entries"),
+    "directory_too_long": (partial(with_entries, length=1 << 20), "past its end"),
+    "directory_past_end": (partial(with_entries, begin=1 << 30), "past its end"),
+    "several_disks": (partial(with_entries, disk=3), "one part of several"),
+    "bytes_after_end": (lambda: with_entries() + b"more", "bytes follow"),
+    "comment_too_long": (partial(with_entries, comment_length=7), "bytes follow"),
+    "zip64_elsewhere": (partial(with_entries, before_end=partial(zip64, stop=0)), "zip64 directory"),
+    "zip64_past_end": (partial(with_entries, before_end=partial(zip64, stop=2**63)), "past the end"),
+    "zip64_many": (partial(with_entries, before_end=lambda _, *rest: zip64(2**40, *rest)), "more than 1000000"),
+    "zip64_without_sizes": (partial(with_entries, Entry("archive/x", b"x", packed=0xFFFFFFFF)), "more than 4 GB"),
+    "damaged_data_pkl": (lambda: archive(Entry("archive/data.pkl", pickled(checkpoint()), crc=1), STORAGE), "checksum"),
+    "byte_order": (partial(with_entries, Entry("archive/byteorder", b"middle")), "byte order"),
+    "one_storage_many_tensors": (
+        lambda: archive(
+            data_pkl(checkpoint(model={f"t{index}": _SHARED for index in range(300)})),
+            Entry("archive/data/0", bytes(40_000)),
+        ),
+        "claim more bytes than the file has",
+    ),
+    "two_checkpoints": (partial(with_entries, Entry("other/data.pkl", b"N.")), "two checkpoints"),
+    "no_data_pkl": (partial(archive, STORAGE), "no data.pkl"),
+    "checkpoint_inside": (partial(archive, Entry("model/hubert.pt", b"x")), "unpack it first"),
+    "torchscript": (partial(with_entries, Entry("archive/constants.pkl", b"N.")), "TorchScript"),
+    "torchscript_code": (partial(with_entries, Entry("archive/code/model.py", b"")), "TorchScript"),
+    "truncated_zip": (lambda: with_entries()[:-40], "the download is incomplete"),
+    "only_zip_magic": (lambda: b"PK\x03\x04", "the download is incomplete"),
+}
+
+_LEGACY: dict[str, tuple[Callable[[], bytes], str]] = {
+    "payload": (lambda: legacy(checkpoint(extra_state=reduced(SYSTEM, COMMAND))), "posix.system('touch EXECUTED')"),
+    "payload_in_keys": (lambda: legacy(checkpoint(), keys=reduced(SYSTEM, COMMAND)), "list of storages is missing"),
+    "payload_in_system": (lambda: legacy(checkpoint(), little_endian=reduced(SYSTEM, COMMAND)), "byte order"),
+    "truncated_tensor": (lambda: legacy(checkpoint(), content=SIX_FLOATS[:-1]), "ends inside a tensor"),
+    "truncated_keys": (lambda: legacy(checkpoint())[:-40], "truncated"),
+    "other_numel": (lambda: legacy(checkpoint(), numel=7), "announced as 7"),
+    "negative_numel": (lambda: legacy(checkpoint(), numel=-1), "announced as"),
+    "missing_key": (lambda: legacy(checkpoint(), keys=()), "lacks the storage '0'"),
+    "unknown_key": (lambda: legacy(checkpoint(), keys=("1",)), "does not fit"),
+    "key_twice": (lambda: legacy(checkpoint(), keys=("0", "0")), "does not fit"),
+    "other_protocol": (lambda: legacy(checkpoint(), protocol=1000), "another protocol"),
+    "protocol_payload": (lambda: legacy(checkpoint(), protocol=reduced(SYSTEM, COMMAND)), "another protocol"),
+    "big_endian": (lambda: legacy(checkpoint(), little_endian=False), "byte order"),
+    "other_magic": (lambda: legacy(checkpoint(), magic=7), "torch.save did not write"),
+    "view_past_end": (
+        lambda: legacy(checkpoint(model={"a": tensor(stored=_view(("v", 4, 6)))})),
+        "past the end of the storage",
+    ),
+    "view_by_text": (lambda: legacy(checkpoint(model={"a": tensor(stored=_view("v"))})), "a view of a storage"),
+    "quantised": (
+        lambda: legacy(checkpoint(model={"a": tensor(stored=storage(cls=name("torch", "QInt8Storage")))})),
+        "unknown element type",
+    ),
+}
+
+
+def _view(view: object) -> Raw:
+    return Raw(opcodes(("storage", name("torch", "FloatStorage"), "0", "cpu", 6, view)) + b"Q")
+
+
+def _tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("hubert.pt"))
+    return out.getvalue()
+
+
+def _safetensors() -> bytes:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [6], "data_offsets": [0, 24]}}).encode()
+    return struct.pack("<Q", len(header)) + header + SIX_FLOATS
+
+
+_FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is empty"),
+    "html": (lambda: b"\n<!DOCTYPE html><html><body>Sign in to download</body></html>", "web page"),
+    "html_with_mark": (lambda: b"\xef\xbb\xbf<HTML>", "web page"),
+    "xml_error": (lambda: b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "web page"),
+    "json": (lambda: b'{"error": "not found"}', "JSON"),
+    "text": (lambda: b"Not Found", "text file"),
+    "lfs": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+    "gzip": (lambda: b"\x1f\x8b\x08\x00" + bytes(20), "gunzip"),
+    "tar": (_tar, "tar archive"),
+    "safetensors": (_safetensors, "safetensors"),
+    "zeros": (lambda: bytes(5000), "incomplete"),
+    "noise": (lambda: bytes(range(255, 0, -1)) * 4, "torch.save did not write"),
+    "truncated_pickle": (lambda: pickled(checkpoint(model={}))[:-9], "truncated pickle"),
+    "plain_pickle": (lambda: pickled({"a": 1}), "torch.save did not write"),
+    "plain_payload": (lambda: pickled(reduced(SYSTEM, COMMAND)), "posix.system('touch EXECUTED')"),
+    "plain_payload_text": (lambda: b"cposix\nsystem\n(S'touch EXECUTED'\ntR.", "posix.system('touch EXECUTED')"),
+    "plain_payload_truncated": (lambda: pickled([reduced(SYSTEM, COMMAND)])[:-2], "posix.system('touch EXECUTED')"),
+}
+
+
+def _table() -> list[HostileFile]:
+    files = [HostileFile(f"payload_{key}", partial(_in_checkpoint, raw), says) for key, (raw, says) in PAYLOADS.items()]
+    for gadget in GADGETS:
+        module, _, function = gadget.rpartition(".")
+        files.append(
+            HostileFile(f"gadget_{gadget}", partial(_in_checkpoint, reduced(name(module, function), COMMAND)), gadget)
+        )
+    for key, (module, function, says) in LOOKALIKES.items():
+        fake = reduced(name(module, function), storage(), 0, (2, 3), (3, 1), False, ORDERED_DICT)
+        files.append(HostileFile(f"lookalike_{key}", partial(torch_zip, checkpoint(model={"mask_emb": fake})), says))
+    for key, (raw, says) in TENSORS.items():
+        files.append(HostileFile(f"tensor_{key}", partial(torch_zip, checkpoint(model={"mask_emb": raw})), says))
+    files += [HostileFile(f"stream_{key}", partial(torch_zip, root), says) for key, (root, says) in STREAMS.items()]
+    for kind, table in (("zip", _CONTAINER_LIES), ("legacy", _LEGACY), ("foreign", _FOREIGN)):
+        files += [HostileFile(f"{kind}_{key}", make, says) for key, (make, says) in table.items()]
+    return files
+
+
+HOSTILE_FILES = tuple(_table())
