@@ -92,7 +92,9 @@ class EncoderConfig:
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"{where}: not a JSON config: {error}") from None
         if not isinstance(entries, dict):
-            raise InputError(f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}")
+            raise InputError(
+                f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
+            )
         fields = {f.name: f for f in dataclasses.fields(cls)}
         problems = [f"unknown entry {name!r}" for name in entries if name not in fields]
         problems += [f"missing entry {name!r}" for name in fields if name not in entries and name != "aux_num_out"]
@@ -112,7 +114,9 @@ class EncoderConfig:
         try:
             return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
         except UnicodeDecodeError:
-            raise InputError(f"{path}: not a JSON config: the file is binary; give the .model_config.json file") from None
+            raise InputError(
+                f"{path}: not a JSON config: the file is binary; give the .model_config.json file"
+            ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot read the config: {error.strerror or error}") from None
 
@@ -124,7 +128,9 @@ def _problems(config: EncoderConfig) -> list[str]:
         problems.append(f"extractor_mode is {config.extractor_mode!r}, expected 'group_norm' or 'layer_norm'")
     layers = config.extractor_conv_layer_config
     if not isinstance(layers, tuple) or not layers or not all(_is_conv_layer(layer) for layer in layers):
-        problems.append("extractor_conv_layer_config must be a list of [channels, kernel, stride] with whole numbers above 0")
+        problems.append(
+            "extractor_conv_layer_config must be a list of [channels, kernel, stride] with whole numbers above 0"
+        )
     integers = (
         "encoder_embed_dim",
         "encoder_pos_conv_kernel",

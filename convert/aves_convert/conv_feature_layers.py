@@ -17,19 +17,23 @@ def parse_conv_feature_layers(text: str) -> ConvLayers:
     Accepts lists of number triples, joined with ``+`` and repeated with ``*``. Raises InputError for anything else.
     """
     if len(text) > 10_000:
-        raise InputError(f"conv_feature_layers is {len(text)} characters long; expected a short list of (channels, kernel, stride)")
+        raise InputError(
+            f"conv_feature_layers is {len(text)} characters long; expected a short list of (channels, kernel, stride)"
+        )
     try:
         layers = _layers(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        detail = str(error) if isinstance(error, _NotALayerList) else "not a list of (channels, kernel, stride)"
+        detail = str(error) if isinstance(error, _NotALayerListError) else "not a list of (channels, kernel, stride)"
         shown = text if len(text) <= 80 else text[:77] + "..."
-        raise InputError(f"conv_feature_layers {shown!r}: {detail}; expected e.g. [(512,10,5)] + [(512,3,2)] * 4") from None
+        raise InputError(
+            f"conv_feature_layers {shown!r}: {detail}; expected e.g. [(512,10,5)] + [(512,3,2)] * 4"
+        ) from None
     if not layers:
         raise InputError("conv_feature_layers is empty; expected at least one (channels, kernel, stride)")
     return layers
 
 
-class _NotALayerList(ValueError):
+class _NotALayerListError(ValueError):
     """The text holds something else than lists of triples."""
 
 
@@ -40,25 +44,25 @@ def _layers(node: ast.expr) -> ConvLayers:
         left, right = (node.right, node.left) if isinstance(node.left, ast.Constant) else (node.left, node.right)
         part, times = _layers(left), _integer(right)
         if len(part) * times > _MAX_LAYERS:
-            raise _NotALayerList(f"more than {_MAX_LAYERS} layers")
+            raise _NotALayerListError(f"more than {_MAX_LAYERS} layers")
         layers = part * times
     elif isinstance(node, ast.List | ast.Tuple):
         layers = tuple(_triple(element) for element in node.elts)
     else:
-        raise _NotALayerList(f"found {type(node).__name__}, which is no list")
+        raise _NotALayerListError(f"found {type(node).__name__}, which is no list")
     if len(layers) > _MAX_LAYERS:
-        raise _NotALayerList(f"more than {_MAX_LAYERS} layers")
+        raise _NotALayerListError(f"more than {_MAX_LAYERS} layers")
     return layers
 
 
 def _triple(node: ast.expr) -> tuple[int, int, int]:
     if not isinstance(node, ast.List | ast.Tuple) or len(node.elts) != 3:
-        raise _NotALayerList("a layer is not a (channels, kernel, stride)")
+        raise _NotALayerListError("a layer is not a (channels, kernel, stride)")
     channels, kernel, stride = (_integer(element) for element in node.elts)
     return channels, kernel, stride
 
 
 def _integer(node: ast.expr) -> int:
     if not isinstance(node, ast.Constant) or type(node.value) is not int or not 0 < node.value < 2**31:
-        raise _NotALayerList("a number is not a whole number above 0")
+        raise _NotALayerListError("a number is not a whole number above 0")
     return node.value

@@ -1,14 +1,16 @@
 """The real ``wav2vec2_model``, also where torchaudio's compiled extension does not import.
 
-A released torchaudio is built for one torch and one CUDA. Beside a newer torch it raises "compiled with different CUDA
-versions", beside a CPU-only torch it misses ``libc10_cuda.so``. Its wav2vec2 model is pure Python and needs no extension.
+A released torchaudio is built for one torch and one CUDA. Beside a newer torch it raises "compiled with different
+CUDA versions", beside a CPU-only torch it misses ``libc10_cuda.so``. Its wav2vec2 model is pure Python and needs no
+extension.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -48,7 +50,7 @@ def build_model(config: EncoderConfig, *, device: Literal["cpu", "meta"] = "cpu"
         model = models.wav2vec2_model(**config.kwargs())
     if device != "meta":
         model = model.to_empty(device=device)
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval()
 
 
 def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) -> Wav2Vec2Model:
@@ -64,20 +66,22 @@ def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) ->
     return model
 
 
-def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+@functools.lru_cache(maxsize=8)  # building the model again for every question would take most of a conversion
+def expected_shapes(config: EncoderConfig) -> Mapping[str, tuple[int, ...]]:
     """Name and shape of every tensor of the model, in its order, in the ``weight_g``/``weight_v`` dialect.
 
     Every torch from 2.0 on reads that dialect; only newer ones read ``parametrizations.weight.original0/1``.
     """
-    return {
-        old_weight_norm_name(name): tuple(tensor.shape)
-        for name, tensor in build_model(config, device="meta").state_dict().items()
-    }
+    state_dict = build_model(config, device="meta").state_dict()
+    return MappingProxyType({old_weight_norm_name(name): tuple(tensor.shape) for name, tensor in state_dict.items()})
 
 
 def old_weight_norm_name(name: str) -> str:
     """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
-    for new, old in (("parametrizations.weight.original0", "weight_g"), ("parametrizations.weight.original1", "weight_v")):
+    for new, old in (
+        ("parametrizations.weight.original0", "weight_g"),
+        ("parametrizations.weight.original1", "weight_v"),
+    ):
         if name.endswith(new):
             return name.removesuffix(new) + old
     return name
@@ -125,6 +129,8 @@ class _NoExtension(ModuleType):
 
 def _unavailable(function: Callable[..., Any]) -> Callable[..., Any]:
     def fail(*_args: object, **_kwargs: object) -> None:
-        raise RuntimeError(f"torchaudio.{function.__name__} needs torchaudio's compiled extension, which does not load here")
+        raise RuntimeError(
+            f"torchaudio.{function.__name__} needs torchaudio's compiled extension, which does not load here"
+        )
 
     return fail

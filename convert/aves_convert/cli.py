@@ -1,0 +1,152 @@
+"""aves-convert: from a fairseq checkpoint to TorchAudio and ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aves_artifacts.command_line import Group, existing, status
+
+if TYPE_CHECKING:
+    from aves_convert.onnx_options import OnnxOptions
+
+# The models' authors publish aves-base-bio.pt; the configuration's name is the file's without its ending.
+_NAME_HELP = "Stem of the files that are written.  [default: that of CKPT]"
+
+
+def _onnx_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that writes an ONNX graph."""
+    for option in (
+        click.option(
+            "--layers",
+            type=click.Choice(["last", "all"]),
+            default="last",
+            show_default=True,
+            help="Outputs of the graph.",
+        ),
+        click.option("--opset", type=int, default=17, show_default=True, help="Version of the ONNX operators."),
+        click.option(
+            "--exporter",
+            type=click.Choice(["graph", "torch"]),
+            default="graph",
+            show_default=True,
+            help="Write the graph from the weights, or trace it with torch.onnx.export.",
+        ),
+        click.option(
+            "--attention",
+            type=click.Choice(["standard", "fused"]),
+            default="standard",
+            show_default=True,
+            help="Standard operators, or ONNX Runtime's own attention.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_force = click.option("--force", is_flag=True, help="Replace files that are there already.")
+_non_finite = click.option("--allow-non-finite", is_flag=True, help="Convert weights that are NaN or infinite.")
+
+
+@click.group(cls=Group)
+@click.version_option(package_name="aves-ports")
+def main() -> None:
+    """Convert fairseq HuBERT checkpoints to TorchAudio and ONNX.
+
+    Needs no fairseq, and runs nothing that is in the files.
+    """
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT", type=existing())
+@click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the two files.")
+@click.option("--name", help=_NAME_HELP)
+@_force
+@_non_finite
+def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
+    """Write NAME.torchaudio.pt and NAME.torchaudio.model_config.json."""
+    from aves_convert.ports import Target, fairseq_to_torchaudio
+
+    with status(f"converting {checkpoint.name}"):
+        target = Target(out, name or checkpoint.stem, force)
+        written = fairseq_to_torchaudio(checkpoint, target, allow_non_finite=allow_non_finite)
+    for path in written:
+        click.echo(path)
+
+
+@main.command()
+@click.argument("weights", metavar="WEIGHTS", type=existing())
+@click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
+@click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@_onnx_options
+@_force
+def torchaudio2onnx(weights: Path, config: Path, out: Path, force: bool, **options: Any) -> None:
+    """Write the ONNX graph of a TorchAudio port."""
+    from aves_convert.ports import torchaudio_to_onnx
+
+    with status(f"converting {weights.name}"):
+        click.echo(torchaudio_to_onnx(weights, config, out, _options(options), force=force))
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT", type=existing())
+@click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@_onnx_options
+@_force
+@_non_finite
+def fairseq2onnx(checkpoint: Path, out: Path, force: bool, allow_non_finite: bool, **options: Any) -> None:
+    """Write the ONNX graph of a fairseq checkpoint."""
+    from aves_convert.ports import fairseq_to_onnx
+
+    with status(f"converting {checkpoint.name}"):
+        written = fairseq_to_onnx(checkpoint, out, _options(options), force=force, allow_non_finite=allow_non_finite)
+    click.echo(written)
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT", type=existing())
+@click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the bundle.")
+@click.option("--name", help=_NAME_HELP)
+@_onnx_options
+@_force
+@_non_finite
+def bundle(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool, **options: Any) -> None:
+    """Write every file of a configuration and its manifest.json."""
+    from aves_convert.ports import Target, make_bundle
+
+    with status(f"bundling {checkpoint.name}"):
+        target = Target(out, name or checkpoint.stem, force)
+        made = make_bundle(checkpoint, target, _options(options), allow_non_finite=allow_non_finite)
+    for record in made.manifest.files.values():
+        click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
+    actions = [entry["action"] for entry in made.manifest.ledger]
+    dropped = [entry["source"] for entry in made.manifest.ledger if entry["action"] == "dropped"]
+    click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
+    click.echo(f"next: aves-verify --bundle {made.folder} --fairseq {checkpoint}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Other weights.")
+@click.option("--geometry", type=click.Choice(["base", "large", "tiny"]), default="base", show_default=True)
+@_force
+def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> None:
+    """Write a seeded checkpoint in fairseq's own format, in the place of configuration NAME."""
+    from aves_artifacts.errors import InputError
+    from aves_convert.stand_in import write_stand_in
+
+    if out.exists() and not force:
+        raise InputError(f"{out}: already there; nothing was written; give --force to replace")
+    with status(f"writing {out.name}"):
+        write_stand_in(name, out, geometry=geometry, seed=seed)
+    click.echo(out)
+
+
+def _options(options: dict[str, Any]) -> OnnxOptions:
+    from aves_convert.onnx_options import OnnxOptions
+
+    return OnnxOptions(**options)

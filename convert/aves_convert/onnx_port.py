@@ -1,0 +1,97 @@
+"""TorchAudio config and weights -> a checked ONNX graph with its metadata."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+import torch
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.onnx_options import OnnxOptions
+
+# What a graph of an encoder in evaluation mode must not hold: it would answer differently every time.
+RANDOM_OPERATORS = frozenset(
+    ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+)
+
+
+def onnx_metadata(
+    config: EncoderConfig, *, name: str, normalize: bool | None, sample_rate: int, source_sha256: str
+) -> dict[str, str]:
+    """The ``metadata_props`` of a graph: everything that a user of the lone file must know. Lengths are in samples."""
+    return {
+        "configuration": name,
+        "sample_rate": str(sample_rate),
+        "hop": str(config.hop),
+        "receptive_field": str(config.receptive_field),
+        "dimension": str(config.encoder_embed_dim),
+        "normalize": {True: "true", False: "false", None: "unknown"}[normalize],
+        "source_sha256": source_sha256,
+        "converter": f"aves-convert {importlib.metadata.version('aves-ports')}",
+    }
+
+
+def build_onnx(
+    config: EncoderConfig,
+    state_dict: Mapping[str, torch.Tensor],
+    options: OnnxOptions,
+    metadata: Mapping[str, str],
+) -> onnx.ModelProto:
+    """Write or export the graph and check it. Raises InputError where it is not what the contract promises."""
+    metadata = {**metadata, "exporter": options.exporter, "attention": options.attention, "layers": options.layers}
+    if options.exporter == "graph":
+        from aves_convert.onnx_graph import write_graph
+
+        model = write_graph(
+            config,
+            state_dict,
+            layers=options.layers,
+            opset=options.opset,
+            attention=options.attention,
+            metadata=metadata,
+        )
+    else:
+        model = _exported(config, state_dict, options, metadata)
+    problems = list(graph_problems(model, options.output_names(config)))
+    if problems:
+        raise InputError(f"the {options.exporter} exporter's graph is not fit for use: " + "; ".join(problems))
+    return model
+
+
+def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
+    """Everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
+    if [i.name for i in model.graph.input] != ["waveform"]:
+        yield f"inputs are {[i.name for i in model.graph.input]}, expected ['waveform']"
+    if tuple(o.name for o in model.graph.output) != outputs:
+        yield f"outputs are {[o.name for o in model.graph.output]}, expected {list(outputs)}"
+    for value in (*model.graph.input, *model.graph.output):
+        fixed = [axis.dim_value for axis in value.type.tensor_type.shape.dim[:2] if axis.HasField("dim_value")]
+        if fixed:
+            yield f"{value.name} has fixed axes {fixed}, expected dynamic batch and time"
+    random = sorted({node.op_type for node in model.graph.node} & RANDOM_OPERATORS)
+    if random:
+        yield f"random operators {random}: the model was not in evaluation mode"
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        yield "weights lie outside the file"
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        yield f"onnx.checker: {str(error).splitlines()[0]}"
+
+
+def _exported(
+    config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], options: OnnxOptions, metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    if options.attention != "standard":
+        raise InputError("--attention fused needs --exporter graph")
+    from aves_convert.torch_export import torch_export
+
+    with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
+        model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")
+    onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+    return model

@@ -1,0 +1,146 @@
+"""The conversions as a user asks for them: files in, files out."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Bundle, FileRecord, Manifest, file_record, sha256_of, staged
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.onnx_port import build_onnx, onnx_metadata
+from aves_convert.torch_writer import write_torch_file
+from aves_convert.torchaudio_port import TorchaudioPort, port
+from aves_convert.torchaudio_weights import read_state_dict
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where results go: a folder, the configuration's name, and whether existing files are replaced."""
+
+    folder: Path
+    name: str
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a name that is no plain file name."""
+        if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
+            raise InputError(f"--name {self.name!r}: expected a plain file name such as aves-base-bio")
+
+
+def fairseq_to_torchaudio(checkpoint: Path, target: Target, *, allow_non_finite: bool = False) -> list[Path]:
+    """Write ``NAME.torchaudio.pt`` and ``NAME.torchaudio.model_config.json``; return their paths. Raises InputError."""
+    converted = port(read_checkpoint(checkpoint), allow_non_finite=allow_non_finite)
+    names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
+    with staged(target.folder, names, force=target.force) as staging:
+        _write_torchaudio(converted, staging, names)
+    return [target.folder / name for name in names]
+
+
+def fairseq_to_onnx(
+    checkpoint: Path, out: Path, options: OnnxOptions, *, force: bool = False, allow_non_finite: bool = False
+) -> Path:
+    """Write a checkpoint's ONNX graph; return its path. Raises InputError."""
+    with staged(out.parent, [out.name], force=force) as staging:
+        read = read_checkpoint(checkpoint)
+        converted = port(read, allow_non_finite=allow_non_finite)
+        metadata = _metadata(converted, checkpoint.stem, sha256_of(checkpoint))
+        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
+    return out
+
+
+def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOptions, *, force: bool = False) -> Path:
+    """Write the ONNX graph of a TorchAudio port in either weight-norm dialect; return its path. Raises InputError."""
+    with staged(out.parent, [out.name], force=force) as staging:
+        encoder = EncoderConfig.read(config)
+        state_dict = read_state_dict(weights, encoder)
+        metadata = onnx_metadata(
+            encoder,
+            name=weights.name.removesuffix(".pt").removesuffix(".torchaudio"),
+            normalize=None,
+            sample_rate=16_000,
+            source_sha256=sha256_of(weights),
+        )
+        _write_onnx(encoder, state_dict, options, metadata, staging / out.name)
+    return out
+
+
+def make_bundle(checkpoint: Path, target: Target, options: OnnxOptions, *, allow_non_finite: bool = False) -> Bundle:
+    """Write every file of a configuration and its manifest; return the bundle. Raises InputError."""
+    read = read_checkpoint(checkpoint)
+    converted = port(read, allow_non_finite=allow_non_finite)
+    files = {role: FILE_NAMES[role].format(name=target.name) for role in FILE_NAMES}
+    with staged(target.folder, [*files.values(), MANIFEST], force=target.force) as staging:
+        source = file_record(checkpoint)
+        _write_torchaudio(converted, staging, [files["torchaudio"], files["config"]])
+        metadata = _metadata(converted, target.name, source.sha256)
+        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / files["onnx"])
+        records: dict[str, FileRecord] = {role: file_record(staging / name) for role, name in files.items()}
+        manifest = _manifest(target.name, read, converted, source, records)
+        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return Bundle(target.folder, manifest)
+
+
+def _write_torchaudio(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
+    weights, config = names
+    write_torch_file(dict(converted.state_dict), folder / weights)
+    (folder / config).write_text(converted.config.to_json(), encoding="utf-8")
+
+
+def _write_onnx(
+    config: EncoderConfig,
+    state_dict: Mapping[str, torch.Tensor],
+    options: OnnxOptions,
+    metadata: Mapping[str, str],
+    path: Path,
+) -> None:
+    from aves_convert.onnx_graph import save_graph
+
+    save_graph(build_onnx(config, state_dict, options, metadata), path)
+
+
+def _metadata(converted: TorchaudioPort, name: str, source_sha256: str) -> dict[str, str]:
+    return onnx_metadata(
+        converted.config,
+        name=name,
+        normalize=converted.architecture.normalize,
+        sample_rate=converted.architecture.sample_rate,
+        source_sha256=source_sha256,
+    )
+
+
+def _manifest(
+    name: str, checkpoint: Checkpoint, converted: TorchaudioPort, source: FileRecord, files: Mapping[str, FileRecord]
+) -> Manifest:
+    arch = converted.architecture
+    return Manifest(
+        name=name,
+        files=files,
+        source={
+            **dataclasses.asdict(source),
+            "model_class": arch.model_class,
+            "num_updates": checkpoint.num_updates,
+        },
+        encoder={
+            "sample_rate": arch.sample_rate,
+            "normalize": arch.normalize,
+            "hop": arch.config.hop,
+            "receptive_field": arch.config.receptive_field,
+            "dimension": arch.config.encoder_embed_dim,
+            "layers": arch.config.encoder_num_layers,
+        },
+        ledger=tuple(dataclasses.asdict(entry) for entry in converted.ledger),
+        versions={
+            "aves-ports": importlib.metadata.version("aves-ports"),
+            "python": platform.python_version(),
+            **{package: importlib.metadata.version(package) for package in ("torch", "torchaudio", "onnx", "numpy")},
+        },
+    )

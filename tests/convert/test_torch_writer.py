@@ -1,0 +1,102 @@
+import hashlib
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from aves_artifacts.errors import InputError
+from aves_convert.torch_file import LazyTensor, open_torch_file
+from aves_convert.torch_writer import PickledObject, write_torch_file
+
+CONTENTS = {
+    "matrix": torch.arange(12.0).reshape(3, 4),
+    "scalar": torch.tensor(2.5),
+    "empty": torch.zeros(0, 3),
+    "half": torch.tensor([1.5, -2.0], dtype=torch.float16),
+    "bfloat16": torch.tensor([[1.5], [-2.0]], dtype=torch.bfloat16),
+    "double": torch.tensor([1e300], dtype=torch.float64),
+    "integers": torch.arange(5),
+    "flags": torch.tensor([True, False]),
+    "transposed": torch.arange(6.0).reshape(2, 3).T,
+    "plain": {
+        "numbers": [0, 1, -1, 127, 128, 255, 256, -129, 2**31, -(2**63), 1.5, -0.0],
+        "text": "Ä\u20ac",
+        3: (None, True, ()),
+    },
+}
+
+
+def assert_equal(found: object, expected: object) -> None:
+    if isinstance(expected, torch.Tensor):
+        assert isinstance(found, torch.Tensor)
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            assert_equal(found[key], value)
+    else:
+        assert (type(found), found) == (type(expected), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"mmap": True}])
+def test_torch_reads_what_is_written(tmp_path: Path, options: dict[str, bool]) -> None:
+    write_torch_file(CONTENTS, tmp_path / "x.pt")
+    assert_equal(torch.load(tmp_path / "x.pt", weights_only=True, **options), CONTENTS)
+
+
+def test_our_own_reader_reads_what_is_written(tmp_path: Path) -> None:
+    write_torch_file(CONTENTS, tmp_path / "x.pt")
+    root = open_torch_file(tmp_path / "x.pt").root
+    assert isinstance(root, dict)
+    assert_equal({k: v.read() if isinstance(v, LazyTensor) else v for k, v in root.items()}, CONTENTS)
+
+
+def test_the_bytes_depend_on_the_contents_alone(tmp_path: Path) -> None:
+    program = (
+        "import sys, torch; from pathlib import Path; from aves_convert.torch_writer import write_torch_file;"
+        "write_torch_file({'a': torch.arange(3.0), 'b': {'c': 1}}, Path(sys.argv[1]))"
+    )
+    digests = set()
+    for seed in ("1", "2"):
+        path = tmp_path / f"{seed}.pt"
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True, env={"PYTHONHASHSEED": seed})
+        digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_storages_are_aligned_for_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    write_torch_file(CONTENTS, path)
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name_length, extra_length = (
+                data[entry.header_offset + 26],
+                int.from_bytes(data[entry.header_offset + 28 : entry.header_offset + 30], "little"),
+            )
+            assert (entry.header_offset + 30 + name_length + extra_length) % 64 == 0
+            assert entry.compress_type == zipfile.ZIP_STORED
+
+
+def test_objects_of_absent_classes_are_written_as_pickle_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    write_torch_file({"o": PickledObject("collections", "UserDict", {"data": {"a": 1}})}, path)
+    with zipfile.ZipFile(path) as archive:
+        loaded = pickle.loads(archive.read("archive/data.pkl"))
+    assert type(loaded["o"]).__name__ == "UserDict"
+    assert dict(loaded["o"]) == {"a": 1}
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="set"):
+        write_torch_file({"a": {1}}, tmp_path / "x.pt")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot write here"):
+        write_torch_file({}, tmp_path / "file" / "x.pt")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
