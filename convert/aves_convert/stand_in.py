@@ -82,12 +82,6 @@ def checkpoint_contents(
         "normalize": False,
         **(task or {}),
     }
-        "data": "",
-        "labels": ["km"],
-        "label_rate": 50.0,
-        "sample_rate": 16_000,
-    }
-    task_cfg |= {"normalize": False, **(task or {})}
     described = architecture(Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={}))
     tensors = {
         name: torch.from_numpy(_weight(name, shape, f"{seed}/{name}")).to(dtype)
