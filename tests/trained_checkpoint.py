@@ -151,7 +151,7 @@ def _launch() -> None:
     from aves_verify.fairseq_import import old_dataclass_rules
 
     if sys.version_info >= (3, 12):  # find_module is gone, and Hydra 1.0 looks for its plugins with it
-        FileFinder.find_module = _find_module
+        FileFinder.find_module = _find_module  # type: ignore[attr-defined]
     with old_dataclass_rules():
         hydra_train = importlib.import_module("fairseq_cli.hydra_train")
     hydra_train.cli_main()

@@ -100,9 +100,9 @@ def _forget_half_imported() -> None:
 
 def _explanation(error: Exception) -> str:
     if sys.version_info >= (3, 13):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         return (
-            f"fairseq 0.12.2 does not import on Python {sys.version_info[0]}.{sys.version_info[1]} (its antlr4 4.8 needs "
-            f"a module that is gone): "
+            f"fairseq 0.12.2 does not import on Python {version} (its antlr4 4.8 needs a module that is gone): "
             f"use Python 3.10, 3.11 or 3.12, {WITHOUT}"
         )
     if isinstance(error, ModuleNotFoundError) and error.name == "fairseq":

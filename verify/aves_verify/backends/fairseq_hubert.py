@@ -97,9 +97,8 @@ def _refuse_larger_than_file(model_config: Any, checkpoint: Checkpoint) -> None:
     limits = {"encoder_layers": len(checkpoint.tensors)}
     limits |= dict.fromkeys(("encoder_embed_dim", "encoder_ffn_embed_dim", "conv_pos", "final_dim"), largest)
     sizes = {name: model_config[name] for name in limits}
-    sizes["conv_feature_layers"] = max(
-        max(layer) for layer in parse_conv_feature_layers(model_config.conv_feature_layers)
-    )
+    convolutions = parse_conv_feature_layers(model_config.conv_feature_layers)
+    sizes["conv_feature_layers"] = max(max(channels, kernel) for channels, kernel, _stride in convolutions)
     for name, size in sizes.items():
         if size > limits.get(name, largest):
             raise InputError(f"{name} says {size}, more than the file has tensors for")
@@ -140,7 +139,8 @@ def _dictionary_sizes(checkpoint: Checkpoint) -> tuple[int, ...]:
 
 def _load(model: Any, checkpoint: Checkpoint) -> None:
     """Put the file's weights in place of the uninitialised ones. Raises InputError naming each that does not fit."""
-    model.upgrade_state_dict(state := {name: tensor.float32() for name, tensor in checkpoint.tensors.items()})
+    state = {name: tensor.float32() for name, tensor in checkpoint.tensors.items()}
+    model.upgrade_state_dict(state)
     try:
         # torch's own method: fairseq's, which does no more than the upgrade above, does not know assign
         torch.nn.Module.load_state_dict(model, state, strict=True, assign=True)
