@@ -47,7 +47,7 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
 }
 
 _LABELS = 500  # k-means clusters, as in HuBERT's second iteration; fairseq's Dictionary adds four symbols of its own
-_NEAR_ZERO_OUTLIERS = 6  # dimensions of `all`'s last layer that are large, which presses the others towards zero
+_OUTLIER = 300.0  # size of the large dimensions of `all`'s last layer; the others are of the order of 1
 
 
 def write_stand_in(name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> None:
@@ -156,13 +156,15 @@ def _gaussian(count: int, seed: str) -> NDArray[np.float32]:
 def _press_outputs_towards_zero(tensors: dict[str, torch.Tensor], described: Architecture) -> None:
     """Give the last layer a few large dimensions; its layer norm then divides all the others down towards zero.
 
-    Trained transformers have such outlier dimensions, and there a float32 rounding of the large ones is of the size of
-    the small ones: relative errors are large although nothing is wrong.
+    Trained transformers have such outlier dimensions. A difference that is nothing beside them is a large relative one
+    in the others. Their own output is scaled down, so that it does not hide the rest.
     """
     last = f"encoder.layers.{described.config.encoder_num_layers - 1}"
-    bias = tensors[f"{last}.fc2.bias"]
-    outliers = torch.arange(_NEAR_ZERO_OUTLIERS) * (len(bias) // _NEAR_ZERO_OUTLIERS)
-    bias[outliers] += torch.tensor([400.0, -400.0] * (_NEAR_ZERO_OUTLIERS // 2), dtype=bias.dtype)
+    dim = described.config.encoder_embed_dim
+    outliers = torch.arange(0, dim, max(dim // 12, 2))[: dim // 12 // 2 * 2][:12]
+    signs = torch.tensor([1.0, -1.0]).repeat(len(outliers) // 2)  # balanced: the norm's mean stays where it was
+    tensors[f"{last}.fc2.bias"][outliers] += _OUTLIER * signs
+    tensors[f"{last}.final_layer_norm.weight"][outliers] *= 0.05
     tensors[f"{last}.final_layer_norm.bias"] *= 0.01
 
 

@@ -1,0 +1,25 @@
+"""The three ways to run one encoder: the original, the TorchAudio port and the ONNX port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+# "final" -> what the original returns, "layer.0" … -> each transformer layer's output; arrays are [batch, frames, dim].
+Embeddings = Mapping[str, NDArray[Any]]
+
+BACKENDS = ("fairseq", "torchaudio", "onnx")
+
+
+class Backend(Protocol):
+    """A loaded encoder."""
+
+    name: str
+    version: str
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """Embeddings of waveforms [batch, samples] at 16 kHz; every layer's too with ``layers``."""
+        ...

@@ -1,0 +1,58 @@
+"""The ONNX port in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from aves_artifacts.errors import InputError
+from aves_verify.backends import Embeddings
+
+_EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
+
+
+class OnnxBackend:
+    """An ONNX file from anywhere: the first input is the waveform, the first output the final embeddings."""
+
+    name = "onnx"
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        """Load ``path`` with ONNX Runtime's default optimisations. Raises InputError for what is no such graph."""
+        self.version: str = onnxruntime.__version__
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
+            detail = str(error).splitlines()[0]
+            raise InputError(f"{path}: ONNX Runtime cannot load it ({detail}); {_EXPECTED}") from None
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+            found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
+        self._path = path
+        self._input: str = inputs[0].name
+        self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""
+        names = {"final": self._outputs[0]}
+        if layers:
+            names |= {name: name for name in self._outputs[1:] if name.startswith("layer.")}
+            if len(names) == 1:
+                raise InputError(
+                    f"{self._path}: gives only the last layer; write it with --layers all, or compare --layers last"
+                )
+        try:
+            values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
+        except Exception as error:  # as above
+            shape = list(waveform.shape)
+            raise InputError(
+                f"{self._path}: ONNX Runtime fails on a waveform {shape}: {str(error).splitlines()[0]}"
+            ) from None
+        return dict(zip(names, values, strict=True))

@@ -1,0 +1,38 @@
+"""What the numbers of a report were measured with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+
+def environment() -> dict[str, str | int | None]:
+    """Versions of everything that computes, the processor and the threads in use; None where it is not installed."""
+    import torch
+
+    packages = ("torch", "torchaudio", "onnxruntime", "onnx", "numpy", "fairseq", "aves-ports")
+    return {
+        "python": platform.python_version(),
+        **{package: _version(package) for package in packages},
+        "cpu": _processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's model name; Linux tells it in /proc/cpuinfo, elsewhere the platform's short name must do."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,51 @@
+"""The report for machines: the JSON that other programs rely on (schema 1)."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from aves_verify.compare import Comparison
+from aves_verify.report import SCHEMA, ConfigReport, Report
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON. Numbers that JSON does not have (NaN, infinity) become null."""
+    document = {
+        "schema": SCHEMA,
+        "passed": report.passed,
+        "environment": dict(report.environment),
+        "tolerance": asdict(report.tolerance),
+        "configs": [_config(config) for config in report.configs],
+        "seconds": {"total": round(report.total_seconds, 3)},
+    }
+    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+
+
+def _config(config: ConfigReport) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "source": config.source,
+        "reference": config.reference,
+        "sha256": dict(config.sha256),
+        "passed": config.passed,
+        "problems": list(config.problems),
+        "comparisons": [_comparison(comparison) for comparison in config.comparisons],
+        "seconds": {name: round(value, 3) for name, value in config.seconds.items()},
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return asdict(comparison)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,46 @@
+"""One run of aves-verify: every subject by itself, then the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from aves_verify.environment import environment
+from aves_verify.report import ConfigReport, Report
+from aves_verify.subject import Subject
+from aves_verify.verification import Plan, Progress, verify
+
+
+def verify_all(
+    subjects: Sequence[AbstractContextManager[Subject]],
+    plan: Plan,
+    unreadable: Sequence[str] = (),
+    progress: Progress = lambda *_: None,
+) -> Report:
+    """Verify subjects one after the other, so that only one's files and models exist at a time.
+
+    ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it.
+    Raises InputError.
+    """
+    start = time.perf_counter()
+    configs: list[ConfigReport] = []
+    for number, prepared in enumerate(subjects):
+        progress("preparing", 0, 1)
+        with prepared as subject:
+            name = subject.name
+
+            def show(step: str, done: int, total: int, name: str = name) -> None:
+                progress(f"{name}: {step}", done, total)
+
+            report = verify(subject, plan, show)
+        problems = (*report.problems, *unreadable) if number == 0 else report.problems
+        configs.append(dataclasses.replace(report, problems=problems))
+        progress(name, 1, 1)
+    return Report(
+        configs=tuple(configs),
+        tolerance=plan.tolerance,
+        environment=environment(),
+        total_seconds=time.perf_counter() - start,
+    )

@@ -1,0 +1,111 @@
+"""What is verified: the files of one configuration, wherever they come from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aves_artifacts.bundle import Bundle, hash_problems, read_bundle, sha256_of
+from aves_artifacts.catalog import Configuration
+from aves_artifacts.errors import InputError
+from aves_artifacts.store import store
+from aves_convert.onnx_options import Layers, OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import Geometry, write_stand_in
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The files of one configuration; a file that is not given is None."""
+
+    name: str
+    source: str  # "stand-in", "published" or "file"
+    fairseq: Path | None
+    torchaudio: Path | None
+    config: Path | None
+    onnx: Path | None
+    normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
+    recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend
+    problems: tuple[str, ...] = ()
+
+    def file(self, backend: str) -> Path | None:
+        """The file that a backend reads."""
+        return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
+
+    def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
+        """SHA-256 of each backend's file."""
+        files = {backend: self.file(backend) for backend in backends}
+        return {
+            backend: self.recorded.get(backend) or sha256_of(path)
+            for backend, path in files.items()
+            if path is not None
+        }
+
+
+def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
+    """A bundle on disk, and the checkpoint that it was made from.
+
+    Files that are not the manifest's are a problem of the subject, and are compared all the same: the numbers tell what
+    the difference is worth. Raises InputError where there is no readable bundle.
+    """
+    bundle = read_bundle(folder)
+    problems = hash_problems(bundle)
+    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source.get("sha256"):
+        problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
+    return _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
+
+
+def published(configuration: Configuration) -> Subject:
+    """A configuration's original and bundle in the local store. Raises InputError where they are not there."""
+    folder = store() / configuration.file_name
+    checkpoint = folder / f"{configuration.file_name}.pt"
+    if not checkpoint.is_file():
+        raise InputError(
+            f"{configuration.name}: {checkpoint} is not there; put the published checkpoint there and run "
+            f"aves-convert bundle {checkpoint} --out {folder}, or give --stand-in to verify seeded weights instead"
+        )
+    subject = of_bundle(folder, checkpoint)
+    return Subject(**{**vars(subject), "name": configuration.name, "source": "published"})
+
+
+def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
+    """Loose files from anywhere, named after the first. Raises InputError for weights without a config."""
+    if (torchaudio is None) != (config is None):
+        raise InputError("--torchaudio and --config go together: the weights and their model_config.json")
+    first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
+    name = first.name.removesuffix(".pt").removesuffix(".onnx").removesuffix(".torchaudio")
+    return Subject(name, source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
+
+
+@contextmanager
+def stand_in(
+    configuration: Configuration, *, geometry: Geometry = "base", layers: Layers = "last"
+) -> Iterator[Subject]:
+    """A seeded checkpoint in a configuration's place, converted; its files (1.2 GB at base size) are removed after."""
+    with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
+        checkpoint = Path(folder) / f"{configuration.file_name}.pt"
+        write_stand_in(configuration.name, checkpoint, geometry=geometry)
+        bundle = make_bundle(checkpoint, Target(Path(folder), configuration.file_name), OnnxOptions(layers=layers))
+        subject = _from_bundle(bundle, source="stand-in", fairseq=checkpoint, problems=())
+        yield Subject(**{**vars(subject), "name": configuration.name})
+
+
+def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
+    manifest = bundle.manifest
+    recorded = {} if problems else {role: manifest.files[role].sha256 for role in ("torchaudio", "onnx")}
+    if fairseq is not None and not problems:
+        recorded["fairseq"] = manifest.source["sha256"]
+    return Subject(
+        name=manifest.name,
+        source=source,
+        fairseq=fairseq,
+        torchaudio=bundle.path("torchaudio"),
+        config=bundle.path("config"),
+        onnx=bundle.path("onnx"),
+        normalize=manifest.encoder.get("normalize"),
+        recorded=recorded,
+        problems=problems,
+    )
