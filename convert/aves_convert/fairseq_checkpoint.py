@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from aves_artifacts.errors import InputError
 from aves_convert.checkpoint_settings import attribute_of, plain, resolved
-from aves_convert.inert_records import Record
+from aves_convert.inert_records import Record, preview
 from aves_convert.torch_file import LazyTensor, TorchFile, open_torch_file
 
 
@@ -135,9 +135,9 @@ def _tensors(model: dict[object, object], where: str) -> dict[str, LazyTensor]:
     """The state dict. Raises InputError when it holds something else than tensors."""
     tensors = {name: value for name, value in model.items() if type(name) is str and type(value) is LazyTensor}
     if len(tensors) < len(model):
-        wrong = [ascii(str(name)[:60]) for name in model if name not in tensors]
+        wrong = [f"{preview(name)} is {preview(value)}" for name, value in model.items() if name not in tensors]
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InputError(f"{where}: entries of the model are no tensors: {', '.join(wrong[:5])}{more}")
+        raise InputError(f"{where}: the model holds something else than tensors: {', '.join(wrong[:5])}{more}")
     return tensors
 
 

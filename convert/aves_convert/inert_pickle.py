@@ -23,9 +23,9 @@ from aves_convert.pickle_machine import ACTIONS, Machine, PersistentLoad, Rebuil
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
 
-# In units of about 32 bytes, so half a gigabyte: 200 times what the largest genuine checkpoint needs, and room for
-# 100,000 tensors. The characters of a string are paid for by the stream, so only objects are counted.
-BUDGET = 16_000_000
+# In units of about 32 bytes, so 320 MB: 100 times what the largest genuine checkpoint needs, and room for 200,000
+# tensors. The characters of a string are paid for by the stream, so only objects are counted.
+BUDGET = 10_000_000
 MAX_STREAM = 1 << 27  # bytes: 128 MiB, where genuine checkpoints have less than one
 
 
@@ -54,6 +54,8 @@ def load(
     Raises InputError where the stream is damaged, truncated or asks for something outside this machine.
     """
     machine = Machine(persistent, rebuild or {})
+    if start >= len(data):
+        raise InputError(f"{where}: the file is truncated; fetch it again")
     try:
         end = _run(machine, data, start)
         return Loaded(machine.stack.pop(), tuple(machine.calls.values()), end)
@@ -63,7 +65,7 @@ def load(
         problem = str(error)
     raise InputError(
         f"{where}: damaged or hostile pickle, get the file again from its authors: "
-        f"{machine.opcode} at byte {machine.at}: {problem}"
+        f"{_OPERATIONS[data[machine.at]][0]} at byte {machine.at}: {problem}"
     )
 
 
@@ -86,29 +88,24 @@ def _run(machine: Machine, data: Bytes, at: int) -> int:
     budget = BUDGET
     while at < end:
         machine.at = at
-        operation = _OPERATIONS.get(data[at])
-        if operation is None:
-            machine.opcode = f"0x{data[at]:02x}"
-            raise ValueError("this is no opcode of a pickle")
-        machine.opcode, size, cost, value, act = operation
+        _, size, cost, value, act = _OPERATIONS[data[at]]
         budget -= cost
         if budget < 0:
             raise ValueError("more objects than any checkpoint has")
         at += 1
-        if size < 0:
-            at, stop = _extent(data, size, at)
-        else:
-            stop = at + size
-        if stop > end:
-            raise ValueError("its argument reaches past the end: the file is truncated")
-        raw = data[at:stop] if stop > at else b""
-        at = stop
+        raw = b""
+        if size:
+            at, stop = (at, at + size) if size > 0 else _extent(data, size, at)
+            if stop > end:
+                raise ValueError("its argument reaches past the end: the file is truncated")
+            raw = data[at:stop]
+            at = stop
         if value is not None:
             machine.stack.append(value(raw))
         elif act is not None:
             act(machine, raw)
         else:
-            return stop
+            return at
     raise ValueError("no STOP where a checkpoint's would be: the file is truncated or damaged")
 
 
@@ -138,8 +135,11 @@ _Operation: TypeAlias = (
 )
 
 
-def _operation(opcode: pickletools.OpcodeInfo) -> _Operation:
+def _operation(code: int) -> _Operation:
     """Name, size of the argument, cost, value, action."""
+    opcode = _BY_CODE.get(chr(code))
+    if opcode is None:
+        return f"0x{code:02x}", 0, 0, None, Machine.no_opcode
     size = opcode.arg.n if opcode.arg else 0
     if opcode.name in ("GLOBAL", "INST"):
         size = _TWO_LINES
@@ -150,4 +150,5 @@ def _operation(opcode: pickletools.OpcodeInfo) -> _Operation:
     return opcode.name, size, cost, None, act
 
 
-_OPERATIONS: dict[int, _Operation] = {ord(opcode.code): _operation(opcode) for opcode in pickletools.opcodes}
+_BY_CODE = {opcode.code: opcode for opcode in pickletools.opcodes}
+_OPERATIONS = tuple(map(_operation, range(256)))

@@ -279,7 +279,7 @@ def _rebuild_parameter(args: tuple[object, ...]) -> object:
 
 def _rebuild_from_type(args: tuple[object, ...]) -> object:
     """``_rebuild_from_type_v2(function, type, arguments, state)``: a tensor that carries attributes."""
-    if len(args) == 4 and type(args[0]) is Global and args[0] in _BY_NAME and type(args[2]) is tuple:
+    if len(args) == 4 and isinstance(args[0], Global) and args[0] in _BY_NAME and isinstance(args[2], tuple):
         return _BY_NAME[args[0]](args[2])
     return Record(Global("torch._tensor", "_rebuild_from_type_v2"), args)
 

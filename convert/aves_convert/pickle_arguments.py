@@ -12,12 +12,12 @@ MAX_INT_BYTES = 255  # what LONG1 can hold; larger numbers only serve to make ar
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|[^x0-7])", re.DOTALL)
 
 
-def memo_index(raw: bytes, *, is_text: bool) -> int:
-    """The memo number of PUT, GET (text) or their binary forms."""
-    index = _decimal(raw) if is_text else int.from_bytes(raw, "little")
-    if index < 0:
+def memo_number(line: bytes) -> int:
+    """The memo number of PUT and GET."""
+    number = _decimal(line)
+    if number < 0:
         raise ValueError("a negative memo number")
-    return index
+    return number
 
 
 def utf8_text(raw: bytes) -> str:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 from aves_convert.inert_records import Call, Global, Record, preview
-from aves_convert.pickle_arguments import memo_index, utf8_text
+from aves_convert.pickle_arguments import memo_number, utf8_text
 
 Rebuild: TypeAlias = "Callable[[tuple[object, ...]], object]"
 PersistentLoad: TypeAlias = "Callable[[object], object]"
 
 MAX_MEMO_GAP = 1  # picklers count their memo from 0 or 1; a free choice would let a stream allocate at will
-MAX_ODD_KEYS = 10_000  # strings and bytes hash with a secret seed, numbers do not: collisions can be made at will
+# Text hashes with a secret seed; numbers do not, so a stream could choose keys that all collide. Small
+# ones at least have hashes of their own; large numbers, fractions and tuples can all be given the same one.
+MAX_SMALL_INT_KEYS, MAX_OTHER_KEYS = 4096, 256
 MAX_NAME = 500  # characters of a class's name; comparing long names again and again would take for ever
 
 
@@ -25,8 +27,8 @@ MAX_NAME = 500  # characters of a class's name; comparing long names again and a
 class Machine:
     """A stack, marks and a memo; one method per opcode that does more than push a value.
 
-    ``persistent`` and ``rebuild`` are our own functions, as ``inert_pickle.load`` describes them. ``opcode`` and ``at``
-    say where in the stream the machine is. Methods raise ValueError, and IndexError where the stack is too short.
+    ``persistent`` and ``rebuild`` are our own functions, as ``inert_pickle.load`` describes them. ``at`` says
+    where in the stream the machine is. Methods raise ValueError, and IndexError where the stack is too short.
     """
 
     persistent: PersistentLoad | None
@@ -35,8 +37,12 @@ class Machine:
     marked: list[list[object]] = field(default_factory=list)
     memo: list[object] = field(default_factory=list)
     calls: dict[Global, Call] = field(default_factory=dict)
-    opcode: str = ""
+    makers: dict[Global, Rebuild | None] = field(default_factory=dict)
     at: int = 0
+
+    def no_opcode(self, _: bytes) -> NoReturn:
+        """Refuse a byte that is no opcode."""
+        raise ValueError("this is no opcode of a pickle")
 
     def _mark(self, _: bytes) -> None:
         self.marked.append(self.stack)
@@ -59,25 +65,35 @@ class Machine:
 
     # Memo
 
+    def _put_text(self, raw: bytes) -> None:
+        self._store(memo_number(raw))
+
     def _put(self, raw: bytes) -> None:
-        index = memo_index(raw, is_text=self.opcode == "PUT")
-        gap = index - len(self.memo)
-        if gap > MAX_MEMO_GAP:
-            raise ValueError(f"memo number {index} after {len(self.memo)}")
-        if gap < 0:
-            self.memo[index] = self.stack[-1]
-        else:
-            self.memo += [_MISSING] * gap
-            self.memo.append(self.stack[-1])
+        self._store(int.from_bytes(raw, "little"))
 
     def _memoize(self, _: bytes) -> None:
         self.memo.append(self.stack[-1])
 
+    def _store(self, number: int) -> None:
+        gap = number - len(self.memo)
+        if gap > MAX_MEMO_GAP:
+            raise ValueError(f"memo number {number} after {len(self.memo)}")
+        if gap < 0:
+            self.memo[number] = self.stack[-1]
+        else:
+            self.memo += [_MISSING] * gap
+            self.memo.append(self.stack[-1])
+
+    def _get_text(self, raw: bytes) -> None:
+        self._recall(memo_number(raw))
+
     def _get(self, raw: bytes) -> None:
-        index = memo_index(raw, is_text=self.opcode == "GET")
-        value = self.memo[index] if index < len(self.memo) else _MISSING
+        self._recall(int.from_bytes(raw, "little"))
+
+    def _recall(self, number: int) -> None:
+        value = self.memo[number] if number < len(self.memo) else _MISSING
         if value is _MISSING:
-            raise ValueError(f"memo number {index} was never stored")
+            raise ValueError(f"memo number {number} was never stored")
         self.stack.append(value)
 
     # Stack
@@ -165,8 +181,7 @@ class Machine:
     # Globals and calls
 
     def _global(self, raw: bytes) -> None:
-        module, name = raw[:-1].split(b"\n")
-        self.stack.append(_global(utf8_text(module), utf8_text(name)))
+        self.stack.append(_named(raw))
 
     def _stack_global(self, _: bytes) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -187,9 +202,8 @@ class Machine:
         self._call(cls, args, kwargs)
 
     def _inst(self, raw: bytes) -> None:
-        module, name = raw[:-1].split(b"\n")
         args = tuple(self._since_mark())
-        self._call(_global(utf8_text(module), utf8_text(name)), args, None)
+        self._call(_named(raw), args, None)
 
     def _obj(self, _: bytes) -> None:
         items = self._since_mark()
@@ -203,20 +217,31 @@ class Machine:
             raise ValueError(f"it would call {preview(function)}, which is no class or function; nothing was executed")
         if kwargs is not None and type(kwargs) is not dict:
             raise ValueError(f"the keyword arguments of a call are {preview(kwargs)}, not a dict")
-        self._note(function, args, kwargs)
-        if function in _CALLS_ITS_ARGUMENT and args and type(args[0]) is Global:
-            self._note(args[0], args[1:], None)
-        ours = self.rebuild.get(function)
-        if ours is not None and not kwargs:
-            self.stack.append(ours(args))
-        elif (function in _DICTS and not args and not kwargs) or function == _DEFAULTDICT:
-            self.stack.append({})
-        else:
-            self.stack.append(Record(function, args, kwargs))
+        if function not in self.makers:
+            self._note(function, args, kwargs)
+            self.makers[function] = self._maker(function)
+        make = self.makers[function]
+        self.stack.append(Record(function, args, kwargs) if make is None or kwargs else make(args))
 
     def _note(self, function: Global, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
-        if function not in self.calls:
-            self.calls[function] = Call(function, args, kwargs, self.at)
+        self.calls.setdefault(function, Call(function, args, kwargs, self.at))
+
+    def _maker(self, function: Global) -> Rebuild | None:
+        """What makes the results of ``function``; None where they are records."""
+        ours = self.rebuild.get(function)
+        if function in _DICTS:
+            return lambda args: Record(function, args) if args else {}
+        if function not in _CALLS_ITS_ARGUMENT:
+            return ours
+
+        def make(args: tuple[object, ...]) -> object:
+            if args and type(args[0]) is Global:
+                self._note(args[0], args[1:], None)
+            if function == _DEFAULTDICT:
+                return {}
+            return ours(args) if ours else Record(function, args)
+
+        return make
 
     def _build(self, _: bytes) -> None:
         state = self.stack.pop()
@@ -242,15 +267,17 @@ class Machine:
 
 
 _PYTHON_3 = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # protocol 2 still writes Python 2's names
-_DICTS = (Global("collections", "OrderedDict"), Global("builtins", "dict"))
+_DICTS = frozenset({Global("collections", "OrderedDict"), Global("builtins", "dict")})
 _DEFAULTDICT = Global("collections", "defaultdict")  # its argument is the class of its default
 # Harmless themselves, they make what their first argument says.
-_CALLS_ITS_ARGUMENT = (
-    _DEFAULTDICT,
-    Global("copyreg", "_reconstructor"),
-    Global("numpy._core.multiarray", "_reconstruct"),
-    Global("numpy.core.multiarray", "_reconstruct"),
-    Global("torch._tensor", "_rebuild_from_type_v2"),
+_CALLS_ITS_ARGUMENT = frozenset(
+    {
+        _DEFAULTDICT,
+        Global("copyreg", "_reconstructor"),
+        Global("numpy._core.multiarray", "_reconstruct"),
+        Global("numpy.core.multiarray", "_reconstruct"),
+        Global("torch._tensor", "_rebuild_from_type_v2"),
+    }
 )
 _MISSING = object()
 
@@ -260,8 +287,9 @@ def _set(target: dict[object, object], key: object, value: object) -> None:
     if type(key) is not str and type(key) is not bytes:
         if not _is_plain(key) and not (type(key) is tuple and len(key) <= 16 and all(map(_is_plain, key))):
             raise ValueError(f"a dict has the key {preview(key)}")
-        if len(target) >= MAX_ODD_KEYS:
-            raise ValueError(f"a dict has more than {MAX_ODD_KEYS} entries that are not named by strings")
+        limit = MAX_SMALL_INT_KEYS if isinstance(key, int) and abs(key) < 2**60 else MAX_OTHER_KEYS
+        if len(target) >= limit:
+            raise ValueError(f"a dict has more than {limit} entries that are not named by strings")
     if key in target:
         raise ValueError(f"a dict has the key {preview(key)} twice")
     target[key] = value
@@ -269,6 +297,11 @@ def _set(target: dict[object, object], key: object, value: object) -> None:
 
 def _is_plain(key: object) -> bool:
     return key is None or type(key) in (str, bytes, int, float, bool, Global, Record)
+
+
+def _named(lines: bytes) -> Global:
+    module, name = lines[:-1].split(b"\n")
+    return _global(utf8_text(module), utf8_text(name))
 
 
 def _global(module: str, name: str) -> Global:
@@ -290,11 +323,11 @@ ACTIONS: dict[str, tuple[int, Callable[[Machine, bytes], None] | None]] = {
     "POP": (1, Machine._pop),
     "POP_MARK": (1, Machine._pop_mark),
     "DUP": (1, Machine._dup),
-    "PUT": (6, Machine._put),
+    "PUT": (6, Machine._put_text),
     "BINPUT": (1, Machine._put),
     "LONG_BINPUT": (1, Machine._put),
     "MEMOIZE": (1, Machine._memoize),
-    "GET": (1, Machine._get),
+    "GET": (1, Machine._get_text),
     "BINGET": (1, Machine._get),
     "LONG_BINGET": (1, Machine._get),
     "LIST": (3, Machine._list),

@@ -326,9 +326,9 @@ LOOKALIKES = {
     "case": ("Torch._Utils", "_rebuild_tensor_v2", "wants to run"),
     "cyrillic": ("t\u043erch._utils", "_rebuild_tensor_v2", "wants to run"),
     "zero_width": ("torch._utils\u200b", "_rebuild_tensor_v2", "wants to run"),
-    "sibling": ("torch._utils", "_rebuild_tensor_v22", "no tensors: 'mask_emb'"),
+    "sibling": ("torch._utils", "_rebuild_tensor_v22", "'mask_emb' is"),
     "dotted": ("torch", "_utils._rebuild_tensor_v2", "wants to run"),
-    "class": ("torch._utils", "RebuildTensor", "no tensors: 'mask_emb'"),
+    "class": ("torch._utils", "RebuildTensor", "'mask_emb' is"),
     "carriage_return": ("torch._utils\r", "_rebuild_tensor_v2", "wants to run"),
 }
 
@@ -363,11 +363,11 @@ TENSORS: dict[str, tuple[Raw, str]] = {
     "storage_by_text": (tensor(stored=storage(numel="6")), "without a name or a size"),
     "nameless_storage": (tensor(stored=storage(key=None)), "without a name or a size"),
     "long_name_storage": (tensor(stored=storage(key="0" * 1000)), "without a name or a size"),
-    "unknown_storage": (tensor(stored=storage(cls=name("torch", "QInt8Storage"))), "no tensors: 'mask_emb'"),
+    "unknown_storage": (tensor(stored=storage(cls=name("torch", "QInt8Storage"))), "'mask_emb' is"),
     "parameter_of_nothing": (reduced(name("torch._utils", "_rebuild_parameter"), 1, True, None), "without a tensor"),
     "repeated": (tensor((2**40,), (0,)), "claim more bytes than the file has"),
-    "a_string": (Raw(opcodes("tensor")), "no tensors: 'mask_emb'"),
-    "a_global": (SYSTEM, "no tensors: 'mask_emb'"),
+    "a_string": (Raw(opcodes("tensor")), "'mask_emb' is"),
+    "a_global": (SYSTEM, "'mask_emb' is"),
 }
 
 
@@ -408,12 +408,12 @@ STREAMS: dict[str, tuple[object, str]] = {
     "protocol_9": (b"\x80\x09N.", "protocol 9"),
     "no_stop": (pickled(checkpoint())[:-1], "no STOP"),
     "only_stop": (b".", "than there is"),
-    "empty": (b"", "no STOP"),
+    "empty": (b"", "truncated"),
     "model_is_a_call": (checkpoint(model=reduced(name("fairseq", "Model"))), "no fairseq checkpoint"),
     "root_is_a_list": ([1, 2, 3], "no fairseq checkpoint"),
     "root_is_a_string": ("checkpoint", "no fairseq checkpoint"),
     "root_is_a_record": (reduced(name("fairseq", "Model")), "no fairseq checkpoint"),
-    "number_as_tensor_name": (checkpoint(model={1: tensor()}), "no tensors: '1'"),
+    "number_as_tensor_name": (checkpoint(model={1: tensor()}), "1 is a LazyTensor"),
     "storage_with_two_sizes": (
         checkpoint(model={"a": tensor(), "b": tensor((2,), (1,), stored=storage(numel=2))}),
         "two sizes",
