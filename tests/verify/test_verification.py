@@ -1,0 +1,314 @@
+"""The verifier finds what is wrong with a bundle, and says where."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from aves_artifacts.bundle import Bundle, file_record
+from aves_artifacts.errors import InputError
+from aves_convert.fairseq_checkpoint import read_checkpoint
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.torch_writer import write_torch_file
+from aves_verify.cli import main
+from aves_verify.clip import Clip
+from aves_verify.report import ConfigReport
+from aves_verify.signals import reference_signals
+from aves_verify.subject import Subject, of_bundle
+from aves_verify.verification import Plan, network_input, verify
+
+CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint and its bundle, with every layer as an output."""
+    folder = tmp_path_factory.mktemp("made")
+    write_stand_in("bio", folder / "x.pt", geometry="tiny")
+    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
+    return folder / "x.pt", folder / "bundle"
+
+
+@pytest.fixture
+def bundle(made: tuple[Path, Path], tmp_path: Path) -> Bundle:
+    """A bundle of one's own, to damage."""
+    return make_bundle(made[0], Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
+
+
+def failures(report: ConfigReport) -> set[tuple[str, str]]:
+    return {(c.backend, c.clip) for c in report.comparisons if c.status == "fail"}
+
+
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_a_good_bundle_passes(made: tuple[Path, Path], layers: Any) -> None:
+    report = verify(of_bundle(made[1], made[0]), Plan(CLIPS, layers=layers))
+    assert report.passed
+    assert report.reference == "fairseq"
+    assert len(report.comparisons) == len(CLIPS) * 2 * (1 if layers == "last" else 3)
+    assert {c.backend for c in report.comparisons} == {"torchaudio", "onnx"}
+    for comparison in report.comparisons:
+        if comparison.backend == "torchaudio":
+            assert comparison.max_abs < 1e-5
+
+
+def test_a_pre_norm_encoder_passes_with_its_last_norm(tmp_path: Path) -> None:
+    entries = {**GEOMETRIES["tiny"], "layer_norm_first": True, "extractor_mode": "layer_norm", "conv_bias": True}
+    contents = checkpoint_contents(entries, seed="pre-norm", task={"normalize": True})
+    write_torch_file(contents, tmp_path / "x.pt")
+    made = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions(layers="all"))
+    assert made.manifest.encoder["normalize"] is True
+    report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan(CLIPS, layers="all"))
+    assert report.passed, [c.reason for c in report.comparisons]
+
+
+def rewrite(bundle: Bundle, change: Callable[[Weights], None]) -> None:
+    path = bundle.path("torchaudio")
+    weights = torch.load(path, weights_only=True)
+    change(weights)
+    write_torch_file(weights, path)
+
+
+LAYER = "encoder.transformer.layers.{}."
+
+
+def scale(name: str) -> Callable[[Weights], None]:
+    def change(weights: Weights) -> None:
+        weights[name] = weights[name] * 1.01
+
+    return change
+
+
+def exchange_layers(weights: Weights) -> None:
+    for name in [n for n in weights if n.startswith(LAYER.format(0))]:
+        other = name.replace("layers.0.", "layers.1.")
+        weights[name], weights[other] = weights[other], weights[name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        scale(LAYER.format(1) + "attention.v_proj.weight"),
+        scale(LAYER.format(0) + "feed_forward.output_dense.weight"),
+        scale("encoder.transformer.pos_conv_embed.conv.weight_g"),
+        scale("feature_extractor.conv_layers.3.conv.weight"),
+        scale(LAYER.format(1) + "final_layer_norm.bias"),
+        exchange_layers,
+    ],
+)
+def test_damaged_torchaudio_weights_fail(
+    made: tuple[Path, Path], bundle: Bundle, change: Callable[[Weights], None]
+) -> None:
+    rewrite(bundle, change)
+    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    assert not report.passed
+    assert {backend for backend, _ in failures(report)} == {"torchaudio"}
+    assert any("x.torchaudio.pt" in problem for problem in report.problems)
+    assert all("difference" in c.reason or "RMS" in c.reason for c in report.comparisons if c.status == "fail")
+
+
+def test_damage_is_found_by_the_numbers_alone(made: tuple[Path, Path], bundle: Bundle) -> None:
+    """Also where somebody brought the manifest up to date."""
+    rewrite(bundle, scale(LAYER.format(1) + "attention.v_proj.weight"))
+    records = {**bundle.manifest.files, "torchaudio": file_record(bundle.path("torchaudio"))}
+    manifest = dataclasses.replace(bundle.manifest, files=records)
+    (bundle.folder / "manifest.json").write_text(manifest.to_json())
+    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    assert report.problems == ()
+    assert failures(report) == {("torchaudio", clip.name) for clip in CLIPS}
+
+
+def test_a_damaged_graph_fails(made: tuple[Path, Path], bundle: Bundle) -> None:
+    model = onnx.load(bundle.path("onnx"))
+    damaged = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    values = onnx.numpy_helper.to_array(damaged) * np.float32(1.01)
+    damaged.CopyFrom(onnx.numpy_helper.from_array(values, damaged.name))
+    onnx.save(model, bundle.path("onnx"))
+    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    assert {backend for backend, _ in failures(report)} == {"onnx"}
+
+
+def test_another_checkpoint_is_noticed(made: tuple[Path, Path], tmp_path: Path) -> None:
+    write_stand_in("core", tmp_path / "other.pt", geometry="tiny")
+    report = verify(of_bundle(made[1], tmp_path / "other.pt"), Plan(CLIPS))
+    assert not report.passed
+    assert any("not the checkpoint that the bundle was made from" in problem for problem in report.problems)
+    assert failures(report) == {(b, clip.name) for b in ("torchaudio", "onnx") for clip in CLIPS}
+
+
+def test_a_clip_that_is_too_short_fails_and_the_others_go_on(made: tuple[Path, Path]) -> None:
+    short = Clip("short", np.zeros(399, np.float32), "short")
+    report = verify(of_bundle(made[1], made[0]), Plan((short, *CLIPS)))
+    assert not report.passed
+    assert any("399 samples" in problem for problem in report.problems)
+    assert {c.clip for c in report.comparisons} == {clip.name for clip in CLIPS}
+
+
+def test_normalisation_is_what_fairseq_does() -> None:
+    clip = Clip("x", (np.arange(800, dtype=np.float32) % 7) + 3, "x")
+    wave = network_input(clip, normalize=True)
+    assert wave.shape == (1, 800)
+    assert abs(float(wave.mean())) < 1e-6
+    assert abs(float(wave.std()) - 1) < 1e-4
+    assert np.array_equal(network_input(clip, normalize=False)[0], clip.waveform)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clips": ()}, "no clip"),
+        ({"backends": ("fairseq",)}, "at least two"),
+        ({"backends": ("fairseq", "fairseq")}, "at least two"),
+        ({"backends": ("fairseq", "tensorflow")}, "unknown backend tensorflow"),
+    ],
+)
+def test_a_plan_that_compares_nothing_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Plan(**{"clips": CLIPS, **arguments})
+
+
+def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="--backends torchaudio,onnx"):
+        verify(of_bundle(made[1], None), Plan(CLIPS))
+    report = verify(of_bundle(made[1], None), Plan(CLIPS, backends=("torchaudio", "onnx")))
+    assert report.passed
+    assert report.reference == "torchaudio"
+
+
+def test_layers_that_a_graph_does_not_have_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    made_last = make_bundle(made[0], Target(tmp_path / "b", "x"), OnnxOptions())
+    with pytest.raises(InputError, match="--layers all"):
+        verify(of_bundle(made_last.folder, made[0]), Plan(CLIPS, layers="all"))
+
+
+def test_a_file_that_is_no_graph_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"<html>")
+    subject = dataclasses.replace(of_bundle(made[1], made[0]), onnx=tmp_path / "x.onnx")
+    with pytest.raises(InputError, match=r"x\.onnx: ONNX Runtime cannot load it"):
+        verify(subject, Plan(CLIPS))
+
+
+def cli(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_command_passes_and_writes_the_contract(made: tuple[Path, Path], tmp_path: Path) -> None:
+    result = cli("--bundle", made[1], "--fairseq", made[0], "--json", tmp_path / "r.json", "--verbose")
+    assert result.exit_code == 0, result.output
+    assert "PASSED: 30 comparisons" in result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["schema"], report["passed"]) == (1, True)
+    assert {"python", "torch", "torchaudio", "onnxruntime", "fairseq", "cpu", "threads"} <= set(report["environment"])
+    assert {"atol", "rtol"} <= set(report["tolerance"])
+    (config,) = report["configs"]
+    assert (config["name"], config["source"], config["passed"]) == ("x", "file", True)
+    assert set(config["sha256"]) == {"fairseq", "torchaudio", "onnx"}
+    assert {"load", "fairseq", "torchaudio", "onnx"} <= set(config["seconds"])
+    keys = {"backend", "reference", "clip", "layer", "status", "max_abs", "max_rel", "mean_abs", "cosine_min"}
+    for comparison in config["comparisons"]:
+        assert keys | {"min_tolerance", "error_ratio", "near_zero"} <= set(comparison)
+        assert set(comparison["near_zero"]) == {"threshold", "elements", "flagged", "max_rel", "max_abs"}
+    assert report["seconds"]["total"] > 0
+
+
+def test_the_command_names_what_failed(made: tuple[Path, Path], bundle: Bundle, tmp_path: Path) -> None:
+    rewrite(bundle, exchange_layers)
+    result = cli("--bundle", bundle.folder, "--fairseq", made[0], "--json", tmp_path / "r.json")
+    assert result.exit_code == 1
+    assert "x, torchaudio, clip chirp, final" in result.output
+    assert "FAILED: x" in result.output
+    assert json.loads((tmp_path / "r.json").read_text())["passed"] is False
+
+
+def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> None:
+    import soundfile
+
+    (tmp_path / "audio").mkdir()
+    soundfile.write(tmp_path / "audio" / "a.wav", np.sin(np.arange(44_100) / 20)[:, None] * [0.5, 0.1], 44_100)
+    files = ("--fairseq", made[0], "--torchaudio", made[1] / "x.torchaudio.pt")
+    config = ("--config", made[1] / "x.torchaudio.model_config.json", "--onnx", made[1] / "x.onnx")
+    result = cli(*files, *config, "--audio", tmp_path / "audio")
+    assert result.exit_code == 0, result.output
+    (tmp_path / "audio" / "b.wav").write_text("not audio")
+    result = cli(*files, *config, "--audio", tmp_path / "audio")
+    assert result.exit_code == 1, result.output
+    assert "b.wav" in result.output
+    assert "2 comparisons" in result.output  # the good one was compared
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--all-configs --stand-in"),
+        (("--stand-in",), "expected one of"),
+        (("nowhere", "--stand-in"), "unknown configuration nowhere"),
+        (("bio", "--bundle", "x"), "expected one of"),
+        (("bio", "--fairseq", "x.pt"), "take no files"),
+        (("--bundle", "nowhere"), "no bundle"),
+        (("--bundle", "nowhere", "--onnx", "x.onnx"), "expected one of"),
+        (("--torchaudio", "x.pt"), "--config go together"),
+        (("--fairseq", "nowhere.pt", "--onnx", "x.onnx"), "no file for torchaudio"),
+        (("--fairseq", "nowhere.pt", "--onnx", "x.onnx", "--backends", "fairseq,onnx"), "nowhere.pt"),
+        (("bio", "--stand-in", "--backends", "onnx"), "at least two"),
+        (("bio", "--stand-in", "--audio", "nowhere.wav"), "nowhere.wav"),
+    ],
+)
+def test_bad_usage_ends_with_one_line_and_status_2(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
+    result = cli(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_published_files_that_are_not_here_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVES_HOME", str(tmp_path))
+    result = cli("bio")
+    assert result.exit_code == 2
+    assert str(tmp_path / "aves-base-bio" / "aves-base-bio.pt") in result.output
+    assert "--stand-in" in result.output
+
+
+def test_published_files_in_the_store_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVES_HOME", str(tmp_path))
+    folder = tmp_path / "aves-base-bio"
+    write_stand_in("bio", folder / "aves-base-bio.pt", geometry="tiny")
+    make_bundle(folder / "aves-base-bio.pt", Target(folder, "aves-base-bio"), OnnxOptions())
+    result = cli("bio")
+    assert result.exit_code == 0, result.output
+    assert "bio" in result.output
+
+
+def test_stand_ins_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    from aves_artifacts.catalog import catalog
+    from aves_verify.subject import stand_in
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with stand_in(catalog()["all"], geometry="tiny") as subject:
+        report = verify(subject, Plan(CLIPS))
+        assert list(tmp_path.rglob("*.onnx"))
+    assert not list(tmp_path.iterdir())
+    assert report.passed
+    assert (report.name, report.source) == ("all", "stand-in")
+
+
+def test_a_subject_hashes_what_the_manifest_does_not_vouch_for(made: tuple[Path, Path]) -> None:
+    subject = of_bundle(made[1], made[0])
+    trusted = subject.sha256(("fairseq", "torchaudio", "onnx"))
+    untrusted = Subject(**{**vars(subject), "recorded": {}}).sha256(("fairseq", "torchaudio", "onnx"))
+    assert trusted == untrusted
+    assert read_checkpoint(made[0]).num_updates == 0
