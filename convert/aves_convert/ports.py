@@ -18,7 +18,7 @@ from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.onnx_port import build_onnx, onnx_metadata
 from aves_convert.torch_writer import write_torch_file
-from aves_convert.torchaudio_port import TorchaudioPort, port
+from aves_convert.torchaudio_port import TorchaudioPort, hashed, port
 from aves_convert.torchaudio_weights import read_state_dict
 
 
@@ -76,7 +76,7 @@ def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOpti
 def make_bundle(checkpoint: Path, target: Target, options: OnnxOptions, *, allow_non_finite: bool = False) -> Bundle:
     """Write every file of a configuration and its manifest; return the bundle. Raises InputError."""
     read = read_checkpoint(checkpoint)
-    converted = port(read, allow_non_finite=allow_non_finite)
+    converted = hashed(port(read, allow_non_finite=allow_non_finite), read)
     files = {role: FILE_NAMES[role].format(name=target.name) for role in FILE_NAMES}
     with staged(target.folder, [*files.values(), MANIFEST], force=target.force) as staging:
         source = file_record(checkpoint)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_architecture import Architecture, architecture
 from aves_convert.fairseq_checkpoint import Checkpoint
+from aves_convert.torch_file import LazyTensor
 from aves_convert.torchaudio_model import expected_shapes
 
 PROJECTION = "encoder.feature_projection.projection"
@@ -28,6 +30,7 @@ class LedgerEntry:
     reason: str  # why it was dropped or created; empty for a mapped tensor
     shape: tuple[int, ...]
     dtype: str  # in the source, e.g. "float16"
+    sha256: str | None = None  # of the source tensor's bytes, contiguous and little-endian; see ``hashed``
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,12 @@ def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> Torchaudi
     ``allow_non_finite``.
     """
     arch = architecture(checkpoint)
-    ledger = _account(checkpoint, arch)
+    expected = expected_shapes(arch.config)
+    ledger = account(checkpoint, arch, expected)
     by_target = {entry.target: entry for entry in ledger if entry.target is not None}
     state_dict: dict[str, torch.Tensor] = {}
     non_finite = []
-    for target in expected_shapes(arch.config):
+    for target in expected:
         entry = by_target[target]
         tensor = _created(entry) if entry.source is None else checkpoint.tensors[entry.source].float32()
         if not bool(torch.isfinite(tensor).all()):
@@ -71,12 +75,31 @@ def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> Torchaudi
     return TorchaudioPort(arch, state_dict, ledger)
 
 
-def _account(checkpoint: Checkpoint, arch: Architecture) -> tuple[LedgerEntry, ...]:
+def hashed(converted: TorchaudioPort, checkpoint: Checkpoint) -> TorchaudioPort:
+    """The same port with the SHA-256 of every source tensor's bytes in the ledger: of its own dtype, as stored.
+
+    Reads every tensor of the checkpoint, the dropped ones too. Raises InputError where one cannot be read.
+    """
+    ledger = tuple(
+        entry if entry.source is None else replace(entry, sha256=_sha256(checkpoint.tensors[entry.source]))
+        for entry in converted.ledger
+    )
+    return replace(converted, ledger=ledger)
+
+
+def _sha256(tensor: LazyTensor) -> str:
+    elements = tensor.read().reshape(-1)
+    return hashlib.sha256(elements.view(torch.uint8).numpy().data if elements.numel() else b"").hexdigest()
+
+
+def account(
+    checkpoint: Checkpoint, arch: Architecture, expected: Mapping[str, tuple[int, ...]]
+) -> tuple[LedgerEntry, ...]:
     """One entry for every source tensor, in the file's order, and for every tensor of the model.
 
-    Collects all problems, then raises once.
+    ``expected`` is the name and shape of every tensor of the TorchAudio model. No tensor is read.
+    Raises InputError once, with every problem.
     """
-    expected = expected_shapes(arch.config)
     created = [] if arch.has_projection else _identity_projection(arch.config.encoder_embed_dim)
     problems = [f"missing {name}" for name in (*arch.mapping, *arch.dropped) if name not in checkpoint.tensors]
     ledger: list[LedgerEntry] = []
