@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from aves_verify.compare import RELATIVE, Comparison, Place, Tolerance, compare
+from aves_verify.compare import NOT_ROUNDING, OWN_ROUNDING, RELATIVE, Comparison, Place, Tolerance, compare
 
 DEFAULT = Tolerance()
 EXACTLY = Tolerance(atol=0.0, rtol=0.0)
@@ -89,8 +89,10 @@ def test_whatever_passes_but_fails_the_relative_test_is_near_zero_and_flagged(
     a, b = port.astype(np.float64), reference.astype(np.float64)
     difference = np.abs(a - b)
     scale = max(1.0, np.sqrt(np.mean(b * b)))
-    drifting = (difference > RELATIVE * np.abs(b)) & (difference <= atol * scale + 1e-5 * np.abs(b))
-    near = np.abs(b) < found.near_zero.threshold
+    within = difference <= atol * scale + 1e-5 * np.abs(b)
+    drifting = within & (difference > RELATIVE * np.abs(b))
+    near = RELATIVE * np.abs(b) < difference.max(where=within, initial=0.0)
+    assert found.near_zero.threshold == difference.max(where=within, initial=0.0) / RELATIVE
     assert found.near_zero.elements == near.sum()
     assert found.near_zero.flagged == drifting.sum() == (drifting & near).sum()
     if found.status != "fail":
@@ -127,7 +129,7 @@ def test_a_difference_beyond_the_tolerance_anywhere_fails(share: float, seed: in
 
 def test_the_defaults() -> None:
     assert Tolerance() == Tolerance(atol=3e-4, rtol=1e-5, error_ratio=32.0)
-    assert RELATIVE == 1e-3
+    assert (RELATIVE, OWN_ROUNDING, NOT_ROUNDING) == (1e-3, 2.5, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +328,7 @@ def test_zeros_everywhere_are_compared_too() -> None:
     assert run(zeros + 1e-30, zeros, exact=zeros).status == "fail"
 
 
-def test_an_exact_answer_of_another_model_is_noticed() -> None:
+def test_an_exact_answer_of_another_model_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a mistake that the exact encoder shares with the port would pass as the original's noise."""
     exact = np.ones((2, 2))
     loose = Tolerance(atol=1.0)
@@ -334,6 +336,10 @@ def test_an_exact_answer_of_another_model_is_noticed() -> None:
     found = run(exact, exact + 2**-9, loose, exact=exact)
     assert found.status == "fail"
     assert found.reason.startswith("fairseq itself is 1.95e-03 RMS from the same encoder in float64")
+    monkeypatch.setattr("aves_verify.compare.NOT_ROUNDING", 2**-9)
+    assert run(exact, exact + 2**-9, loose, exact=exact).status != "fail"
+    assert run(exact, exact + 2**-9 + 2**-20, loose, exact=exact).status == "fail"
+    monkeypatch.undo()
     large = 4 * exact
     assert run(large, large + 2**-9, loose, exact=large).status != "fail"
 
@@ -349,6 +355,7 @@ def test_rounding_near_zero_is_flagged_when_it_is_more_than_the_originals_own() 
     assert (clean.status, clean.reason) == ("pass", "")
     assert clean.near_zero is not None
     assert (clean.near_zero.elements, clean.near_zero.flagged) == (1, 0)
+    assert clean.near_zero.threshold == pytest.approx(2.5 * 2**-20 / RELATIVE)
     assert clean.near_zero.max_rel == pytest.approx(0.023, rel=1e-3)
     port[4, 4] += 0.3e-6
     found = run(port, reference, exact=exact)
@@ -356,7 +363,7 @@ def test_rounding_near_zero_is_flagged_when_it_is_more_than_the_originals_own() 
     assert found.near_zero is not None
     assert (found.near_zero.elements, found.near_zero.flagged) == (1, 1)
     assert found.near_zero.max_abs == pytest.approx(2.6e-6, rel=1e-2)
-    assert found.near_zero.threshold == pytest.approx(3e-4 / (1e-3 - 1e-5), rel=1e-6)
+    assert found.near_zero.threshold == found.max_abs / RELATIVE
     assert found.reason.startswith("1 of 100 elements fail a relative test because the reference is near zero")
     assert "2.7 times fairseq's own largest rounding error: more than the original has itself" in found.reason
 
@@ -365,22 +372,37 @@ def test_without_the_exact_answer_every_relative_failure_is_flagged() -> None:
     found = run([[1.0, 1.01e-4]], [[1.0, 1e-4]])
     assert found.status == "near-zero drift"
     assert found.reason == (
-        "1 of 2 elements fail a relative test because the reference is near zero (below 0.3); "
+        "1 of 2 elements fail a relative test because the reference is near zero (below 0.001); "
         "the absolute difference there is at most 1.00e-06"
     )
 
 
-def test_the_boundaries_of_near_zero() -> None:
-    tolerance = Tolerance(atol=2**-11, rtol=0)
-    threshold = 2**-11 / RELATIVE
-    reference = [[threshold * (1 - 1e-6), threshold * (1 + 1e-6), -threshold * (1 - 1e-6), 1.0]]
-    found = run(reference, reference, tolerance)
+def test_near_zero_begins_where_the_floor_is_the_relative_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    reference = [[1.0, 0.125, -0.125, 0.125 - 2**-20, -0.125 + 2**-20, 0.0]]
+    port = [[1.0 - 2**-13, *reference[0][1:]]]
+    found = run(port, reference)
     assert found.near_zero is not None
-    assert found.near_zero.threshold == threshold
-    assert found.near_zero.elements == 2
-    exactly = run([[0.0]], [[0.0]], EXACTLY)
+    assert found.near_zero.threshold == 0.125
+    assert (found.near_zero.elements, found.near_zero.flagged) == (3, 0)
+    exactly = run(reference, reference, EXACTLY)
     assert exactly.near_zero is not None
     assert (exactly.near_zero.threshold, exactly.near_zero.elements) == (0, 0)
+
+
+def test_the_floor_is_the_larger_of_the_originals_rounding_and_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    exact = np.ones((2, 2))
+    for off, threshold in ((2**-16, 2.5 * 2**-6), (2**-13, 2**-3 + 2**-6)):
+        found = run(exact - off, exact + 2**-16, exact=exact)
+        assert found.near_zero is not None
+        assert found.near_zero.threshold == threshold
+
+
+def test_the_floor_takes_differences_to_the_very_edge_of_the_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    found = run([[2**-13 + 2**-14, 1.0]], [[2**-14, 1.0]], Tolerance(atol=2**-13 - 2**-26, rtol=2**-12))
+    assert (found.status, found.near_zero and found.near_zero.flagged) == ("near-zero drift", 1)
 
 
 @pytest.mark.parametrize(("difference", "flagged"), [(2**-12, 0), (2**-12 + 2**-25, 1)])
@@ -406,12 +428,13 @@ def test_what_is_beyond_the_tolerance_is_a_fault_and_no_drift() -> None:
     found = run([[0.5, 1.01e-4]], [[0.0, 1e-4]])
     assert found.status == "fail"
     assert found.near_zero is not None
-    assert found.near_zero.flagged == 1
+    assert (found.near_zero.elements, found.near_zero.flagged) == (2, 1)
+    assert found.near_zero.threshold == pytest.approx(1e-3)
     assert found.near_zero.max_abs == 0.5
 
 
 def test_a_tolerance_wider_than_the_relative_limit_widens_that() -> None:
-    found = run([[1.0], [1e-3]], [[1.005], [0.0]], Tolerance(atol=0.01, rtol=0.01))
+    found = run([[1.0], [1e-3]], [[1.0049], [0.0]], Tolerance(atol=0.01, rtol=0.01))
     assert found.near_zero is not None
-    assert found.near_zero.threshold == pytest.approx(0.01 / 0.01, rel=0.01)
+    assert found.near_zero.threshold == pytest.approx(0.49, rel=1e-4)
     assert found.near_zero.flagged == 1

@@ -42,12 +42,12 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class NearZero:
-    """The elements whose reference is so small that a difference within tolerance can fail a purely relative test.
+    """The elements whose reference is so small that rounding alone can fail a purely relative test.
 
     Flagged are those that do fail it, by more than the original's own rounding explains.
     """
 
-    threshold: float  # an element is near zero when |reference| is below this
+    threshold: float  # an element is near zero when |reference| is below this: the largest rounding over RELATIVE
     elements: int
     flagged: int
     max_rel: float  # over all elements near zero, flagged or not
@@ -116,9 +116,8 @@ def compare(
     a, b = (_batched(array) for array in (port, reference))
     errors = None if exact is None else _Errors.of(a, b, _batched(exact))
     difference = np.abs(a - b)
-    scaled = tolerance.atol * max(1.0, _rms(b))
-    allowed = scaled + tolerance.rtol * np.abs(b)
-    near_zero = _near_zero(difference, b, scaled, tolerance, errors)
+    allowed = tolerance.atol * max(1.0, _rms(b)) + tolerance.rtol * np.abs(b)
+    near_zero = _near_zero(difference, b, difference <= allowed, max(RELATIVE, tolerance.rtol), errors)
     failures = [*_beyond_tolerance(a, b, allowed, reference_name), *_beyond_noise(errors, tolerance, reference_name)]
     status: Status = "fail" if failures else "near-zero drift" if near_zero.flagged else "pass"
     return Comparison(
@@ -218,19 +217,20 @@ def _beyond_noise(errors: _Errors | None, tolerance: Tolerance, reference_name: 
         )
 
 
-def _near_zero(difference: Array, b: Array, scaled: float, tolerance: Tolerance, errors: _Errors | None) -> NearZero:
-    """Class the elements near zero.
+def _near_zero(
+    difference: Array, b: Array, within: NDArray[np.bool_], relative: float, errors: _Errors | None
+) -> NearZero:
+    """Class the elements near zero; ``within``: where the difference is within the tolerance.
 
-    With d <= scaled + rtol |b|, d > relative |b| can only be where |b| < scaled / (relative - rtol): the threshold.
+    The noise floor is the original's own rounding, or the largest difference that the tolerance lets pass where that is
+    more: so whatever passes but fails the relative test is near zero, and nothing falls in between.
     """
-    relative = max(RELATIVE, 2 * tolerance.rtol)
-    threshold = scaled / (relative - tolerance.rtol)
-    near = np.abs(b) < threshold
     own_rounding = 0.0 if errors is None else OWN_ROUNDING * errors.reference_peak
-    within = difference <= scaled + tolerance.rtol * np.abs(b)
+    floor = max(own_rounding, float(difference.max(where=within, initial=0.0)))
+    near = relative * np.abs(b) < floor
     flagged = near & within & (difference > relative * np.abs(b)) & (difference > own_rounding)
     return NearZero(
-        threshold=threshold,
+        threshold=floor / relative,
         elements=int(np.count_nonzero(near)),
         flagged=int(np.count_nonzero(flagged)),
         max_rel=float(_relative(difference, b).max(where=near, initial=0.0)),
