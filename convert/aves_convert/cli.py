@@ -129,6 +129,26 @@ def bundle(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non
 
 
 @main.command()
+@click.argument("weights", metavar="WEIGHTS", type=existing())
+@click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
+@click.option("--like", required=True, type=existing(), metavar="CKPT", help="A checkpoint of the same geometry.")
+@click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
+@_force
+def torchaudio2fairseq(weights: Path, config: Path, like: Path, out: Path, force: bool) -> None:
+    """Write a fairseq checkpoint: WEIGHTS in the place of those of CKPT.
+
+    Everything but the weights is that of CKPT; its optimizer state and moving average are left out.
+    """
+    from aves_convert.ports import torchaudio_to_fairseq
+
+    with status(f"converting {weights.name}"):
+        remarks = torchaudio_to_fairseq(weights, config, like, out, force=force)
+    click.echo(out)
+    for remark in remarks:
+        click.echo(remark)
+
+
+@main.command()
 @click.argument("name")
 @click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other weights.")

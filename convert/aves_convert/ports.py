@@ -73,6 +73,18 @@ def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOpti
     return out
 
 
+def torchaudio_to_fairseq(
+    weights: Path, config: Path, like: Path, out: Path, *, force: bool = False
+) -> tuple[str, ...]:
+    """Write the checkpoint ``like`` with the weights of a TorchAudio port; return remarks on it. Raises InputError."""
+    from aves_convert.fairseq_port import fairseq_port
+
+    with staged(out.parent, [out.name], force=force) as staging:
+        made = fairseq_port(weights, EncoderConfig.read(config), like)
+        write_torch_file(made.contents, staging / out.name)
+    return made.remarks
+
+
 def make_bundle(checkpoint: Path, target: Target, options: OnnxOptions, *, allow_non_finite: bool = False) -> Bundle:
     """Write every file of a configuration and its manifest; return the bundle. Raises InputError."""
     read = read_checkpoint(checkpoint)
