@@ -35,14 +35,14 @@ def plain(value: object) -> Any:
 
     Raises ValueError when the value contains itself, or is deeper or larger than any settings are.
     """
-    return _Reader().read(value, 0)
+    return _Reader(MAX_SIZE).read(value, 0)
 
 
 @dataclass
 class _Reader:
     """Counts what it reads: a value that is mentioned twice is read twice, so the result is as large as it looks."""
 
-    left: int = MAX_SIZE
+    left: int
 
     def read(self, value: object, depth: int) -> Any:
         self.left -= 1
