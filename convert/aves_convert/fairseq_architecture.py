@@ -43,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
 
 # What TorchAudio's wav2vec2_model cannot express: config entry -> (the values that it can, the name of the rest).
 INEXPRESSIBLE: dict[str, tuple[tuple[Any, ...], str]] = {
-    "layer_type": (("transformer",), "conformer layers"),
+    "layer_type": (("transformer",), "another kind of layer"),
     "activation_fn": (("gelu",), "an activation other than exact GELU"),
     "pos_conv_depth": ((1,), "a stack of positional convolutions, as data2vec has"),
     "conv_pos_batch_norm": ((False,), "a batch-norm positional convolution"),
@@ -54,13 +54,27 @@ INEXPRESSIBLE: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_adp": ((False,), "adapters"),
     "adp_num": ((-1, 0), "adapters"),
     "instance_norm_target_layer": ((False,), "data2vec targets"),
+    "crop_seq_to_multiple": ((1,), "its output cropped to a multiple of some frames"),
 }
+# Far above what was ever published (48 layers; quantisers of depth 1 with 2 codebooks of 320 entries). A config is
+# expanded to names, so what it says must be bounded first.
+_MOST_LAYERS = 1_000
+_LARGEST = {
+    "quantizer_depth": 1_000,
+    "quantizer_factor": 1_000_000,
+    "latent_groups": 1_000_000,
+    "latent_vars": 1_000_000,
+}
+LAYER_TYPES = {"conformer": "conformer layers", "trf_adp": "adapters in its layers"}
 
-CLASSES = {
-    "hubert": "hubert",
-    "wav2vec2": "wav2vec2",
-    "hubert_ctc": "hubert_ctc",
-    "wav2vec_ctc": "wav2vec_ctc",
+CLASSES = ("hubert", "wav2vec2", "hubert_ctc", "wav2vec_ctc")
+# Other models of fairseq that a user may take for one of these.
+OTHER_CLASSES = {
+    "data2vec_audio": "data2vec, whose positions come from a stack of convolutions",
+    "data2vec_multi": "data2vec 2.0, whose attention has relative position biases",
+    "hubert_seq2seq": "HuBERT with a sequence-to-sequence decoder",
+    "wav2vec_seq2seq": "wav2vec 2.0 with a sequence-to-sequence decoder",
+    "wav2vec": "the first wav2vec, which has no transformer",
 }
 
 
@@ -80,46 +94,88 @@ class Architecture:
 def architecture(checkpoint: Checkpoint) -> Architecture:
     """Derive the encoder from a checkpoint's config. Raises InputError naming every feature that has no port."""
     where = str(checkpoint.path)
-    model_class = _model_class(checkpoint, where)
-    fine_tuned = model_class.endswith("_ctc")
-    cfg = _encoder_entries(checkpoint, where) if fine_tuned else checkpoint.model_config
-    cfg = _with_defaults(cfg, where)
-    refused = [
-        f"{title} ({name}={cfg[name]!r})"
-        for name, (allowed, title) in INEXPRESSIBLE.items()
-        if name in cfg and cfg[name] not in allowed
-    ]
+    name = model_class(checkpoint)
+    fine_tuned = name.endswith("_ctc")
+    cfg = _with_defaults(encoder_entries(checkpoint), where)
+    refused = _inexpressible(cfg)
     if refused:
         raise InputError(
             f"{where}: this model has " + " and ".join(refused) + ", which TorchAudio's wav2vec2_model cannot express; "
             "there is no faithful port of it"
         )
     config = _encoder_config(cfg, where)
-    prefix, head_prefix = ("w2v_encoder.w2v_model.", "w2v_encoder.") if fine_tuned else ("", "")
-    head = checkpoint.tensors.get(head_prefix + "proj.weight") if fine_tuned else None
-    if head is not None and head.shape:
-        config = replace(config, aux_num_out=head.shape[0])
+    # every layer has 16 tensors; half of them may be missing and are then named
+    count = len(checkpoint.tensors)
+    if config.encoder_num_layers > min(_MOST_LAYERS, max(1, count // 8) if count else _MOST_LAYERS):
+        raise InputError(f"{where}: the config says {config.encoder_num_layers} layers, the file has not their tensors")
+    head_prefix = wrapper(checkpoint) + (hubert_keys.HEAD_PREFIX if fine_tuned else "")
+    prefix = wrapper(checkpoint) + (hubert_keys.ENCODER_PREFIX if fine_tuned else "")
+    if fine_tuned:
+        config = replace(config, aux_num_out=_head_size(checkpoint, head_prefix))
     has_projection = config.extractor_conv_layer_config[-1][0] != config.encoder_embed_dim
     return Architecture(
-        model_class=model_class,
+        model_class=name,
         config=config,
         has_projection=has_projection,
         mapping=hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix),
-        dropped={prefix + name: rule for name, rule in _dropped(model_class, cfg, config, checkpoint).items()},
+        dropped={prefix + entry: rule for entry, rule in _dropped(name, cfg, config, checkpoint).items()},
         normalize=_entry(checkpoint.task_config, "normalize", bool, False, where),
         sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
     )
 
 
-def _model_class(checkpoint: Checkpoint, where: str) -> str:
+def model_class(checkpoint: Checkpoint) -> str:
+    """fairseq's registered name of the model, one of CLASSES. Raises InputError for any other, saying what it is."""
     name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
     if name is None:  # some released files lost the entry; the tensors tell
-        name = "hubert" if "label_embs_concat" in checkpoint.tensors else None
-        name = "wav2vec2" if "quantizer.vars" in checkpoint.tensors else name
-    if name not in CLASSES:
-        known = ", ".join(CLASSES)
-        raise InputError(f"{where}: a fairseq checkpoint of model {name!r}; expected one of {known}")
-    return CLASSES[name]
+        name = "hubert" if wrapper(checkpoint) + "label_embs_concat" in checkpoint.tensors else None
+        name = "wav2vec2" if wrapper(checkpoint) + "quantizer.vars" in checkpoint.tensors else name
+    if name in CLASSES:
+        return str(name)
+    known = ", ".join(CLASSES)
+    feature = f" ({OTHER_CLASSES[name]})" if isinstance(name, str) and name in OTHER_CLASSES else ""
+    raise InputError(f"{checkpoint.path}: a fairseq checkpoint of model {name!r:.60}{feature}; expected one of {known}")
+
+
+def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The entries of fairseq's config that describe the encoder, as the file has them.
+
+    For a fine-tuned model these are the pretrained one's, which it carries: ``w2v_args``, in newer files the ``model``
+    part of that. Raises InputError where they are missing.
+    """
+    if not model_class(checkpoint).endswith("_ctc"):
+        return checkpoint.model_config
+    entries = checkpoint.model_config.get("w2v_args")
+    if not isinstance(entries, Mapping):
+        raise InputError(
+            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args); "
+            "expected a file written by fairseq's trainer"
+        )
+    inner = entries.get("model")
+    return inner if isinstance(inner, Mapping) else entries
+
+
+def wrapper(checkpoint: Checkpoint) -> str:
+    """``"module."`` where the names have what torch's parallel wrappers put before them, else nothing."""
+    wrapped = sum(name.startswith(hubert_keys.WRAPPER) for name in checkpoint.tensors)
+    return hubert_keys.WRAPPER if 2 * wrapped > len(checkpoint.tensors) else ""
+
+
+def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
+    """Every feature of the config that TorchAudio's model has not, with the entry that says so."""
+    titles = {name: title for name, (_allowed, title) in INEXPRESSIBLE.items()}
+    titles["layer_type"] = LAYER_TYPES.get(str(cfg.get("layer_type")), titles["layer_type"])
+    return [
+        f"{titles[name]} ({name}={cfg[name]!r:.60})"
+        for name, (allowed, _title) in INEXPRESSIBLE.items()
+        if name in cfg and cfg[name] not in allowed
+    ]
+
+
+def _head_size(checkpoint: Checkpoint, prefix: str) -> int | None:
+    """How many letters the head of a fine-tuned model tells apart, None where it has no head."""
+    parts = (checkpoint.tensors.get(f"{prefix}proj.{p}") for p in ("weight", "bias"))
+    return next((part.shape[0] for part in parts if part is not None and part.shape), None)
 
 
 def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -130,22 +186,14 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
         for name, default in DEFAULTS.items()
         if type(merged[name]) is not type(default) and not (type(default) is float and type(merged[name]) is int)
     ]
+    wrong += [
+        f"{name} is {merged[name]}, expected a number from 1 to {most}"
+        for name, most in _LARGEST.items()
+        if type(merged[name]) is int and not 1 <= merged[name] <= most
+    ]
     if wrong:
         raise InputError(f"{where}: the model's config is damaged: " + "; ".join(wrong))
     return merged
-
-
-def _encoder_entries(checkpoint: Checkpoint, where: str) -> Mapping[str, Any]:
-    """The pretraining config that a fine-tuned model carries (``w2v_args``; its ``model`` part in newer files)."""
-    entries = checkpoint.model_config.get("w2v_args")
-    if isinstance(entries, Mapping):
-        inner = entries.get("model", entries)
-        if isinstance(inner, Mapping):
-            return inner
-    raise InputError(
-        f"{where}: a fine-tuned checkpoint without the encoder's config (w2v_args); "
-        "expected a file written by fairseq's trainer"
-    )
 
 
 def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
@@ -174,53 +222,31 @@ def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
         raise InputError(f"{where}: {error}") from None
 
 
-def _dropped(
-    model_class: str, cfg: Mapping[str, Any], config: EncoderConfig, checkpoint: Checkpoint
-) -> dict[str, Dropped]:
+def _dropped(name: str, cfg: Mapping[str, Any], config: EncoderConfig, checkpoint: Checkpoint) -> dict[str, Dropped]:
     """Exact name -> reason and shape of every tensor that belongs to the checkpoint and not to the encoder."""
-    embed = config.encoder_embed_dim
-    dropped = {"mask_emb": Dropped(hubert_keys.MASK_REASON, (embed,))}
-    if model_class.endswith("_ctc"):  # fairseq removes the pretraining modules before it fine-tunes
-        return dropped
+    embed, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
     final = cfg["final_dim"] if cfg["final_dim"] > 0 else embed
-    label_sets = 1
-    if model_class == "hubert":
-        dropped["label_embs_concat"] = Dropped(hubert_keys.LABEL_REASON, (None, final))
+    dropped = {"mask_emb": Dropped(hubert_keys.MASK_REASON, (embed,))}
+    labels = {"label_embs_concat": Dropped(hubert_keys.LABEL_REASON, (None, final))}
+    if name.endswith("_ctc"):
+        # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
+        # unless the pretraining dictionaries were out of reach (hubert.py, remove_pretraining_modules)
+        kept = wrapper(checkpoint) + hubert_keys.ENCODER_PREFIX + "label_embs_concat" in checkpoint.tensors
+        return dropped | (labels if kept and name == "hubert_ctc" else {})
+    if name == "hubert":
         label_sets = _label_sets(checkpoint) if cfg["untie_final_proj"] else 1
+        dropped |= labels | hubert_keys.linear("final_proj", final * label_sets, embed, hubert_keys.HEAD_REASON)
     else:
-        dropped |= _quantizer(cfg, config, final)
-    dropped |= _linear("final_proj", final * label_sets, embed, hubert_keys.HEAD_REASON)
+        dropped |= hubert_keys.quantizer(cfg, channels, final)
+        dropped |= hubert_keys.linear("final_proj", final, embed, hubert_keys.HEAD_REASON)
     if cfg["target_glu"]:
-        dropped |= _linear("target_glu.0", final * 2, final, hubert_keys.GLU_REASON)
+        dropped |= hubert_keys.linear("target_glu.0", final * 2, final, hubert_keys.GLU_REASON)
     return dropped
 
 
 def _label_sets(checkpoint: Checkpoint) -> int:
     labels = checkpoint.task_config.get("labels")
     return len(labels) if isinstance(labels, list | tuple) and labels else 1
-
-
-def _quantizer(cfg: Mapping[str, Any], config: EncoderConfig, final: int) -> dict[str, Dropped]:
-    """wav2vec 2.0's quantizer (fairseq ``GumbelVectorQuantizer``) and the projection of what it gives."""
-    channels = config.extractor_conv_layer_config[-1][0]
-    reason = hubert_keys.QUANTIZER_REASON
-    if not cfg["quantize_targets"]:
-        return _linear("project_q", final, channels, reason)
-    dim = cfg["latent_dim"] if cfg["latent_dim"] > 0 else final
-    codes = cfg["latent_groups"] * cfg["latent_vars"]
-    dropped = {"quantizer.vars": Dropped(reason, (1, codes, dim // cfg["latent_groups"]))}
-    depth, width = cfg["quantizer_depth"], channels * cfg["quantizer_factor"]
-    if depth > 1:
-        for i in range(depth - 1):
-            dropped |= _linear(f"quantizer.weight_proj.{i}.0", width, channels if i == 0 else width, reason)
-        dropped |= _linear(f"quantizer.weight_proj.{depth - 1}", codes, width, reason)
-    else:
-        dropped |= _linear("quantizer.weight_proj", codes, channels, reason)
-    return dropped | _linear("project_q", final, dim, reason)
-
-
-def _linear(name: str, rows: int, columns: int, reason: str) -> dict[str, Dropped]:
-    return {f"{name}.weight": Dropped(reason, (rows, columns)), f"{name}.bias": Dropped(reason, (rows,))}
 
 
 def _entry(entries: Mapping[str, Any], name: str, kind: type, default: Any, where: str) -> Any:

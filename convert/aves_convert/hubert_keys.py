@@ -11,8 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aves_artifacts.encoder_config import EncoderConfig
+
+# --- what may stand before a name -------------------------------------------------------------------------------------
+
+WRAPPER = "module."  # torch's DataParallel and DistributedDataParallel
+HEAD_PREFIX = "w2v_encoder."  # of a fine-tuned model
+ENCODER_PREFIX = "w2v_encoder.w2v_model."
 
 # --- mapped: fairseq -> TorchAudio -----------------------------------------------------------------------------------
 
@@ -86,6 +93,32 @@ def mapping(config: EncoderConfig, *, has_projection: bool, prefix: str = "", he
     if config.aux_num_out is not None:
         names |= _expand(CTC_HEAD, head_prefix)
     return names
+
+
+def quantizer(cfg: Mapping[str, Any], channels: int, final: int) -> dict[str, Dropped]:
+    """wav2vec 2.0's quantizer (fairseq ``GumbelVectorQuantizer``) and the projection of what it gives.
+
+    ``cfg`` is fairseq's config, ``channels`` the extractor's last, ``final`` the size that the loss compares in.
+    """
+    if not cfg["quantize_targets"]:
+        return linear("project_q", final, channels, QUANTIZER_REASON)
+    dim = cfg["latent_dim"] if cfg["latent_dim"] > 0 else final
+    codes = cfg["latent_groups"] * cfg["latent_vars"]
+    dropped = {"quantizer.vars": Dropped(QUANTIZER_REASON, (1, codes, dim // cfg["latent_groups"]))}
+    depth, width = cfg["quantizer_depth"], channels * cfg["quantizer_factor"]
+    if depth > 1:
+        for i in range(depth - 1):
+            columns = channels if i == 0 else width
+            dropped |= linear(f"quantizer.weight_proj.{i}.0", width, columns, QUANTIZER_REASON)
+        dropped |= linear(f"quantizer.weight_proj.{depth - 1}", codes, width, QUANTIZER_REASON)
+    else:
+        dropped |= linear("quantizer.weight_proj", codes, channels, QUANTIZER_REASON)
+    return dropped | linear("project_q", final, dim, QUANTIZER_REASON)
+
+
+def linear(name: str, rows: int, columns: int, reason: str) -> dict[str, Dropped]:
+    """Weight and bias of a dropped linear layer."""
+    return {f"{name}.weight": Dropped(reason, (rows, columns)), f"{name}.bias": Dropped(reason, (rows,))}
 
 
 def _expand(
