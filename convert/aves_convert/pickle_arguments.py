@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
 from collections.abc import Callable
@@ -38,6 +39,11 @@ def _quoted(raw: bytes) -> str | bytes:
     if len(line) < 2 or line[0] != line[-1] or line[:1] not in (b"'", b'"'):
         raise ValueError("a string without quotes")
     return _byte_string(_ESCAPE.sub(lambda match: _unescape(match[1]), line[1:-1]))
+
+
+def _escaped_line(raw: bytes) -> str:
+    text, _ = codecs.raw_unicode_escape_decode(raw[:-1])
+    return utf8_text(text.encode("utf-8", "surrogatepass"))
 
 
 def _unescape(escaped: bytes) -> bytes:
@@ -88,7 +94,7 @@ VALUES: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "STRING": (3, _quoted),
     "BINSTRING": (3, _byte_string),
     "SHORT_BINSTRING": (3, _byte_string),
-    "UNICODE": (3, lambda raw: utf8_text(str(raw[:-1], "raw-unicode-escape").encode("utf-8", "surrogatepass"))),
+    "UNICODE": (3, _escaped_line),
     "BINUNICODE": (3, utf8_text),
     "SHORT_BINUNICODE": (3, utf8_text),
     "BINUNICODE8": (3, utf8_text),

@@ -1,0 +1,105 @@
+"""Coverage-guided fuzzing of the checkpoint reader, by hand: needs ``atheris``, which no test needs.
+
+    python -m pip install atheris
+    python tests/convert/fuzz_checkpoint.py CORPUS_DIR -max_total_time=600 -timeout=20 -rss_limit_mb=4096
+
+An input's first byte says what the rest is: a whole file, or a pickle inside a file that is valid otherwise. Anything
+but success or InputError with one printable line is a finding: another exception, an execution, a hang, memory.
+The folder is filled with the files of ``hostile_files`` first, if it is empty. A finding becomes an entry there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+with atheris.instrument_imports(include=["aves_convert"]):
+    from aves_convert.fairseq_checkpoint import read_checkpoint
+    from aves_convert.torch_file import wanted_calls
+
+import hostile_files
+from hostile_files import PAYLOADS, STREAMS, TENSORS, Raw, checkpoint, legacy, opcodes, pickled, torch_zip
+
+from aves_artifacts.errors import InputError
+
+_FORBIDDEN = ("os.system", "os.exec", "os.spawn", "os.posix_spawn", "subprocess", "pickle", "socket", "exec", "import")
+_FILE = Path(tempfile.mkdtemp(prefix="aves-fuzz-")) / "input.pt"
+_reading = False
+
+
+def _audit(event: str, arguments: object) -> None:
+    if _reading and event.startswith(_FORBIDDEN):
+        raise SystemExit(f"executed: {event} {arguments!r}")
+
+
+def _file(data: bytes) -> bytes:
+    """The file that an input stands for."""
+    mode, rest = data[:1], data[1:]
+    if mode == b"p":
+        return torch_zip(rest)
+    if mode == b"m":
+        return torch_zip(checkpoint(model=Raw(rest)))
+    if mode == b"c":
+        return torch_zip(checkpoint(cfg={"model": {"entry": Raw(rest)}, "task": {}}))
+    if mode == b"t":
+        return torch_zip(checkpoint(task_state={"dictionaries": [Raw(rest)]}, optimizer_history=[Raw(rest)]))
+    if mode == b"l":
+        return legacy(checkpoint(model={"mask_emb": Raw(rest)}))
+    return data
+
+
+def one_input(data: bytes) -> None:
+    """Read a file and everything in it."""
+    global _reading
+    _FILE.write_bytes(_file(data))
+    _reading = True
+    try:
+        for read in (_read_everything, wanted_calls):
+            message = ""
+            try:
+                read(_FILE)
+            except InputError as error:
+                message = str(error)
+            if not message.isprintable() or len(message) > 1000:
+                raise AssertionError(f"no clear line: {message!r}")
+    finally:
+        _reading = False
+
+
+def _read_everything(path: Path) -> None:
+    checkpoint = read_checkpoint(path)
+    for tensor in checkpoint.tensors.values():
+        if tensor.read().nbytes != tensor.nbytes:
+            raise AssertionError("a tensor of another size")
+    json.dumps([str(checkpoint.model_config), str(checkpoint.task_config), checkpoint.dictionaries])
+
+
+def _seeds() -> list[bytes]:
+    seeds = [b"p" + pickled(checkpoint()), b"m" + opcodes(checkpoint()["model"])]
+    seeds += [hostile.make() for hostile in hostile_files.HOSTILE_FILES if not hostile.name.startswith("gadget")]
+    seeds += [legacy(checkpoint()), hostile_files.with_entries(), pickled({"a": 1})]
+    seeds += [mode + raw.opcodes for raw, _ in (PAYLOADS | TENSORS).values() for mode in (b"c", b"t", b"l")]
+    seeds += [b"c" + opcodes(root["cfg"]) for root, _ in STREAMS.values() if isinstance(root, dict) and "cfg" in root]
+    return [seed for seed in seeds if len(seed) < 20_000]
+
+
+def main() -> None:
+    """Fill the corpus folder and fuzz; the arguments are those of libFuzzer."""
+    corpus = next((Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    if corpus is not None and not list(corpus.glob("*")):
+        corpus.mkdir(parents=True, exist_ok=True)
+        for seed in _seeds():
+            (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    sys.addaudithook(_audit)
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
