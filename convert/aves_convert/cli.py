@@ -60,6 +60,25 @@ def main() -> None:
     """
 
 
+@main.command(name="inspect")
+@click.argument("file", metavar="FILE", type=existing())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect_file(file: Path, as_json: bool) -> None:
+    """Tell what FILE is, and the next command for it.
+
+    FILE is a fairseq checkpoint, TorchAudio weights, a JSON config, an ONNX graph, a bundle's folder, or unknown.
+    Exit status 2 where the tools cannot use it.
+    """
+    from aves_artifacts.errors import InputError
+    from aves_convert.inspection import inspect
+
+    found = inspect(file)
+    if as_json or found.facts:
+        click.echo(found.to_json() if as_json else found.to_text())
+    if found.problem is not None:
+        raise InputError(found.problem)
+
+
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the two files.")
