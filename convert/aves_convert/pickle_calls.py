@@ -53,6 +53,7 @@ _HARMLESS: dict[str, tuple[str, ...]] = {
     "numpy._core.numeric": ("_frombuffer",),
     "numpy.core.multiarray": _NUMPY,
     "numpy.core.numeric": ("_frombuffer",),
+    "numpy.random": ("__RandomState_ctor",),
     "numpy.random._pickle": ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor"),
     "pathlib": _PATHS,
     "pathlib._local": _PATHS,
@@ -60,6 +61,6 @@ _HARMLESS: dict[str, tuple[str, ...]] = {
     "torch": ("device",),
     "torch._tensor": ("_rebuild_from_type_v2",),
     "torch.serialization": ("_get_layout",),
-    "types": ("SimpleNamespace",),
+    "types": ("GenericAlias", "SimpleNamespace"),
     "uuid": ("UUID",),
 }

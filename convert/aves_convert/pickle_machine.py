@@ -218,8 +218,9 @@ class Machine:
         if kwargs is not None and type(kwargs) is not dict:
             raise ValueError(f"the keyword arguments of a call are {preview(kwargs)}, not a dict")
         if function not in self.makers:
-            self._note(function, args, kwargs)
             self.makers[function] = self._maker(function)
+        if kwargs or (function not in self.calls and function not in _IN_DATA):
+            self._note(function, args, kwargs)
         make = self.makers[function]
         self.stack.append(Record(function, args, kwargs) if make is None or kwargs else make(args))
 
@@ -231,17 +232,25 @@ class Machine:
         ours = self.rebuild.get(function)
         if function in _DICTS:
             return lambda args: Record(function, args) if args else {}
-        if function not in _CALLS_ITS_ARGUMENT:
-            return ours
+        if function in _IN_DATA:
+            return lambda args: self._in_data(function, args)
+        if function in _CALLS_ITS_ARGUMENT:
+            return lambda args: self._by_argument(function, args, ours)
+        return ours
 
-        def make(args: tuple[object, ...]) -> object:
-            if args and type(args[0]) is Global:
-                self._note(args[0], args[1:], None)
-            if function == _DEFAULTDICT:
-                return {}
-            return ours(args) if ours else Record(function, args)
+    def _in_data(self, function: Global, args: tuple[object, ...]) -> object:
+        """A call that is harmless with one kind of argument; with any other it is noted."""
+        if not _IN_DATA[function](args):
+            self._note(function, args, None)
+        return Record(function, args)
 
-        return make
+    def _by_argument(self, function: Global, args: tuple[object, ...], ours: Rebuild | None) -> object:
+        """A call of something harmless that in turn calls its first argument, which is noted too."""
+        if args and type(args[0]) is Global:
+            self._note(args[0], args[1:], None)
+        if function == _DEFAULTDICT:
+            return {}
+        return ours(args) if ours else Record(function, args)
 
     def _build(self, _: bytes) -> None:
         state = self.stack.pop()
@@ -266,7 +275,14 @@ class Machine:
         self.stack.append(self.persistent(key))
 
 
-_PYTHON_3 = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # protocol 2 still writes Python 2's names
+# Protocol 2 still writes the names that things had in Python 2.
+_PYTHON_3_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_PYTHON_3 = {
+    ("builtins", "long"): ("builtins", "int"),
+    ("builtins", "reduce"): ("functools", "reduce"),
+    ("builtins", "unicode"): ("builtins", "str"),
+    ("builtins", "xrange"): ("builtins", "range"),
+}
 _DICTS = frozenset({Global("collections", "OrderedDict"), Global("builtins", "dict")})
 _DEFAULTDICT = Global("collections", "defaultdict")  # its argument is the class of its default
 # Harmless themselves, they make what their first argument says.
@@ -279,6 +295,14 @@ _CALLS_ITS_ARGUMENT = frozenset(
         Global("torch._tensor", "_rebuild_from_type_v2"),
     }
 )
+# How types are written, which omegaconf keeps with the settings: Tuple[int, ...], int | None and NoneType.
+_IN_DATA: dict[Global, Callable[[tuple[object, ...]], bool]] = {
+    Global("_operator", "getitem"): lambda args: isinstance(args[0], Global) and args[0].module == "typing",
+    Global("builtins", "type"): lambda args: args[0] is None and len(args) == 1,
+} | {
+    Global(module, "reduce"): lambda args: args[0] == Global("_operator", "or_")
+    for module in ("_functools", "functools")
+}
 _MISSING = object()
 
 
@@ -307,7 +331,8 @@ def _named(lines: bytes) -> Global:
 def _global(module: str, name: str) -> Global:
     if len(module) + len(name) > MAX_NAME:
         raise ValueError("the name of a global is too long")
-    return Global(_PYTHON_3.get(module, module), name)
+    named = (_PYTHON_3_MODULES.get(module, module), name)
+    return Global(*_PYTHON_3.get(named, named))
 
 
 def _tuple_of(count: int) -> Callable[[Machine, bytes], None]:

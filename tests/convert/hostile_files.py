@@ -209,6 +209,7 @@ def _in_checkpoint(payload: Raw) -> bytes:
     return torch_zip(checkpoint(extra_state=payload))
 
 
+_GETITEM = name("_operator", "getitem")
 # Opcodes that can call something, each in a checkpoint that is valid otherwise.
 PAYLOADS: dict[str, tuple[Raw, str]] = {
     "reduce": (reduced(SYSTEM, COMMAND), "posix.system('touch EXECUTED')"),
@@ -257,6 +258,17 @@ PAYLOADS: dict[str, tuple[Raw, str]] = {
         reduced(name("torch._tensor", "_rebuild_from_type_v2"), SYSTEM, name("torch", "Tensor"), (COMMAND,), {}),
         "posix.system",
     ),
+    "getitem": (
+        Raw(
+            b"](" + reduced(_GETITEM, name("typing", "Tuple"), 1).opcodes + reduced(_GETITEM, SYSTEM, 1).opcodes + b"e"
+        ),
+        "_operator.getitem(posix.system, 1)",
+    ),
+    "getitem_of_nothing": (reduced(_GETITEM), "than there is"),
+    "reduce_of_or": (reduced(name("functools", "reduce"), SYSTEM, [COMMAND]), "functools.reduce(posix.system"),
+    "python2_reduce": (reduced(name("__builtin__", "reduce"), SYSTEM, [COMMAND]), "functools.reduce(posix.system"),
+    "type_with_arguments": (reduced(name("builtins", "type"), "Name", (), {}), "builtins.type('Name'"),
+    "type_of_none_and_more": (reduced(name("builtins", "type"), None, (), {}), "builtins.type(None, "),
     "python2_builtin": (reduced(name("__builtin__", "eval"), "1"), "builtins.eval"),
     "python2_copy_reg": (reduced(name("copy_reg", "add_extension"), "os", "system", 1), "copyreg.add_extension"),
 }
@@ -424,7 +436,7 @@ STREAMS: dict[str, tuple[object, str]] = {
     ),
 }
 
-_BOMB = zlib.compress(bytes(1 << 20), wbits=-15)
+_BOMB = zlib.compress(bytes(1 << 20))[2:-4]
 
 
 def _nested_entry() -> bytes:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from hypothesis import given, settings
@@ -141,6 +141,17 @@ def test_our_own_functions_make_what_they_are_asked_to() -> None:
     loaded = load(stream, "test", persistent=lambda key: (key,), rebuild={Global("torch", "thing"): add})
 
     assert loaded.root == [3, ("key",)]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_types_as_data(protocol: int) -> None:
+    """What omegaconf keeps of a dataclass's annotations; Python 3.10 calls operator.getitem to make a Tuple."""
+    tuple_of = reduced(name("_operator", "getitem"), name("typing", "Tuple"), (name("builtins", "int"),))
+    types = [int | None, list[int], Optional[int], type(None), collections.defaultdict(dict)]  # noqa: UP045
+
+    calls = (*load(pickle.dumps(types, protocol), "test").calls, *load(pickled(tuple_of), "test").calls)
+
+    refuse_dangerous(calls, "test")
 
 
 @pytest.mark.parametrize(("module", "attribute"), [gadget.rpartition(".")[::2] for gadget in GADGETS])
