@@ -71,9 +71,9 @@ class _Walk:
             elif number == _TYPE:
                 kind, _ = self._number(begin, end)
             elif number == _NAME:
-                self.names.add(self._text(begin, end))
+                self.names.add(_text(self.data[begin:end]))
             elif number == _EXTERNAL:
-                entry = {part: self._text(first, last) for _, part, first, last in self._fields(begin, end)}
+                entry = {part: _text(self.data[first:last]) for _, part, first, last in self._fields(begin, end)}
                 if entry.get(1) == "location":
                     self.files.add(entry.get(2, ""))
         if kind in _FLOATS:
@@ -113,9 +113,6 @@ class _Walk:
                 return value, at + index + 1
         raise ValueError(f"no number at byte {at}")
 
-    def _text(self, begin: int, end: int) -> str:
-        return self.data[begin:end].decode("utf-8", "replace")
-
 
 def looks_like_onnx(head: bytes) -> bool:
     """Whether a file begins as ONNX writers begin: with the IR version, then another field of a model."""
@@ -132,16 +129,16 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
         model = onnx.ModelProto.FromString(walk.without_weights())
     except (ValueError, DecodeError) as error:
         raise InputError(f"{path}: a damaged or truncated ONNX file ({error}); fetch or convert it again") from None
-    inputs = [value for value in model.graph.input if value.name not in walk.names]
+    inputs = [value for value in model.graph.input if _text(value.name) not in walk.names]
     facts = {
         "bytes": len(data),
-        "opset": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
-        "producer": " ".join(filter(None, (model.producer_name, model.producer_version))) or "not recorded",
-        "inputs": {value.name: _described(value) for value in inputs},
-        "outputs": {value.name: _described(value) for value in model.graph.output},
+        "opset": {_text(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import},
+        "producer": f"{_text(model.producer_name)} {_text(model.producer_version)}".strip() or "not recorded",
+        "inputs": {_text(value.name): _described(value) for value in inputs},
+        "outputs": {_text(value.name): _described(value) for value in model.graph.output},
         "parameters": walk.parameters,
-        "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
-        "metadata": {entry.key: entry.value for entry in model.metadata_props},
+        "operators": dict(Counter(_text(node.op_type) for node in model.graph.node).most_common()),
+        "metadata": {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     }
     if walk.files:
         facts["weights_outside"] = sorted(walk.files)
@@ -158,7 +155,7 @@ def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str 
         described = inputs[0].type.tensor_type
         if described.elem_type == 1 and len(described.shape.dim) == 2:
             return None
-    found = ", ".join(f"{value.name} {_described(value)}" for value in inputs) or "none"
+    found = ", ".join(f"{_text(value.name)} {_described(value)}" for value in inputs) or "none"
     return f"{path}: an ONNX graph of another kind: inputs are {found}; expected one waveform [batch, samples] float32"
 
 
@@ -180,8 +177,16 @@ def _described(value: onnx.ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     known = tensor.elem_type in onnx.TensorProto.DataType.values()
     name = onnx.TensorProto.DataType.Name(tensor.elem_type).lower() if known else f"type {tensor.elem_type}"
-    axes = [axis.dim_param or (str(axis.dim_value) if axis.HasField("dim_value") else "?") for axis in tensor.shape.dim]
+    axes = [
+        _text(axis.dim_param) or (str(axis.dim_value) if axis.HasField("dim_value") else "?")
+        for axis in tensor.shape.dim
+    ]
     return f"{name} [{', '.join(axes)}]"
+
+
+def _text(value: str | bytes) -> str:
+    """Text of a message; protobuf gives bytes where it is not UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 def _varint(value: int) -> bytes:

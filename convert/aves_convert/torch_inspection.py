@@ -60,7 +60,6 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
         arch = architecture(checkpoint)
         facts |= {"model_class": arch.model_class, "sample_rate": arch.sample_rate, "normalize": arch.normalize}
         facts |= _geometry(arch.config)
-        _refuse_more_layers(arch.config, checkpoint.tensors, file.path)
         ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     except InputError as error:
         return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problem=str(error))
