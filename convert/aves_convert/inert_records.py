@@ -47,21 +47,26 @@ class Call:
     def __str__(self) -> str:
         """The call as Python would write it, cut short: ``posix.system('id')``."""
         shown = [preview(argument) for argument in self.args[:4]]
-        shown += [f"{printable(str(key))}={preview(value)}" for key, value in islice((self.kwargs or {}).items(), 4)]
+        shown += [f"{key}={preview(value)}" for key, value in self._keywords()]
         omitted = ", ..." if len(self.args) > 4 or len(self.kwargs or ()) > 4 else ""
-        return f"{self.global_}({', '.join(shown)}{omitted})"
+        return printable(f"{self.global_}({', '.join(shown)}{omitted})", 200)
+
+    def _keywords(self) -> list[tuple[str, object]]:
+        named = islice((self.kwargs or {}).items(), 4)
+        return [(printable(key) if isinstance(key, str) else preview(key), value) for key, value in named]
 
 
 def printable(text: str, limit: int = 120) -> str:
     """``text`` for a message: one line, no control characters, cut short."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return cut if cut.isascii() and cut.isprintable() else ascii(cut)
+    cut = text[: limit + 1]
+    shown = cut if cut.isascii() and cut.isprintable() else ascii(cut)
+    return shown if len(shown) <= limit else shown[:limit] + "..."
 
 
 def preview(value: object) -> str:
     """A few words for a message; never follows containers, which may be deep, huge or contain themselves."""
     if isinstance(value, str | bytes):
-        return ascii(value[:80]) + ("..." if len(value) > 80 else "")
+        return printable(ascii(value[:101]), 100)
     if value is None or type(value) in (int, float, bool):
         return repr(value)[:80]
     if type(value) is Global:

@@ -430,6 +430,12 @@ STREAMS: dict[str, tuple[object, str]] = {
         checkpoint(model={"a": tensor(), "b": tensor((2,), (1,), stored=storage(numel=2))}),
         "two sizes",
     ),
+    "long_names": (
+        checkpoint(
+            extra_state=[reduced(name("os", f"{index}" + "\0" * 400), *["\U0001f600" * 99] * 4) for index in range(9)]
+        ),
+        "and 6 more",
+    ),
     "terminal_escapes": (
         checkpoint(extra_state=reduced(name("os", "\x1b[2Jsystem"), "\x1b[2J")),
         "'os.\\x1b[2Jsystem'",
