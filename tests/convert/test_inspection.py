@@ -392,7 +392,8 @@ def test_a_truncated_checkpoint(tmp_path: Path) -> None:
 
 
 def test_torchscript(tmp_path: Path) -> None:
-    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "x.pt")
+    scripted: Any = torch.jit.script(torch.nn.Linear(2, 2))
+    scripted.save(tmp_path / "x.pt")
     assert "a TorchScript archive" in str(inspect(tmp_path / "x.pt").problem)
 
 
