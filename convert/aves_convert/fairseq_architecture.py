@@ -147,9 +147,11 @@ def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
         return checkpoint.model_config
     entries = checkpoint.model_config.get("w2v_args")
     if not isinstance(entries, Mapping):
+        source = checkpoint.model_config.get("w2v_path")
         raise InputError(
-            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args); "
-            "expected a file written by fairseq's trainer"
+            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq then "
+            f"takes from the checkpoint that was fine-tuned (w2v_path={source!r:.200}); store the cfg of that one as "
+            "cfg.model.w2v_args in this one and convert again"
         )
     inner = entries.get("model")
     return inner if isinstance(inner, Mapping) else entries

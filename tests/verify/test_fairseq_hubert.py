@@ -177,7 +177,10 @@ def test_refuses_weights_that_do_not_fit(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"_name": "wav2vec2"}, "model 'wav2vec2'"),
+        ({"_name": "data2vec_audio"}, "model 'data2vec_audio'"),
+        ({"_name": "wav2vec2"}, "not those of the Wav2Vec2Model"),
+        ({"_name": "wav2vec2", "quantize_targets": True, "latent_vars": 10**9}, "latent_vars says 2000000000"),
+        ({"_name": "hubert_ctc"}, "w2v_args"),
         ({"activation_fn": "no such thing"}, "no such thing"),
         ({"encoder_attention_heads": 5}, "builds no HubertModel"),
         ({"encoder_layers": 10_000_000}, "encoder_layers says 10000000"),
