@@ -16,9 +16,9 @@ FLOAT32 = np.finfo(np.float32)
 
 # The purely relative test, as torch.onnx's own verification has it. Values near zero fail it through rounding alone.
 RELATIVE = 1e-3
-# Two equally accurate encoders differ by at most twice the largest error that either has. Measured: 1.7 for graphs with
-# exact statistics, 7 to 9 for ordinary exports of a clip with a DC offset.
-OWN_ROUNDING = 2.5
+# Two equally accurate encoders differ by about twice the largest error that either has. Measured near zero: up to 2.1
+# for correct graphs, 5 to 8 for ordinary exports (InstanceNormalization summed in float32) of a clip with a DC offset.
+OWN_ROUNDING = 3.0
 # An original farther than this from float64, relative to its RMS, was not run on the exact answer's weights: what
 # float32 leaves is 3e-7 to 6e-6, and 3e-4 in the middle of an ill-conditioned encoder.
 NOT_ROUNDING = 1e-3
