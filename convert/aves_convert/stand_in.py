@@ -123,7 +123,7 @@ def _shapes(described: Architecture) -> dict[str, tuple[int, ...]]:
 def _weight(name: str, shape: tuple[int, ...], seed: str) -> NDArray[np.float32]:
     """Weights of the size that training leaves behind, so that layers neither explode nor fall silent."""
     noise = _gaussian(math.prod(shape), seed).reshape(shape)
-    is_norm = "layer_norm" in name or ".2." in name
+    is_norm = "layer_norm" in name or (name.startswith("feature_extractor") and name.split(".")[3] == "2")
     if name.endswith("weight_g"):  # the length of weight_v's columns, which have variance 1
         return np.float32(0.6) * (1 + np.float32(0.2) * noise)
     if name.endswith("weight_v"):
@@ -134,6 +134,8 @@ def _weight(name: str, shape: tuple[int, ...], seed: str) -> NDArray[np.float32]
         return np.float32(0.05) * noise
     fan_in = math.prod(shape[1:])
     gain = 2.0 if "conv_layers" in name or ".fc1." in name else 1.0  # GELU halves the variance
+    if ".out_proj." in name or ".fc2." in name:
+        gain = 0.25  # what a layer adds is smaller than what it passes on, or all frames end up the same
     return np.float32(math.sqrt(gain / fan_in)) * noise
 
 
