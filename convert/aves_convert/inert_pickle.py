@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aves_artifacts.errors import InputError
-from aves_convert.inert_records import Call, Global, Record
+from aves_convert.inert_records import Call, Global, Record, printable
 from aves_convert.pickle_arguments import VALUES
 from aves_convert.pickle_machine import ACTIONS, Machine, PersistentLoad, Rebuild
 
@@ -62,7 +62,7 @@ def load(
     except IndexError:
         problem = "it takes more from the stack than there is"
     except (ValueError, struct.error) as error:
-        problem = str(error)
+        problem = printable(str(error), 250)  # Python's own messages quote what they could not read
     raise InputError(
         f"{where}: damaged or hostile pickle, get the file again from its authors: "
         f"{_OPERATIONS[data[machine.at]][0]} at byte {machine.at}: {problem}"

@@ -115,6 +115,7 @@ class Entry:
     packed: int | None = None
     crc: int | None = None
     offset: int | None = None
+    extra: bytes = b""
     central_only: bool = False
 
 
@@ -144,7 +145,8 @@ class Archive:
                 sizes = struct.pack("<5H3L2H", 0, entry.flags, entry.method, 0, 0, crc, packed, size, len(local), 0)
                 out += b"PK\x03\x04" + sizes + local + entry.content
             central += b"PK\x01\x02" + struct.pack("<6H", 0, 0, entry.flags, entry.method, 0, 0)
-            central += struct.pack("<3L5H2L", crc, packed, size, len(encoded), 0, 0, 0, 0, 0, offset) + encoded
+            central += struct.pack("<3L5H2L", crc, packed, size, len(encoded), len(entry.extra), 0, 0, 0, 0, offset)
+            central += encoded + entry.extra
         count, length, begin = len(self.entries), len(central), len(out)
         out += central + self.before_end(count, length, begin)
         count = min(count if self.count is None else self.count, 0xFFFF)
@@ -410,6 +412,8 @@ STREAMS: dict[str, tuple[object, str]] = {
     "huge_long_text": (checkpoint(extra_state=Raw(b"L" + b"9" * 5000 + b"L\n")), "more digits"),
     "huge_int_text": (checkpoint(extra_state=Raw(b"I" + b"9" * 5000 + b"\n")), "more digits"),
     "huge_float_text": (checkpoint(extra_state=Raw(b"F" + b"9" * 5000 + b"\n")), "more digits"),
+    "float_of_zeros": (checkpoint(extra_state=Raw(b"F" + b"\0" * 500 + b"\n")), "could not convert string to float"),
+    "int_of_zeros": (checkpoint(extra_state=Raw(b"I" + b"\0" * 500 + b"\n")), "invalid literal"),
     "negative_length": (checkpoint(extra_state=Raw(b"\x8b\xff\xff\xff\xff")), "truncated"),
     "length_past_end": (checkpoint(extra_state=Raw(b"\x8e" + b"\xff" * 8)), "truncated"),
     "string_past_end": (checkpoint(extra_state=Raw(b"X\xff\xff\xff\x7f")), "truncated"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections
 import gc
 import pickle
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,6 +131,61 @@ def test_items_and_values_of_records_are_kept() -> None:
 
     assert filled.items == [(1, 2), (6, 7)]
     assert filled.values == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("stream", "value"),
+    [
+        (b"S'a\\x41\\101\\n\\\\'\n.", "aAA\n\\"),
+        (b'S"it\'s"\n.', "it's"),
+        (b"S'\\xff'\n.", b"\xff"),
+        (b"T\x02\0\0\0ab.", "ab"),
+        (b"U\x01\xff.", b"\xff"),
+        (b"V\\u00e9\\ud800\n.", "\u00e9\\xed\\xa0\\x80"),
+        (b"X\x03\0\0\0\xed\xa0\x80.", "\\xed\\xa0\\x80"),
+        (b"I01\n.", True),
+        (b"I7\n.", 7),
+        (b"L-7L\n.", -7),
+        (b"F1.5\n.", 1.5),
+        (b"(K\x01K\x020l.", [1]),
+        (b"K\x01(0.", 1),
+        (b"K\x01(K\x021.", 1),
+        (b"K\x012\x86.", (1, 1)),
+        (b"(K\x01K\x02d.", {1: 2}),
+        (b"Np0\n0(g0\nt.", (None,)),
+        (b"\x95\0\0\0\0\0\0\0\0K\x01.", 1),
+    ],
+)
+def test_opcodes_that_few_picklers_write(stream: bytes, value: object) -> None:
+    root = root_of(stream)
+
+    assert (root, type(root)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("stream", "problem"),
+    [
+        (b"Sabc\n.", "a string without quotes"),
+        (b"S'abc\n.", "a string without quotes"),
+        (b"Iabc\n.", "INT at byte 0"),
+        (b"Fabc\n.", "FLOAT at byte 0"),
+        (b"NN\x93.", "must be two strings"),
+        (b"cm\nN\nNR.", "the arguments of a call are None"),
+        (b"cm\nN\n)K\x01\x92.", "the keyword arguments of a call are 1"),
+        (b"(o.", "than there is"),
+        (b"N\x86.", "than there is"),
+        (b"NNs.", "than there is"),
+        (b"NNNs.", "would change None, which is no dict"),
+        (b"NNa.", "would add to None, which is no list"),
+        (b"NNb.", "would change None, which was not made"),
+        (b"]Nb.", "would change [...], which was not made"),
+        (b"J\0", "truncated"),
+        (b"cmodule\nname", "its line of text does not end"),
+    ],
+)
+def test_damaged_streams(stream: bytes, problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)):
+        load(stream, "test")
 
 
 def test_our_own_functions_make_what_they_are_asked_to() -> None:

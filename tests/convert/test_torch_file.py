@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aves_artifacts.errors import InputError
-from aves_convert import zip_directory
+from aves_convert import inert_pickle, zip_directory
 from aves_convert.torch_file import LazyTensor, open_torch_file, wanted_calls
 
 from .hostile_files import (
@@ -184,6 +184,24 @@ def test_zip64(tmp_path: Path) -> None:
     same(reading(open_torch_file(path).root), SIX)
 
 
+def test_zip64_sizes_of_an_entry(tmp_path: Path) -> None:
+    """As in files above 4 GB, after a field of another kind, which torch.save uses for padding."""
+    full, first = 0xFFFFFFFF, data_pkl(tensor())
+    offset = 30 + len(first.name) + len(first.content)
+    padding = struct.pack("<2H3s", 0x4246, 3, b"ZZZ")
+    wide = struct.pack("<2H3Q", 1, 24, 24, 24, offset)
+    stored = Entry(STORAGE.name, SIX_FLOATS, packed=full, size=full, offset=full, extra=padding + wide)
+
+    same(reading(open_torch_file(written(tmp_path, archive(first, stored))).root), SIX)
+
+
+def test_a_pickle_larger_than_any_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, torch_zip(tensor()))
+    monkeypatch.setattr(inert_pickle, "MAX_STREAM", 50)
+    with pytest.raises(InputError, match=r"data\.pkl is larger"):
+        open_torch_file(path)
+
+
 def test_an_unaligned_storage_is_copied(tmp_path: Path) -> None:
     for padding in range(4):
         path = written(tmp_path, archive(Entry("x" * (1 + padding), b""), data_pkl(tensor()), STORAGE))
@@ -298,6 +316,18 @@ def test_wanted_calls(write: Any, tmp_path: Path) -> None:
     path = written(tmp_path, write({"a": reduced(SYSTEM, COMMAND), "b": reduced(name("builtins", "set"), [1])}))
 
     assert [str(call) for call in wanted_calls(path)] == ["posix.system('touch EXECUTED')", "builtins.set([...])"]
+
+
+def test_tensors_of_other_arguments_stay_records_or_are_refused(tmp_path: Path) -> None:
+    third = name("torch._utils", "_rebuild_tensor_v3")
+    untyped = storage(numel=24, cls=name("torch.storage", "UntypedStorage"))
+    unknown = reduced(third, untyped, 0, (2, 3), (3, 1), False, None, name("torch", "nothing"))
+
+    root: Any = open_torch_file(written(tmp_path, torch_zip([unknown]))).root
+
+    assert repr(root) == "[<record of torch._utils._rebuild_tensor_v3>]"
+    with pytest.raises(InputError, match="other arguments"):
+        open_torch_file(written(tmp_path, torch_zip(reduced(third, untyped))))
 
 
 def test_genuine_files_want_nothing_dangerous(tmp_path: Path) -> None:
