@@ -20,7 +20,7 @@ from typing import Literal, NoReturn
 from aves_artifacts.errors import InputError
 from aves_convert import inert_pickle
 from aves_convert.foreign_files import refuse_foreign
-from aves_convert.inert_records import Call, Global
+from aves_convert.inert_records import Call, Global, printable
 from aves_convert.lazy_tensors import REBUILD, LazyTensor, Source, Storages
 from aves_convert.pickle_calls import refuse_dangerous
 from aves_convert.zip_directory import LOCAL, Extent, read_zip_directory
@@ -67,7 +67,7 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
     data = _map(path)
     if data[:4] == LOCAL:
         pickled = _zip_pickle(read_zip_directory(data, str(path)), str(path))[1]
-        return inert_pickle.scan(_content(data, pickled))[0]
+        return inert_pickle.scan(data, start=pickled.start)[0]
     calls: dict[Global, Call] = {}
     start = 0
     for _ in range(_LEGACY_PICKLES):
@@ -122,7 +122,11 @@ def _zip_pickle(entries: Mapping[str, Extent], where: str) -> tuple[str, Extent]
         raise InputError(f"{where}: two checkpoints in one archive; unpack it and give one of them")
     if not found:
         inside = [name for name in entries if name.endswith((".pt", ".pth", ".bin"))]
-        advice = f"it contains {inside[0]}: unpack it first" if inside else "give the .pt file that fairseq wrote"
+        advice = (
+            f"it contains {printable(inside[0], 80)}: unpack it first"
+            if inside
+            else "give the .pt file that fairseq wrote"
+        )
         raise InputError(f"{where}: a zip archive that torch.save did not write (it has no data.pkl); {advice}")
     prefix = found[0].removesuffix("data.pkl")
     if f"{prefix}constants.pkl" in entries or any(name.startswith(f"{prefix}code/") for name in entries):
