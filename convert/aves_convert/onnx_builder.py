@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from aves_artifacts.errors import InputError
 
@@ -21,14 +21,14 @@ _MAX_LISTED = 20  # problems named in one message; the rest is counted
 
 
 class GraphBuilder:
-    """Collects nodes and initializers in the order in which they are computed.
+    """A model that grows by nodes and initializers, in the order in which they are computed.
 
     ``module`` is always a module's name as the state dict spells it, such as ``encoder.transformer.layers.7``.
     """
 
     def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.model = onnx.ModelProto()
+        self._constants: set[str] = set()
         self._state_dict = state_dict
         self._unread = dict.fromkeys(state_dict)
         self._problems: list[str] = []
@@ -40,13 +40,18 @@ class GraphBuilder:
         """
         name = "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op
         node = helper.make_node(op, inputs, [output or name], name=name, domain=domain or None, **attributes)
-        self.nodes.append(node)
+        self.model.graph.node.append(node)
         return output or name
 
     def constant(self, name: str, value: NDArray[Any] | np.generic | Sequence[int]) -> str:
         """Put a value into the graph, once for each name; whole numbers become int64. Returns the name."""
-        if name not in self.initializers:
-            self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
+        if name not in self._constants:
+            self._constants.add(name)
+            array = np.asarray(value)
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensor = self.model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
+            # Straight into its place: onnx.helper's way copies the hundreds of megabytes three times more.
+            tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         return name
 
     def weight(self, name: str, *shape: int) -> str:

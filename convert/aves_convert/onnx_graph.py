@@ -6,6 +6,7 @@ dict's names and values; nodes are named by their path: ``/encoder/transformer/l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -79,7 +80,7 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
 
     A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
     """
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= _LARGEST_FILE:
+    if sum(map(_size, model.graph.initializer)) <= _LARGEST_FILE:
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
         return
@@ -99,15 +100,21 @@ def _model(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "frames", size])
         for name, size in outputs.items()
     ]
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, "encoder", [waveform], values, list(graph.initializers.values())),
-        producer_name="aves-convert",
-        opset_imports=domains,
-        # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
-        ir_version=helper.find_min_ir_version_for(domains[:1]),
-    )
+    model = graph.model
+    model.producer_name = "aves-convert"
+    # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
+    model.ir_version = helper.find_min_ir_version_for(domains[:1])
+    model.opset_import.extend(domains)
+    model.graph.name = "encoder"
+    model.graph.input.append(waveform)
+    model.graph.output.extend(values)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    """Bytes of a tensor's data, without the copy that reading them would cost."""
+    return math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
 
 
 def _with_external_weights(model: onnx.ModelProto, location: str, path: Path) -> onnx.ModelProto:
@@ -123,11 +130,11 @@ def _with_external_weights(model: onnx.ModelProto, location: str, path: Path) ->
     )
     with path.open("wb") as stream:
         for tensor in model.graph.initializer:
-            if len(tensor.raw_data) < _SMALLEST_EXTERNAL:
+            if _size(tensor) < _SMALLEST_EXTERNAL:
                 shell.graph.initializer.append(tensor)
                 continue
             stream.write(bytes(-stream.tell() % _PAGE))
-            place = {"location": location, "offset": stream.tell(), "length": len(tensor.raw_data)}
+            place = {"location": location, "offset": stream.tell(), "length": _size(tensor)}
             shell.graph.initializer.add(
                 name=tensor.name,
                 data_type=tensor.data_type,

@@ -6,12 +6,13 @@ shows them under the state dict's own names.
 
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_convert.onnx_builder import GraphBuilder
@@ -68,12 +69,20 @@ def write_encoder(
 
 
 def _project(graph: GraphBuilder, config: EncoderConfig, features: str) -> str:
-    """Features [batch, channels, frames] -> [batch·frames, dim]."""
+    """Features [batch, channels, frames] -> [batch·frames, dim].
+
+    The product is in float64: it is less than 1 % of the work, and in float32 gave 10 % of the output's squared error.
+    """
     module, channels = "encoder.feature_projection", config.extractor_conv_layer_config[-1][0]
     x = graph.node(module, "Transpose", features, perm=[0, 2, 1])
     x = graph.node(module, "Reshape", x, graph.constant("frames_channels", [-1, channels]))
     x = graph.layer_norm(f"{module}.layer_norm", x, channels)
-    return graph.linear(f"{module}.projection", x, config.encoder_embed_dim, channels)
+    operands = [x]
+    for part, shape in (("weight", (config.encoder_embed_dim, channels)), ("bias", (config.encoder_embed_dim,))):
+        operands.append(graph.weight(f"{module}.projection.{part}", *shape))
+    operands = [graph.node(f"encoder.float64.{name}", "Cast", name, to=TensorProto.DOUBLE) for name in operands]
+    x = graph.node(f"{module}.projection", "Gemm", *operands, transB=1)
+    return graph.node(f"{module}.projection", "Cast", x, to=TensorProto.FLOAT)
 
 
 def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: Shapes) -> str:
@@ -100,11 +109,11 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
 def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
     """The weight g·v/|v| of torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
 
-    Computed in float64 and rounded once. The sums of squares are correctly rounded, so no numpy gives another bit.
+    Computed in float64 and rounded once. Rows are added one by one: numpy's own sums may take another order tomorrow.
     """
     v = direction.astype(np.float64)
-    sums = [math.fsum(column.tolist()) for column in np.square(v).reshape(-1, v.shape[2]).T]
-    norms = np.sqrt(np.array(sums))
+    squares = functools.reduce(np.add, map(np.square, v))
+    norms = np.sqrt(functools.reduce(np.add, squares))
     with np.errstate(invalid="ignore", divide="ignore"):  # a zero column is 0/0 = NaN in torch as well
         weight: NDArray[np.float64] = length.astype(np.float64) * v / norms
     return weight.astype(np.float32)
