@@ -95,7 +95,9 @@ def _run(machine: Machine, data: Bytes, at: int) -> int:
         at += 1
         raw = b""
         if size:
-            at, stop = (at, at + size) if size > 0 else _extent(data, size, at)
+            stop = at + size
+            if size < 0:
+                at, stop = _extent(data, size, at)
             if stop > end:
                 raise ValueError("its argument reaches past the end: the file is truncated")
             raw = data[at:stop]

@@ -124,7 +124,8 @@ class LazyTensor:
 def _elements(storage: Storage, dtype: torch.dtype, offset: int, count: int) -> torch.Tensor:
     """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
     source, size = storage.source, dtype.itemsize
-    start = source.extents[storage.key].start + (storage.offset + offset) * size
+    before = storage.offset * (storage.dtype or dtype).itemsize + offset * size
+    start = source.extents[storage.key].start + before
     if start % size == 0 and not source.big_endian:
         return torch.frombuffer(source.data, dtype=dtype, count=count, offset=start)
     raw = torch.frombuffer(source.data, dtype=torch.uint8, count=count * size, offset=start)
@@ -140,7 +141,10 @@ def _word(dtype: torch.dtype) -> int:
 
 def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     """Elements from the first to the last that a tensor with elements reaches."""
-    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    last = 0
+    for size, step in zip(shape, stride, strict=True):
+        last += (size - 1) * step
+    return last + 1
 
 
 def _name(dtype: torch.dtype) -> str:

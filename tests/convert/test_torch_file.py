@@ -178,6 +178,15 @@ def test_a_view_of_a_legacy_storage(tmp_path: Path) -> None:
     )
 
 
+def test_a_view_of_an_untyped_legacy_storage(tmp_path: Path) -> None:
+    """The view counts the storage's elements, which are bytes, the tensor its own."""
+    cls, third = name("torch.storage", "UntypedStorage"), name("torch._utils", "_rebuild_tensor_v3")
+    view = Raw(opcodes(("storage", cls, "0", "cpu", 24, ("view", 8, 16))) + b"Q")
+    root = reduced(third, view, 1, (3,), (1,), False, None, name("torch", "float32"))
+
+    same(reading(open_torch_file(written(tmp_path, legacy(root, numel=24))).root), SIX.flatten()[3:])
+
+
 def test_zip64(tmp_path: Path) -> None:
     path = written(tmp_path, archive(data_pkl(tensor()), STORAGE, before_end=zip64))
 
