@@ -24,7 +24,19 @@ with atheris.instrument_imports(include=["aves_convert"]):
     from aves_convert.torch_file import wanted_calls
 
 import hostile_files
-from hostile_files import PAYLOADS, STREAMS, TENSORS, Raw, checkpoint, legacy, opcodes, pickled, torch_zip
+from hostile_files import (
+    PAYLOADS,
+    STREAMS,
+    TENSORS,
+    Raw,
+    checkpoint,
+    legacy,
+    name,
+    opcodes,
+    pickled,
+    reduced,
+    torch_zip,
+)
 
 from aves_artifacts.errors import InputError
 
@@ -51,6 +63,8 @@ def _file(data: bytes) -> bytes:
         return torch_zip(checkpoint(task_state={"dictionaries": [Raw(rest)]}, optimizer_history=[Raw(rest)]))
     if mode == b"l":
         return legacy(checkpoint(model={"mask_emb": Raw(rest)}))
+    if mode == b"v":
+        return legacy(checkpoint(model={"mask_emb": Raw(rest)}), numel=24)
     return data
 
 
@@ -86,6 +100,11 @@ def _seeds() -> list[bytes]:
     seeds += [legacy(checkpoint()), hostile_files.with_entries(), pickled({"a": 1})]
     seeds += [mode + raw.opcodes for raw, _ in (PAYLOADS | TENSORS).values() for mode in (b"c", b"t", b"l")]
     seeds += [b"c" + opcodes(root["cfg"]) for root, _ in STREAMS.values() if isinstance(root, dict) and "cfg" in root]
+    untyped = ("storage", name("torch.storage", "UntypedStorage"), "0", "cpu", 24, ("view", 8, 16))
+    third = reduced(
+        name("torch._utils", "_rebuild_tensor_v3"), Raw(opcodes(untyped) + b"Q"), 1, (3,), (1,), False, None
+    )
+    seeds.append(b"v" + third.opcodes[:-2] + name("torch", "float32").opcodes + b"tR")
     return [seed for seed in seeds if len(seed) < 20_000]
 
 
