@@ -89,7 +89,7 @@ class EncoderConfig:
         """Parse a JSON config. Raises InputError naming ``where`` and every wrong, missing or unknown entry."""
         try:
             entries = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also an integer of more than 4300 digits
             raise InputError(f"{where}: not a JSON config: {error}") from None
         if not isinstance(entries, dict):
             raise InputError(

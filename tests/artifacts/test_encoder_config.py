@@ -94,6 +94,7 @@ def test_unusable_geometry_is_refused_by_name(field: str, value: object) -> None
         ("{}", "missing entry 'extractor_mode'"),
         (BASE.to_json().replace("encoder_dropout", "dropout"), "unknown entry 'dropout'"),
         ("[" * 100_000, "not a JSON config"),
+        ('{"a": ' + "9" * 5000 + "}", "not a JSON config"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(text: str, message: str) -> None:
