@@ -156,12 +156,12 @@ def test_the_boundary_of_the_classical_test(port: float, reference: float, toler
 
 
 def test_the_message_of_a_failure_says_what_where_how_much_and_how_much_was_allowed() -> None:
-    reference = np.zeros((3, 4))
+    reference = np.full((3, 4), -0.25)
     port = reference.copy()
-    port[2, 1], port[0, 3] = 0.5, 0.25
+    port[2, 1], port[0, 3] = 0.25, 0.0
     found = run(port, reference, Tolerance(atol=0.125, rtol=0))
     assert found.reason == (
-        "2 of 12 elements are beyond the tolerance, the worst at frame 2, dimension 1: port 0.5, fairseq 0, "
+        "2 of 12 elements are beyond the tolerance, the worst at frame 2, dimension 1: port 0.25, fairseq -0.25, "
         "difference 5.00e-01 where 1.25e-01 is allowed"
     )
 
@@ -272,6 +272,13 @@ def test_the_smallest_cosine_over_frames(port: Any, reference: Any, cosine: floa
     assert run(port, reference).cosine_min == pytest.approx(cosine, abs=1e-9)
 
 
+def test_rounding_takes_no_cosine_beyond_one() -> None:
+    frame = np.array([[-0.030583469197154045, 0.4846683144569397, 1.600356101989746]])
+    longer = np.array([[-0.07590869814157486, 1.2029551267623901, 3.972111463546753]])  # 1 + 2**-52 in float64
+    assert run(frame, longer).cosine_min == 1
+    assert run(-frame, longer).cosine_min == -1
+
+
 def test_the_error_ratio_is_the_ports_error_over_the_originals() -> None:
     exact = np.array([[1.0, -1.0]])
     assert run(exact + 2**-12, exact + 2**-14, exact=exact).error_ratio == 4
@@ -319,6 +326,8 @@ def test_an_original_that_hits_the_exact_answer_leaves_room_for_storing_float32(
     assert found.status == "pass"
     assert found.error_ratio is not None
     assert 1 < found.error_ratio < 8
+    ones = np.ones((2, 2))
+    assert run(ones + 2**-23, ones, exact=ones).error_ratio == 4  # a rounding step is four times its RMS error, roughly
 
 
 def test_zeros_everywhere_are_compared_too() -> None:
@@ -410,8 +419,9 @@ def test_the_relative_limit_itself_is_not_flagged(
     difference: float, flagged: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
-    found = run([[0.25 + difference]], [[0.25]], Tolerance(atol=2**-10, rtol=0))
+    found = run([[0.25 + difference, 1.0 + 2**-11]], [[0.25, 1.0]], Tolerance(atol=2**-10, rtol=0))
     assert found.near_zero is not None
+    assert found.near_zero.threshold == 0.5
     assert found.near_zero.flagged == flagged
 
 
