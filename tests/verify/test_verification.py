@@ -312,3 +312,28 @@ def test_a_subject_hashes_what_the_manifest_does_not_vouch_for(made: tuple[Path,
     untrusted = Subject(**{**vars(subject), "recorded": {}}).sha256(("fairseq", "torchaudio", "onnx"))
     assert trusted == untrusted
     assert read_checkpoint(made[0]).num_updates == 0
+
+
+def test_the_signals_fit_another_geometry(tmp_path: Path) -> None:
+    entries = {**GEOMETRIES["tiny"], "conv_feature_layers": "[(16,20,10)] + [(16,8,8)] * 2 + [(16,4,4)]"}
+    write_torch_file(checkpoint_contents(entries, seed="wide"), tmp_path / "x.pt")
+    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    assert bundle.manifest.encoder["receptive_field"] > 400
+    report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan())
+    assert report.passed, report.problems
+    assert "shortest" in {c.clip for c in report.comparisons}
+
+
+def test_torchaudio_is_held_to_more_than_onnx(made: tuple[Path, Path], bundle: Bundle, tmp_path: Path) -> None:
+    """One bias off by 1 % is less than what an ordinary ONNX export may differ by, and no TorchAudio port may."""
+    rewrite(bundle, scale(LAYER.format(0) + "attention.out_proj.bias"))
+    subject = dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=())
+    assert "torchaudio" in {backend for backend, _ in failures(verify(subject, Plan(CLIPS)))}
+
+
+def test_tolerances_can_be_overridden(made: tuple[Path, Path], tmp_path: Path) -> None:
+    result = cli("--bundle", made[1], "--fairseq", made[0], "--atol", "0", "--rtol", "0", "--json", tmp_path / "r.json")
+    assert result.exit_code == 1
+    tolerance = json.loads((tmp_path / "r.json").read_text())["tolerance"]
+    assert (tolerance["atol"], tolerance["rtol"]) == (0, 0)
+    assert set(tolerance["by_backend"]) == {"torchaudio", "onnx"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -98,20 +99,20 @@ def run(
     from rich.console import Console
 
     from aves_verify.audio import read_clips
-    from aves_verify.compare import Tolerance
+    from aves_verify.compare import TOLERANCES
     from aves_verify.report import json_report, terminal
     from aves_verify.run import verify_all
-    from aves_verify.signals import reference_signals
     from aves_verify.verification import Plan
 
     files = {"fairseq": fairseq, "torchaudio": torchaudio, "config": config, "onnx": onnx}
     subjects = _subjects(names, all_configs, stand_in, bundle, files, layers)
-    clips, unreadable = read_clips(audio) if audio else (reference_signals(), ())
+    clips, unreadable = read_clips(audio) if audio else (None, ())
+    overrides = {name: value for name, value in tolerances.items() if value is not None}
     plan = Plan(
         clips=clips,
         backends=tuple(name.strip() for name in backends.split(",")),
         layers=layers,
-        tolerance=Tolerance(**{name: value for name, value in tolerances.items() if value is not None}),
+        tolerances={name: dataclasses.replace(default, **overrides) for name, default in TOLERANCES.items()},
     )
     with _progress(len(subjects)) as progress:
         report = verify_all(subjects, plan, unreadable, progress)

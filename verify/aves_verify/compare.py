@@ -40,6 +40,12 @@ class Tolerance:
     error_ratio: float = 32.0
 
 
+# What each port may differ by. TorchAudio runs the original's operators in the original's order: it is equal to fairseq
+# in one process, but for clips with an odd number of frames, which fairseq pads; there differences are up to 7e-6 and
+# errors at most 1.1 times the original's. ONNX files come from anywhere, with operators and orders of their own.
+TOLERANCES = {"torchaudio": Tolerance(atol=1e-5, rtol=1e-5, error_ratio=4.0), "onnx": Tolerance()}
+
+
 @dataclass(frozen=True)
 class NearZero:
     """The elements whose reference is so small that rounding alone can fail a purely relative test.

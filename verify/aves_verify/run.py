@@ -40,7 +40,7 @@ def verify_all(
         progress(name, 1, 1)
     return Report(
         configs=tuple(configs),
-        tolerance=plan.tolerance,
+        tolerances=plan.tolerances,
         environment=environment(),
         total_seconds=time.perf_counter() - start,
     )

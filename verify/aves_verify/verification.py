@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,8 +19,9 @@ from aves_convert.torchaudio_port import port
 from aves_convert.torchaudio_weights import read_state_dict
 from aves_verify.backends import BACKENDS, Backend, Embeddings
 from aves_verify.clip import Clip, check_length
-from aves_verify.compare import Comparison, Tolerance, compare
+from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
 from aves_verify.report import ConfigReport
+from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
 
 Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
@@ -30,10 +31,10 @@ Progress = Callable[[str, int, int], None]  # what is going on, steps done, step
 class Plan:
     """How a subject is verified."""
 
-    clips: tuple[Clip, ...] = field(repr=False)
+    clips: tuple[Clip, ...] | None = field(default=None, repr=False)  # None: the signals, synthesised for the geometry
     backends: tuple[str, ...] = BACKENDS
     layers: Layers = "last"
-    tolerance: Tolerance = field(default_factory=Tolerance)
+    tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)  # by backend
 
     def __post_init__(self) -> None:
         """Raise InputError where nothing could be compared."""
@@ -44,7 +45,7 @@ class Plan:
             raise InputError(
                 "--backends: expected at least two of fairseq, torchaudio, onnx; one alone compares nothing"
             )
-        if not self.clips:
+        if self.clips == ():
             raise InputError("no clip to compare on")
 
 
@@ -64,14 +65,15 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     The reference is fairseq; where that is waived, TorchAudio. Raises InputError for a missing or unusable file.
     """
     seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
-    steps = len(plan.clips) + 1
-    progress("loading", 0, steps)
+    progress("loading", 0, 1)
     with _timed(seconds, "load"):
         loaded = load(subject, plan.backends)
     comparisons: list[Comparison] = []
     problems = list(subject.problems)
-    for done, clip in enumerate(plan.clips, start=1):
-        progress(clip.name, done, steps)
+    geometry = loaded.config
+    clips = plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop)
+    for done, clip in enumerate(clips):
+        progress(clip.name, done, len(clips))
         try:
             check_length(clip, loaded.config.receptive_field)
         except InputError as error:
@@ -140,7 +142,7 @@ def _compare_clip(loaded: Loaded, clip: Clip, plan: Plan, seconds: dict[str, flo
                 reference_name=reference,
                 clip=clip.name,
                 layer=layer,
-                tolerance=plan.tolerance,
+                tolerance=plan.tolerances[port_name],
                 exact=exact[layer],
             )
 

@@ -35,7 +35,7 @@ class Report:
     """The result of one run of aves-verify."""
 
     configs: tuple[ConfigReport, ...]
-    tolerance: Tolerance
+    tolerances: Mapping[str, Tolerance]  # by backend
     environment: Mapping[str, str | int | None]
     total_seconds: float
 

@@ -17,7 +17,9 @@ def to_json(report: Report) -> str:
         "schema": SCHEMA,
         "passed": report.passed,
         "environment": dict(report.environment),
-        "tolerance": asdict(report.tolerance),
+        # The widest at the top, where programs look first; then each backend's own.
+        "tolerance": asdict(max(report.tolerances.values(), key=lambda tolerance: tolerance.atol))
+        | {"by_backend": {name: asdict(tolerance) for name, tolerance in report.tolerances.items()}},
         "configs": [_config(config) for config in report.configs],
         "seconds": {"total": round(report.total_seconds, 3)},
     }
