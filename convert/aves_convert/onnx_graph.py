@@ -114,7 +114,8 @@ def _model(
 
 def _size(tensor: onnx.TensorProto) -> int:
     """Bytes of a tensor's data, without the copy that reading them would cost."""
-    return math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    size: int = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return size
 
 
 def _with_external_weights(model: onnx.ModelProto, location: str, path: Path) -> onnx.ModelProto:

@@ -324,7 +324,7 @@ def test_the_signals_fit_another_geometry(tmp_path: Path) -> None:
     assert "shortest" in {c.clip for c in report.comparisons}
 
 
-def test_torchaudio_is_held_to_more_than_onnx(made: tuple[Path, Path], bundle: Bundle, tmp_path: Path) -> None:
+def test_torchaudio_is_held_to_more_than_onnx(made: tuple[Path, Path], bundle: Bundle) -> None:
     """One bias off by 1 % is less than what an ordinary ONNX export may differ by, and no TorchAudio port may."""
     rewrite(bundle, scale(LAYER.format(0) + "attention.out_proj.bias"))
     subject = dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=())
