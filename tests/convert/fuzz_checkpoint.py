@@ -32,6 +32,7 @@ from hostile_files import (
     checkpoint,
     legacy,
     name,
+    new,
     opcodes,
     pickled,
     reduced,
@@ -89,7 +90,7 @@ def one_input(data: bytes) -> None:
 def _read_everything(path: Path) -> None:
     checkpoint = read_checkpoint(path)
     for tensor in checkpoint.tensors.values():
-        if tensor.read().nbytes != tensor.nbytes:
+        if tensor.read().nbytes != tensor.nbytes or tensor.float32().numel() != tensor.numel:
             raise AssertionError("a tensor of another size")
     json.dumps([str(checkpoint.model_config), str(checkpoint.task_config), checkpoint.dictionaries])
 
@@ -100,12 +101,32 @@ def _seeds() -> list[bytes]:
     seeds += [legacy(checkpoint()), hostile_files.with_entries(), pickled({"a": 1})]
     seeds += [mode + raw.opcodes for raw, _ in (PAYLOADS | TENSORS).values() for mode in (b"c", b"t", b"l")]
     seeds += [b"c" + opcodes(root["cfg"]) for root, _ in STREAMS.values() if isinstance(root, dict) and "cfg" in root]
-    untyped = ("storage", name("torch.storage", "UntypedStorage"), "0", "cpu", 24, ("view", 8, 16))
-    third = reduced(
-        name("torch._utils", "_rebuild_tensor_v3"), Raw(opcodes(untyped) + b"Q"), 1, (3,), (1,), False, None
-    )
-    seeds.append(b"v" + third.opcodes[:-2] + name("torch", "float32").opcodes + b"tR")
+    seeds += [b"c" + opcodes(value) for value in _settings()]
+    seeds.append(b"t" + opcodes(new(name("fairseq.data.dictionary", "Dictionary"), {"symbols": ["a", "b"]})))
+    untyped = Raw(opcodes(("storage", name("torch.storage", "UntypedStorage"), "0", "cpu", 24, ("view", 8, 16))) + b"Q")
+    rebuild, float32 = name("torch._utils", "_rebuild_tensor_v3"), name("torch", "float32")
+    seeds.append(b"v" + opcodes(reduced(rebuild, untyped, 1, (3,), (1,), False, None, float32)))
     return [seed for seed in seeds if len(seed) < 20_000]
+
+
+def _settings() -> list[object]:
+    """Every kind of value that settings are made of."""
+    encoded = reduced(name("_codecs", "encode"), "\3\0\0\0", "latin1")
+    dtype = Raw(reduced(name("numpy", "dtype"), "i4", False, True).opcodes + opcodes((3, "<", None)) + b"b")
+    node = new(name("omegaconf.nodes", "AnyNode"), {"_val": 2.5, "_parent": None})
+    config = new(name("omegaconf.dictconfig", "DictConfig"), {"_content": {"a": node, "b": "${model.entry.a}"}})
+    return [
+        config,
+        {"model": {"x": "${task.y}"}, "task": {"y": 3}},
+        new(name("omegaconf.listconfig", "ListConfig"), {"_content": [node, config]}),
+        new(name("argparse", "Namespace"), {"x": [1, (2, "three")]}),
+        reduced(name("numpy.core.multiarray", "scalar"), dtype, encoded),
+        reduced(name("pathlib", "PosixPath"), "/", "data"),
+        reduced(name("fairseq.dataclass.constants", "Choices"), "layer_norm"),
+        reduced(name("builtins", "set"), [1, 2]),
+        {reduced(name("fairseq.dataclass.constants", "Choices"), "key"): 1},
+        (1, 2.5, None, True, encoded),
+    ]
 
 
 def main() -> None:
