@@ -36,6 +36,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raise InputError where ``replacing(path)`` would, before any work is done for it. Leaves nothing behind."""
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
+    os.close(handle)
+    Path(name).unlink()
+
+
 def _set_ordinary_mode(path: Path) -> None:
     """Give the file the permissions of any new file; mkstemp makes it private."""
     umask = os.umask(0)

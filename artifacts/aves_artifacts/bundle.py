@@ -70,6 +70,8 @@ class Bundle:
 def read_bundle(folder: Path) -> Bundle:
     """Read a bundle's manifest. Raises InputError where it is missing, damaged or names files outside the folder."""
     path = folder / MANIFEST
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder that aves-convert bundle wrote")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -85,6 +87,9 @@ def read_bundle(folder: Path) -> Bundle:
         manifest = Manifest(**{**entries, "files": files, "ledger": tuple(entries["ledger"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a bundle's manifest: {error}; make it anew with: aves-convert bundle") from None
+    problem = _wrong_type(manifest)
+    if problem:
+        raise InputError(f"{path}: not a bundle's manifest: {problem}; make it anew with: aves-convert bundle")
     for role in FILE_NAMES:
         if role not in files:
             raise InputError(
@@ -94,6 +99,22 @@ def read_bundle(folder: Path) -> Bundle:
         if not isinstance(record.name, str) or Path(record.name).name != record.name:
             raise InputError(f"{path}: the manifest names {record.name!r}, which is no plain file name")
     return Bundle(folder, manifest)
+
+
+def _wrong_type(manifest: Manifest) -> str:
+    """The first entry that is not what its name promises; empty when all are."""
+    normalize = manifest.encoder.get("normalize", False) if isinstance(manifest.encoder, dict) else None
+    expected: list[tuple[str, object, type]] = [
+        ("name", manifest.name, str),
+        ("source", manifest.source, dict),
+        ("encoder", manifest.encoder, dict),
+        ("versions", manifest.versions, dict),
+        ("encoder.normalize", normalize, bool),
+        *(("ledger", entry, dict) for entry in manifest.ledger),
+    ]
+    for record in manifest.files.values():
+        expected += [("size", record.size, int), ("sha256", record.sha256, str)]
+    return next((f"{name} is no {kind.__name__}" for name, value, kind in expected if type(value) is not kind), "")
 
 
 def hash_problems(bundle: Bundle) -> list[str]:
@@ -133,9 +154,13 @@ def staged(folder: Path, names: list[str], *, force: bool) -> Iterator[Path]:
     stands beside files that it does not describe. Raises InputError where one of them exists already (without
     ``force``) or nothing can be written.
     """
+    for name in names:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
     existing = [name for name in names if (folder / name).exists()]
     if existing and not force:
         raise InputError(f"{folder}: {', '.join(existing)} already there; nothing was written; give --force to replace")
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
@@ -151,3 +176,5 @@ def staged(folder: Path, names: list[str], *, force: bool) -> Iterator[Path]:
         raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if made and not any(folder.iterdir()):
+            folder.rmdir()

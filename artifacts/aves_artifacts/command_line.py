@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -18,17 +22,37 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+_SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
+
+
 class Group(click.Group):
-    """A group of commands in which an InputError ends the run with its one line and exit status 2."""
+    """A group of commands in which an InputError ends the run with its one line and exit status 2.
+
+    Stopped runs end as shells expect (130 after Ctrl-C, 143 after SIGTERM) and remove their temporary files.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
         try:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except InputError as error:
             raise BadInput(" ".join(str(error).split())) from error
         except BrokenPipeError:  # the reader of a pipe went away
-            raise click.exceptions.Exit(1) from None
+            _exit_quietly(signal.SIGPIPE)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            _exit_quietly(signal.SIGINT)
+        except Exception:  # a bug of ours; its status must be none of those that tell of a verification
+            traceback.print_exc()
+            raise click.exceptions.Exit(_SOFTWARE) from None
+
+
+def _exit_quietly(number: signal.Signals) -> NoReturn:
+    raise click.exceptions.Exit(128 + number) from None
 
 
 @contextmanager

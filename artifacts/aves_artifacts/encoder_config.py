@@ -74,6 +74,10 @@ class EncoderConfig:
         """Everything that ``wav2vec2_model`` takes, ``aux_num_out`` included."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
+    def architecture_entries(self) -> dict[str, Any]:
+        """What decides over the output in evaluation: everything but dropout and layer drop."""
+        return {name: value for name, value in self.kwargs().items() if not name.endswith(("dropout", "drop"))}
+
     def to_json(self) -> str:
         """The JSON config as the model's authors publish it: ``wav2vec2_model(**config, aux_num_out=None)``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,8 @@ def bundle(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non
     actions = [entry["action"] for entry in made.manifest.ledger]
     dropped = [entry["source"] for entry in made.manifest.ledger if entry["action"] == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
-    click.echo(f"next: aves-verify --bundle {made.folder} --fairseq {checkpoint}")
+    next_command = ["aves-verify", "--bundle", str(made.folder), "--fairseq", str(checkpoint)]
+    click.echo(f"next: {shlex.join(next_command)}")
 
 
 @main.command()

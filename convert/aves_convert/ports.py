@@ -34,6 +34,8 @@ class Target:
         """Raise InputError for a name that is no plain file name."""
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
             raise InputError(f"--name {self.name!r}: expected a plain file name such as aves-base-bio")
+        if not self.name.isprintable():  # also what is no UTF-8, which neither ONNX nor JSON could hold
+            raise InputError(f"the name {self.name!r} has characters that cannot be printed; give another with --name")
 
 
 def fairseq_to_torchaudio(checkpoint: Path, target: Target, *, allow_non_finite: bool = False) -> list[Path]:
@@ -52,7 +54,7 @@ def fairseq_to_onnx(
     with staged(out.parent, [out.name], force=force) as staging:
         read = read_checkpoint(checkpoint)
         converted = port(read, allow_non_finite=allow_non_finite)
-        metadata = _metadata(converted, checkpoint.stem, sha256_of(checkpoint))
+        metadata = _metadata(converted, _printable(checkpoint.stem), sha256_of(checkpoint))
         _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
@@ -64,7 +66,7 @@ def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOpti
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
             encoder,
-            name=weights.name.removesuffix(".pt").removesuffix(".torchaudio"),
+            name=_printable(weights.name.removesuffix(".pt").removesuffix(".torchaudio")),
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),
@@ -99,6 +101,11 @@ def make_bundle(checkpoint: Path, target: Target, options: OnnxOptions, *, allow
         manifest = _manifest(target.name, read, converted, source, records)
         (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)
+
+
+def _printable(name: str) -> str:
+    """A file's name as ONNX and JSON can hold it: in UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _write_torchaudio(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
@@ -138,6 +145,7 @@ def _manifest(
         files=files,
         source={
             **dataclasses.asdict(source),
+            "name": _printable(source.name),
             "model_class": arch.model_class,
             "num_updates": checkpoint.num_updates,
         },

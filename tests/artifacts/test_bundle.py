@@ -57,6 +57,12 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
         (lambda entries: entries["files"]["onnx"].update(name="../x.onnx"), "no plain file name"),
         (lambda entries: entries["files"]["onnx"].update(name=3), "no plain file name"),
         (lambda entries: entries["files"]["onnx"].pop("size"), "not a bundle's manifest"),
+        (lambda entries: entries["files"]["onnx"].update(size="1"), "size is no int"),
+        (lambda entries: entries.update(encoder=[]), "encoder is no dict"),
+        (lambda entries: entries["encoder"].update(normalize="no"), "normalize is no bool"),
+        (lambda entries: entries.update(source=[]), "source is no dict"),
+        (lambda entries: entries.update(name=1), "name is no str"),
+        (lambda entries: entries.update(ledger=[1]), "ledger is no dict"),
     ],
 )
 def test_a_damaged_manifest_is_refused(folder: Path, change, message: str) -> None:

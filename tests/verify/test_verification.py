@@ -1,7 +1,9 @@
 """The verifier finds what is wrong with a bundle, and says where."""
 
+import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,8 @@ def test_damage_is_found_by_the_numbers_alone(made: tuple[Path, Path], bundle: B
     manifest = dataclasses.replace(bundle.manifest, files=records)
     (bundle.folder / "manifest.json").write_text(manifest.to_json())
     report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
-    assert report.problems == ()
+    assert len(report.problems) == 1
+    assert "attention.v_proj.weight" in report.problems[0]
     assert failures(report) == {("torchaudio", clip.name) for clip in CLIPS}
 
 
@@ -253,7 +256,7 @@ def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> 
         (("nowhere", "--stand-in"), "unknown configuration nowhere"),
         (("bio", "--bundle", "x"), "expected one of"),
         (("bio", "--fairseq", "x.pt"), "take no files"),
-        (("--bundle", "nowhere"), "no bundle"),
+        (("--bundle", "nowhere"), "no such folder"),
         (("--bundle", "nowhere", "--onnx", "x.onnx"), "expected one of"),
         (("--torchaudio", "x.pt"), "--config go together"),
         (("--fairseq", "nowhere.pt", "--onnx", "x.onnx"), "no file for torchaudio"),
@@ -337,3 +340,96 @@ def test_tolerances_can_be_overridden(made: tuple[Path, Path], tmp_path: Path) -
     tolerance = json.loads((tmp_path / "r.json").read_text())["tolerance"]
     assert (tolerance["atol"], tolerance["rtol"]) == (0, 0)
     assert set(tolerance["by_backend"]) == {"torchaudio", "onnx"}
+
+
+def test_one_percent_of_any_tensor_is_caught_and_named(made: tuple[Path, Path], bundle: Bundle) -> None:
+    """Of every tensor, those included that no output shows, in either port, whatever the manifest says."""
+    clean_weights, clean_graph = bundle.path("torchaudio").read_bytes(), bundle.path("onnx").read_bytes()
+    clips = CLIPS[:1]
+    for name in torch.load(bundle.path("torchaudio"), weights_only=True):
+        bundle.path("torchaudio").write_bytes(clean_weights)
+        rewrite(bundle, scale(name))
+        report = verify(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
+        assert not report.passed
+        assert any(f"torchaudio: {name} in" in problem for problem in report.problems)
+    bundle.path("torchaudio").write_bytes(clean_weights)
+    model = onnx.load_from_string(clean_graph)
+    caught = set()
+    for i, tensor in enumerate(model.graph.initializer):
+        damaged = onnx.load_from_string(clean_graph)
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind != "f" or values.size < 2:
+            continue  # shapes and constants of the graph, which are no weights
+        scaled = (values * values.dtype.type(1.01)).astype(values.dtype)
+        damaged.graph.initializer[i].CopyFrom(onnx.numpy_helper.from_array(scaled, tensor.name))
+        onnx.save(damaged, bundle.path("onnx"))
+        report = verify(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
+        if not report.passed:
+            caught.add(tensor.name)
+    weights = {
+        t.name for t in model.graph.initializer if onnx.numpy_helper.to_array(t).size > 1 and t.data_type in (1, 11)
+    }
+    # A factor before the group norm is no damage: the norm takes it out again.
+    before_the_norm = {name for name in weights if "conv_layers.0.conv" in name} | {"identity_kernel"}
+    assert weights - caught <= before_the_norm
+
+
+def test_another_geometry_in_the_config_is_named(made: tuple[Path, Path], bundle: Bundle) -> None:
+    path = bundle.path("config")
+    path.write_text(path.read_text().replace('"encoder_num_heads": 4', '"encoder_num_heads": 6'))
+    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    assert any("not the original's geometry" in problem for problem in report.problems)
+    assert not report.passed
+
+
+def test_names_from_outside_are_shown_as_they_are(made: tuple[Path, Path], tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "[bold]\x1b[31m[x.wav", np.zeros(8000), 16_000)
+    result = cli("--bundle", made[1], "--backends", "torchaudio,onnx", "--audio", tmp_path, "-v")
+    assert result.exit_code == 0, result.output
+    assert "[bold]" in result.output
+    assert "\x1b" not in result.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_that_is_no_text_loses_nothing(made: tuple[Path, Path], tmp_path: Path) -> None:
+    import soundfile
+
+    folder = os.fsencode(tmp_path)
+    soundfile.write(tmp_path / "good.wav", np.zeros(8000), 16_000)
+    os.rename(tmp_path / "good.wav", os.path.join(folder, b"\xff.wav"))
+    result = cli("--bundle", made[1], "--backends", "torchaudio,onnx", "--audio", tmp_path, "-v")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("place", ["folder", "nowhere/r.json"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    made: tuple[Path, Path], tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    result = cli("--bundle", made[1], "--fairseq", made[0], "--json", tmp_path / place)
+    assert result.exit_code == 2
+    assert "comparisons" not in result.output
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_what_is_no_tolerance_is_refused(made: tuple[Path, Path], value: str) -> None:
+    assert cli("--bundle", made[1], "--fairseq", made[0], "--atol", value).exit_code == 2
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_the_table_fits_the_terminal(made: tuple[Path, Path], width: int) -> None:
+    import io
+
+    from rich.console import Console
+
+    from aves_verify.report.terminal import print_report
+    from aves_verify.run import verify_all
+
+    report = verify_all([contextlib.nullcontext(of_bundle(made[1], made[0]))], Plan(CLIPS))
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=width, force_terminal=True, color_system=None), every_clip=False)
+    table = [line for line in stream.getvalue().splitlines() if not line.startswith(("Allowed", "PASSED"))]
+    assert max(map(len, table)) <= width
+    assert "e-0" in stream.getvalue()  # the largest difference is always there

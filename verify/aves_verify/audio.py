@@ -62,7 +62,7 @@ def read_clip(path: Path) -> Clip:
     """
     try:
         _refuse_non_files(path)
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             mono = _read_mono(file, path)
             rate = int(file.samplerate)
     except OSError as error:

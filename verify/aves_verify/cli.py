@@ -57,7 +57,10 @@ def main() -> None:
     help="Files or folders, instead of the synthesised signals.",
 )
 @click.option(
-    "--backends", default="fairseq,torchaudio,onnx", show_default=True, help="What to run; the first is the reference."
+    "--backends",
+    default="fairseq,torchaudio,onnx",
+    show_default=True,
+    help="What to run. The reference is fairseq, else torchaudio.",
 )
 @click.option(
     "--layers",
@@ -98,6 +101,7 @@ def run(
     """
     from rich.console import Console
 
+    from aves_artifacts.atomic import check_writable, replacing
     from aves_verify.audio import read_clips
     from aves_verify.compare import TOLERANCES
     from aves_verify.report import json_report, terminal
@@ -114,14 +118,14 @@ def run(
         layers=layers,
         tolerances={name: dataclasses.replace(default, **overrides) for name, default in TOLERANCES.items()},
     )
+    if json_file is not None:
+        check_writable(json_file)  # before the work, not after it
     with _progress(len(subjects)) as progress:
         report = verify_all(subjects, plan, unreadable, progress)
+    terminal.print_report(report, Console(), every_clip=verbose)
     if json_file is not None:
-        from aves_artifacts.atomic import replacing
-
         with replacing(json_file) as temporary:
             temporary.write_text(json_report.to_json(report), encoding="utf-8")
-    terminal.print_report(report, Console(), every_clip=verbose)
     raise SystemExit(0 if report.passed else 1)
 
 
@@ -167,7 +171,7 @@ def _progress(subjects: int) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.errors import InputError
+
 Status = Literal["pass", "near-zero drift", "fail"]
 Array = NDArray[np.float64]
 
@@ -38,6 +40,12 @@ class Tolerance:
     # How many times the original's own RMS error the port's may be, both against float64. Ordinary exports: 0.2 to 1.7,
     # with a DC offset 3 to 13. One weight matrix off by 1 %: 40 and more on at least one of the reference signals.
     error_ratio: float = 32.0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what is no tolerance."""
+        for name in ("atol", "rtol", "error_ratio"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a number of 0 or more")
 
 
 # What each port may differ by. TorchAudio runs the original's operators in the original's order: it is equal to fairseq
@@ -196,7 +204,7 @@ def _incomparable(
 def _beyond_tolerance(a: Array, b: Array, allowed: Array, reference_name: str) -> Iterator[str]:
     """The classical test, element by element."""
     excess = np.abs(a - b) - allowed
-    beyond = np.count_nonzero(excess > 0)
+    beyond = np.count_nonzero(~(excess <= 0))
     if beyond:
         worst = int(excess.argmax())
         place = _place(a, b, worst)

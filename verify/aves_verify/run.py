@@ -26,7 +26,7 @@ def verify_all(
     """
     start = time.perf_counter()
     configs: list[ConfigReport] = []
-    for number, prepared in enumerate(subjects):
+    for prepared in subjects:
         progress("preparing", 0, 1)
         with prepared as subject:
             name = subject.name
@@ -35,8 +35,7 @@ def verify_all(
                 progress(f"{name}: {step}", done, total)
 
             report = verify(subject, plan, show)
-        problems = (*report.problems, *unreadable) if number == 0 else report.problems
-        configs.append(dataclasses.replace(report, problems=problems))
+        configs.append(dataclasses.replace(report, problems=(*report.problems, *unreadable)))
         progress(name, 1, 1)
     return Report(
         configs=tuple(configs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ def published(configuration: Configuration) -> Subject:
     if not checkpoint.is_file():
         raise InputError(
             f"{configuration.name}: {checkpoint} is not there; put the published checkpoint there and run "
-            f"aves-convert bundle {checkpoint} --out {folder}, or give --stand-in to verify seeded weights instead"
+            f"aves-convert bundle {shlex.quote(str(checkpoint))} --out {shlex.quote(str(folder))}, "
+            "or give --stand-in to verify seeded weights instead"
         )
     subject = of_bundle(folder, checkpoint)
     return Subject(**{**vars(subject), "name": configuration.name, "source": "published"})

@@ -23,6 +23,7 @@ from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
+from aves_verify.weights import onnx_problems, torchaudio_problems
 
 Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
 
@@ -57,6 +58,7 @@ class Loaded:
     exact: Backend
     config: EncoderConfig
     normalize: bool
+    problems: tuple[str, ...]  # weights that are not the original's
 
 
 def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
@@ -69,7 +71,7 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     with _timed(seconds, "load"):
         loaded = load(subject, plan.backends)
     comparisons: list[Comparison] = []
-    problems = list(subject.problems)
+    problems = [*subject.problems, *loaded.problems]
     geometry = loaded.config
     clips = plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop)
     for done, clip in enumerate(clips):
@@ -109,6 +111,7 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
         exact=TorchaudioBackend(config, state_dict, dtype=torch.float64),
         config=config,
         normalize=_normalize(subject, checkpoint),
+        problems=_weight_problems(subject, names, config, state_dict) if checkpoint is not None else (),
     )
 
 
@@ -155,6 +158,22 @@ def _weights(subject: Subject, checkpoint: Checkpoint | None) -> tuple[EncoderCo
     if subject.torchaudio is None:
         raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
     return _torchaudio_weights(subject)
+
+
+def _weight_problems(
+    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, torch.Tensor]
+) -> tuple[str, ...]:
+    """What is wrong with the ports' config and weights, before anything is computed with them."""
+    problems: list[str] = []
+    if "torchaudio" in names and subject.torchaudio is not None:
+        ported_config, ported = _torchaudio_weights(subject)
+        if ported_config.architecture_entries() != config.architecture_entries():
+            problems.append(f"torchaudio: {subject.config} is not the original's geometry")
+        elif set(ported) == set(original):
+            problems += torchaudio_problems(original, ported, subject.torchaudio)
+    if "onnx" in names and subject.onnx is not None:
+        problems += onnx_problems(original, subject.onnx)
+    return tuple(problems)
 
 
 def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:

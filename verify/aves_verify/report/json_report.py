@@ -17,13 +17,19 @@ def to_json(report: Report) -> str:
         "schema": SCHEMA,
         "passed": report.passed,
         "environment": dict(report.environment),
-        # The widest at the top, where programs look first; then each backend's own.
-        "tolerance": asdict(max(report.tolerances.values(), key=lambda tolerance: tolerance.atol))
-        | {"by_backend": {name: asdict(tolerance) for name, tolerance in report.tolerances.items()}},
+        "tolerance": _tolerance(report),
         "configs": [_config(config) for config in report.configs],
         "seconds": {"total": round(report.total_seconds, 3)},
     }
     return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+
+
+def _tolerance(report: Report) -> dict[str, Any]:
+    """The widest that anything was held to, and each backend's own."""
+    compared = {comparison.backend for config in report.configs for comparison in config.comparisons}
+    used = {name: value for name, value in report.tolerances.items() if name in compared} or report.tolerances
+    widest = max(used.values(), key=lambda tolerance: tolerance.atol)
+    return asdict(widest) | {"by_backend": {name: asdict(tolerance) for name, tolerance in used.items()}}
 
 
 def _config(config: ConfigReport) -> dict[str, Any]:

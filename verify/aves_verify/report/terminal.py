@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,111 +13,151 @@ from rich.text import Text
 from aves_verify.compare import Comparison
 from aves_verify.report import ConfigReport, Report
 
-_MAX_DETAILS = 12  # failed comparisons told one by one; the rest is counted
+_MAX_DETAILS = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
-_WIDE = 112  # columns of a terminal that shows every column of the table
+_PIPE_WIDTH = 120  # a pipe has no width; wide enough for every column
 
-# Heading -> the worst value of a column over several comparisons; the last ones are left out on a narrow terminal.
-_COLUMNS: dict[str, Callable[[Sequence[Comparison]], str]] = {
-    "max |diff|": lambda rows: f"{max(c.max_abs for c in rows):.1e}",
-    "max rel": lambda rows: f"{max(c.max_rel for c in rows):.1e}",
-    "error ratio": lambda rows: _ratio([c.error_ratio for c in rows if c.error_ratio is not None]),
-    "near zero": lambda rows: str(sum(c.near_zero.flagged for c in rows if c.near_zero is not None)),
-    "mean |diff|": lambda rows: f"{max(c.mean_abs for c in rows):.1e}",
-    "min cosine": lambda rows: f"{min(c.cosine_min for c in rows):.5f}",
-}
-_NARROW_COLUMNS = 4
-_NUMBER = 7  # characters of a value such as 1.2e-06
+
+@dataclass(frozen=True)
+class _Column:
+    """A number's column: the worst value over several comparisons. Narrow terminals leave out the high ranks."""
+
+    heading: str
+    worst: Callable[[Sequence[Comparison]], str]
+    rank: int
+
+
+_COLUMNS = (
+    _Column("max |diff|", lambda rows: f"{max(c.max_abs for c in rows):.1e}", 0),
+    _Column("mean |diff|", lambda rows: f"{max(c.mean_abs for c in rows):.1e}", 4),
+    _Column("max rel", lambda rows: f"{max(c.max_rel for c in rows):.1e}", 2),
+    _Column("min cosine", lambda rows: f"{min(c.cosine_min for c in rows):.5f}", 5),
+    _Column("error ratio", lambda rows: _ratio([c.error_ratio for c in rows if c.error_ratio is not None]), 1),
+    _Column("near zero", lambda rows: str(sum(c.near_zero.flagged for c in rows if c.near_zero is not None)), 3),
+)
+_NUMBER = 8  # characters of a value, and the gap beside it
+_NAMES = 48  # characters of the names and the status
 
 
 def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     """Print the table, what failed and why, what drifted, and the verdict last."""
     if not console.is_terminal:
-        console.width = max(console.width, _WIDE)
-    console.print(_summary(report, console.width))
+        console.width = max(console.width, _PIPE_WIDTH)
+    columns = _fitting(console.width)
+    _print_table(console, _summary(report, columns))
     for config in report.configs:
         if every_clip:
-            console.print(_clips(config, console.width))
+            _print_table(console, _clips(config, columns))
         for line in _details(config):
             console.print(line, soft_wrap=True)
+    console.print(_allowed(report), soft_wrap=True)
     console.print(_verdict(report), soft_wrap=True)
 
 
-def _summary(report: Report, width: int) -> Table:
-    table = _table("Ports against the original", ("configuration", "backend", "clips"), width)
-    table.add_column("seconds", justify="right", no_wrap=True)
+def _fitting(width: int) -> tuple[_Column, ...]:
+    count = max(1, (width - _NAMES) // _NUMBER)
+    return tuple(column for column in _COLUMNS if column.rank < count)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Without the blanks that rich fills lines with, where they would end up in a file."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    console.out("\n".join(line.rstrip() for line in captured.get().splitlines()), highlight=False)
+
+
+def _summary(report: Report, columns: Sequence[_Column]) -> Table:
+    table = _table("Ports against the original", ("configuration", "backend"), columns)
+    table.add_column("sec", justify="right", no_wrap=True)
     for config in report.configs:
-        clips = str(len({c.clip for c in config.comparisons}))
-        blank = [""] * _shown(width)
+        blank = [""] * len(columns)
         seconds = config.seconds
-        table.add_row(
-            _label(config), config.reference, clips, *blank, Text("reference"), f"{seconds[config.reference]:.1f}"
-        )
+        table.add_row(_label(config), config.reference, *blank, "reference", f"{seconds[config.reference]:.1f}")
         for backend in dict.fromkeys(c.backend for c in config.comparisons):
             rows = [c for c in config.comparisons if c.backend == backend]
-            table.add_row("", backend, clips, *_worst(rows, width), f"{seconds[backend]:.1f}")
+            table.add_row("", backend, *_worst(rows, columns), f"{seconds[backend]:.1f}")
         table.add_section()
     return table
 
 
-def _clips(config: ConfigReport, width: int) -> Table:
-    table = _table(f"{_label(config)}: every comparison", ("backend", "clip", "layer"), width)
+def _clips(config: ConfigReport, columns: Sequence[_Column]) -> Table:
+    title = Text.assemble(_label(config), ": every comparison")
+    table = _table(title, ("backend", "clip", "layer"), columns)
     for comparison in config.comparisons:
-        table.add_row(comparison.backend, comparison.clip, comparison.layer, *_worst([comparison], width))
+        names = (comparison.backend, printable(comparison.clip), comparison.layer)
+        table.add_row(*names, *_worst([comparison], columns))
     return table
 
 
-def _table(title: str, names: Sequence[str], width: int) -> Table:
+def _table(title: str | Text, names: Sequence[str], columns: Sequence[_Column]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
     table.pad_edge = False
     table.padding = (0, 1, 0, 0)
     for name in names:
-        table.add_column(name, no_wrap=True)
-    for heading in list(_COLUMNS)[: _shown(width)]:
-        table.add_column(heading, justify="right", min_width=_NUMBER)
-    table.add_column("status", no_wrap=True)
+        table.add_column(name, overflow="fold")
+    for column in columns:
+        table.add_column(column.heading, justify="right", min_width=_NUMBER - 1)
+    table.add_column("status", overflow="fold")
     return table
 
 
-def _shown(width: int) -> int:
-    return len(_COLUMNS) if width >= _WIDE else _NARROW_COLUMNS
-
-
-def _worst(rows: Sequence[Comparison], width: int) -> list[str | Text]:
+def _worst(rows: Sequence[Comparison], columns: Sequence[_Column]) -> list[str | Text]:
     status = max((c.status for c in rows), key=list(_STYLES).index)
-    values = [value(rows) for value in _COLUMNS.values()]
-    return [*values[: _shown(width)], Text(status, style=_STYLES[status])]
+    return [*(column.worst(rows) for column in columns), Text(status, style=_STYLES[status])]
 
 
 def _ratio(ratios: Sequence[float]) -> str:
     return f"{max(ratios):.2f}" if ratios else "-"
 
 
-def _label(config: ConfigReport) -> str:
-    return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name
+def _label(config: ConfigReport) -> Text:
+    name = printable(config.name)
+    return Text.assemble(name, " (stand-in)" if config.source == "stand-in" else "")
+
+
+def printable(name: str) -> Text:
+    """A name from outside as text of its own: no markup, no control characters."""
+    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in name))
 
 
 def _details(config: ConfigReport) -> list[Text]:
-    lines = [Text(f"{_label(config)}: {problem}", style=_STYLES["fail"]) for problem in config.problems]
+    label = printable(config.name)
+    lines = [_styled("fail", label, ": ", printable(problem)) for problem in config.problems]
     for status in ("fail", "near-zero drift"):
         told = [c for c in config.comparisons if c.status == status]
         lines += [
-            Text(f"{_label(config)}, {c.backend}, clip {c.clip}, {c.layer}: {c.reason}", style=_STYLES[status])
+            _styled(status, label, f", {c.backend}, clip ", printable(c.clip), f", {c.layer}: {c.reason}")
             for c in told[:_MAX_DETAILS]
         ]
         if len(told) > _MAX_DETAILS:
-            more = f"{_label(config)}: and {len(told) - _MAX_DETAILS} more comparisons with status {status}"
-            lines.append(Text(more, style=_STYLES[status]))
+            lines.append(_styled(status, label, f": and {len(told) - _MAX_DETAILS} more with status {status}"))
     if not config.comparisons:
-        lines.append(Text(f"{_label(config)}: nothing was compared", style=_STYLES["fail"]))
+        lines.append(_styled("fail", label, ": nothing was compared"))
     return lines
+
+
+def _styled(status: str, *parts: str | Text) -> Text:
+    return Text.assemble(*parts, style=_STYLES[status])
+
+
+def _allowed(report: Report) -> Text:
+    """What the ports were held to, in one line."""
+    compared = dict.fromkeys(c.backend for config in report.configs for c in config.comparisons)
+    parts = [
+        f"{name} |diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}"
+        for name, limit in ((name, report.tolerances[name]) for name in compared)
+    ]
+    return Text("Allowed: " + "; ".join(parts))
 
 
 def _verdict(report: Report) -> Text:
     count = sum(len(config.comparisons) for config in report.configs)
-    names = ", ".join(_label(config) for config in report.configs if not config.passed)
     stand_ins = any(config.source == "stand-in" for config in report.configs)
     note = " The weights are seeded stand-ins, not the published ones." if stand_ins else ""
     if report.passed:
-        return Text(f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{note}", style="bold green")
-    return Text(f"FAILED: {names} ({count} comparisons in {report.total_seconds:.0f} s).{note}", style="bold red")
+        return _styled("pass", f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{note}")
+    names = Text(", ").join(printable(config.name) for config in report.configs if not config.passed)
+    return _styled("fail", "FAILED: ", names, f" ({count} comparisons in {report.total_seconds:.0f} s).{note}")

@@ -1,0 +1,98 @@
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.artifacts.test_encoder_config import BASE
+
+from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Manifest, file_record
+from aves_artifacts.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    records = {}
+    for role, template in FILE_NAMES.items():
+        path = tmp_path / template.format(name="x")
+        path.write_text(BASE.to_json())
+        records[role] = file_record(path)
+    manifest = Manifest("x", records, source={}, encoder={"normalize": False}, ledger=())
+    (tmp_path / MANIFEST).write_text(manifest.to_json())
+    return tmp_path
+
+
+def test_list_tells_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVES_HOME", str(tmp_path))
+    (tmp_path / "aves-base-bio").mkdir()
+    (tmp_path / "aves-base-bio" / "aves-base-bio.pt").touch()
+    output = CliRunner().invoke(main, ["list"]).output
+    assert "5054 h" in output
+    assert output.count("nothing here") == 3
+    entries = {entry["name"]: entry for entry in json.loads(CliRunner().invoke(main, ["list", "--json"]).output)}
+    assert list(entries) == ["core", "bio", "nonbio", "all"]
+    assert entries["bio"]["files"] == ["aves-base-bio.pt"]
+
+
+def test_check_names_the_file_that_changed(folder: Path) -> None:
+    assert CliRunner().invoke(main, ["check", str(folder)]).exit_code == 0
+    path = folder / "x.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    result = CliRunner().invoke(main, ["check", str(folder)])
+    assert result.exit_code == 1
+    assert "x.onnx" in result.output
+
+
+def test_check_refuses_what_is_no_bundle(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        result = CliRunner().invoke(main, ["check", str(place)])
+        assert result.exit_code == 2
+        assert len(result.output.splitlines()) == 1
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+import click
+from aves_artifacts.atomic import replacing
+from aves_artifacts.command_line import Group
+
+@click.group(cls=Group)
+def main(): pass
+
+@main.command()
+def work():
+    with replacing(Path(FILE)) as temporary:
+        print("started", flush=True)
+        if FAIL: raise ValueError("a bug")
+        time.sleep(30)
+
+main(["work"])
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_cleans_up_and_says_so(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    program = textwrap.dedent(PROGRAM).replace("FILE", repr(str(tmp_path / "x"))).replace("FAIL", "False")
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(0.2)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_no_verdict(tmp_path: Path) -> None:
+    program = textwrap.dedent(PROGRAM).replace("FILE", repr(str(tmp_path / "x"))).replace("FAIL", "True")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 70
+    assert "ValueError: a bug" in ended.stderr

@@ -1,0 +1,65 @@
+"""Is every weight of a port the original's? Told tensor by tensor, because outputs do not show all of them.
+
+A bias of the keys cancels in the softmax, and a common factor of ``weight_v`` in the weight norm: a fault there changes
+no output today, and the user who fine-tunes it tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+_MAX_LISTED = 5
+
+
+def torchaudio_problems(
+    original: Mapping[str, torch.Tensor], ported: Mapping[str, torch.Tensor], where: Path
+) -> Iterator[str]:
+    """Every tensor of a TorchAudio port that is not bit for bit the original's, with the size of the difference."""
+    different = {
+        name: (ported[name].numpy(), tensor.numpy())
+        for name, tensor in original.items()
+        if not np.array_equal(_bits(ported[name].numpy()), _bits(tensor.numpy()))
+    }
+    yield from _told("torchaudio", different, where)
+
+
+def onnx_problems(original: Mapping[str, torch.Tensor], path: Path) -> Iterator[str]:
+    """The same for an ONNX file's weights, as far as they keep the state dict's names and shapes, as ours do.
+
+    Weights that a graph holds folded or transposed are judged by what it computes.
+    """
+    model = onnx.load(str(path))
+    different = {}
+    for tensor in model.graph.initializer:
+        expected = original.get(tensor.name)
+        if expected is None or tuple(tensor.dims) != tuple(expected.shape):
+            continue
+        found = onnx.numpy_helper.to_array(tensor)
+        if not np.array_equal(_bits(found), _bits(expected.numpy())):
+            different[tensor.name] = (found, expected.numpy())
+    yield from _told("onnx", different, path)
+
+
+def _bits(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Equal exactly where all bits are, NaN included."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _told(
+    backend: str, different: Mapping[str, tuple[NDArray[np.generic], NDArray[np.generic]]], where: Path
+) -> Iterator[str]:
+    for name, (found, expected) in list(different.items())[:_MAX_LISTED]:
+        a, b = found.astype(np.float64), expected.astype(np.float64)
+        size = np.abs(a - b).max()
+        yield (
+            f"{backend}: {name} in {where} is not the original's: max |difference| {size:.2e} "
+            f"where the largest value is {np.abs(b).max():.2e}"
+        )
+    if len(different) > _MAX_LISTED:
+        yield f"{backend}: and {len(different) - _MAX_LISTED} more tensors of {where} are not the original's"
