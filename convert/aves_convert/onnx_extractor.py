@@ -85,7 +85,8 @@ def _centred_rows(graph: GraphBuilder, module: str, x: str, kernel: int, stride:
     centred = graph.node(module, "Sub", rows, mean)
     pads, one = graph.constant("pad_one_row", [0, 0, 0, 0, 1, 0]), graph.constant("one_float64", np.float64(1))
     centred = graph.node(module, "Pad", centred, pads, one)
-    transposed = graph.node(f"{module}.covariance", "Transpose", centred, perm=[0, 2, 1])
-    products = graph.node(f"{module}.covariance", "MatMul", centred, transposed)
+    # ONNX Runtime 1.17 fuses a Transpose with a MatMul also in float64, and then has no kernel for it; Einsum it leaves
+    # alone.
+    products = graph.node(f"{module}.covariance", "Einsum", centred, centred, equation="bip,bjp->bij")
     moments = graph.node(f"{module}.covariance", "Div", products, count)
     return graph.node(f"{module}.centred", "Cast", centred, to=TensorProto.FLOAT), moments
