@@ -6,7 +6,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aves_artifacts.bundle import Bundle, hash_problems, read_bundle, sha256_of
@@ -70,7 +70,7 @@ def published(configuration: Configuration) -> Subject:
             "or give --stand-in to verify seeded weights instead"
         )
     subject = of_bundle(folder, checkpoint)
-    return Subject(**{**vars(subject), "name": configuration.name, "source": "published"})
+    return replace(subject, name=configuration.name, source="published")
 
 
 def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
@@ -92,7 +92,7 @@ def stand_in(
         write_stand_in(configuration.name, checkpoint, geometry=geometry)
         bundle = make_bundle(checkpoint, Target(Path(folder), configuration.file_name), OnnxOptions(layers=layers))
         subject = _from_bundle(bundle, source="stand-in", fairseq=checkpoint, problems=())
-        yield Subject(**{**vars(subject), "name": configuration.name})
+        yield replace(subject, name=configuration.name)
 
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
