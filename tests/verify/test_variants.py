@@ -103,86 +103,88 @@ def close(actual: Any, expected: torch.Tensor, tolerance: float) -> bool:
     return bool((actual - expected).abs().max() <= tolerance * expected.abs().max())
 
 
+def outputs(original: Original, waveform: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Everything that fairseq's model gives, under the verifier's names."""
+    given = {"final": original.embeddings(waveform)}
+    given |= {f"layer.{i}": layer for i, layer in enumerate(original.layers(waveform))}
+    return given | ({"logits": original.logits(waveform)} if hasattr(original.model, "w2v_encoder") else {})
+
+
+def test_only_a_fine_tuned_model_has_a_head(converted: Converted) -> None:
+    fine_tuned = converted.port.architecture.model_class.endswith("_ctc")
+    assert converted.config.aux_num_out == (LETTERS if fine_tuned else None)
+    assert ("logits" in outputs(converted.original, converted.waveform(12))) == fine_tuned
+
+
 @pytest.mark.parametrize("frames", [12, 23], ids=["even", "odd"])
 def test_torchaudio_equals_fairseq(converted: Converted, frames: int) -> None:
-    original, waveform = converted.original, converted.waveform(frames)
+    waveform = converted.waveform(frames)
+    expected = outputs(converted.original, waveform)
 
-    embeddings = TorchaudioBackend(converted.config, converted.port.state_dict).run(waveform.numpy(), layers=True)
+    given = TorchaudioBackend(converted.config, converted.port.state_dict).run(waveform.numpy(), layers=True)
 
-    final = original.embeddings(waveform)
-    assert final.shape == (3, frames, converted.config.encoder_embed_dim)
-    assert len(embeddings) == 1 + converted.config.encoder_num_layers
-    assert close(embeddings["final"], final, 1e-5)
-    for i, layer in enumerate(original.layers(waveform)):
-        assert close(embeddings[f"layer.{i}"], layer, 1e-5), i
+    assert expected["final"].shape == (3, frames, converted.config.encoder_embed_dim)
+    assert list(given) == list(expected)
+    for name, output in expected.items():
+        assert close(given[name], output, 1e-5), name
 
 
 def test_torchaudio_equals_fairseq_in_float64(converted: Converted) -> None:
-    original, waveform = converted.original.in_float64(), converted.waveform(23)
+    waveform = converted.waveform(23)
 
     exact = TorchaudioBackend(converted.config, converted.port.state_dict, dtype=torch.float64)
-    embeddings = exact.run(waveform.numpy(), layers=True)
+    given = exact.run(waveform.numpy(), layers=True)
 
-    assert close(embeddings["final"], original.embeddings(waveform.double()), 1e-10)
-    for i, layer in enumerate(original.layers(waveform.double())):
-        assert close(embeddings[f"layer.{i}"], layer, 1e-10), i
+    for name, output in outputs(converted.original.in_float64(), waveform.double()).items():
+        assert close(given[name], output, 1e-10), name
 
 
 def test_onnx_equals_fairseq(converted: Converted, tmp_path: Path) -> None:
-    original, waveform = converted.original, converted.waveform(23)
+    waveform = converted.waveform(23)
     save_graph(write_graph(converted.config, converted.port.state_dict, layers="all"), tmp_path / "x.onnx")
 
-    embeddings = OnnxBackend(tmp_path / "x.onnx", threads=1).run(waveform.numpy(), layers=True)
+    given = OnnxBackend(tmp_path / "x.onnx", threads=1).run(waveform.numpy(), layers=True)
 
     exact = TorchaudioBackend(converted.config, converted.port.state_dict, dtype=torch.float64)
-    reference = {"final": original.embeddings(waveform)}
-    reference |= {f"layer.{i}": layer for i, layer in enumerate(original.layers(waveform))}
-    for layer, expected in exact.run(waveform.numpy(), layers=True).items():
+    answers = exact.run(waveform.numpy(), layers=True)
+    for name, output in outputs(converted.original, waveform).items():
         comparison = compare(
-            embeddings[layer],
-            reference[layer].numpy(),
+            given[name],
+            output.numpy(),
             backend="onnx",
             reference_name="fairseq",
             clip="noise",
-            layer=layer,
+            layer=name,
             tolerance=Tolerance(),
-            exact=expected,
+            exact=answers[name],
         )
         assert comparison.status != "fail", comparison.reason
 
 
 def test_the_backend_is_fairseq(converted: Converted) -> None:
-    waveform = converted.waveform(23)
-    backend = FairseqBackend(converted.checkpoint)
-
-    embeddings = backend.run(waveform.numpy(), layers=True)
-
-    np.testing.assert_array_equal(embeddings["final"], converted.original.embeddings(waveform).numpy())
+    original, waveform = converted.original, converted.waveform(23)
+    # each layer by fairseq's own way to it, a run each
+    expected = {"final": original.embeddings(waveform)}
     for i in range(converted.config.encoder_num_layers):
-        expected = converted.original.embeddings(waveform, layer=i).numpy()
-        np.testing.assert_array_equal(embeddings[f"layer.{i}"], expected)
-    if converted.config.aux_num_out is None:
-        with pytest.raises(InputError, match="no CTC head"):
-            backend.logits(waveform.numpy())
-    else:
-        np.testing.assert_array_equal(backend.logits(waveform.numpy()), converted.original.logits(waveform).numpy())
+        expected[f"layer.{i}"] = original.embeddings(waveform, layer=i)
+    if converted.config.aux_num_out is not None:
+        expected["logits"] = original.logits(waveform)
+
+    given = FairseqBackend(converted.checkpoint).run(waveform.numpy(), layers=True)
+
+    assert list(given) == list(expected)
+    for name, output in expected.items():
+        np.testing.assert_array_equal(given[name], output.numpy())
 
 
-def test_the_head_gives_fairseqs_logits(converted: Converted, tmp_path: Path) -> None:
-    if not converted.port.architecture.model_class.endswith("_ctc"):
-        assert converted.config.aux_num_out is None
-        return
-    config, state_dict, waveform = converted.config, converted.port.state_dict, converted.waveform(23)
-    assert config.aux_num_out == LETTERS
-    expected = converted.original.logits(waveform)
-    model = load_model(config, state_dict)
+def test_the_ports_own_call_gives_the_logits(converted: Converted) -> None:
+    """As a user calls it, without the verifier's code."""
+    waveform = converted.waveform(23)
+    model = load_model(converted.config, converted.port.state_dict)
     with torch.inference_mode():
-        assert close(model(waveform)[0], expected, 1e-5)
-        exact = converted.original.in_float64().logits(waveform.double())
-        assert close(model.double()(waveform.double())[0], exact, 1e-10)
-    save_graph(write_graph(config, state_dict), tmp_path / "x.onnx")
-    session = OnnxBackend(tmp_path / "x.onnx", threads=1)._session
-    assert close(session.run(["logits"], {"waveform": waveform.numpy()})[0], expected, 1e-5)
+        given = model(waveform)[0]
+    expected = outputs(converted.original, waveform)
+    assert close(given, expected.get("logits", expected["final"]), 1e-5)
 
 
 def test_every_tensor_is_accounted_for(converted: Converted) -> None:

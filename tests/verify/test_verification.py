@@ -13,8 +13,10 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from tests.fairseq_models import LETTERS, Variant, build
 
 from aves_artifacts.bundle import Bundle, file_record
+from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.onnx_options import OnnxOptions
@@ -433,3 +435,73 @@ def test_the_table_fits_the_terminal(made: tuple[Path, Path], width: int) -> Non
     table = [line for line in stream.getvalue().splitlines() if not line.startswith(("Allowed", "PASSED"))]
     assert max(map(len, table)) <= width
     assert "e-0" in stream.getvalue()  # the largest difference is always there
+
+
+@pytest.fixture(scope="module", params=["hubert_ctc", "wav2vec_ctc"])
+def fine_tuned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A fine-tuned model that fairseq built, with the frames of AVES, and its bundle."""
+    folder = tmp_path_factory.mktemp("fine-tuned")
+    convolutions = {"conv_feature_layers": "[(8,10,5)] + [(8,3,2)] * 4 + [(8,2,2)] * 2"}
+    torch.save(build(Variant(request.param, model=convolutions), folder).state, folder / "x.pt")
+    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+    return folder / "x.pt", folder / "bundle"
+
+
+def behead(bundle: Bundle) -> None:
+    """Take the head out of the TorchAudio port: a config and weights that fit each other."""
+    path = bundle.path("torchaudio")
+    write_torch_file({n: x for n, x in torch.load(path, weights_only=True).items() if not n.startswith("aux.")}, path)
+    config = EncoderConfig.read(bundle.path("config"))
+    assert config.aux_num_out == LETTERS
+    bundle.path("config").write_text(dataclasses.replace(config, aux_num_out=None).to_json())
+
+
+def layers_failed(report: ConfigReport) -> set[tuple[str, str]]:
+    return {(c.backend, c.layer) for c in report.comparisons if c.status == "fail"}
+
+
+def test_the_logits_of_a_fine_tuned_model_are_compared(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    result = cli("--bundle", fine_tuned[1], "--fairseq", fine_tuned[0], "--json", tmp_path / "r.json", "--verbose")
+    assert result.exit_code == 0, result.output
+    (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
+    compared = {(c["backend"], c["clip"], c["layer"]) for c in config["comparisons"]}
+    clips = {c["clip"] for c in config["comparisons"]}
+    backends = ("torchaudio", "onnx")
+    assert compared == {(b, clip, layer) for b in backends for clip in clips for layer in ("final", "logits")}
+    assert "logits" in result.output
+
+
+def test_a_head_off_by_one_percent_shows_in_the_logits_alone(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    rewrite(bundle, scale("aux.weight"))
+    graph = onnx.load(bundle.path("onnx"))
+    (head,) = (tensor for tensor in graph.graph.initializer if tensor.name.startswith("aux.weight"))
+    values = onnx.numpy_helper.to_array(head) * np.float32(1.01)
+    head.CopyFrom(onnx.numpy_helper.from_array(values, head.name))
+    onnx.save(graph, bundle.path("onnx"))
+    report = verify(of_bundle(bundle.folder, fine_tuned[0]), Plan())
+    assert layers_failed(report) == {("torchaudio", "logits"), ("onnx", "logits")}
+
+
+def test_a_port_without_the_originals_head_fails_and_says_so(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    behead(bundle)
+    graph = onnx.load(bundle.path("onnx"))
+    graph.graph.output.remove(next(output for output in graph.graph.output if output.name == "logits"))
+    onnx.save(graph, bundle.path("onnx"))
+    subject = dataclasses.replace(of_bundle(bundle.folder, fine_tuned[0]), problems=())
+
+    report = verify(subject, Plan(CLIPS))
+
+    assert layers_failed(report) == {("torchaudio", "logits"), ("onnx", "logits")}
+    assert {c.reason for c in report.comparisons if c.status == "fail"} == {
+        "fairseq gives logits, torchaudio does not",
+        "fairseq gives logits, onnx does not",
+    }
+
+
+def test_a_head_that_the_reference_has_not_is_not_passed_over(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    behead(bundle)
+    report = verify(of_bundle(bundle.folder, None), Plan(CLIPS, backends=("torchaudio", "onnx")))
+    assert {c.reason for c in report.comparisons if c.status == "fail"} == {"onnx gives logits, torchaudio does not"}

@@ -125,8 +125,7 @@ def compare(
         raise ValueError(f"expected a reference [frames, dim] or [batch, frames, dim], found {list(reference.shape)}")
     problem = _incomparable(port, reference, exact, reference_name)
     if problem:
-        nothing = (np.inf, np.inf, np.inf, -np.inf, np.inf, None, None, None)
-        return Comparison(backend, reference_name, clip, layer, "fail", problem, *nothing)
+        return incomparable(problem, backend=backend, reference_name=reference_name, clip=clip, layer=layer)
     a, b = (_batched(array) for array in (port, reference))
     errors = None if exact is None else _Errors.of(a, b, _batched(exact))
     difference = np.abs(a - b)
@@ -150,6 +149,12 @@ def compare(
         near_zero=near_zero,
         worst=_place(a, b, int(difference.argmax())),
     )
+
+
+def incomparable(problem: str, *, backend: str, reference_name: str, clip: str, layer: str) -> Comparison:
+    """A failure without numbers: there are no two outputs that could be compared."""
+    nothing = (np.inf, np.inf, np.inf, -np.inf, np.inf, None, None, None)
+    return Comparison(backend, reference_name, clip, layer, "fail", problem, *nothing)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aves_convert.torchaudio_port import port
 from aves_convert.torchaudio_weights import read_state_dict
 from aves_verify.backends import BACKENDS, Backend, Embeddings
 from aves_verify.clip import Clip, check_length
-from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
+from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare, incomparable
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
@@ -137,17 +137,15 @@ def _compare_clip(loaded: Loaded, clip: Clip, plan: Plan, seconds: dict[str, flo
         exact = loaded.exact.run(waveform, layers=layers)
     reference = loaded.backends[0].name
     for port_name in (backend.name for backend in loaded.backends[1:]):
-        for layer, expected in results[reference].items():
-            yield compare(
-                results[port_name].get(layer, np.empty(0, np.float32)),
-                expected,
-                backend=port_name,
-                reference_name=reference,
-                clip=clip.name,
-                layer=layer,
-                tolerance=plan.tolerances[port_name],
-                exact=exact[layer],
-            )
+        for layer in {**results[reference], **results[port_name]}:
+            found, expected = results[port_name].get(layer), results[reference].get(layer)
+            names = {"backend": port_name, "reference_name": reference, "clip": clip.name, "layer": layer}
+            if found is None or expected is None:
+                has, lacks = (port_name, reference) if expected is None else (reference, port_name)
+                yield incomparable(f"{has} gives {layer}, {lacks} does not", **names)
+            else:
+                tolerance = plan.tolerances[port_name]
+                yield compare(found, expected, **names, tolerance=tolerance, exact=exact[layer])
 
 
 def _weights(subject: Subject, checkpoint: Checkpoint | None) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:

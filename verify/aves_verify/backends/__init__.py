@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# "final" -> what the original returns, "layer.0" … -> each transformer layer's output; arrays are [batch, frames, dim].
+# "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
+# model's head, before any softmax; arrays are [batch, frames, dim].
 Embeddings = Mapping[str, NDArray[Any]]
 
 BACKENDS = ("fairseq", "torchaudio", "onnx")
@@ -21,5 +22,8 @@ class Backend(Protocol):
     version: str
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """Embeddings of waveforms [batch, samples] at 16 kHz; every layer's too with ``layers``."""
+        """Embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
+
+        Every layer's too with ``layers``.
+        """
         ...

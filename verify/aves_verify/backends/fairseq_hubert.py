@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.errors import InputError
 from aves_convert.fairseq_checkpoint import Checkpoint
 from aves_verify.backends import Embeddings
 from aves_verify.backends.fairseq_models import load_original
@@ -27,7 +26,6 @@ class FairseqBackend:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raise InputError where fairseq does not import, or where config and weights make none of its models."""
         self._model = load_original(checkpoint)
-        self._path = checkpoint.path
         self.version: str = importlib.import_module("fairseq").__version__
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
@@ -35,29 +33,20 @@ class FairseqBackend:
 
         Of a fine-tuned model that is what its head gets.
         """
-        encoder = self._model.w2v_encoder.w2v_model if self._is_fine_tuned() else self._model
+        fine_tuned = getattr(self._model, "w2v_encoder", None)
+        encoder = self._model if fine_tuned is None else fine_tuned.w2v_model
         results: list[tuple[torch.Tensor, Any]] = []  # of each layer: the output [frames, batch, dim], something else
         keep_results = encoder.encoder.register_forward_hook(lambda _module, _inputs, out: results.extend(out[1]))
         with torch.inference_mode(), keep_results:
             # a copy, as torch warns of arrays that it may not write to
             features = encoder.extract_features(torch.tensor(waveform), padding_mask=None, mask=False)
             # HuBERT returns a pair, wav2vec 2.0 a dict
-            embeddings = {"final": features["x"] if isinstance(features, dict) else features[0]}
+            final = features["x"] if isinstance(features, dict) else features[0]
+            embeddings = {"final": final}
             if layers:
                 embeddings |= {f"layer.{i}": result[0].transpose(0, 1) for i, result in enumerate(results)}
+            if fine_tuned is not None and fine_tuned.proj is not None:
+                # the rest of its forward; transposed as there, because products round by their operands' layout
+                head_input = fine_tuned.final_dropout(final.transpose(0, 1))
+                embeddings["logits"] = fine_tuned.proj(head_input).transpose(0, 1)
             return {name: tensor.contiguous().numpy() for name, tensor in embeddings.items()}
-
-    def logits(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A fine-tuned model's output [batch, frames, letters] for waveforms [batch, samples], before any softmax.
-
-        Raises InputError for a model without a head.
-        """
-        if not self._is_fine_tuned() or self._model.w2v_encoder.proj is None:
-            raise InputError(f"{self._path}: the model has no CTC head, so it gives no logits")
-        with torch.inference_mode():
-            output = self._model(source=torch.tensor(waveform), padding_mask=None)["encoder_out"]
-            logits: NDArray[np.float32] = output.transpose(0, 1).contiguous().numpy()
-        return logits
-
-    def _is_fine_tuned(self) -> bool:
-        return hasattr(self._model, "w2v_encoder")

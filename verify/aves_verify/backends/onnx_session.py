@@ -15,7 +15,10 @@ _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, 
 
 
 class OnnxBackend:
-    """An ONNX file from anywhere: the first input is the waveform, the first output the final embeddings."""
+    """An ONNX file from anywhere: the first input is the waveform, the first output the final embeddings.
+
+    Others are known by their names: ``layer.0`` … and ``logits``.
+    """
 
     name = "onnx"
 
@@ -48,6 +51,7 @@ class OnnxBackend:
                 raise InputError(
                     f"{self._path}: gives only the last layer; write it with --layers all, or compare --layers last"
                 )
+        names |= {name: name for name in self._outputs[1:] if name == "logits"}
         try:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above

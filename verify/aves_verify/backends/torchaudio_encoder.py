@@ -37,4 +37,6 @@ class TorchaudioBackend:
             embeddings = {"final": final}
             if layers:
                 embeddings |= {f"layer.{i}": output for i, output in enumerate(outputs)}
+            if self._model.aux is not None:
+                embeddings["logits"] = self._model.aux(final)
             return {name: tensor.numpy() for name, tensor in embeddings.items()}
