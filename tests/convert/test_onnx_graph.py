@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,106 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx.reference import ReferenceEvaluator
+from tests.convert.tiny_encoders import TINY, VARIANTS, assert_exact, clip, rms, run, tiny, torch_outputs, weights
 
-from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert import onnx_graph
 from aves_convert.onnx_graph import FIRST_OPSET, save_graph, write_graph
 from aves_convert.onnx_transformer import folded_weight_norm
-from aves_convert.torchaudio_model import expected_shapes, load_model
-
-TINY = EncoderConfig(
-    extractor_mode="group_norm",
-    extractor_conv_layer_config=((16, 10, 5), (16, 3, 2), (12, 3, 2), (16, 2, 2)),
-    extractor_conv_bias=False,
-    encoder_embed_dim=24,
-    encoder_projection_dropout=0.1,
-    encoder_pos_conv_kernel=16,
-    encoder_pos_conv_groups=4,
-    encoder_num_layers=3,
-    encoder_num_heads=4,
-    encoder_attention_dropout=0.1,
-    encoder_ff_interm_features=48,
-    encoder_ff_interm_dropout=0.1,
-    encoder_dropout=0.1,
-    encoder_layer_norm_first=False,
-    encoder_layer_drop=0.05,
-)
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {},
-    "conv-bias": {"extractor_conv_bias": True},
-    "pre-norm": {"encoder_layer_norm_first": True},
-    "layer-norm": {"extractor_mode": "layer_norm"},
-    "large": {"extractor_mode": "layer_norm", "extractor_conv_bias": True, "encoder_layer_norm_first": True},
-    "odd-positions": {"encoder_pos_conv_kernel": 7},
-    "one-position": {"encoder_pos_conv_kernel": 1},
-    "ctc-head": {"aux_num_out": 5},
-    "odd-head-size": {"encoder_num_heads": 8},  # 3 numbers per head: the scale is no power of two
-    "stride-over-kernel": {"extractor_conv_layer_config": ((16, 3, 5), (16, 2, 2))},
-}
-
-
-def tiny(variant: str) -> EncoderConfig:
-    return dataclasses.replace(TINY, **VARIANTS[variant])
-
-
-def weights(config: EncoderConfig, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Seeded weights; norms and biases as far from 1 and 0 as training takes them."""
-    generator = torch.Generator().manual_seed(seed)
-    state_dict = {}
-    for name, shape in expected_shapes(config).items():
-        noise = torch.randn(shape, generator=generator)
-        if name.endswith(("weight_g", "layer_norm.weight")):
-            state_dict[name] = 1 + 0.3 * noise
-        elif name.endswith("bias"):
-            state_dict[name] = 0.2 * noise
-        else:
-            state_dict[name] = noise * math.sqrt(1.5 / math.prod(shape[1:]))
-    return state_dict
-
-
-def clip(samples: int, batch: int = 1, *, offset: float = 0.0, gain: float = 0.1) -> torch.Tensor:
-    return gain * torch.randn(batch, samples, generator=torch.Generator().manual_seed(samples)) + offset
-
-
-def torch_outputs(
-    config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], waveform: torch.Tensor
-) -> dict[str, np.ndarray]:
-    """What the graph must give, computed by TorchAudio's model in the waveform's precision."""
-    model = load_model(config, state_dict).to(waveform.dtype)
-    with torch.inference_mode():
-        each, _ = model.extract_features(waveform)
-        final = model.encoder.transformer.layer_norm(each[-1]) if config.encoder_layer_norm_first else each[-1]
-        outputs = {"embeddings": final} | {f"layer.{i}": layer for i, layer in enumerate(each)}
-        if model.aux is not None:
-            outputs["logits"] = model(waveform)[0]
-    return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def run(
-    model: onnx.ModelProto, waveform: torch.Tensor, level: int = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-) -> dict[str, np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(level)
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, {"waveform": waveform.numpy()}), strict=True))
-
-
-def rms(array: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
-
-
-def assert_exact(found: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> None:
-    """Within float32 rounding of the float64 answer."""
-    for name, array in found.items():
-        assert array.dtype == np.float32
-        assert array.shape == exact[name].shape
-        np.testing.assert_allclose(array, exact[name], rtol=1e-5, atol=2e-5 * rms(exact[name]), err_msg=name)
 
 
 @pytest.mark.parametrize("attention", ["standard", "fused"])
@@ -140,37 +40,6 @@ def test_outputs_are_named_and_the_final_one_comes_first() -> None:
     assert every == ["embeddings", "layer.0", "layer.1", "layer.2", "logits"]
     last = [output.name for output in write_graph(config, weights(config)).graph.output]
     assert last == ["embeddings", "logits"]
-
-
-@pytest.mark.parametrize("level", onnxruntime.GraphOptimizationLevel.__members__.values(), ids=lambda level: level.name)
-@pytest.mark.parametrize("variant", ["base", "large"])
-def test_every_optimisation_level_gives_the_same(variant: str, level: Any) -> None:
-    config = tiny(variant)
-    state_dict, waveform = weights(config), clip(3000, 2, offset=0.1)
-    found = run(write_graph(config, state_dict, layers="all"), waveform, level)
-    assert_exact(found, torch_outputs(config, state_dict, waveform.double()))
-
-
-@pytest.mark.parametrize("variant", ["base", "large", "ctc-head"])
-def test_onnx_own_evaluator_agrees(variant: str) -> None:
-    config = tiny(variant)
-    state_dict, waveform = weights(config), clip(700, 2, offset=0.1)
-    model = write_graph(config, state_dict, layers="all")
-    values = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
-    found = {output.name: value for output, value in zip(model.graph.output, values, strict=True)}
-    assert_exact(found, torch_outputs(config, state_dict, waveform.double()))
-
-
-@pytest.mark.parametrize("opset", range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1))
-@pytest.mark.parametrize("variant", ["base", "large"])
-def test_every_opset_is_valid_and_evaluates_alike(variant: str, opset: int) -> None:
-    config = tiny(variant)
-    state_dict, waveform = weights(config), clip(400)
-    model = write_graph(config, state_dict, opset=opset)
-    onnx.checker.check_model(model, full_check=True)
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
-    values: Any = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
-    assert_exact({"embeddings": values[0]}, torch_outputs(config, state_dict, waveform.double()))
 
 
 @pytest.mark.parametrize("opset", [FIRST_OPSET - 1, onnx.defs.onnx_opset_version() + 1])
@@ -252,11 +121,6 @@ def test_frames_are_the_configs(samples: int, batch: int) -> None:
 _TINY_MODEL = write_graph(TINY, weights(TINY))
 
 
-def test_too_short_a_waveform_is_an_error_and_no_answer() -> None:
-    with pytest.raises(Exception, match=r"(?i)invalid|shape|dimension"):
-        run(_TINY_MODEL, clip(TINY.receptive_field - 1))
-
-
 def test_weight_norm_is_folded_in_float64() -> None:
     generator = torch.Generator().manual_seed(0)
     v, g = torch.randn(24, 6, 16, generator=generator), torch.rand(1, 1, 16, generator=generator)
@@ -309,27 +173,6 @@ def test_metadata_is_the_callers_in_order_of_name() -> None:
     model = write_graph(TINY, weights(TINY), metadata={"sample_rate": "16000", "hop": "40"})
     assert [(entry.key, entry.value) for entry in model.metadata_props] == [("hop", "40"), ("sample_rate", "16000")]
     assert model.producer_name == "aves-convert"
-
-
-_WRITE = """
-import sys, pathlib
-sys.path.insert(0, sys.argv[1])
-import test_onnx_graph as t
-config = t.tiny("large")
-metadata = {name: "x" for name in {"b", "a", "d", "c"}}
-t.save_graph(t.write_graph(config, t.weights(config), layers="all", metadata=metadata), pathlib.Path(sys.argv[2]))
-"""
-
-
-def test_the_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
-    written = []
-    for seed in ("0", "1"):
-        path = tmp_path / f"{seed}.onnx"
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        command = [sys.executable, "-c", _WRITE, str(Path(__file__).parent), str(path)]
-        subprocess.run(command, env=environment, check=True)
-        written.append(path.read_bytes())
-    assert written[0] == written[1]
 
 
 def test_the_order_of_the_state_dict_does_not_matter() -> None:
