@@ -48,6 +48,12 @@ def _onnx_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_pretrained = click.option(
+    "--pretrained",
+    type=existing(),
+    metavar="CKPT",
+    help="What a fine-tuned checkpoint was made from, where it lacks that one's config.",
+)
 _force = click.option("--force", is_flag=True, help="Replace files that are there already.")
 _non_finite = click.option("--allow-non-finite", is_flag=True, help="Convert weights that are NaN or infinite.")
 
@@ -84,15 +90,18 @@ def inspect_file(file: Path, as_json: bool) -> None:
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the two files.")
 @click.option("--name", help=_NAME_HELP)
+@_pretrained
 @_force
 @_non_finite
-def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
+def fairseq2torchaudio(
+    checkpoint: Path, out: Path, name: str | None, pretrained: Path | None, force: bool, allow_non_finite: bool
+) -> None:
     """Write NAME.torchaudio.pt and NAME.torchaudio.model_config.json."""
     from aves_convert.ports import Target, fairseq_to_torchaudio
 
     with status(f"converting {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
-        written = fairseq_to_torchaudio(checkpoint, target, allow_non_finite=allow_non_finite)
+        written = fairseq_to_torchaudio(checkpoint, target, pretrained=pretrained, allow_non_finite=allow_non_finite)
     for path in written:
         click.echo(path)
 
@@ -114,15 +123,25 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, force: bool, **optio
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@_pretrained
 @_onnx_options
 @_force
 @_non_finite
-def fairseq2onnx(checkpoint: Path, out: Path, force: bool, allow_non_finite: bool, **options: Any) -> None:
+def fairseq2onnx(
+    checkpoint: Path, out: Path, pretrained: Path | None, force: bool, allow_non_finite: bool, **options: Any
+) -> None:
     """Write the ONNX graph of a fairseq checkpoint."""
     from aves_convert.ports import fairseq_to_onnx
 
     with status(f"converting {checkpoint.name}"):
-        written = fairseq_to_onnx(checkpoint, out, _options(options), force=force, allow_non_finite=allow_non_finite)
+        written = fairseq_to_onnx(
+            checkpoint,
+            out,
+            _options(options),
+            pretrained=pretrained,
+            force=force,
+            allow_non_finite=allow_non_finite,
+        )
     click.echo(written)
 
 
@@ -130,22 +149,34 @@ def fairseq2onnx(checkpoint: Path, out: Path, force: bool, allow_non_finite: boo
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the bundle.")
 @click.option("--name", help=_NAME_HELP)
+@_pretrained
 @_onnx_options
 @_force
 @_non_finite
-def bundle(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool, **options: Any) -> None:
+def bundle(
+    checkpoint: Path,
+    out: Path,
+    name: str | None,
+    pretrained: Path | None,
+    force: bool,
+    allow_non_finite: bool,
+    **options: Any,
+) -> None:
     """Write every file of a configuration and its manifest.json."""
     from aves_convert.ports import Target, make_bundle
 
     with status(f"bundling {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
-        made = make_bundle(checkpoint, target, _options(options), allow_non_finite=allow_non_finite)
+        made = make_bundle(
+            checkpoint, target, _options(options), pretrained=pretrained, allow_non_finite=allow_non_finite
+        )
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
     actions = [entry["action"] for entry in made.manifest.ledger]
     dropped = [entry["source"] for entry in made.manifest.ledger if entry["action"] == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
     next_command = ["aves-verify", "--bundle", str(made.folder), "--fairseq", str(checkpoint)]
+    next_command += [] if pretrained is None else ["--pretrained", str(pretrained)]
     click.echo(f"next: {shlex.join(next_command)}")
 
 
@@ -154,8 +185,11 @@ def bundle(checkpoint: Path, out: Path, name: str | None, force: bool, allow_non
 @click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
 @click.option("--like", required=True, type=existing(), metavar="CKPT", help="A checkpoint of the same geometry.")
 @click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
+@_pretrained
 @_force
-def torchaudio2fairseq(weights: Path, config: Path, like: Path, out: Path, force: bool) -> None:
+def torchaudio2fairseq(
+    weights: Path, config: Path, like: Path, out: Path, pretrained: Path | None, force: bool
+) -> None:
     """Write a fairseq checkpoint: WEIGHTS in the place of those of CKPT.
 
     Everything but the weights is that of CKPT; its optimizer state and moving average are left out.
@@ -163,7 +197,7 @@ def torchaudio2fairseq(weights: Path, config: Path, like: Path, out: Path, force
     from aves_convert.ports import torchaudio_to_fairseq
 
     with status(f"converting {weights.name}"):
-        remarks = torchaudio_to_fairseq(weights, config, like, out, force=force)
+        remarks = torchaudio_to_fairseq(weights, config, like, out, pretrained=pretrained, force=force)
     click.echo(out)
     for remark in remarks:
         click.echo(remark)

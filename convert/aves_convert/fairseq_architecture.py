@@ -143,18 +143,28 @@ def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
     For a fine-tuned model these are the pretrained one's, which it carries: ``w2v_args``, in newer files the ``model``
     part of that. Raises InputError where they are missing.
     """
-    if not model_class(checkpoint).endswith("_ctc"):
+    if not is_fine_tuned(checkpoint):
         return checkpoint.model_config
-    entries = checkpoint.model_config.get("w2v_args")
-    if not isinstance(entries, Mapping):
+    if not has_encoder_entries(checkpoint):
         source = checkpoint.model_config.get("w2v_path")
         raise InputError(
-            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq then "
-            f"takes from the checkpoint that was fine-tuned (w2v_path={source!r:.200}); store the cfg of that one as "
-            "cfg.model.w2v_args in this one and convert again"
+            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq takes "
+            "from the checkpoint that was fine-tuned; name that one with --pretrained CKPT (this file calls it "
+            f"w2v_path={source!a:.200})"
         )
+    entries: Mapping[str, Any] = checkpoint.model_config["w2v_args"]
     inner = entries.get("model")
     return inner if isinstance(inner, Mapping) else entries
+
+
+def is_fine_tuned(checkpoint: Checkpoint) -> bool:
+    """Whether the encoder lies inside a model for CTC. Raises InputError for a model that is none of CLASSES."""
+    return model_class(checkpoint).endswith("_ctc")
+
+
+def has_encoder_entries(checkpoint: Checkpoint) -> bool:
+    """Whether a fine-tuned checkpoint carries the pretrained one's config, which fairseq 0.12.2 loses."""
+    return isinstance(checkpoint.model_config.get("w2v_args"), Mapping)
 
 
 def wrapper(checkpoint: Checkpoint) -> str:

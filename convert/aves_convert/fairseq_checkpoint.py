@@ -25,6 +25,7 @@ class Checkpoint:
     ``model_config`` and ``task_config`` are plain containers: ``cfg.model`` and ``cfg.task``, or all of old ``args``.
     ``tensors`` is the ``model`` state dict in the file's order. ``dictionaries`` are the symbols of each label set, in
     the order in which fairseq's task holds them. ``num_updates`` is how long the model was trained, where it says so.
+    ``pretrained`` is the file that the encoder's settings were taken from, where this one lacks them.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Checkpoint:
     num_updates: int | None = None
     has_optimizer_state: bool = False
     has_ema: bool = False
+    pretrained: Path | None = None
 
     @property
     def dictionary_sizes(self) -> tuple[int, ...]:

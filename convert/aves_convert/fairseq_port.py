@@ -18,8 +18,9 @@ from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.checkpoint_settings import attribute_of, has_attribute, plain
 from aves_convert.fairseq_architecture import architecture
-from aves_convert.fairseq_checkpoint import checkpoint_of
+from aves_convert.fairseq_checkpoint import checkpoint_of, read_checkpoint
 from aves_convert.inert_records import Global, Record, preview
+from aves_convert.pretrained_settings import with_pretrained_settings
 from aves_convert.torch_file import LazyTensor, open_torch_file
 from aves_convert.torch_writer import PickledObject
 from aves_convert.torchaudio_model import expected_shapes
@@ -52,15 +53,18 @@ class FairseqPort:
     remarks: tuple[str, ...]
 
 
-def fairseq_port(weights: Path, config: EncoderConfig, like: Path) -> FairseqPort:
+def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: Path | None = None) -> FairseqPort:
     """Put the TorchAudio weights (either weight-norm dialect) into the structure of the checkpoint ``like``.
 
     The tensors stand in the order of ``like`` and have its element types; where a value does not fit into half
     precision, the tensor stays float32, which fairseq loads as well. Weights that came from ``like`` return bit by bit.
+    ``pretrained`` is what ``like`` was fine-tuned from, where it lacks that one's settings.
     Raises InputError where geometry or tensors differ, or where ``like`` holds what cannot be written again.
     """
     file = open_torch_file(like)
     checkpoint = checkpoint_of(file)
+    if pretrained is not None:
+        checkpoint = with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
     arch = architecture(checkpoint)
     _refuse_other_geometry(config, arch.config, weights, like)
     ledger = account(checkpoint, arch, expected_shapes(arch.config))

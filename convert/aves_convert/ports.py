@@ -8,15 +8,17 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Bundle, FileRecord, Manifest, file_record, sha256_of, staged
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
-from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
+from aves_convert.fairseq_checkpoint import Checkpoint
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.onnx_port import build_onnx, onnx_metadata
+from aves_convert.pretrained_settings import read_settled
 from aves_convert.torch_writer import write_torch_file
 from aves_convert.torchaudio_port import TorchaudioPort, hashed, port
 from aves_convert.torchaudio_weights import read_state_dict
@@ -38,9 +40,11 @@ class Target:
             raise InputError(f"the name {self.name!r} has characters that cannot be printed; give another with --name")
 
 
-def fairseq_to_torchaudio(checkpoint: Path, target: Target, *, allow_non_finite: bool = False) -> list[Path]:
+def fairseq_to_torchaudio(
+    checkpoint: Path, target: Target, *, pretrained: Path | None = None, allow_non_finite: bool = False
+) -> list[Path]:
     """Write ``NAME.torchaudio.pt`` and ``NAME.torchaudio.model_config.json``; return their paths. Raises InputError."""
-    converted = port(read_checkpoint(checkpoint), allow_non_finite=allow_non_finite)
+    converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
     with staged(target.folder, names, force=target.force) as staging:
         _write_torchaudio(converted, staging, names)
@@ -48,12 +52,17 @@ def fairseq_to_torchaudio(checkpoint: Path, target: Target, *, allow_non_finite:
 
 
 def fairseq_to_onnx(
-    checkpoint: Path, out: Path, options: OnnxOptions, *, force: bool = False, allow_non_finite: bool = False
+    checkpoint: Path,
+    out: Path,
+    options: OnnxOptions,
+    *,
+    pretrained: Path | None = None,
+    force: bool = False,
+    allow_non_finite: bool = False,
 ) -> Path:
     """Write a checkpoint's ONNX graph; return its path. Raises InputError."""
     with staged(out.parent, [out.name], force=force) as staging:
-        read = read_checkpoint(checkpoint)
-        converted = port(read, allow_non_finite=allow_non_finite)
+        converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
         metadata = _metadata(converted, _printable(checkpoint.stem), sha256_of(checkpoint))
         _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
@@ -76,20 +85,27 @@ def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOpti
 
 
 def torchaudio_to_fairseq(
-    weights: Path, config: Path, like: Path, out: Path, *, force: bool = False
+    weights: Path, config: Path, like: Path, out: Path, *, pretrained: Path | None = None, force: bool = False
 ) -> tuple[str, ...]:
     """Write the checkpoint ``like`` with the weights of a TorchAudio port; return remarks on it. Raises InputError."""
     from aves_convert.fairseq_port import fairseq_port
 
     with staged(out.parent, [out.name], force=force) as staging:
-        made = fairseq_port(weights, EncoderConfig.read(config), like)
+        made = fairseq_port(weights, EncoderConfig.read(config), like, pretrained)
         write_torch_file(made.contents, staging / out.name)
     return made.remarks
 
 
-def make_bundle(checkpoint: Path, target: Target, options: OnnxOptions, *, allow_non_finite: bool = False) -> Bundle:
+def make_bundle(
+    checkpoint: Path,
+    target: Target,
+    options: OnnxOptions,
+    *,
+    pretrained: Path | None = None,
+    allow_non_finite: bool = False,
+) -> Bundle:
     """Write every file of a configuration and its manifest; return the bundle. Raises InputError."""
-    read = read_checkpoint(checkpoint)
+    read = read_settled(checkpoint, pretrained)
     converted = hashed(port(read, allow_non_finite=allow_non_finite), read)
     files = {role: FILE_NAMES[role].format(name=target.name) for role in FILE_NAMES}
     with staged(target.folder, [*files.values(), MANIFEST], force=target.force) as staging:
@@ -126,6 +142,10 @@ def _write_onnx(
     save_graph(build_onnx(config, state_dict, options, metadata), path)
 
 
+def _recorded(source: FileRecord) -> dict[str, Any]:
+    return {**dataclasses.asdict(source), "name": _printable(source.name)}
+
+
 def _metadata(converted: TorchaudioPort, name: str, source_sha256: str) -> dict[str, str]:
     return onnx_metadata(
         converted.config,
@@ -144,10 +164,10 @@ def _manifest(
         name=name,
         files=files,
         source={
-            **dataclasses.asdict(source),
-            "name": _printable(source.name),
+            **_recorded(source),
             "model_class": arch.model_class,
             "num_updates": checkpoint.num_updates,
+            **({} if checkpoint.pretrained is None else {"pretrained": _recorded(file_record(checkpoint.pretrained))}),
         },
         encoder={
             "sample_rate": arch.sample_rate,

@@ -118,7 +118,8 @@ def account(
             ledger.append(LedgerEntry(name, None, "dropped", rule.reason, tensor.shape, dtype))
         else:
             problems.append(f"unknown {name} {list(tensor.shape)}")
-    _raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with this config")
+    config = "this config" if checkpoint.pretrained is None else f"the config of {checkpoint.pretrained}"
+    _raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with {config}")
     unmapped = set(expected) - set(arch.mapping.values()) - {entry.target for entry in created}
     _raise_if_any(sorted(unmapped), f"{checkpoint.path}: this torchaudio's model has tensors that fairseq's has not")
     return (*ledger, *created)

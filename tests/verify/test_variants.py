@@ -377,17 +377,6 @@ def test_a_fine_tuned_model_may_be_without_label_embeddings(
     np.testing.assert_array_equal(FairseqBackend(converted.checkpoint).run(waveform.numpy())["final"], expected)
 
 
-def test_a_fine_tuned_model_without_the_encoders_config_is_refused(
-    originals: Callable[[str], Original], tmp_path: Path
-) -> None:
-    state = copy.deepcopy(originals("HubertCtc").state)
-    state["cfg"]["model"]["w2v_args"] = None
-    torch.save(state, tmp_path / "x.pt")
-
-    with pytest.raises(InputError, match=r"w2v_args.*w2v_path='.*pretrained\.pt'.*cfg\.model\.w2v_args"):
-        convert(originals("HubertCtc"), tmp_path / "x.pt")
-
-
 # --- what TorchAudio's model cannot express --------------------------------------------------------------------------
 
 

@@ -46,6 +46,12 @@ def main() -> None:
 @click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones (no download).")
 @click.option("--bundle", type=existing(folder=True), metavar="DIR", help="A bundle that aves-convert wrote.")
 @click.option("--fairseq", type=existing(), metavar="CKPT", help="The original checkpoint.")
+@click.option(
+    "--pretrained",
+    type=existing(),
+    metavar="CKPT",
+    help="What a fine-tuned original was made from, where it lacks that one's config.",
+)
 @click.option("--torchaudio", type=existing(), metavar="WEIGHTS", help="TorchAudio weights; needs --config.")
 @click.option("--config", type=existing(), metavar="JSON", help="The model_config.json of --torchaudio.")
 @click.option("--onnx", type=existing(), metavar="FILE", help="An ONNX port.")
@@ -79,6 +85,7 @@ def run(
     stand_in: bool,
     bundle: Path | None,
     fairseq: Path | None,
+    pretrained: Path | None,
     torchaudio: Path | None,
     config: Path | None,
     onnx: Path | None,
@@ -108,7 +115,7 @@ def run(
     from aves_verify.run import verify_all
     from aves_verify.verification import Plan
 
-    files = {"fairseq": fairseq, "torchaudio": torchaudio, "config": config, "onnx": onnx}
+    files = {"fairseq": fairseq, "pretrained": pretrained, "torchaudio": torchaudio, "config": config, "onnx": onnx}
     subjects = _subjects(names, all_configs, stand_in, bundle, files, layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
     overrides = {name: value for name, value in tolerances.items() if value is not None}
@@ -141,6 +148,8 @@ def _subjects(
     from aves_artifacts.catalog import configurations
     from aves_verify import subject
 
+    if files["pretrained"] is not None and files["fairseq"] is None:
+        raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
     given = [bool(names) or all_configs, bundle is not None, any(files[k] for k in ("torchaudio", "config", "onnx"))]
     if sum(given) != 1:
         raise InputError(
@@ -158,9 +167,11 @@ def _subjects(
         return [nullcontext(subject.published(configuration)) for configuration in chosen]
     if bundle is not None:
         if any(files[k] for k in ("torchaudio", "config", "onnx")):
-            raise InputError("--bundle takes no other file than --fairseq; for files leave --bundle out")
-        return [nullcontext(subject.of_bundle(bundle, files["fairseq"]))]
-    return [nullcontext(subject.of_files(files["fairseq"], files["torchaudio"], files["config"], files["onnx"]))]
+            raise InputError("--bundle goes with --fairseq and --pretrained alone; for other files leave --bundle out")
+        found = subject.of_bundle(bundle, files["fairseq"])
+    else:
+        found = subject.of_files(files["fairseq"], files["torchaudio"], files["config"], files["onnx"])
+    return [nullcontext(dataclasses.replace(found, pretrained=files["pretrained"]))]
 
 
 @contextmanager

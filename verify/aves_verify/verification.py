@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
-from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
+from aves_convert.fairseq_checkpoint import Checkpoint
 from aves_convert.onnx_options import Layers
+from aves_convert.pretrained_settings import read_settled
 from aves_convert.torchaudio_port import port
 from aves_convert.torchaudio_weights import read_state_dict
 from aves_verify.backends import BACKENDS, Backend, Embeddings
@@ -101,7 +102,7 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
             raise InputError(
                 f"{subject.name}: no file for {name}; give --{name} FILE, or go on without it: --backends {others}"
             )
-    checkpoint = read_checkpoint(subject.fairseq) if subject.fairseq is not None else None
+    checkpoint = read_settled(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
     config, state_dict = _weights(subject, checkpoint)
     loaded = [_load_one(name, subject, checkpoint) for name in BACKENDS if name in names]
     from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
