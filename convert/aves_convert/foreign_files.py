@@ -1,4 +1,4 @@
-"""What a file is that is no checkpoint: told from its first bytes, with what to do about it."""
+"""What a file is that is no checkpoint: told from its first or last bytes, with what to do about it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"fLaC", "an audio file, not a checkpoint; give the fairseq .pt file"),
     (257, b"ustar", "a tar archive; unpack it and give the .pt file inside"),
 )
+TORCHSCRIPT = (
+    "a TorchScript archive, which holds a program instead of a checkpoint; "
+    "give the .pt file that fairseq's trainer wrote"
+)
+# Names that torch.jit.save puts into the directory of its archive, which are the last bytes of the file.
+_PROGRAM, _DIRECTORY = (b"/constants.pkl", b"/code/__torch__"), 1 << 20
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
 
 
@@ -46,6 +52,13 @@ def refuse_foreign(data: Bytes, where: str) -> None:
         _refuse(where, "empty space, not a checkpoint: the download is incomplete; fetch it again")
     if _is_text(head):
         _refuse(where, "a text file, not a checkpoint; give the .pt file")
+
+
+def refuse_torchscript(data: Bytes, where: str) -> None:
+    """Raise InputError for what torch.jit.save wrote: compressed archives, which the zip reader would call damaged."""
+    directory = data[-_DIRECTORY:]
+    if all(name in directory for name in _PROGRAM):
+        _refuse(where, TORCHSCRIPT)
 
 
 def _is_text(head: bytes) -> bool:

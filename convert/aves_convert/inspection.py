@@ -19,7 +19,6 @@ from aves_convert.inert_records import printable
 from aves_convert.pickle_calls import is_harmless
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-_TORCHSCRIPT, _DIRECTORY = (b"/constants.pkl", b"/code/__torch__"), 1 << 20  # names in the last bytes of the archive
 _MAX_JSON = 1 << 24  # bytes; a manifest has some ten thousand
 _MAX_LINE = 1000  # characters of one line for people
 _ONNX_ENDING, _WEIGHTS_ENDING = (FILE_NAMES[role].removeprefix("{name}") for role in ("onnx", "torchaudio"))
@@ -114,11 +113,6 @@ def _file(path: Path) -> Inspection:
 
     if looks_like_onnx(head):
         return inspect_onnx(path, data)
-    if head.startswith(_ZIP) and all(name in data[-_DIRECTORY:] for name in _TORCHSCRIPT):
-        raise InputError(
-            f"{path}: a TorchScript archive, which holds a program instead of a checkpoint; "
-            "give the .pt file that fairseq's trainer wrote"
-        )
     if not head.startswith((_ZIP, _PICKLE)):
         calls, _ = inert_pickle.scan(data)
         if all(is_harmless(call.global_) for call in calls):

@@ -19,7 +19,7 @@ from typing import Literal, NoReturn
 
 from aves_artifacts.errors import InputError
 from aves_convert import inert_pickle
-from aves_convert.foreign_files import refuse_foreign
+from aves_convert.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
 from aves_convert.inert_records import Call, Global, printable
 from aves_convert.lazy_tensors import REBUILD, LazyTensor, Source, Storages
 from aves_convert.pickle_calls import refuse_dangerous
@@ -66,7 +66,7 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
     """
     data = _map(path)
     if data[:4] == LOCAL:
-        pickled = _zip_pickle(read_zip_directory(data, str(path)), str(path))[1]
+        pickled = _zip_pickle(_zip_entries(data, str(path)), str(path))[1]
         return inert_pickle.scan(data, start=pickled.start)[0]
     calls: dict[Global, Call] = {}
     start = 0
@@ -101,7 +101,7 @@ def _map(path: Path) -> mmap.mmap:
 
 def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
     where = str(path)
-    entries = read_zip_directory(data, where)
+    entries = _zip_entries(data, where)
     prefix, pickled = _zip_pickle(entries, where)
     if pickled.size > inert_pickle.MAX_STREAM:
         raise InputError(f"{where}: data.pkl is larger than that of any checkpoint; give the .pt file of fairseq")
@@ -113,6 +113,12 @@ def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
     storages = Storages(Source(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
     loaded = inert_pickle.load(content, f"{where}, data.pkl", persistent=storages.load, rebuild=REBUILD)
     return TorchFile(path, "zip", loaded.root, loaded.calls, len(data))
+
+
+def _zip_entries(data: mmap.mmap, where: str) -> dict[str, Extent]:
+    """The archive's entries. Raises InputError where it is damaged, or TorchScript."""
+    refuse_torchscript(data, where)
+    return read_zip_directory(data, where)
 
 
 def _zip_pickle(entries: Mapping[str, Extent], where: str) -> tuple[str, Extent]:
@@ -130,10 +136,7 @@ def _zip_pickle(entries: Mapping[str, Extent], where: str) -> tuple[str, Extent]
         raise InputError(f"{where}: a zip archive that torch.save did not write (it has no data.pkl); {advice}")
     prefix = found[0].removesuffix("data.pkl")
     if f"{prefix}constants.pkl" in entries or any(name.startswith(f"{prefix}code/") for name in entries):
-        raise InputError(
-            f"{where}: a TorchScript archive, which holds a program instead of a checkpoint; "
-            "give the .pt file that fairseq's trainer wrote"
-        )
+        raise InputError(f"{where}: this is {TORCHSCRIPT}")
     return prefix, entries[found[0]]
 
 

@@ -391,12 +391,6 @@ def test_a_truncated_checkpoint(tmp_path: Path) -> None:
     assert "truncated" in str(inspect(path).problem)
 
 
-def test_torchscript(tmp_path: Path) -> None:
-    scripted: Any = torch.jit.script(torch.nn.Linear(2, 2))
-    scripted.save(tmp_path / "x.pt")
-    assert "a TorchScript archive" in str(inspect(tmp_path / "x.pt").problem)
-
-
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         inspect(tmp_path / "x.pt")
