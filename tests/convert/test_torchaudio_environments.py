@@ -1,16 +1,14 @@
 """torchaudio beside the torch it was built for, beside a newer one, and beside one without CUDA: each for real."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.environments import make_environment, run_program
 
 from aves_convert.stand_in import write_stand_in
-
-PROJECT = Path(__file__).parents[2]
 
 PROGRAM = """
 import sys
@@ -43,26 +41,8 @@ def convert_in(python: Path, folder: Path) -> tuple[str, bytes, np.ndarray]:
     folder.mkdir()
     checkpoint = folder / "x.pt"
     write_stand_in("bio", checkpoint, geometry="tiny")
-    # Installing the project would bring the torch that it prefers; its rooms on the path are the same code.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(str(PROJECT / room) for room in ("artifacts", "convert")),
-    }
-    arguments = [str(checkpoint), str(folder / "out"), str(folder / "embeddings.npy")]
-    ended = subprocess.run(
-        [str(python), "-c", PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip(), (folder / "out" / "x.torchaudio.pt").read_bytes(), np.load(folder / "embeddings.npy")
-
-
-def make_environment(folder: Path, *requirements: str, options: tuple[str, ...] = ()) -> Path:
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    packages = [*requirements, "numpy", "click", "platformdirs", "rich", "onnx"]
-    command = ["uv", "pip", "install", "--quiet", "--python", str(python), *options, *packages]
-    subprocess.run(command, check=True, cwd=folder)
-    return python
+    printed = run_program(python, PROGRAM, checkpoint, folder / "out", folder / "embeddings.npy")
+    return printed, (folder / "out" / "x.torchaudio.pt").read_bytes(), np.load(folder / "embeddings.npy")
 
 
 def cpu_only_options() -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""Virtual environments that hold other versions than the test's own, and programs that run our code in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+def make_environment(
+    folder: Path, *requirements: str, python: str = sys.executable, options: tuple[str, ...] = ()
+) -> Path:
+    """An environment with these packages, and what a conversion needs beside torch; returns its interpreter."""
+    subprocess.run(["uv", "venv", "--quiet", "--python", python, str(folder)], check=True)
+    made = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    packages = {"numpy": "numpy", "onnx": "onnx", "click": "click", "platformdirs": "platformdirs", "rich": "rich"}
+    packages |= {requirement.partition("==")[0].partition("<")[0]: requirement for requirement in requirements}
+    _install(made, *options, *packages.values())
+    # Without its requirements: installing those would bring the torch that the project prefers.
+    _install(made, "--no-deps", "--editable", str(PROJECT))
+    return made
+
+
+def interpreter(version: str) -> str:
+    """The newest Python of a version such as 3.10 that pyenv keeps; else the version, for uv to find or fetch."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
+    return str(max(kept, key=lambda path: path.stat().st_mtime, default=version))
+
+
+def run_program(python: Path, program: str, *arguments: object, environment: Mapping[str, str] | None = None) -> str:
+    """What the program prints there. Fails with what it wrote to stderr."""
+    ended = subprocess.run(
+        [str(python), "-c", program, *map(str, arguments)],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def _install(python: Path, *arguments: str) -> None:
+    command = ["uv", "pip", "install", "--quiet", "--python", str(python), *arguments]
+    subprocess.run(command, check=True, cwd=python.parents[1])
