@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from aves_convert.onnx_options import OnnxOptions
 RANDOM_OPERATORS = frozenset(
     ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 )
+
+_SMALL = 256  # elements; above that a constant is a weight
 
 
 def onnx_metadata(
@@ -79,9 +82,32 @@ def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         yield "weights lie outside the file"
     try:
-        onnx.checker.check_model(model, full_check=True)
+        for tensor in model.graph.initializer:
+            onnx.checker.check_tensor(tensor)
+        onnx.checker.check_model(_without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         yield f"onnx.checker: {str(error).splitlines()[0]}"
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with its weights as inputs: the checker takes no model of 2 GB, and copies smaller ones several times.
+
+    Small constants stay, as shapes are inferred from them.
+    """
+    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    bare.metadata_props.extend(model.metadata_props)
+    graph = model.graph
+    bare.graph.CopyFrom(
+        onnx.GraphProto(
+            name=graph.name, node=graph.node, input=graph.input, output=graph.output, value_info=graph.value_info
+        )
+    )
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) <= _SMALL:
+            bare.graph.initializer.append(tensor)
+        else:
+            bare.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return bare
 
 
 def _exported(
