@@ -25,6 +25,7 @@ from aves_convert.onnx_extractor import write_extractor
 from aves_convert.onnx_options import Attention, Layers
 from aves_convert.onnx_transformer import FUSED_DOMAIN, write_encoder, write_shapes
 
+PRODUCER = "aves-convert"
 FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf reads no message of 2 GiB; a little is left for what is not weights
@@ -101,7 +102,7 @@ def _model(
         for name, size in outputs.items()
     ]
     model = graph.model
-    model.producer_name = "aves-convert"
+    model.producer_name = PRODUCER
     # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
     model.ir_version = helper.find_min_ir_version_for(domains[:1])
     model.opset_import.extend(domains)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from aves_verify.compare import NOT_ROUNDING, OWN_ROUNDING, RELATIVE, Comparison, Place, Tolerance, compare
+from aves_verify.compare import Comparison, Place, Tolerance, compare
+from aves_verify.drift import NOT_ROUNDING, OWN_ROUNDING, RELATIVE
 
 DEFAULT = Tolerance()
 EXACTLY = Tolerance(atol=0.0, rtol=0.0)
@@ -51,10 +52,10 @@ def test_measures_follow_their_definitions(arrays: tuple[np.ndarray, np.ndarray]
     assert found.max_abs == np.abs(a - b).max()
     assert found.mean_abs == pytest.approx(np.abs(a - b).mean())
     assert -1 <= found.cosine_min <= 1
-    assert found.worst is not None
-    assert abs(found.worst.port - found.worst.reference) == found.max_abs
-    index = (found.worst.batch, found.worst.frame, found.worst.dimension)[-port.ndim :]
-    assert (float(port[index]), float(reference[index])) == (found.worst.port, found.worst.reference)
+    assert found.max_abs_at is not None
+    assert abs(found.max_abs_at.port - found.max_abs_at.reference) == found.max_abs
+    index = (found.max_abs_at.batch, found.max_abs_at.frame, found.max_abs_at.dimension)[-port.ndim :]
+    assert (float(port[index]), float(reference[index])) == (found.max_abs_at.port, found.max_abs_at.reference)
     assert (found.backend, found.reference, found.clip, found.layer) == ("onnx", "fairseq", "chirp", "final")
 
 
@@ -123,8 +124,8 @@ def test_a_difference_beyond_the_tolerance_anywhere_fails(share: float, seed: in
     port.flat[place] += np.float32(0.01)
     found = run(port, reference)
     assert found.status == "fail"
-    assert found.worst is not None
-    assert (found.worst.frame, found.worst.dimension) == divmod(place, port.shape[1])
+    assert found.max_abs_at is not None
+    assert (found.max_abs_at.frame, found.max_abs_at.dimension) == divmod(place, port.shape[1])
 
 
 def test_the_defaults() -> None:
@@ -168,7 +169,7 @@ def test_the_message_of_a_failure_says_what_where_how_much_and_how_much_was_allo
 
 def test_the_worst_in_the_message_is_the_one_most_beyond_what_it_is_allowed() -> None:
     found = run([[108.0, 1.0]], [[100.0, 0.0]], Tolerance(atol=0.01, rtol=0.1))
-    assert found.worst == Place(batch=0, frame=0, dimension=0, port=108.0, reference=100.0)
+    assert found.max_abs_at == Place(batch=0, frame=0, dimension=0, port=108.0, reference=100.0)
     assert "1 of 2 elements" in found.reason
     assert "worst at frame 0, dimension 1" in found.reason
 
@@ -178,7 +179,7 @@ def test_the_place_is_found_in_a_batch() -> None:
     port = reference.copy()
     port[2, 3, 1] += 1
     found = run(port, reference)
-    assert found.worst == Place(2, 3, 1, float(port[2, 3, 1]), float(reference[2, 3, 1]))
+    assert found.max_abs_at == Place(2, 3, 1, float(port[2, 3, 1]), float(reference[2, 3, 1]))
     assert "batch 2, frame 3, dimension 1" in found.reason
 
 
@@ -199,7 +200,7 @@ def test_another_shape_and_no_elements_fail(port: np.ndarray, reference: np.ndar
     assert re.search(reason, found.reason)
     assert (found.max_abs, found.max_rel, found.mean_abs, found.min_tolerance) == (math.inf,) * 4
     assert found.cosine_min == -math.inf
-    assert (found.error_ratio, found.near_zero, found.worst) == (None, None, None)
+    assert (found.error_ratio, found.near_zero, found.max_abs_at) == (None, None, None)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
@@ -345,7 +346,7 @@ def test_an_exact_answer_of_another_model_is_noticed(monkeypatch: pytest.MonkeyP
     found = run(exact, exact + 2**-9, loose, exact=exact)
     assert found.status == "fail"
     assert found.reason.startswith("fairseq itself is 1.95e-03 RMS from the same encoder in float64")
-    monkeypatch.setattr("aves_verify.compare.NOT_ROUNDING", 2**-9)
+    monkeypatch.setattr("aves_verify.drift.NOT_ROUNDING", 2**-9)
     assert run(exact, exact + 2**-9, loose, exact=exact).status != "fail"
     assert run(exact, exact + 2**-9 + 2**-20, loose, exact=exact).status == "fail"
     monkeypatch.undo()
@@ -387,7 +388,7 @@ def test_without_the_exact_answer_every_relative_failure_is_flagged() -> None:
 
 
 def test_near_zero_begins_where_the_floor_is_the_relative_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    monkeypatch.setattr("aves_verify.drift.RELATIVE", 2**-10)
     reference = [[1.0, 0.125, -0.125, 0.125 - 2**-20, -0.125 + 2**-20, 0.0]]
     port = [[1.0 - 2**-13, *reference[0][1:]]]
     found = run(port, reference)
@@ -400,7 +401,7 @@ def test_near_zero_begins_where_the_floor_is_the_relative_limit(monkeypatch: pyt
 
 
 def test_the_floor_is_the_larger_of_the_originals_rounding_and_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    monkeypatch.setattr("aves_verify.drift.RELATIVE", 2**-10)
     exact = np.ones((2, 2))
     for off, threshold in ((2**-16, 3 * 2**-6), (2**-13, 2**-3 + 2**-6)):
         found = run(exact - off, exact + 2**-16, exact=exact)
@@ -409,7 +410,7 @@ def test_the_floor_is_the_larger_of_the_originals_rounding_and_the_ports(monkeyp
 
 
 def test_the_floor_takes_differences_to_the_very_edge_of_the_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    monkeypatch.setattr("aves_verify.drift.RELATIVE", 2**-10)
     found = run([[2**-13 + 2**-14, 1.0]], [[2**-14, 1.0]], Tolerance(atol=2**-13 - 2**-26, rtol=2**-12))
     assert (found.status, found.near_zero and found.near_zero.flagged) == ("near-zero drift", 1)
 
@@ -418,7 +419,7 @@ def test_the_floor_takes_differences_to_the_very_edge_of_the_tolerance(monkeypat
 def test_the_relative_limit_itself_is_not_flagged(
     difference: float, flagged: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aves_verify.compare.RELATIVE", 2**-10)
+    monkeypatch.setattr("aves_verify.drift.RELATIVE", 2**-10)
     found = run([[0.25 + difference, 1.0 + 2**-11]], [[0.25, 1.0]], Tolerance(atol=2**-10, rtol=0))
     assert found.near_zero is not None
     assert found.near_zero.threshold == 0.5
@@ -426,7 +427,7 @@ def test_the_relative_limit_itself_is_not_flagged(
 
 
 def test_the_originals_own_rounding_itself_is_not_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_verify.compare.OWN_ROUNDING", 2.0)
+    monkeypatch.setattr("aves_verify.drift.OWN_ROUNDING", 2.0)
     exact = np.array([[1.0, 0.0]])
     for own, flagged in ((2**-16, 0), (2**-16 - 2**-23, 1)):
         found = run([[1.0, 2**-15]], [[1.0 + own, 0.0]], exact=exact)

@@ -25,12 +25,14 @@ from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_i
 from aves_convert.torch_writer import write_torch_file
 from aves_verify.cli import main
 from aves_verify.clip import Clip
+from aves_verify.inputs import network_input
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject, of_bundle
-from aves_verify.verification import Plan, network_input, verify
+from aves_verify.verification import Plan, verify
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
+INPUTS = (*(clip.name for clip in CLIPS), "chirp, zero-padded", "batch of 3")
 Weights = dict[str, torch.Tensor]
 
 
@@ -58,7 +60,7 @@ def test_a_good_bundle_passes(made: tuple[Path, Path], layers: Any) -> None:
     report = verify(of_bundle(made[1], made[0]), Plan(CLIPS, layers=layers))
     assert report.passed
     assert report.reference == "fairseq"
-    assert len(report.comparisons) == len(CLIPS) * 2 * (1 if layers == "last" else 3)
+    assert len(report.comparisons) == (len(CLIPS) + 2) * 2 * (1 if layers == "last" else 3)
     assert {c.backend for c in report.comparisons} == {"torchaudio", "onnx"}
     for comparison in report.comparisons:
         if comparison.backend == "torchaudio":
@@ -129,7 +131,7 @@ def test_damage_is_found_by_the_numbers_alone(made: tuple[Path, Path], bundle: B
     report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
     assert len(report.problems) == 1
     assert "attention.v_proj.weight" in report.problems[0]
-    assert failures(report) == {("torchaudio", clip.name) for clip in CLIPS}
+    assert failures(report) == {("torchaudio", name) for name in INPUTS}
 
 
 def test_a_damaged_graph_fails(made: tuple[Path, Path], bundle: Bundle) -> None:
@@ -147,7 +149,7 @@ def test_another_checkpoint_is_noticed(made: tuple[Path, Path], tmp_path: Path) 
     report = verify(of_bundle(made[1], tmp_path / "other.pt"), Plan(CLIPS))
     assert not report.passed
     assert any("not the checkpoint that the bundle was made from" in problem for problem in report.problems)
-    assert failures(report) == {(b, clip.name) for b in ("torchaudio", "onnx") for clip in CLIPS}
+    assert failures(report) == {(b, name) for b in ("torchaudio", "onnx") for name in INPUTS}
 
 
 def test_a_clip_that_is_too_short_fails_and_the_others_go_on(made: tuple[Path, Path]) -> None:
@@ -155,7 +157,7 @@ def test_a_clip_that_is_too_short_fails_and_the_others_go_on(made: tuple[Path, P
     report = verify(of_bundle(made[1], made[0]), Plan((short, *CLIPS)))
     assert not report.passed
     assert any("399 samples" in problem for problem in report.problems)
-    assert {c.clip for c in report.comparisons} == {clip.name for clip in CLIPS}
+    assert {c.clip for c in report.comparisons} == set(INPUTS)
 
 
 def test_normalisation_is_what_fairseq_does() -> None:
@@ -209,7 +211,7 @@ def cli(*arguments: object) -> Result:
 def test_the_command_passes_and_writes_the_contract(made: tuple[Path, Path], tmp_path: Path) -> None:
     result = cli("--bundle", made[1], "--fairseq", made[0], "--json", tmp_path / "r.json", "--verbose")
     assert result.exit_code == 0, result.output
-    assert "PASSED: 30 comparisons" in result.output
+    assert "PASSED: 34 comparisons" in result.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["schema"], report["passed"]) == (1, True)
     assert {"python", "torch", "torchaudio", "onnxruntime", "fairseq", "cpu", "threads"} <= set(report["environment"])
@@ -247,7 +249,7 @@ def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> 
     result = cli(*files, *config, "--audio", tmp_path / "audio")
     assert result.exit_code == 1, result.output
     assert "b.wav" in result.output
-    assert "2 comparisons" in result.output  # the good one was compared
+    assert "6 comparisons" in result.output  # the good one was compared
 
 
 @pytest.mark.parametrize(

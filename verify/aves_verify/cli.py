@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.catalog import catalog
-from aves_artifacts.command_line import Group, existing
+from aves_artifacts.command_line import Group, existing, status
 from aves_artifacts.errors import InputError
 
 if TYPE_CHECKING:
-    from aves_verify.subject import Subject
     from aves_verify.verification import Progress
 
 
@@ -40,61 +38,66 @@ def main() -> None:
     """Does the port compute what the original computes?"""
 
 
+def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What is run, and on which audio."""
+    for option in reversed(
+        (
+            click.argument("names", nargs=-1, metavar="[NAME]..."),
+            click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones."),
+            click.option("--bundle", type=existing(folder=True), metavar="DIR", help="A bundle of aves-convert."),
+            click.option("--fairseq", type=existing(), metavar="CKPT", help="The original checkpoint."),
+            click.option(
+                "--pretrained",
+                type=existing(),
+                metavar="CKPT",
+                help="What a fine-tuned original was made from, where it lacks that one's config.",
+            ),
+            click.option(
+                "--torchaudio", type=existing(), metavar="WEIGHTS", help="TorchAudio weights; needs --config."
+            ),
+            click.option("--config", type=existing(), metavar="JSON", help="The model_config.json of --torchaudio."),
+            click.option("--onnx", type=existing(), metavar="FILE", help="An ONNX port."),
+            click.option(
+                "--audio",
+                type=existing(),
+                multiple=True,
+                metavar="PATH",
+                help="Files or folders, instead of the synthesised signals.",
+            ),
+            click.option("--layers", type=click.Choice(["last", "all"]), default="last", show_default=True),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @main.command(name="run", hidden=True)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_selection_options
 @click.option("--all-configs", is_flag=True, help="Every configuration of the catalogue.")
-@click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones (no download).")
-@click.option("--bundle", type=existing(folder=True), metavar="DIR", help="A bundle that aves-convert wrote.")
-@click.option("--fairseq", type=existing(), metavar="CKPT", help="The original checkpoint.")
-@click.option(
-    "--pretrained",
-    type=existing(),
-    metavar="CKPT",
-    help="What a fine-tuned original was made from, where it lacks that one's config.",
-)
-@click.option("--torchaudio", type=existing(), metavar="WEIGHTS", help="TorchAudio weights; needs --config.")
-@click.option("--config", type=existing(), metavar="JSON", help="The model_config.json of --torchaudio.")
-@click.option("--onnx", type=existing(), metavar="FILE", help="An ONNX port.")
-@click.option(
-    "--audio",
-    type=existing(),
-    multiple=True,
-    metavar="PATH",
-    help="Files or folders, instead of the synthesised signals.",
-)
+@click.option("--reference", type=existing(), metavar="REF", help="A recording of the original, instead of --fairseq.")
 @click.option(
     "--backends",
     default="fairseq,torchaudio,onnx",
     show_default=True,
     help="What to run. The reference is fairseq, else torchaudio.",
 )
-@click.option(
-    "--layers",
-    type=click.Choice(["last", "all"]),
-    default="last",
-    show_default=True,
-    help="Compare the last layer, or each.",
-)
 @click.option("--atol", type=click.FloatRange(0), help="Absolute tolerance, instead of the default.")
 @click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance, instead of the default.")
+@click.option("--explain", is_flag=True, help="Tell in which stage and operator each port's error begins.")
+@click.option("--characterise", is_flag=True, help="Measure what padding, gain, batches, threads and so on change.")
 @click.option("--json", "json_file", type=existing(), metavar="FILE", help="Write the report as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
 def run(
-    names: tuple[str, ...],
-    all_configs: bool,
-    stand_in: bool,
-    bundle: Path | None,
-    fairseq: Path | None,
-    pretrained: Path | None,
-    torchaudio: Path | None,
-    config: Path | None,
-    onnx: Path | None,
     audio: tuple[Path, ...],
     backends: str,
     layers: Any,
+    atol: float | None,
+    rtol: float | None,
+    explain: bool,
+    characterise: bool,
     json_file: Path | None,
     verbose: bool,
-    **tolerances: float | None,
+    **selected: Any,
 ) -> None:
     """Compare ports with the original on reference signals.
 
@@ -105,6 +108,7 @@ def run(
     aves-verify --all-configs --stand-in              four configurations, seeded weights
     aves-verify --bundle DIR --fairseq CKPT           a bundle and the checkpoint it was made from
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
+    aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     """
     from rich.console import Console
 
@@ -113,17 +117,19 @@ def run(
     from aves_verify.compare import TOLERANCES
     from aves_verify.report import json_report, terminal
     from aves_verify.run import verify_all
+    from aves_verify.selection import Selection
     from aves_verify.verification import Plan
 
-    files = {"fairseq": fairseq, "pretrained": pretrained, "torchaudio": torchaudio, "config": config, "onnx": onnx}
-    subjects = _subjects(names, all_configs, stand_in, bundle, files, layers)
+    subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
-    overrides = {name: value for name, value in tolerances.items() if value is not None}
+    given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
     plan = Plan(
         clips=clips,
         backends=tuple(name.strip() for name in backends.split(",")),
         layers=layers,
-        tolerances={name: dataclasses.replace(default, **overrides) for name, default in TOLERANCES.items()},
+        tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
+        explain=explain,
+        characterise=characterise,
     )
     if json_file is not None:
         check_writable(json_file)  # before the work, not after it
@@ -136,42 +142,31 @@ def run(
     raise SystemExit(0 if report.passed else 1)
 
 
-def _subjects(
-    names: Sequence[str],
-    all_configs: bool,
-    stand_in: bool,
-    bundle: Path | None,
-    files: dict[str, Path | None],
-    layers: Any,
-) -> list[AbstractContextManager[Subject]]:
-    """What the command line asks for, one of: names of the catalogue, a bundle, loose files. Raises InputError."""
-    from aves_artifacts.catalog import configurations
-    from aves_verify import subject
+@main.command()
+@_selection_options
+@click.option("--backend", type=click.Choice(["fairseq", "torchaudio"]), default="fairseq", show_default=True)
+@click.option("-o", "--out", type=existing(), required=True, metavar="REF", help="The file to write.")
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force: bool, **selected: Any) -> None:
+    """Keep the original's outputs, to compare with where fairseq cannot be installed.
 
-    if files["pretrained"] is not None and files["fairseq"] is None:
-        raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
-    given = [bool(names) or all_configs, bundle is not None, any(files[k] for k in ("torchaudio", "config", "onnx"))]
-    if sum(given) != 1:
-        raise InputError(
-            "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx. "
-            "Start with: aves-verify --all-configs --stand-in"
-        )
-    if stand_in and not given[0]:
-        raise InputError("--stand-in goes with NAME… or --all-configs")
-    if given[0]:
-        if any(files.values()):
-            raise InputError("NAME… or --all-configs take no files; for files leave the names out")
-        chosen = configurations(list(catalog()) if all_configs else names)
-        if stand_in:
-            return [subject.stand_in(configuration, layers=layers) for configuration in chosen]
-        return [nullcontext(subject.published(configuration)) for configuration in chosen]
-    if bundle is not None:
-        if any(files[k] for k in ("torchaudio", "config", "onnx")):
-            raise InputError("--bundle goes with --fairseq and --pretrained alone; for other files leave --bundle out")
-        found = subject.of_bundle(bundle, files["fairseq"])
-    else:
-        found = subject.of_files(files["fairseq"], files["torchaudio"], files["config"], files["onnx"])
-    return [nullcontext(dataclasses.replace(found, pretrained=files["pretrained"]))]
+    REF holds outputs, hashes of the audio and of the weights, and nothing that could run. Use it with --reference REF.
+    """
+    from aves_verify.audio import read_clips
+    from aves_verify.recording import make_recording
+    from aves_verify.selection import Selection
+
+    if out.exists() and not force:
+        raise InputError(f"{out}: already there; nothing was written; give --force to replace")
+    subjects = Selection(**selected).subjects(layers)
+    if len(subjects) != 1:
+        raise InputError("a recording is of one configuration; give one NAME")
+    clips, unreadable = read_clips(audio) if audio else (None, ())
+    if unreadable:
+        raise InputError(f"{unreadable[0]}; nothing was recorded")
+    with status(f"recording {backend}"), subjects[0] as subject:
+        made = make_recording(subject, backend, clips, out, layers=layers)
+    click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB, {backend} {made.version} on {len(made.names)} inputs")
 
 
 @contextmanager

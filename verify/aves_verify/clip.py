@@ -9,8 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.errors import InputError
-
 SAMPLE_RATE = 16_000  # Hz; the only rate these models are trained at
 
 
@@ -45,10 +43,11 @@ class Clip:
         return hashlib.sha256(self.waveform.astype("<f4").tobytes()).hexdigest()
 
 
-def check_length(clip: Clip, receptive_field: int) -> None:
-    """Refuse a clip that gives no frame: fewer samples than one frame sees. Raises InputError."""
-    if len(clip.waveform) < receptive_field:
-        raise InputError(
-            f"{clip.source}: {len(clip.waveform)} samples at 16 kHz are too short for the model, which needs at least "
-            f"{receptive_field} ({receptive_field / SAMPLE_RATE * 1000:g} ms); give a longer clip"
-        )
+def too_short(clip: Clip, receptive_field: int) -> str:
+    """Why a clip gives no frame: fewer samples than one frame sees. Empty when it does give one."""
+    if len(clip.waveform) >= receptive_field:
+        return ""
+    return (
+        f"{clip.source}: {len(clip.waveform)} samples at 16 kHz are too short for the model, which needs at least "
+        f"{receptive_field} ({receptive_field / SAMPLE_RATE * 1000:g} ms); give a longer clip"
+    )

@@ -39,7 +39,6 @@ def verify_all(
         progress(name, 1, 1)
     return Report(
         configs=tuple(configs),
-        tolerances=plan.tolerances,
         environment=environment(),
         total_seconds=time.perf_counter() - start,
     )

@@ -29,6 +29,7 @@ class Subject:
     config: Path | None
     onnx: Path | None
     pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
+    recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
     recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend
     problems: tuple[str, ...] = ()

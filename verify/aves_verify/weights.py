@@ -6,6 +6,7 @@ no output today, and the user who fine-tunes it tomorrow.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def onnx_problems(original: Mapping[str, torch.Tensor], path: Path) -> Iterator[
         if not np.array_equal(_bits(found), _bits(expected.numpy())):
             different[tensor.name] = (found, expected.numpy())
     yield from _told("onnx", different, path)
+
+
+def fingerprint(state_dict: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names, shapes and values of an encoder's weights, in whatever file and order they are."""
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        array = state_dict[name].numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _bits(array: NDArray[np.generic]) -> NDArray[np.uint8]:

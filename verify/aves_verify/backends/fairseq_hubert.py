@@ -21,7 +21,7 @@ class FairseqBackend:
     layer norms and in its GELU.
     """
 
-    name = "fairseq"
+    name = kind = "fairseq"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raise InputError where fairseq does not import, or where config and weights make none of its models."""

@@ -9,7 +9,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from aves_artifacts.errors import InputError
-from aves_verify.backends import Embeddings
+from aves_convert.onnx_graph import PRODUCER
+from aves_verify.backends import Embeddings, RunError
+
+LEVELS = {
+    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
 
 _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
 
@@ -22,11 +30,15 @@ class OnnxBackend:
 
     name = "onnx"
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        """Load ``path`` with ONNX Runtime's default optimisations. Raises InputError for what is no such graph."""
+    def __init__(self, path: Path, *, threads: int | None = None, optimisation: str = "all") -> None:
+        """Load ``path`` with one of ONNX Runtime's ``LEVELS`` of optimisation, by default as it does itself.
+
+        Raises InputError for what is no such graph.
+        """
         self.version: str = onnxruntime.__version__
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.graph_optimization_level = LEVELS[optimisation]
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
@@ -34,11 +46,13 @@ class OnnxBackend:
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
             detail = str(error).splitlines()[0]
             raise InputError(f"{path}: ONNX Runtime cannot load it ({detail}); {_EXPECTED}") from None
+        ours = self._session.get_modelmeta().producer_name == PRODUCER
+        self.kind = "onnx by aves-convert" if ours else "onnx"
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
-        self._path = path
+        self.path = path
         self._input: str = inputs[0].name
         self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
 
@@ -49,14 +63,14 @@ class OnnxBackend:
             names |= {name: name for name in self._outputs[1:] if name.startswith("layer.")}
             if len(names) == 1:
                 raise InputError(
-                    f"{self._path}: gives only the last layer; write it with --layers all, or compare --layers last"
+                    f"{self.path}: gives only the last layer; write it with --layers all, or compare --layers last"
                 )
         names |= {name: name for name in self._outputs[1:] if name == "logits"}
         try:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above
             shape = list(waveform.shape)
-            raise InputError(
-                f"{self._path}: ONNX Runtime fails on a waveform {shape}: {str(error).splitlines()[0]}"
+            raise RunError(
+                f"{self.path}: ONNX Runtime fails on a waveform {shape}: {str(error).splitlines()[0]}"
             ) from None
         return dict(zip(names, values, strict=True))

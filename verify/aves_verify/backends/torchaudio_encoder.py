@@ -9,34 +9,51 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_convert.torchaudio_model import import_torchaudio, load_model
-from aves_verify.backends import Embeddings
+from aves_convert.torchaudio_model import import_torchaudio, load_model, old_weight_norm_name
+from aves_verify.backends import Embeddings, RunError
 
 
 class TorchaudioBackend:
     """torchaudio's ``wav2vec2_model`` with strictly loaded weights, in evaluation mode."""
 
-    name = "torchaudio"
+    name = kind = "torchaudio"
 
     def __init__(
         self, config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], *, dtype: torch.dtype = torch.float32
     ) -> None:
         """Raise InputError where the weights do not fit the config."""
         self.version: str = import_torchaudio().__version__
+        self._config = config
         self._dtype = dtype
-        self._model = load_model(config, state_dict).to(dtype)
+        self.model = load_model(config, state_dict).to(dtype)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The state dict in float32, in the ``weight_g``/``weight_v`` dialect; exact, as that is what was loaded."""
+        return {old_weight_norm_name(name): tensor.float() for name, tensor in self.model.state_dict().items()}
+
+    def in_float32(self) -> TorchaudioBackend:
+        """The same encoder in float32."""
+        return TorchaudioBackend(self._config, self.weights())
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Backend.run``. The last layer norm of a pre-norm encoder is applied to "final", as fairseq does."""
-        with torch.inference_mode():
-            features, _ = self._model.feature_extractor(torch.from_numpy(waveform.copy()).to(self._dtype), None)
-            outputs = self._model.encoder.extract_features(features)
-            transformer = self._model.encoder.transformer
-            # torchaudio hands Transformer the negation: False here means a pre-norm encoder
-            final = outputs[-1] if transformer.layer_norm_first else transformer.layer_norm(outputs[-1])
-            embeddings = {"final": final}
-            if layers:
-                embeddings |= {f"layer.{i}": output for i, output in enumerate(outputs)}
-            if self._model.aux is not None:
-                embeddings["logits"] = self._model.aux(final)
-            return {name: tensor.numpy() for name, tensor in embeddings.items()}
+        try:
+            with torch.inference_mode():
+                outputs = self._outputs(torch.from_numpy(waveform.copy()).to(self._dtype), layers=layers)
+                return {name: tensor.numpy() for name, tensor in outputs.items()}
+        except RuntimeError as error:  # a geometry of its own, for which this waveform is too short
+            shape = list(waveform.shape)
+            raise RunError(f"torchaudio fails on a waveform {shape}: {str(error).splitlines()[0]}") from None
+
+    def _outputs(self, waveform: torch.Tensor, *, layers: bool) -> dict[str, torch.Tensor]:
+        features, _ = self.model.feature_extractor(waveform, None)
+        outputs = self.model.encoder.extract_features(features)
+        transformer = self.model.encoder.transformer
+        # torchaudio hands Transformer the negation: False here means a pre-norm encoder
+        final = outputs[-1] if transformer.layer_norm_first else transformer.layer_norm(outputs[-1])
+        embeddings = {"final": final}
+        if layers:
+            embeddings |= {f"layer.{i}": output for i, output in enumerate(outputs)}
+        if self.model.aux is not None:
+            embeddings["logits"] = self.model.aux(final)
+        return embeddings

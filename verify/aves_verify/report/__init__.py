@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aves_verify.characterise import Sensitivity
+from aves_verify.clip import Clip
 from aves_verify.compare import Comparison, Tolerance
+from aves_verify.evidence import Evidence
+from aves_verify.explain import Explanation
 
 SCHEMA = 1
 
@@ -20,9 +24,11 @@ class ConfigReport:
     sha256: Mapping[str, str]  # of the files compared, by backend
     comparisons: tuple[Comparison, ...] = field(repr=False)
     seconds: Mapping[str, float]  # load, and one entry per backend
-    problems: tuple[
-        str, ...
-    ] = ()  # what is wrong beside the numbers: files that are not the manifest's, unreadable clips
+    problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
+    explanations: tuple[Explanation, ...] = field(default=(), repr=False)
+    sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    clips: tuple[Clip, ...] = field(default=(), repr=False)
+    evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
 
     @property
     def passed(self) -> bool:
@@ -35,7 +41,6 @@ class Report:
     """The result of one run of aves-verify."""
 
     configs: tuple[ConfigReport, ...]
-    tolerances: Mapping[str, Tolerance]  # by backend
     environment: Mapping[str, str | int | None]
     total_seconds: float
 
@@ -43,3 +48,13 @@ class Report:
     def passed(self) -> bool:
         """Every configuration passed, and there was at least one."""
         return bool(self.configs) and all(config.passed for config in self.configs)
+
+    @property
+    def tolerances(self) -> dict[str, Tolerance]:
+        """What each backend was held to; the widest where it was held to several."""
+        used: dict[str, Tolerance] = {}
+        for comparison in (c for config in self.configs for c in config.comparisons):
+            held = used.setdefault(comparison.backend, comparison.tolerance)
+            if comparison.tolerance.atol > held.atol:
+                used[comparison.backend] = comparison.tolerance
+        return used

@@ -7,7 +7,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from aves_verify.compare import Comparison
+from aves_verify.compare import Comparison, Tolerance
+from aves_verify.explain import Explanation, StageError
 from aves_verify.report import SCHEMA, ConfigReport, Report
 
 
@@ -26,9 +27,8 @@ def to_json(report: Report) -> str:
 
 def _tolerance(report: Report) -> dict[str, Any]:
     """The widest that anything was held to, and each backend's own."""
-    compared = {comparison.backend for config in report.configs for comparison in config.comparisons}
-    used = {name: value for name, value in report.tolerances.items() if name in compared} or report.tolerances
-    widest = max(used.values(), key=lambda tolerance: tolerance.atol)
+    used = report.tolerances
+    widest = max(used.values(), key=lambda tolerance: tolerance.atol, default=Tolerance())
     return asdict(widest) | {"by_backend": {name: asdict(tolerance) for name, tolerance in used.items()}}
 
 
@@ -41,12 +41,30 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "passed": config.passed,
         "problems": list(config.problems),
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
+        "explanations": [_explanation(explanation) for explanation in config.explanations],
+        "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
         "seconds": {name: round(value, 3) for name, value in config.seconds.items()},
     }
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return asdict(comparison)
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    first = explanation.first
+    return {
+        "backend": explanation.backend,
+        "clip": explanation.clip,
+        "seconds": explanation.seconds,
+        "text": explanation.text,
+        "first": None if first is None else _stage(first),
+        "stages": [_stage(stage) for stage in explanation.stages],
+    }
+
+
+def _stage(stage: StageError) -> dict[str, Any]:
+    return asdict(stage) | {"ratio": stage.ratio, "found": stage.found}
 
 
 def _finite(value: Any) -> Any:

@@ -48,8 +48,10 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     for config in report.configs:
         if every_clip:
             _print_table(console, _clips(config, columns))
-        for line in _details(config):
+        for line in (*_details(config), *_explained(config)):
             console.print(line, soft_wrap=True)
+        if config.sensitivities:
+            _print_table(console, _sensitivities(config))
     console.print(_allowed(report), soft_wrap=True)
     console.print(_verdict(report), soft_wrap=True)
 
@@ -137,6 +139,27 @@ def _details(config: ConfigReport) -> list[Text]:
     if not config.comparisons:
         lines.append(_styled("fail", label, ": nothing was compared"))
     return lines
+
+
+def _explained(config: ConfigReport) -> list[Text]:
+    """Where each port's error begins."""
+    return [Text.assemble(printable(config.name), ", ", printable(e.text)) for e in config.explanations]
+
+
+def _sensitivities(config: ConfigReport) -> Table:
+    """How far embeddings move: a change for each line, a backend for each column."""
+    backends = dict.fromkeys(s.backend for s in config.sensitivities)
+    table = Table(title=Text.assemble(_label(config), ": how far embeddings move (RMS, relative)"), box=SIMPLE_HEAD)
+    table.title_justify, table.pad_edge = "left", False
+    table.add_column("change")
+    for backend in backends:
+        table.add_column(backend, justify="right")
+    table.add_column("should be")
+    for change, kind in dict.fromkeys((s.change, s.kind) for s in config.sensitivities):
+        moved = {s.backend: s.relative for s in config.sensitivities if s.change == change}
+        cells = ["-" if moved.get(b) is None else f"{moved[b]:.1e}" for b in backends]
+        table.add_row(change, *cells, "alike" if kind == "model" else "rounding")
+    return table
 
 
 def _styled(status: str, *parts: str | Text) -> Text:

@@ -1,0 +1,128 @@
+"""An original's outputs, recorded where fairseq runs, to compare with where it cannot be installed.
+
+A recording is a safetensors file: tensors and text, nothing that could run. It holds the outputs for certain waveforms,
+known by the SHA-256 of their samples, and a fingerprint of the weights that computed them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.atomic import replacing
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.onnx_options import Layers
+from aves_verify.backends import Backend, Embeddings
+from aves_verify.inputs import Input
+
+SCHEMA = 1
+_KIND = "aves-verify recording"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a recording says of itself."""
+
+    schema: int
+    backend: str  # which one was recorded
+    version: str
+    layers: Layers
+    normalize: bool
+    config: str  # the EncoderConfig as JSON
+    weights: str  # fingerprint of the weights, see ``aves_verify.weights.fingerprint``
+    inputs: tuple[str, ...]  # SHA-256 of each waveform, in the order of the tensors' names
+    names: tuple[str, ...]  # of the same, for people
+
+
+def record(
+    backend: Backend,
+    inputs: Iterable[Input],
+    path: Path,
+    *,
+    layers: Layers,
+    normalize: bool,
+    config: EncoderConfig,
+    weights: str,
+) -> Recording:
+    """Run a backend on every input and write its outputs to ``path``; a killed run leaves nothing half-written."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[np.float32]] = {}
+    hashes, names = [], []
+    for i, item in enumerate(inputs):
+        for layer, output in backend.run(item.waveform, layers=layers == "all").items():
+            tensors[f"{i}/{layer}"] = np.ascontiguousarray(output)
+        hashes.append(_sha256(item.waveform))
+        names.append(item.name)
+    identity = (SCHEMA, backend.name, backend.version, layers, normalize, config.to_json(), weights)
+    about = Recording(*identity, inputs=tuple(hashes), names=tuple(names))
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={_KIND: json.dumps(asdict(about))})
+    return about
+
+
+class RecordedBackend:
+    """Gives the outputs that were recorded, under the name of the backend that computed them."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise InputError for a file that is no recording."""
+        from safetensors import SafetensorError
+
+        self.path = path
+        try:
+            self._file = _open(path)
+            self.about = _about(self._file.metadata())
+            self._names = tuple(self._file.keys())
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{path}: no recording ({str(error).splitlines()[0]:.120}); write one with: aves-verify record"
+            ) from None
+        self.config = EncoderConfig.from_json(self.about.config, where=str(path))
+        self.name = self.kind = self.about.backend
+        self.version = self.about.version
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """See ``Backend.run``. Raises InputError for a waveform or layers that were not recorded."""
+        if layers and self.about.layers != "all":
+            raise InputError(f"{self.path}: only the last layer was recorded; record with --layers all")
+        sha256 = _sha256(waveform)
+        if sha256 not in self.about.inputs:
+            raise InputError(
+                f"{self.path}: holds no output for a waveform {list(waveform.shape)} with SHA-256 {sha256[:12]}…; it "
+                f"was recorded on {len(self.about.names)} others ({', '.join(self.about.names[:3])}, …); give the same "
+                "audio as then, or record again"
+            )
+        prefix = f"{self.about.inputs.index(sha256)}/"
+        names = [name for name in self._names if name.startswith(prefix)]
+        outputs = {name.removeprefix(prefix): self._file.get_tensor(name) for name in names}
+        return {name: value for name, value in outputs.items() if layers or not name.startswith("layer.")}
+
+
+def _open(path: Path) -> Any:  # safetensors' types leave out its methods
+    from safetensors import safe_open
+
+    return safe_open(str(path), framework="numpy")
+
+
+def _about(metadata: Mapping[str, str] | None) -> Recording:
+    if not metadata or _KIND not in metadata:
+        raise ValueError("a safetensors file of something else")
+    entries = json.loads(metadata[_KIND])
+    if entries.get("schema") != SCHEMA:
+        raise ValueError(f"schema {entries.get('schema')}, this version reads {SCHEMA}")
+    entries |= {name: tuple(entries[name]) for name in ("inputs", "names")}
+    return Recording(**entries)
+
+
+def _sha256(waveform: NDArray[np.float32]) -> str:
+    digest = hashlib.sha256(repr(waveform.shape).encode())
+    digest.update(np.ascontiguousarray(waveform, "<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""What the encoders are given: every clip by itself, one clip padded with silence, and several clips in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aves_verify.clip import SAMPLE_RATE, Clip
+
+BATCH = 3
+PADDING = SAMPLE_RATE // 2  # samples of silence
+_PROBE = 2 * SAMPLE_RATE  # samples at most of a clip that is padded or put into a batch
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A waveform [batch, samples] as the networks take it, under the name that reports give it."""
+
+    name: str
+    waveform: NDArray[np.float32] = field(repr=False)
+    clip: Clip | None = None  # the clip that it is, where it is one
+
+
+def inputs(clips: Sequence[Clip], *, receptive_field: int, normalize: bool) -> Iterator[Input]:
+    """Every clip, then the two inputs that show what a clip by itself cannot.
+
+    Zero-padding changes every frame of these models, so padded input must come out alike too; and rows of a batch must
+    be computed apart, by a graph that takes more than one. All clips are at least ``receptive_field`` long.
+    """
+    for clip in clips:
+        yield Input(clip.name, network_input(clip, normalize=normalize), clip)
+    if not clips:
+        return
+    longest = max(clips, key=lambda clip: min(len(clip.waveform), _PROBE))  # the first of those that are long enough
+    padded = np.pad(network_input(longest, normalize=normalize)[:, :_PROBE], ((0, 0), (0, PADDING)))
+    yield Input(f"{longest.name}, zero-padded", padded)
+    yield Input(f"batch of {BATCH}", _batch(clips, longest, receptive_field, normalize=normalize))
+
+
+def network_input(clip: Clip, *, normalize: bool) -> NDArray[np.float32]:
+    """A clip as the network takes it [1, samples]; ``normalize``: zero mean and unit variance over the clip.
+
+    Source: fairseq ``data/audio/raw_audio_dataset.py``, ``postprocess``: ``F.layer_norm(feats, feats.shape)``.
+    """
+    if not normalize:
+        return clip.waveform[None]
+    waveform = torch.from_numpy(clip.waveform.copy())
+    return torch.nn.functional.layer_norm(waveform, waveform.shape).numpy()[None]
+
+
+def _batch(clips: Sequence[Clip], longest: Clip, receptive_field: int, *, normalize: bool) -> NDArray[np.float32]:
+    """Rows that differ: beginnings of the first clips that are long enough, and turned ones where these are too few."""
+    length = max(receptive_field, min(len(longest.waveform), _PROBE) // 2)
+    rows = [network_input(clip, normalize=normalize)[0, :length] for clip in clips if len(clip.waveform) >= length]
+    audible = [row for row in rows if row.any()] or rows  # rows of silence could be exchanged without a trace
+    turned = [row[::-1] for row in audible] + [-row for row in audible]
+    return np.ascontiguousarray(np.stack([*audible, *turned][:BATCH]))

@@ -1,0 +1,117 @@
+"""Loading a subject's encoders: those that are compared, and the exact one in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.fairseq_checkpoint import Checkpoint
+from aves_convert.pretrained_settings import read_settled
+from aves_convert.torchaudio_port import port
+from aves_convert.torchaudio_weights import read_state_dict
+from aves_verify.backends import BACKENDS, Backend
+from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.subject import Subject
+from aves_verify.weights import fingerprint, onnx_problems, torchaudio_problems
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A subject's encoders: those compared, and the exact one in float64."""
+
+    backends: tuple[Backend, ...]  # the reference first
+    exact: TorchaudioBackend | None  # None where an ONNX port alone is held against a recording
+    config: EncoderConfig
+    normalize: bool
+    problems: tuple[str, ...]  # weights that are not the original's
+
+
+def load(subject: Subject, names: Sequence[str]) -> Loaded:
+    """Load a subject's backends, the reference first. Raises InputError for a missing file that was not waived."""
+    for name in names:
+        if subject.file(name) is None and not (name == "fairseq" and subject.recording is not None):
+            others = ",".join(n for n in names if n != name)
+            raise InputError(
+                f"{subject.name}: no file for {name}; give --{name} FILE, or go on without it: --backends {others}"
+            )
+    checkpoint = read_settled(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
+    recording = RecordedBackend(subject.recording) if subject.recording is not None else None
+    config, state_dict = _weights(subject, checkpoint, recording)
+    if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
+        raise InputError(
+            f"{recording.path}: was recorded from other weights than those of {subject.name}; "
+            "record the checkpoint that this port was made from"
+        )
+    original = state_dict if checkpoint is not None or recording is not None else {}
+    return Loaded(
+        backends=tuple(_load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names),
+        exact=TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict else None,
+        config=config,
+        normalize=_normalize(subject, checkpoint, recording),
+        problems=_weight_problems(subject, names, config, original) if original else (),
+    )
+
+
+def _weights(
+    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None
+) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
+    """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
+    if checkpoint is not None:
+        converted = port(checkpoint, allow_non_finite=True)
+        return converted.config, dict(converted.state_dict)
+    if subject.torchaudio is not None:
+        return _torchaudio_weights(subject)
+    if recording is not None:
+        return recording.config, {}
+    raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
+
+
+def _weight_problems(
+    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, torch.Tensor]
+) -> tuple[str, ...]:
+    """What is wrong with the ports' config and weights, before anything is computed with them."""
+    problems: list[str] = []
+    if "torchaudio" in names and subject.torchaudio is not None:
+        ported_config, ported = _torchaudio_weights(subject)
+        if ported_config.architecture_entries() != config.architecture_entries():
+            problems.append(f"torchaudio: {subject.config} is not the original's geometry")
+        elif set(ported) == set(original):
+            problems += torchaudio_problems(original, ported, subject.torchaudio)
+    if "onnx" in names and subject.onnx is not None:
+        problems += onnx_problems(original, subject.onnx)
+    return tuple(problems)
+
+
+def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
+    if subject.torchaudio is None or subject.config is None:
+        raise InputError(f"{subject.name}: --torchaudio needs --config with the model_config.json beside it")
+    config = EncoderConfig.read(subject.config)
+    return config, read_state_dict(subject.torchaudio, config)
+
+
+def _load_one(name: str, subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> Backend:
+    if name == "torchaudio":
+        return TorchaudioBackend(*_torchaudio_weights(subject))
+    if name == "onnx":
+        assert subject.onnx is not None  # noqa: S101 - load() refused a missing file
+        return OnnxBackend(subject.onnx)
+    if recording is not None:
+        return recording
+    from aves_verify.backends.fairseq_hubert import FairseqBackend  # fairseq need not be installed
+
+    assert checkpoint is not None  # noqa: S101 - as above
+    return FairseqBackend(checkpoint)
+
+
+def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:
+    if checkpoint is not None:
+        return checkpoint.task_config.get("normalize") is True
+    if recording is not None:
+        return recording.about.normalize
+    return subject.normalize is True

@@ -1,0 +1,33 @@
+"""Recording an original: one backend on the inputs that a verification would give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aves_artifacts.errors import InputError
+from aves_convert.onnx_options import Layers
+from aves_verify.backends.recorded import Recording, record
+from aves_verify.clip import Clip
+from aves_verify.inputs import inputs
+from aves_verify.loading import load
+from aves_verify.signals import reference_signals
+from aves_verify.subject import Subject
+from aves_verify.weights import fingerprint
+
+
+def make_recording(
+    subject: Subject, backend: str, clips: tuple[Clip, ...] | None, path: Path, *, layers: Layers
+) -> Recording:
+    """Record ``backend``, fairseq or torchaudio, on ``clips`` or the reference signals. Raises InputError."""
+    loaded = load(subject, (backend,))
+    config = loaded.config
+    chosen = clips or reference_signals(receptive_field=config.receptive_field, hop=config.hop)
+    short = [clip.name for clip in chosen if len(clip.waveform) < config.receptive_field]
+    if short:
+        raise InputError(f"{', '.join(short)}: too short for the model, at least {config.receptive_field} samples")
+    given = inputs(chosen, receptive_field=config.receptive_field, normalize=loaded.normalize)
+    assert loaded.exact is not None  # noqa: S101 - that needs a recording as the reference
+    weights = fingerprint(loaded.exact.weights())
+    return record(
+        loaded.backends[0], given, path, layers=layers, normalize=loaded.normalize, config=config, weights=weights
+    )

@@ -1,0 +1,66 @@
+"""What a command line asks to verify: names of the catalogue, a bundle, or loose files."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from aves_artifacts.catalog import catalog, configurations
+from aves_artifacts.errors import InputError
+from aves_convert.onnx_options import Layers
+from aves_verify import subject
+from aves_verify.subject import Subject
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options that say what is verified, under the names that they have on the command line."""
+
+    names: tuple[str, ...] = ()
+    all_configs: bool = False
+    stand_in: bool = False
+    bundle: Path | None = None
+    fairseq: Path | None = None
+    pretrained: Path | None = None
+    reference: Path | None = None
+    torchaudio: Path | None = None
+    config: Path | None = None
+    onnx: Path | None = None
+
+    def subjects(self, layers: Layers) -> list[AbstractContextManager[Subject]]:
+        """One subject for each configuration. Raises InputError for options that do not go together."""
+        self._check()
+        if self.names or self.all_configs:
+            chosen = configurations(list(catalog()) if self.all_configs else self.names)
+            if self.stand_in:
+                return [subject.stand_in(configuration, layers=layers) for configuration in chosen]
+            return [nullcontext(subject.published(configuration)) for configuration in chosen]
+        if self.bundle is not None:
+            found = subject.of_bundle(self.bundle, self.fairseq)
+        else:
+            found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
+        return [nullcontext(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+
+    def _check(self) -> None:
+        names = bool(self.names) or self.all_configs
+        ports = any((self.torchaudio, self.config, self.onnx))
+        alone = self.fairseq is not None and not (names or self.bundle)  # an original by itself can be recorded
+        if sum((names, self.bundle is not None, ports or alone)) != 1:
+            raise InputError(
+                "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx. "
+                "Start with: aves-verify --all-configs --stand-in"
+            )
+        if self.stand_in and not names:
+            raise InputError("--stand-in goes with NAME… or --all-configs")
+        if names and any((self.fairseq, self.pretrained, self.reference)):
+            raise InputError("NAME… or --all-configs take no files; for files leave the names out")
+        if self.bundle is not None and ports:
+            raise InputError(
+                "--bundle goes with --fairseq, --pretrained and --reference alone; for other files leave --bundle out"
+            )
+        if self.pretrained is not None and self.fairseq is None:
+            raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
+        if self.reference is not None and self.fairseq is not None:
+            raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")
