@@ -86,6 +86,7 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--explain", is_flag=True, help="Tell in which stage and operator each port's error begins.")
 @click.option("--characterise", is_flag=True, help="Measure what padding, gain, batches, threads and so on change.")
 @click.option("--json", "json_file", type=existing(), metavar="FILE", help="Write the report as JSON.")
+@click.option("--junit", "junit_file", type=existing(), metavar="FILE", help="Write it as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
 def run(
     audio: tuple[Path, ...],
@@ -96,6 +97,7 @@ def run(
     explain: bool,
     characterise: bool,
     json_file: Path | None,
+    junit_file: Path | None,
     verbose: bool,
     **selected: Any,
 ) -> None:
@@ -112,10 +114,9 @@ def run(
     """
     from rich.console import Console
 
-    from aves_artifacts.atomic import check_writable, replacing
     from aves_verify.audio import read_clips
     from aves_verify.compare import TOLERANCES
-    from aves_verify.report import json_report, terminal
+    from aves_verify.report import files, terminal
     from aves_verify.run import verify_all
     from aves_verify.selection import Selection
     from aves_verify.verification import Plan
@@ -131,14 +132,11 @@ def run(
         explain=explain,
         characterise=characterise,
     )
-    if json_file is not None:
-        check_writable(json_file)  # before the work, not after it
+    wanted = files.wanted(json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with _progress(len(subjects)) as progress:
         report = verify_all(subjects, plan, unreadable, progress)
     terminal.print_report(report, Console(), every_clip=verbose)
-    if json_file is not None:
-        with replacing(json_file) as temporary:
-            temporary.write_text(json_report.to_json(report), encoding="utf-8")
+    files.write(report, wanted)
     raise SystemExit(0 if report.passed else 1)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aves_verify.compare import Comparison
 from aves_verify.report import ConfigReport, Report
+from aves_verify.report.summary import note, printable, title
 
 _MAX_DETAILS = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
@@ -89,7 +90,7 @@ def _clips(config: ConfigReport, columns: Sequence[_Column]) -> Table:
     title = Text.assemble(_label(config), ": every comparison")
     table = _table(title, ("backend", "clip", "layer"), columns)
     for comparison in config.comparisons:
-        names = (comparison.backend, printable(comparison.clip), comparison.layer)
+        names = (comparison.backend, _text(comparison.clip), comparison.layer)
         table.add_row(*names, *_worst([comparison], columns))
     return table
 
@@ -116,22 +117,21 @@ def _ratio(ratios: Sequence[float]) -> str:
 
 
 def _label(config: ConfigReport) -> Text:
-    name = printable(config.name)
-    return Text.assemble(name, " (stand-in)" if config.source == "stand-in" else "")
+    return _text(title(config))
 
 
-def printable(name: str) -> Text:
+def _text(name: str) -> Text:
     """A name from outside as text of its own: no markup, no control characters."""
-    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in name))
+    return Text(printable(name))
 
 
 def _details(config: ConfigReport) -> list[Text]:
-    label = printable(config.name)
-    lines = [_styled("fail", label, ": ", printable(problem)) for problem in config.problems]
+    label = _text(config.name)
+    lines = [_styled("fail", label, ": ", _text(problem)) for problem in config.problems]
     for status in ("fail", "near-zero drift"):
         told = [c for c in config.comparisons if c.status == status]
         lines += [
-            _styled(status, label, f", {c.backend}, clip ", printable(c.clip), f", {c.layer}: {c.reason}")
+            _styled(status, label, f", {c.backend}, clip ", _text(c.clip), f", {c.layer}: {c.reason}")
             for c in told[:_MAX_DETAILS]
         ]
         if len(told) > _MAX_DETAILS:
@@ -143,7 +143,7 @@ def _details(config: ConfigReport) -> list[Text]:
 
 def _explained(config: ConfigReport) -> list[Text]:
     """Where each port's error begins."""
-    return [Text.assemble(printable(config.name), ", ", printable(e.text)) for e in config.explanations]
+    return [Text.assemble(_text(config.name), ", ", _text(e.text)) for e in config.explanations]
 
 
 def _sensitivities(config: ConfigReport) -> Table:
@@ -178,9 +178,8 @@ def _allowed(report: Report) -> Text:
 
 def _verdict(report: Report) -> Text:
     count = sum(len(config.comparisons) for config in report.configs)
-    stand_ins = any(config.source == "stand-in" for config in report.configs)
-    note = " The weights are seeded stand-ins, not the published ones." if stand_ins else ""
+    weights = f" {note(report)}".rstrip()
     if report.passed:
-        return _styled("pass", f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{note}")
-    names = Text(", ").join(printable(config.name) for config in report.configs if not config.passed)
-    return _styled("fail", "FAILED: ", names, f" ({count} comparisons in {report.total_seconds:.0f} s).{note}")
+        return _styled("pass", f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{weights}")
+    names = Text(", ").join(_text(config.name) for config in report.configs if not config.passed)
+    return _styled("fail", "FAILED: ", names, f" ({count} comparisons in {report.total_seconds:.0f} s).{weights}")

@@ -1,0 +1,170 @@
+"""What every rendering tells first: did it pass, where is the largest difference, does it matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aves_verify.compare import Comparison, Status
+from aves_verify.report import ConfigReport, Report
+
+STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
+
+STAND_INS = "The weights are seeded stand-ins, not the published ones."
+NOTHING = "nothing was compared"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port of one configuration: the worst over its comparisons."""
+
+    config: ConfigReport
+    backend: str
+    comparisons: tuple[Comparison, ...]  # at least one
+
+    @property
+    def status(self) -> Status:
+        """Of the worst comparison."""
+        return max((c.status for c in self.comparisons), key=STATUSES.index)
+
+    @property
+    def largest(self) -> Comparison:
+        """The comparison with the largest difference."""
+        return max(self.comparisons, key=_size)
+
+    @property
+    def max_rel(self) -> float:
+        """The largest relative difference."""
+        return max(c.max_rel for c in self.comparisons)
+
+    @property
+    def cosine_min(self) -> float:
+        """Of the most different frame."""
+        return min(c.cosine_min for c in self.comparisons)
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The largest; None where there is no exact answer."""
+        return max((c.error_ratio for c in self.comparisons if c.error_ratio is not None), default=None)
+
+    @property
+    def flagged(self) -> int:
+        """How many elements drift near zero."""
+        return sum(c.near_zero.flagged for c in self.comparisons if c.near_zero is not None)
+
+
+def ports(config: ConfigReport) -> list[Port]:
+    """A configuration's ports, in the order in which they were compared."""
+    backends = dict.fromkeys(c.backend for c in config.comparisons)
+    return [Port(config, name, tuple(c for c in config.comparisons if c.backend == name)) for name in backends]
+
+
+def printable(name: str) -> str:
+    """A name from outside without control characters, which no format carries and some obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
+def title(config: ConfigReport) -> str:
+    """A configuration's name, and whether its weights are real."""
+    return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name
+
+
+def number(value: float | None) -> str:
+    """A difference in two digits; a dash for what could not be computed."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.1e}"
+
+
+def ratio(value: float | None) -> str:
+    """A multiple in three digits."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def outcome(report: Report) -> str:
+    """Did it pass, in one sentence."""
+    compared = [c for config in report.configs for c in config.comparisons]
+    drifting = sum(c.status == "near-zero drift" for c in compared)
+    if report.passed:
+        drift = f" In {drifting} of them some elements drift near zero, which passes." if drifting else ""
+        return f"In all {len(compared)} comparisons the ports compute what the original computes.{drift}"
+    names = ", ".join(title(config) for config in report.configs if not config.passed)
+    failed = sum(c.status == "fail" for c in compared)
+    problems = sum(len(config.problems) for config in report.configs)
+    counted = [f"{failed} of {len(compared)} comparisons fail"] if failed else []
+    counted += [f"{problems} problem{'s' if problems > 1 else ''} beside the numbers"] if problems else []
+    return f"{names}: {' and '.join(counted) or NOTHING}." if names else "Nothing was compared."
+
+
+def largest(report: Report) -> tuple[ConfigReport, Comparison] | None:
+    """Where the largest difference is: relative to the size of the values, for layers have values of any size."""
+    found = [(config, c) for config in report.configs for c in config.comparisons]
+    return max(found, key=lambda item: _size(item[1]), default=None)
+
+
+def _size(comparison: Comparison) -> float:
+    return comparison.max_abs / max(1.0, comparison.noise.scale if comparison.noise else 1.0)
+
+
+def largest_difference(report: Report) -> str:
+    """Where the largest difference is, in one sentence; empty when nothing was compared."""
+    found = largest(report)
+    if found is None:
+        return ""
+    config, worst = found
+    where = f"{title(config)}, {worst.backend}, clip {worst.clip}, {worst.layer}"
+    place = worst.max_abs_at
+    if place is None:
+        return f"The largest difference cannot be measured: {where}."
+    return (
+        f"The largest difference from {worst.reference} is {worst.max_abs:.1e}: {where}, frame {place.frame}, "
+        f"dimension {place.dimension}, where the port has {place.port:.7g} and {worst.reference} {place.reference:.7g}."
+    )
+
+
+def significance(report: Report) -> str:
+    """Does the largest difference matter, in one sentence or two; empty when nothing was compared."""
+    found = largest(report)
+    if found is None:
+        return ""
+    _, worst = found
+    if worst.status == "fail":
+        return f"It matters: {worst.reason}."
+    verdict = f"It does not matter: up to {_allowed(worst):.1e} is allowed there{_accuracy(worst)}."
+    if worst.status == "near-zero drift":
+        verdict += " Some elements drift near zero: a relative test alone would fail them, the absolute one does not."
+    return verdict if report.passed else f"{verdict} What failed is something else, told below."
+
+
+def _allowed(worst: Comparison) -> float:
+    scale = max(1.0, worst.noise.scale if worst.noise else 1.0)
+    reference = abs(worst.max_abs_at.reference) if worst.max_abs_at else 0.0
+    return worst.tolerance.atol * scale + worst.tolerance.rtol * reference
+
+
+def _accuracy(worst: Comparison) -> str:
+    """How the port's error compares with the original's own, in words that end the sentence."""
+    found = worst.error_ratio
+    if found is None:
+        return ""
+    size = f", and the port's error against float64 is {found:.2g} times {worst.reference}'s own"
+    if found <= 1:
+        return f"{size}: the port is at least as accurate as the original"
+    if found <= 2:  # two correct float32 encoders differ by about this
+        return f"{size}: rounding of the size that the original has itself"
+    return (
+        f"{size}: more rounding than the original has, and less than the {worst.tolerance.error_ratio:g} times allowed"
+    )
+
+
+def held_to(report: Report) -> Iterator[tuple[str, str]]:
+    """Each backend, and what it was held to."""
+    for name, limit in report.tolerances.items():
+        yield (
+            name,
+            f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}",
+        )
+
+
+def note(report: Report) -> str:
+    """What to know about the weights; empty when they are real."""
+    return STAND_INS if any(config.source == "stand-in" for config in report.configs) else ""
