@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from aves_verify.compare import Comparison
 from aves_verify.report import ConfigReport, Report
-from aves_verify.report.summary import NOTHING, number, printable, ratio
+from aves_verify.report.summary import NOTHING, facts, number, printable, ratio
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _properties(report: Report, config: ConfigReport) -> Iterator[tuple[str, str
     yield "source", config.source
     yield "reference", config.reference
     yield from ((f"sha256.{name}", digest) for name, digest in config.sha256.items())
-    yield from ((name, "not installed" if value is None else str(value)) for name, value in report.environment.items())
+    yield from facts(report)
 
 
 def _counts(cases: list[_Case], seconds: float) -> dict[str, str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from aves_verify.compare import Comparison, Status
+from aves_verify.compare import Comparison, Status, Tolerance
 from aves_verify.report import ConfigReport, Report
 
 STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
 
 STAND_INS = "The weights are seeded stand-ins, not the published ones."
 NOTHING = "nothing was compared"
+
+Quote = Callable[[str], str]  # how a rendering shows what comes from outside: names, and messages that hold some
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,14 @@ def ratio(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
-def outcome(report: Report) -> str:
+def outcome(report: Report, quote: Quote = printable) -> str:
     """Did it pass, in one sentence."""
     compared = [c for config in report.configs for c in config.comparisons]
     drifting = sum(c.status == "near-zero drift" for c in compared)
     if report.passed:
         drift = f" In {drifting} of them some elements drift near zero, which passes." if drifting else ""
         return f"In all {len(compared)} comparisons the ports compute what the original computes.{drift}"
-    names = ", ".join(title(config) for config in report.configs if not config.passed)
+    names = ", ".join(quote(title(config)) for config in report.configs if not config.passed)
     failed = sum(c.status == "fail" for c in compared)
     problems = sum(len(config.problems) for config in report.configs)
     counted = [f"{failed} of {len(compared)} comparisons fail"] if failed else []
@@ -105,13 +107,13 @@ def _size(comparison: Comparison) -> float:
     return comparison.max_abs / max(1.0, comparison.noise.scale if comparison.noise else 1.0)
 
 
-def largest_difference(report: Report) -> str:
+def largest_difference(report: Report, quote: Quote = printable) -> str:
     """Where the largest difference is, in one sentence; empty when nothing was compared."""
     found = largest(report)
     if found is None:
         return ""
     config, worst = found
-    where = f"{title(config)}, {worst.backend}, clip {worst.clip}, {worst.layer}"
+    where = f"{quote(title(config))}, {worst.backend}, clip {quote(worst.clip)}, {worst.layer}"
     place = worst.max_abs_at
     if place is None:
         return f"The largest difference cannot be measured: {where}."
@@ -121,14 +123,14 @@ def largest_difference(report: Report) -> str:
     )
 
 
-def significance(report: Report) -> str:
+def significance(report: Report, quote: Quote = printable) -> str:
     """Does the largest difference matter, in one sentence or two; empty when nothing was compared."""
     found = largest(report)
     if found is None:
         return ""
     _, worst = found
     if worst.status == "fail":
-        return f"It matters: {worst.reason}."
+        return f"It matters: {quote(worst.reason)}."
     verdict = f"It does not matter: up to {_allowed(worst):.1e} is allowed there{_accuracy(worst)}."
     if worst.status == "near-zero drift":
         verdict += " Some elements drift near zero: a relative test alone would fail them, the absolute one does not."
@@ -156,13 +158,22 @@ def _accuracy(worst: Comparison) -> str:
     )
 
 
-def held_to(report: Report) -> Iterator[tuple[str, str]]:
-    """Each backend, and what it was held to."""
-    for name, limit in report.tolerances.items():
-        yield (
-            name,
-            f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}",
-        )
+def held_to(limit: Tolerance) -> str:
+    """What a port had to keep to."""
+    return f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}"
+
+
+def facts(report: Report) -> Iterator[tuple[str, str]]:
+    """What the numbers were measured with."""
+    yield from ((name, "not installed" if value is None else str(value)) for name, value in report.environment.items())
+    yield "seconds", f"{report.total_seconds:.0f}"
+
+
+DRIFT = (
+    "An output near zero can differ by more than a relative test allows while its absolute difference is as small as "
+    "everywhere else. Counted are those that differ by more than the original's own rounding explains; they pass, for "
+    "the absolute difference is within the tolerance."
+)
 
 
 def note(report: Report) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aves_verify.compare import Comparison
 from aves_verify.report import ConfigReport, Report
-from aves_verify.report.summary import note, printable, title
+from aves_verify.report.summary import held_to, note, printable, title
 
 _MAX_DETAILS = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
@@ -169,10 +169,7 @@ def _styled(status: str, *parts: str | Text) -> Text:
 def _allowed(report: Report) -> Text:
     """What the ports were held to, in one line."""
     compared = dict.fromkeys(c.backend for config in report.configs for c in config.comparisons)
-    parts = [
-        f"{name} |diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}"
-        for name, limit in ((name, report.tolerances[name]) for name in compared)
-    ]
+    parts = [f"{name} {held_to(report.tolerances[name])}" for name in compared]
     return Text("Allowed: " + "; ".join(parts))
 
 

@@ -1,0 +1,121 @@
+"""The report for a pull request or a model card: Markdown as GitHub and Hugging Face show it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from aves_verify.report import ConfigReport, Report
+from aves_verify.report.summary import (
+    DRIFT,
+    NOTHING,
+    Port,
+    facts,
+    held_to,
+    largest_difference,
+    note,
+    number,
+    outcome,
+    ports,
+    printable,
+    ratio,
+    significance,
+    title,
+)
+
+_MAX_TOLD = 12  # comparisons of one port and status told one by one; the rest is counted
+_HEADINGS = ("backend", "status", "max \\|diff\\|", "on", "max rel", "min cosine", "error ratio", "near zero")
+_MARKS = {"pass": "✅ pass", "near-zero drift": "✅ near-zero drift", "fail": "❌ fail"}
+
+
+def to_markdown(report: Report) -> str:
+    """The report as Markdown: the verdict, a table per configuration, what failed and why, and the rest folded away.
+
+    Whatever comes from outside stands in code spans, where no markup, link or mention takes effect.
+    """
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## aves-verify: {'✅ passed' if report.passed else '❌ failed'}"
+    yield ""
+    yield outcome(report, code)
+    for sentence in (largest_difference(report, code), significance(report, code), note(report)):
+        if sentence:
+            yield ""
+            yield sentence
+    for config in report.configs:
+        yield from _config(config)
+    yield from _details(report)
+
+
+def _config(config: ConfigReport) -> Iterator[str]:
+    yield from ("", f"### {code(title(config))}", "")
+    found = ports(config)
+    if found:
+        yield from _table(_HEADINGS, (_row(port) for port in found))
+    else:
+        yield f"❌ {NOTHING}"
+    failed = [f"- {code(problem)}" for problem in config.problems]
+    failed += [line for port in found for line in _told(port, "fail")]
+    if failed:
+        yield from ("", "**What failed**", "", *failed)
+    drifted = [line for port in found for line in _told(port, "near-zero drift")]
+    if drifted:
+        yield from ("", f"**Near-zero drift.** {DRIFT}", "", *drifted)
+    if config.explanations:
+        yield from ("", "**Where the error begins**", "", *(f"- {code(e.text)}" for e in config.explanations))
+
+
+def _row(port: Port) -> tuple[str, ...]:
+    worst = port.largest
+    return (
+        port.backend,
+        _MARKS[port.status],
+        number(worst.max_abs),
+        f"{code(worst.clip, cell=True)}, {worst.layer}",
+        number(port.max_rel),
+        f"{port.cosine_min:.5f}",
+        ratio(port.error_ratio),
+        str(port.flagged),
+    )
+
+
+def _told(port: Port, status: str) -> Iterator[str]:
+    told = [c for c in port.comparisons if c.status == status]
+    for comparison in told[:_MAX_TOLD]:
+        yield f"- {port.backend}, {code(comparison.clip)}, {comparison.layer}: {code(comparison.reason)}"
+    if len(told) > _MAX_TOLD:
+        yield f"- {port.backend}: and {len(told) - _MAX_TOLD} more"
+
+
+def _details(report: Report) -> Iterator[str]:
+    """Folded away: what the ports were held to, the machine, and the files."""
+    yield from ("", "<details><summary>Tolerances, environment and files</summary>", "")
+    limits = ((name, code(held_to(limit), cell=True)) for name, limit in report.tolerances.items())
+    yield from _table(("backend", "held to"), limits)
+    yield ""
+    yield from _table(("environment", ""), ((name, code(value, cell=True)) for name, value in facts(report)))
+    yield ""
+    files = (
+        (code(config.name, cell=True), name, code(digest, cell=True))
+        for config in report.configs
+        for name, digest in config.sha256.items()
+    )
+    yield from _table(("configuration", "file", "SHA-256"), files)
+    yield from ("", "</details>")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def code(text: str, *, cell: bool = False) -> str:
+    """A code span of any text; in a table's ``cell`` a pipe is escaped even there."""
+    shown = printable(text) or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    if shown.startswith("`") or shown.endswith("`"):
+        shown = f" {shown} "  # one space on either side is no part of the span
+    return f"{fence}{shown.replace('|', chr(92) + '|') if cell else shown}{fence}"
