@@ -73,8 +73,8 @@ def measure(checkpoint: Path, work: Path, plan: Plan) -> dict[str, Any]:
         memory.append({"seconds": seconds, "peaks": peaks})
         _show_memory(memory[-1])
     writing = _write_times(checkpoint)
-    for what, times in writing.items():
-        print(f"{what}: best {min(times):.2f} s, median {statistics.median(times):.2f} s of {len(times)}")
+    for what, each in writing.items():
+        print(f"{what}: best {min(each):.2f} s, median {statistics.median(each):.2f} s of {len(each)}")
     return {
         "checkpoint": checkpoint.name,
         "onnxruntime": onnxruntime.__version__,

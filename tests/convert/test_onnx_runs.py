@@ -86,7 +86,7 @@ def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> 
     model = write_graph(config, state_dict, layers=layers, opset=opset)
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
-    evaluated = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
+    evaluated: Any = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
     outputs = [output.name for output in model.graph.output]
     assert outputs == (["embeddings", "logits"] if layers == "last" else list(expected))
     assert_exact(dict(zip(outputs, evaluated, strict=True)), expected)
