@@ -39,3 +39,10 @@ def verify(session: nox.Session) -> None:
     """The main job at full size; arguments go to aves-verify."""
     arguments = session.posargs or ["--all-configs", "--stand-in"]
     uv_run(session, "aves-verify", *arguments, options=("--extra", "fairseq"))
+
+
+@nox.session(python=False)
+def faults(session: nox.Session) -> None:
+    """Porting mistakes and clean ports: what the verifier says of each; the table goes into the docs."""
+    command = ("python", "-m", "tests.verify.faults.suite", "docs/faults.md")
+    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))

@@ -120,8 +120,10 @@ def plot(results: Sequence[Path], svg: Path) -> None:
             for exporter, ratio in ratios.items():
                 axis.scatter(ratio, y, color=COLOURS[exporter], label=LABELS[exporter] if y == 0 else None, zorder=2)
         axis.axvline(1, color="black", linewidth=0.8)
-        axis.set(xscale="log", xlim=(0.02, 12), title=f"{model}, {change}", xlabel="error / the original's own error")
+        axis.set(xscale="log", xlim=(0.02, 50), title=change, xlabel="error / the original's own error")
         axis.set_yticks(range(len(recorded)), [name.replace("_", " ") for name in recorded])
+        if axis in axes[:, 0]:
+            axis.set_ylabel(model, fontweight="bold")
         axis.invert_yaxis() if axis is axes.flat[0] else None
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="upper center", ncols=2, frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.95))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.stages import Point
+from aves_verify.stages import FINAL, Point
 
 # A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
 # after a norm, a residual sum and its larger part) differ by more.
@@ -109,13 +109,16 @@ def explain(
     """
     by_size: dict[int, list[tuple[str, NDArray[Any]]]] = {}
     for name, value in port.items():
+        if name == FINAL:
+            continue  # what a port returns is that alone, and cannot be found elsewhere
         by_size.setdefault(value.size, []).append((name, value))
     stages = []
     for point in points:
         answer = np.squeeze(exact[point.site])
         scale = max(_rms(answer), float(np.finfo(np.float32).tiny))
         rounding = max(_rms(np.squeeze(own[point.site]) - answer) / scale, _EPS / 4)
-        nearest, error = _closest(answer, by_size.get(answer.size, []))
+        candidates = [(FINAL, port[FINAL])] if point.site == FINAL else by_size.get(answer.size, [])
+        nearest, error = _closest(answer, candidates)
         relative = None if nearest is None else error / scale
         stages.append(StageError(point.stage, point.operator, point.site, nearest, rounding, relative))
     return Explanation(backend, clip, seconds, tuple(stages))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +55,10 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
         exact=TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict else None,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
-        problems=_weight_problems(subject, names, config, original) if original else (),
+        problems=(
+            *_settings_problems(subject, checkpoint),
+            *(_weight_problems(subject, names, config, original) if original else ()),
+        ),
     )
 
 
@@ -86,6 +90,18 @@ def _weight_problems(
     if "onnx" in names and subject.onnx is not None:
         problems += onnx_problems(original, subject.onnx)
     return tuple(problems)
+
+
+def _settings_problems(subject: Subject, checkpoint: Checkpoint | None) -> Iterator[str]:
+    """Does the manifest say of the waveform what the original says?"""
+    if checkpoint is None or subject.normalize is None:
+        return
+    original = checkpoint.task_config.get("normalize") is True
+    if original != subject.normalize:
+        yield (
+            f"waveform: the manifest says normalize {json.dumps(subject.normalize)}, "
+            f"the original {json.dumps(original)}: users would give the ports another waveform"
+        )
 
 
 def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:

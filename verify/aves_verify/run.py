@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from aves_verify.environment import environment
@@ -38,7 +38,19 @@ def verify_all(
         configs.append(dataclasses.replace(report, problems=(*report.problems, *unreadable)))
         progress(name, 1, 1)
     return Report(
-        configs=tuple(configs),
+        configs=tuple(_with_twins(configs)),
         environment=environment(),
         total_seconds=time.perf_counter() - start,
     )
+
+
+def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:
+    """The same with a problem in each whose files another configuration has too: one of the two names is wrong."""
+    for config in configs:
+        twins = [
+            f"{backend}: the file is byte for byte that of {other.name}: one of the two has the other's weights"
+            for other in configs
+            for backend, sha256 in config.sha256.items()
+            if other is not config and other.sha256.get(backend) == sha256
+        ]
+        yield dataclasses.replace(config, problems=(*config.problems, *twins))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aves_artifacts.encoder_config import EncoderConfig
 
+FINAL = "final"  # the site of what the encoder returns
 INPUT = ":input"  # a site with this ending is what goes into the module, not what comes out
 
 
@@ -86,3 +87,4 @@ def _rows(config: EncoderConfig) -> Iterator[tuple[str, str, str]]:
         yield norm, "last layer norm", "layer norm"
     if config.aux_num_out is not None:
         yield "aux", "head", "linear"
+    yield FINAL, "output", "embeddings"

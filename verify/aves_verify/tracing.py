@@ -13,13 +13,13 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from aves_verify.backends import RunError
-from aves_verify.stages import INPUT, Point
+from aves_verify.backends import Embeddings, RunError
+from aves_verify.stages import FINAL, INPUT, Point
 
 Values = Mapping[str, NDArray[Any]]
 
 
-def torchaudio_values(run: Callable[[], object], model: torch.nn.Module, points: Sequence[Point]) -> Values:
+def torchaudio_values(run: Callable[[], Embeddings], model: torch.nn.Module, points: Sequence[Point]) -> Values:
     """The values at ``points`` of torchaudio's model while ``run`` runs it, by their sites, in their order.
 
     A point that the model does not have, or does not reach, is left out.
@@ -37,7 +37,7 @@ def torchaudio_values(run: Callable[[], object], model: torch.nn.Module, points:
             else:
                 hook = module.register_forward_hook(lambda _m, _inputs, output, keep=keep: keep(output))
             hooks.callback(hook.remove)
-        run()
+        found[FINAL] = run()[FINAL]
     return {point.site: found[point.site] for point in points if point.site in found}
 
 
@@ -52,9 +52,9 @@ def _keep(found: dict[str, NDArray[Any]], site: str) -> Callable[[Any], None]:
 def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int]) -> Values:
     """Every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
 
-    Only those of the given ``sizes`` (numbers of elements) are kept. Each value becomes an output of the graph, so ONNX
-    Runtime fuses less than usual: the values are those of the graph as it is written. Raises RunError where it
-    cannot be run.
+    Only those of the given ``sizes`` (numbers of elements) are kept, and the first output under the name "final".
+    Each value becomes an output of the graph, so ONNX Runtime fuses less than usual: the values are those of the graph
+    as it is written. Raises RunError where it cannot be run.
     """
     model = onnx.load(str(path), load_external_data=False)
     existing = {output.name for output in model.graph.output}
@@ -69,9 +69,11 @@ def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int
         values = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(waveform)})
     except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
         raise RunError(f"{path}: ONNX Runtime does not run it: {str(error).splitlines()[0]}") from None
+    values_by_name = dict(zip(names, values, strict=True))
     order = {name: i for i, name in enumerate(name for node in model.graph.node for name in node.output)}
-    return {
+    kept = {
         name: value
-        for name, value in sorted(zip(names, values, strict=True), key=lambda item: order.get(item[0], -1))
+        for name, value in sorted(values_by_name.items(), key=lambda item: order.get(item[0], -1))
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size in sizes
     }
+    return kept | {FINAL: values_by_name[model.graph.output[0].name]}

@@ -1,0 +1,79 @@
+"""Clean ports in every way that they are run: does the verifier ever complain?
+
+python -m tests.verify.faults.false_alarms [SEEDS]
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tests.verify.faults.fault import ENCODERS, Kind
+
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import checkpoint_contents
+from aves_convert.torch_writer import write_torch_file
+from aves_verify.backends import Backend
+from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
+from aves_verify.compare import TOLERANCES, Comparison, compare
+from aves_verify.inputs import inputs
+from aves_verify.loading import load
+from aves_verify.signals import reference_signals
+from aves_verify.subject import of_bundle
+
+THREADS = (1, 2)
+
+
+def clean_runs(kind: Kind, seed: int) -> Iterator[Comparison]:
+    """Every reference signal, padded and batched input, on both ports with all threads and optimisation levels."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
+        write_torch_file(contents, folder / "x.pt")
+        make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+        loaded = load(of_bundle(folder / "bundle", folder / "x.pt"), ("fairseq", "torchaudio"))
+        assert not loaded.problems
+        assert loaded.exact is not None
+        original, torchaudio = loaded.backends
+        graphs = [
+            OnnxBackend(folder / "bundle" / "x.onnx", threads=threads, optimisation=level)
+            for threads in THREADS
+            for level in LEVELS
+        ]
+        for item in inputs(reference_signals(), receptive_field=400, normalize=loaded.normalize):
+            expected, exact = original.run(item.waveform), loaded.exact.run(item.waveform)
+
+            def against(port: Backend) -> Comparison:
+                return compare(
+                    port.run(item.waveform)["final"],  # noqa: B023 - called before the next item
+                    expected["final"],  # noqa: B023
+                    backend=port.name,
+                    reference_name="fairseq",
+                    clip=item.name,  # noqa: B023
+                    layer="final",
+                    tolerance=TOLERANCES[port.kind],
+                    exact=exact["final"],  # noqa: B023
+                )
+
+            yield from map(against, graphs)
+            for threads in THREADS:
+                torch.set_num_threads(threads)
+                yield against(torchaudio)
+
+
+def counted(seeds: int) -> str:
+    """The statuses of all clean runs with that many seeds, in one sentence; each alarm is printed."""
+    threads = torch.get_num_threads()
+    statuses, ratio = Counter[str](), 0.0
+    for comparison in (c for kind in ENCODERS for seed in range(seeds) for c in clean_runs(kind, seed)):
+        statuses[comparison.status] += 1
+        ratio = max(ratio, comparison.error_ratio or 0.0)
+        if comparison.status != "pass":
+            print(comparison.backend, comparison.clip, comparison.status, comparison.reason)
+    torch.set_num_threads(threads)
+    told = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
+    return f"{sum(statuses.values()):,} runs of clean ports: {told}; the largest error ratio is {ratio:.2f}."

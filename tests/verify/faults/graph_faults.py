@@ -1,0 +1,339 @@
+"""Mistakes in an ONNX graph: operators with other constants, missing nodes, outputs of something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from tests.verify.faults.fault import BATCH, OUTPUT, Fault, Kind
+
+Model = onnx.ModelProto
+Change = Callable[[Model], None]
+
+MIDDLE = "/encoder/transformer/layers.1"
+FINAL = "embeddings"
+EVERYWHERE = "conv block 0"
+
+
+def in_graph(name: str, *stages: str, encoder: Kind = "post-norm") -> Callable[[Change], Fault]:
+    def fault(change: Change) -> Fault:
+        def damage(path: Path, _same: Path) -> None:
+            model = onnx.load(path)
+            change(model)
+            onnx.save(model, path)
+
+        return Fault(name, stages, "onnx", damage, encoder)
+
+    return fault
+
+
+def node(model: Model, name: str) -> onnx.NodeProto:
+    (found,) = [n for n in model.graph.node if n.name == name]
+    return found
+
+
+def nodes(model: Model, op: str) -> list[onnx.NodeProto]:
+    return [n for n in model.graph.node if n.op_type == op]
+
+
+def set_attribute(node: onnx.NodeProto, name: str, value: object) -> None:
+    kept = [a for a in node.attribute if a.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+
+def constant(model: Model, name: str, value: object) -> str:
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return name
+
+
+def set_weight(model: Model, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    (tensor,) = [t for t in model.graph.initializer if t.name == name]
+    changed = change(numpy_helper.to_array(tensor).copy())
+    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(changed), name))
+
+
+def every_weight(change: Callable[[np.ndarray], np.ndarray]) -> Change:
+    def apply(model: Model) -> None:
+        for tensor in list(model.graph.initializer):
+            array = numpy_helper.to_array(tensor)
+            if array.dtype.kind == "f" and array.size > 1:
+                set_weight(model, tensor.name, lambda a: change(a).astype(a.dtype))
+
+    return apply
+
+
+def after(model: Model, value: str, op: str, *inputs: str, **attributes: object) -> None:
+    """Put an operator behind the one that computes ``value``; everybody reads its result."""
+    (producer,) = [n for n in model.graph.node if value in n.output]
+    place = list(model.graph.node).index(producer) + 1
+    is_output = value in [o.name for o in model.graph.output]
+    inner = f"{value}/before"
+    if is_output:
+        producer.output[list(producer.output).index(value)] = inner
+        added = helper.make_node(op, [inner, *inputs], [value], name=f"{value}/{op}", **attributes)
+    else:
+        for n in model.graph.node:
+            n.input[:] = [f"{value}/after" if name == value else name for name in n.input]
+        added = helper.make_node(op, [value, *inputs], [f"{value}/after"], name=f"{value}/{op}", **attributes)
+    model.graph.node.insert(place, added)
+
+
+def bypass(model: Model, name: str, keep: int = 0) -> None:
+    """Take a node away: its readers get one of its inputs."""
+    gone = node(model, name)
+    for n in model.graph.node:
+        n.input[:] = [gone.input[keep] if value == gone.output[0] else value for value in n.input]
+    model.graph.node.remove(gone)
+
+
+def replace(model: Model, name: str, op: str, inputs: list[str], **attributes: object) -> None:
+    old = node(model, name)
+    new = helper.make_node(op, inputs, list(old.output), name=f"{name}/{op}", **attributes)
+    place = list(model.graph.node).index(old)
+    model.graph.node.remove(old)
+    model.graph.node.insert(place, new)
+
+
+def gelu(op: str, only: str = "") -> Change:
+    """x·(1 + f(x))/2 with another f in the place of erf(x/√2)."""
+
+    def change(model: Model) -> None:
+        for erf in nodes(model, "Erf"):
+            if only not in erf.name:
+                continue
+            (div,) = [n for n in model.graph.node if erf.input[0] in n.output]
+            x, path = div.input[0], erf.name
+            if op == "relu":  # 1 + sign(x): x·(1 + sign(x))/2 is max(x, 0)
+                replace(model, path, "Sign", [x])
+                continue
+            c = [constant(model, f"{path}/{n}", np.float32(v)) for n, v in (("a", 0.044715), ("b", 0.7978845608))]
+            place = list(model.graph.node).index(div) + 1
+            steps = [("Mul", [x, x], "xx"), ("Mul", [f"{path}/xx", x], "xxx"), ("Mul", [f"{path}/xxx", c[0]], "ax"),
+                     ("Add", [x, f"{path}/ax"], "s"), ("Mul", [f"{path}/s", c[1]], "bs")]  # fmt: skip
+            for i, (kind, inputs, output) in enumerate(steps):
+                model.graph.node.insert(place + i, helper.make_node(kind, inputs, [f"{path}/{output}"]))
+            replace(model, path, "Tanh", [f"{path}/bs"])
+
+    return change
+
+
+def epsilon(value: float, only: str = "LayerNormalization") -> Change:
+    def change(model: Model) -> None:
+        for n in nodes(model, "LayerNormalization"):
+            if only in n.name:
+                set_attribute(n, "epsilon", value)
+
+    return change
+
+
+def shifted_output(model: Model) -> None:
+    """The first frame twice, the last one lost: the same number of frames, off by one."""
+    first = [constant(model, f"f{i}", np.array([v], np.int64)) for i, v in enumerate((0, 1, 1))]
+    rest = [constant(model, f"r{i}", np.array([v], np.int64)) for i, v in enumerate((0, -1, 1))]
+    (producer,) = [n for n in model.graph.node if FINAL in n.output]
+    producer.output[0] = "right"
+    model.graph.node.extend([
+        helper.make_node("Slice", ["right", first[0], first[1], first[2]], ["first"]),
+        helper.make_node("Slice", ["right", rest[0], rest[1], first[2]], ["rest"]),
+        helper.make_node("Concat", ["first", "rest"], [FINAL], axis=1),
+    ])  # fmt: skip
+
+
+def slice_output(start: int, end: int, step: int, axis: int) -> Change:
+    def change(model: Model) -> None:
+        names = ("start", "end", "axis", "step")
+        numbers = [
+            constant(model, f"slice_{name}", np.array([value], np.int64))
+            for name, value in zip(names, (start, end, axis, step), strict=True)
+        ]
+        after(model, FINAL, "Slice", *numbers)
+
+    return change
+
+
+def nan_in_a_frame(model: Model) -> None:
+    place = constant(model, "place", np.array([[0, 7, 3]], np.int64))
+    value = constant(model, "nan", np.array([np.nan], np.float32))
+    after(model, FINAL, "ScatterND", place, value)
+
+
+def frozen(batch: int | str, samples: int | str) -> Change:
+    """Fixed axes in the declared input, as an export without dynamic axes has."""
+
+    def change(model: Model) -> None:
+        for dim, value in zip(model.graph.input[0].type.tensor_type.shape.dim, (batch, samples), strict=True):
+            if isinstance(value, int):
+                dim.dim_value = value
+
+    return change
+
+
+def dropout_on(model: Model) -> None:
+    """A tenth of the values dropped; as plain operators, because ONNX Runtime takes a Dropout node away."""
+    value = f"{MIDDLE}/feed_forward/output_dense/Gemm"
+    after(model, value, "Mul", "mask")
+    place = list(model.graph.node).index(node(model, value)) + 1
+    steps = [helper.make_node("RandomUniformLike", [value], ["random"], seed=3.0),
+             helper.make_node("Greater", ["random", constant(model, "ratio", np.float32(0.1))], ["kept"]),
+             helper.make_node("Cast", ["kept"], ["mask"], to=1)]  # fmt: skip
+    for i, step in enumerate(steps):
+        model.graph.node.insert(place + i, step)
+
+
+def causal(model: Model) -> None:
+    """Scores of later frames are pushed down, as in a decoder."""
+    scores = f"{MIDDLE}/attention/scores/MatMul"
+    readers = [n for n in model.graph.node if scores in n.input]
+    low = constant(model, "low", np.float32(-1e4))
+    place = list(model.graph.node).index(node(model, scores)) + 1
+    steps = [("Mul", [scores, constant(model, "zero", np.float32(0))], "zeros"), ("Add", ["zeros", low], "lows"),
+             ("Trilu", ["lows", constant(model, "one_int", np.int64(1))], "mask"), ("Add", [scores, "mask"], "masked")]  # fmt: skip
+    for i, (op, inputs, output) in enumerate(steps):
+        model.graph.node.insert(place + i, helper.make_node(op, inputs, [output]))
+    for reader in readers:
+        reader.input[:] = ["masked" if name == scores else name for name in reader.input]
+
+
+def unshared_heads(model: Model) -> None:
+    """Heads are put together as [head, frames, dim] without going back to frames first."""
+    bypass(model, f"{MIDDLE}/attention/Transpose")
+
+
+def reversed_groups(model: Model) -> None:
+    """The groups of the positional convolution in reverse: its inputs and outputs do not belong together."""
+    name = "encoder.transformer.pos_conv_embed.conv.weight"
+    set_weight(model, name, lambda w: w.reshape(4, -1, *w.shape[1:])[::-1].reshape(w.shape))
+
+
+def pads(left: int, right: int) -> Change:
+    return lambda m: set_attribute(node(m, "/encoder/transformer/pos_conv_embed/conv/Conv"), "pads", [left, right])
+
+
+def scores_scaled(factor: float) -> Change:
+    return lambda m: set_weight(m, "attention_scale", lambda s: (s * 0 + factor).astype(np.float32))
+
+
+def batch_reversed(model: Model) -> None:
+    numbers = [constant(model, f"b{i}", np.array([v], np.int64)) for i, v in enumerate((-1, -(2**31), 0, -1))]
+    after(model, FINAL, "Slice", *numbers)
+
+
+def normalised_input(model: Model) -> None:
+    """Zero mean and unit variance inside the graph as well, for callers who do that already."""
+    epsilon_name = constant(model, "tiny", np.float32(1e-5))
+    mean = helper.make_node("ReduceMean", ["waveform"], ["mean"], axes=[1])
+    steps = [mean, helper.make_node("Sub", ["waveform", "mean"], ["centred"]),
+             helper.make_node("Mul", ["centred", "centred"], ["square"]),
+             helper.make_node("ReduceMean", ["square"], ["variance"], axes=[1]),
+             helper.make_node("Add", ["variance", epsilon_name], ["floored"]),
+             helper.make_node("Sqrt", ["floored"], ["deviation"]),
+             helper.make_node("Div", ["centred", "deviation"], ["normalised"])]  # fmt: skip
+    for n in model.graph.node:
+        n.input[:] = ["normalised" if name == "waveform" and n.op_type != "Shape" else name for name in n.input]
+    for i, step in enumerate(steps):
+        model.graph.node.insert(i, step)
+
+
+def to_bfloat16(array: np.ndarray) -> np.ndarray:
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return ((bits + 0x8000) & 0xFFFF0000).view(np.float32)
+
+
+def int8(array: np.ndarray) -> np.ndarray:
+    scale = np.abs(array).max() / 127 or 1.0
+    return np.round(array / scale) * scale
+
+
+def scale_input(factor: float) -> Change:
+    def change(model: Model) -> None:
+        name = constant(model, "input_scale", np.float32(factor))
+        for n in model.graph.node:
+            if n.op_type != "Shape":
+                n.input[:] = ["scaled" if value == "waveform" else value for value in n.input]
+        model.graph.node.insert(0, helper.make_node("Mul", ["waveform", name], ["scaled"]))
+
+    return change
+
+
+def other_output(value: str) -> Change:
+    return lambda m: node(m, "/embeddings/Reshape").input.__setitem__(0, value)
+
+
+POSITIONS = "positional convolution"
+GRAPH_FAULTS: tuple[Fault, ...] = (
+    in_graph("GELU as tanh", EVERYWHERE)(gelu("tanh")),
+    in_graph("GELU as ReLU", EVERYWHERE)(gelu("relu")),
+    in_graph("GELU as tanh in one layer", "layer 1")(gelu("tanh", "transformer/layers.1/")),
+    in_graph("GELU missing in the last convolution", "conv block 6")(
+        lambda m: bypass(m, "/feature_extractor/conv_layers.6/gelu/Mul")
+    ),
+    in_graph("layer norm epsilon 1e-12", "projection")(epsilon(1e-12)),
+    in_graph("layer norm epsilon 1e-3", "projection")(epsilon(1e-3)),
+    in_graph("layer norm epsilon 1e-3 in one layer", "layer 1")(epsilon(1e-3, f"{MIDDLE}/layer_norm")),
+    in_graph("group norm epsilon 1e-3", EVERYWHERE)(lambda m: set_weight(m, "epsilon_float64", lambda e: e * 100)),
+    in_graph("group norm not centred", EVERYWHERE)(lambda m: bypass(m, "/feature_extractor/conv_layers.0/conv/Sub")),
+    in_graph("norm of one layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/layer_norm/LayerNormalization")),
+    in_graph("last layer norm missing", "last layer norm", OUTPUT, encoder="pre-norm")(
+        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
+    ),
+    in_graph("norm before the positions missing", POSITIONS)(
+        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
+    ),
+    in_graph("residual of a layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/attended/Add", keep=1)),
+    in_graph("positions not added", POSITIONS)(lambda m: bypass(m, "/encoder/transformer/Add")),
+    in_graph("attention scale missing", "layer 0")(scores_scaled(1.0)),
+    in_graph("attention scaled twice", "layer 0")(scores_scaled(1 / 6)),
+    in_graph("softmax over the wrong axis", "layer 1")(
+        lambda m: set_attribute(node(m, f"{MIDDLE}/attention/Softmax"), "axis", -2)
+    ),
+    in_graph("causal attention", "layer 1")(causal),
+    in_graph("heads put together wrongly", "layer 1")(unshared_heads),
+    in_graph("positional convolution unpadded", POSITIONS)(pads(0, 15)),
+    in_graph("positional convolution padded on the other side", POSITIONS)(pads(7, 8)),
+    in_graph("positional groups reversed", POSITIONS)(reversed_groups),
+    in_graph("positional convolution off by one frame", POSITIONS)(pads(9, 6)),
+    in_graph("a convolution padded", "conv block 3")(
+        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.3/conv/Conv"), "pads", [1, 1])
+    ),
+    in_graph("stride of a convolution off by one", "conv block 6")(
+        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.6/conv/Conv"), "strides", [1])
+    ),
+    in_graph("conv bias ignored in the graph", "conv block 2", encoder="pre-norm")(
+        lambda m: node(m, "/feature_extractor/conv_layers.2/conv/Conv").input.__delitem__(2)
+    ),
+    in_graph("layer norm of a convolution over time", "conv block 1", encoder="pre-norm")(
+        lambda m: bypass(m, "/feature_extractor/conv_layers.1/layer_norm/LayerNormalization")
+    ),
+    in_graph("waveform normalised twice", EVERYWHERE)(normalised_input),
+    in_graph("waveform as 16-bit numbers", EVERYWHERE)(scale_input(32768.0)),
+    in_graph("query bias dropped", "layer 1")(
+        lambda m: node(m, f"{MIDDLE}/attention/q_proj/Gemm").input.__delitem__(2)
+    ),
+    in_graph("one weight used for two layers", "layer 1")(
+        lambda m: node(m, f"{MIDDLE}/feed_forward/intermediate_dense/Gemm").input.__setitem__(
+            1, "encoder.transformer.layers.0.feed_forward.intermediate_dense.weight"
+        )
+    ),
+    in_graph("graph weights in half precision", EVERYWHERE)(every_weight(lambda a: a.astype(np.float16))),
+    in_graph("graph weights in bfloat16", EVERYWHERE)(every_weight(to_bfloat16)),
+    in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
+    in_graph("dropout left on", "layer 1")(dropout_on),
+    in_graph("wrong layer as output", OUTPUT)(
+        other_output("/encoder/transformer/layers.1/final_layer_norm/LayerNormalization")
+    ),
+    in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
+    in_graph("NaN in one frame", OUTPUT)(nan_in_a_frame),
+    in_graph("output reversed in time", OUTPUT)(slice_output(-1, -(2**31), -1, 1)),
+    in_graph("output off by one frame", OUTPUT)(shifted_output),
+    in_graph("a frame too few", OUTPUT)(slice_output(0, -1, 1, 1)),
+    in_graph("embeddings scaled by 1.0001", OUTPUT)(
+        lambda m: after(m, FINAL, "Mul", constant(m, "factor", np.float32(1.0001)))
+    ),
+    in_graph("batch mixed up", BATCH)(batch_reversed),
+    in_graph("batch frozen", BATCH)(frozen(1, "samples")),
+    in_graph("length frozen", OUTPUT)(frozen("batch", 16000)),
+)
