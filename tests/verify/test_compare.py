@@ -129,7 +129,7 @@ def test_a_difference_beyond_the_tolerance_anywhere_fails(share: float, seed: in
 
 
 def test_the_defaults() -> None:
-    assert Tolerance() == Tolerance(atol=3e-4, rtol=1e-5, error_ratio=32.0)
+    assert Tolerance() == Tolerance(atol=3e-4, rtol=1e-5, error_ratio=32.0, own_error=0.0)
     assert (RELATIVE, OWN_ROUNDING, NOT_ROUNDING) == (1e-3, 3.0, 1e-3)
 
 
@@ -299,6 +299,23 @@ def test_the_boundary_of_the_noise_test() -> None:
     )
     wide = dataclasses.replace(loose, error_ratio=33)
     assert run(exact + 2**-10 + 2**-20, exact + 2**-15, wide, exact=exact).status != "fail"
+
+
+def test_the_originals_own_error_can_be_left_out_of_the_difference() -> None:
+    exact = np.ones((2, 2))
+    reference = exact.copy()
+    reference[1, 1] += 2**-12  # its largest error
+    port = exact.copy()
+    port[0, 0] -= 2**-12 + 2**-13
+    strict = Tolerance(atol=2**-13, rtol=0, error_ratio=1e3)
+    assert run(port, reference, strict, exact=exact).status == "fail"
+    lenient = dataclasses.replace(strict, own_error=1.0)
+    assert run(port, reference, lenient, exact=exact).status != "fail"
+    assert run(port, reference, dataclasses.replace(strict, own_error=0.9), exact=exact).status == "fail"
+    port[0, 0] -= 2**-20
+    assert run(port, reference, lenient, exact=exact).status == "fail"
+    assert run(port, reference, dataclasses.replace(lenient, own_error=2.0), exact=exact).status != "fail"
+    assert run(port, reference, lenient).status == "fail"  # without the exact answer nothing is known of it
 
 
 def test_a_difference_within_the_tolerance_fails_when_it_is_no_rounding() -> None:

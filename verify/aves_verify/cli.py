@@ -124,6 +124,8 @@ def run(
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
     given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
+    if given:
+        given["own_error"] = 0.0  # who gives a tolerance means that and nothing beside it
     plan = Plan(
         clips=clips,
         backends=tuple(name.strip() for name in backends.split(",")),

@@ -160,7 +160,8 @@ def _accuracy(worst: Comparison) -> str:
 
 def held_to(limit: Tolerance) -> str:
     """What a port had to keep to."""
-    return f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference| and error ratio <= {limit.error_ratio:g}"
+    own = " + the reference's own largest error" if limit.own_error else ""
+    return f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference|{own}, error ratio <= {limit.error_ratio:g}"
 
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:
