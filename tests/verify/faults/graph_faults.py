@@ -191,7 +191,8 @@ def causal(model: Model) -> None:
     low = constant(model, "low", np.float32(-1e4))
     place = list(model.graph.node).index(node(model, scores)) + 1
     steps = [("Mul", [scores, constant(model, "zero", np.float32(0))], "zeros"), ("Add", ["zeros", low], "lows"),
-             ("Trilu", ["lows", constant(model, "one_int", np.int64(1))], "mask"), ("Add", [scores, "mask"], "masked")]  # fmt: skip
+             ("Trilu", ["lows", constant(model, "one_int", np.int64(1))], "mask"),
+             ("Add", [scores, "mask"], "masked")]  # fmt: skip
     for i, (op, inputs, output) in enumerate(steps):
         model.graph.node.insert(place + i, helper.make_node(op, inputs, [output]))
     for reader in readers:
