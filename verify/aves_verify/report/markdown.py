@@ -10,6 +10,7 @@ from aves_verify.report.summary import (
     DRIFT,
     NOTHING,
     Port,
+    cosine,
     facts,
     held_to,
     largest_difference,
@@ -75,7 +76,7 @@ def _row(port: Port) -> tuple[str, ...]:
         number(worst.max_abs),
         f"{code(worst.clip, cell=True)}, {worst.layer}",
         number(port.max_rel),
-        f"{port.cosine_min:.5f}",
+        cosine(port.cosine_min),
         ratio(port.error_ratio),
         str(port.flagged),
     )

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_verify.compare import Comparison, Status, Tolerance
 from aves_verify.report import ConfigReport, Report
@@ -14,6 +18,7 @@ STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best 
 STAND_INS = "The weights are seeded stand-ins, not the published ones."
 NOTHING = "nothing was compared"
 
+Size = TypeVar("Size", float, NDArray[np.float64])
 Quote = Callable[[str], str]  # how a rendering shows what comes from outside: names, and messages that hold some
 
 
@@ -51,6 +56,12 @@ class Port:
         return max((c.error_ratio for c in self.comparisons if c.error_ratio is not None), default=None)
 
     @property
+    def drifting(self) -> tuple[Comparison, ...]:
+        """The comparisons with near-zero drift, those with the most elements first."""
+        found = [(c.near_zero.flagged, c) for c in self.comparisons if c.status == "near-zero drift" and c.near_zero]
+        return tuple(c for _, c in sorted(found, key=lambda item: -item[0]))
+
+    @property
     def flagged(self) -> int:
         """How many elements drift near zero."""
         return sum(c.near_zero.flagged for c in self.comparisons if c.near_zero is not None)
@@ -80,6 +91,11 @@ def number(value: float | None) -> str:
 def ratio(value: float | None) -> str:
     """A multiple in three digits."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def cosine(value: float) -> str:
+    """A cosine in five digits."""
+    return f"{value:.5f}" if math.isfinite(value) else "-"
 
 
 def outcome(report: Report, quote: Quote = printable) -> str:
@@ -131,16 +147,18 @@ def significance(report: Report, quote: Quote = printable) -> str:
     _, worst = found
     if worst.status == "fail":
         return f"It matters: {quote(worst.reason)}."
-    verdict = f"It does not matter: up to {_allowed(worst):.1e} is allowed there{_accuracy(worst)}."
+    reference = worst.max_abs_at.reference if worst.max_abs_at else 0.0
+    verdict = f"It does not matter: up to {allowed(worst, abs(reference)):.1e} is allowed there{_accuracy(worst)}."
     if worst.status == "near-zero drift":
         verdict += " Some elements drift near zero: a relative test alone would fail them, the absolute one does not."
     return verdict if report.passed else f"{verdict} What failed is something else, told below."
 
 
-def _allowed(worst: Comparison) -> float:
-    scale = max(1.0, worst.noise.scale if worst.noise else 1.0)
-    reference = abs(worst.max_abs_at.reference) if worst.max_abs_at else 0.0
-    return worst.tolerance.atol * scale + worst.tolerance.rtol * reference
+def allowed(comparison: Comparison, size: Size) -> Size:
+    """What a port may differ by where |reference| is ``size``; as ``compare`` has it, which saw the arrays."""
+    limit, noise = comparison.tolerance, comparison.noise
+    scale, peak = (noise.scale, noise.reference_peak) if noise else (1.0, 0.0)
+    return limit.atol * max(1.0, scale) + limit.own_error * peak + limit.rtol * size
 
 
 def _accuracy(worst: Comparison) -> str:

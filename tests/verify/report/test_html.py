@@ -1,0 +1,218 @@
+"""The page as text: whole in one file, nothing in it runs but its own script, and nothing from outside is markup."""
+
+import base64
+import dataclasses
+import hashlib
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from tests.verify.report import hand_made
+
+from aves_verify.compare import Tolerance
+from aves_verify.evidence import Evidence, gather
+from aves_verify.report import Report
+from aves_verify.report.html import to_html
+from aves_verify.report.pictures import pictures
+from aves_verify.report.pictures.near_zero import near_zero_picture
+from aves_verify.report.summary import ports, printable
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - as the base class has it
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts.append(data)
+        self.text += data
+
+
+EVERY_STATUS = {"chirp": "pass", hand_made.HOSTILE: "drift", "$x$": "fail", "_b": "broken"}
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    config = hand_made.config(kinds=EVERY_STATUS, layers=3, problems=(hand_made.HOSTILE,), explained=True)
+    hostile = dataclasses.replace(config, name=hand_made.HOSTILE)
+    return hand_made.report(config, hostile)
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> Page:
+    text = to_html(report)
+    text.encode("utf-8")
+    return Page(text)
+
+
+def test_names_from_outside_are_text(page: Page) -> None:
+    assert page.text.count(printable(hand_made.HOSTILE)) > 10
+    assert "\x1b" not in page.text
+    assert len(page.scripts) == 1
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_nothing_is_loaded_and_nothing_runs_but_the_script(page: Page) -> None:
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(page.scripts[0].encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    for tag, attributes in page.tags:
+        assert tag not in ("iframe", "object", "embed", "base", "form-action")
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("src", "href", "xlink:href", "action"):
+                assert re.match(r"#|data:", value or ""), (tag, name, (value or "")[:50])
+            if name == "style":
+                assert not re.search(r"url\((?!#)", value or "")
+
+
+def test_identities_are_unique_and_what_is_referred_to_is_there(page: Page) -> None:
+    identities = Counter(a["id"] for _, a in page.tags if "id" in a)
+    assert [name for name, count in identities.items() if count > 1] == []
+    for tag, attributes in page.tags:
+        for name in ("href", "xlink:href"):
+            if (attributes.get(name) or "").startswith("#"):
+                assert (attributes[name] or "")[1:] in identities, (tag, attributes[name])
+        for name in ("aria-labelledby", "aria-describedby"):
+            if name in attributes:
+                assert attributes[name] in identities
+        for clip in re.findall(r"url\(#([^)]*)\)", attributes.get("clip-path") or ""):
+            assert clip in identities
+
+
+def test_every_picture_has_a_name_a_description_and_the_pages_colours(page: Page) -> None:
+    drawings = [a for tag, a in page.tags if tag == "svg"]
+    assert len(drawings) == 2 * 6  # near zero for each port, ratios, the clip, layers, stages
+    for attributes in drawings:
+        assert attributes["role"] == "img"
+        assert attributes["aria-labelledby"]
+        assert attributes["aria-describedby"]
+    assert sum(tag == "figcaption" for tag, _ in page.tags) == len(drawings)
+    styles = " ".join(a.get("style") or "" for _, a in page.tags)
+    assert not re.search(r"#0[1-9]0[1-9]0[1-9]", styles)  # no placeholder is left
+    assert "var(--ink)" in styles
+
+
+@pytest.mark.parametrize(
+    ("kinds", "heading", "where", "matters"),
+    [
+        ({"chirp": "pass"}, "Passed", ", clip chirp, final", "It does not matter: up to"),
+        ({"chirp": "drift"}, "Passed", "onnx, clip chirp, final", "a relative test alone would fail them"),
+        ({"chirp": "fail"}, "Failed", "onnx, clip chirp, final", "It matters: "),
+        (
+            {"chirp": "pass", "b": "broken"},
+            "Failed",
+            "cannot be measured: bio (stand-in), onnx, clip b",
+            "NaN or infinite",
+        ),
+    ],
+)
+def test_the_page_answers_did_it_pass_where_and_whether_it_matters(
+    kinds: dict[str, str], heading: str, where: str, matters: str
+) -> None:
+    text = Page(to_html(hand_made.report(hand_made.config(kinds=kinds)))).text
+    verdict = text.partition("Sections")[0].partition("Every comparison")[0]
+    assert heading in verdict
+    assert where in verdict
+    assert matters in verdict
+
+
+def test_a_problem_alone_is_told_beside_a_difference_that_does_not_matter() -> None:
+    text = Page(to_html(hand_made.report(hand_made.config(problems=("a.wav: empty",))))).text
+    assert "1 problem beside the numbers" in text
+    assert "It does not matter" in text
+    assert "What failed is something else, told below." in text
+    assert "a.wav: empty" in text
+
+
+def test_nothing_compared_makes_a_page_too() -> None:
+    config = dataclasses.replace(hand_made.config(), comparisons=(), evidence={})
+    text = Page(to_html(hand_made.report(config))).text
+    assert "nothing was compared" in text
+    assert "There is nothing to draw." in text
+
+
+def test_the_pictures_say_the_numbers() -> None:
+    config = hand_made.config(kinds={"chirp": "pass", "noise": "drift"}, layers=2, explained=True)
+    captions = {picture.title: picture.caption for picture in pictures(config, "c")}
+    onnx = ports(config)[1]
+    assert f"{onnx.flagged} outputs drift near zero" in captions["onnx: relative difference where outputs are small"]
+    assert "No output drifts" in captions["torchaudio: relative difference where outputs are small"]
+    assert f"onnx at most {onnx.error_ratio:.2g} (noise), 32 allowed" in captions["Error ratio by clip"]
+    assert (
+        f"onnx at most {max(c.max_abs for c in onnx.comparisons):.1e}"
+        in captions["noise: sound, and difference over time"]
+    )
+    assert "layer by layer" in captions["Error ratio over the layers"]
+    assert "the error begins in conv block 2" in captions["onnx: where the error begins"]
+    assert "At 1 of 9 points the graph has no such value" in captions["onnx: where the error begins"]
+
+
+def test_outputs_beyond_the_tolerance_are_counted_in_the_near_zero_picture() -> None:
+    found = near_zero_picture("x", ports(hand_made.config(kinds={"chirp": "fail"}))[1])
+    assert found is not None
+    assert re.search(r"Of those drawn, \d{3,} are beyond the tolerance \(crosses\)", found.caption)
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_is_allowed_there_is_no_curve() -> None:
+    config = hand_made.config(kinds={"chirp": "pass"})
+    held = tuple(dataclasses.replace(c, tolerance=Tolerance(atol=0, rtol=0)) for c in config.comparisons)
+    found = near_zero_picture("x", ports(dataclasses.replace(config, comparisons=held))[1])
+    assert found is not None
+    assert ">tolerance<" not in found.svg
+    drawn = near_zero_picture("x", ports(config)[1])
+    assert drawn is not None
+    assert ">tolerance<" in drawn.svg
+
+
+def test_equal_outputs_are_said_to_be_equal() -> None:
+    config = hand_made.config(kinds={"chirp": "pass"})
+    same = np.ones((1, 5, 4), dtype=np.float32)
+    equal = gather(same, same)
+    assert isinstance(equal, Evidence)
+    config = dataclasses.replace(config, evidence=dict.fromkeys(config.evidence, equal))
+    assert [p.title for p in pictures(config, "c")][:2] == ["torchaudio: no difference", "onnx: no difference"]
+
+
+def test_without_the_exact_answer_there_are_no_ratios() -> None:
+    config = hand_made.config(kinds={"chirp": "pass"}, layers=2)
+    bare = tuple(dataclasses.replace(c, noise=None, error_ratio=None) for c in config.comparisons)
+    titles = [picture.title for picture in pictures(dataclasses.replace(config, comparisons=bare), "c")]
+    assert "Error ratio by clip" not in titles
+    assert "Max |diff| over the layers" in titles
+
+
+def test_four_configurations_of_17_inputs_stay_small() -> None:
+    kinds = {f"clip {i}": ("pass", "drift")[i % 2] for i in range(17)}
+    text = to_html(hand_made.report(*(hand_made.config(name, kinds) for name in ("core", "bio", "nonbio", "all"))))
+    assert len(text.encode()) < 3_000_000
+
+
+def test_the_page_is_the_same_every_time() -> None:
+    made = hand_made.report(hand_made.config(layers=2, explained=True))
+    assert to_html(made) == to_html(made)
+
+
+def test_nothing_is_imported_before_it_is_drawn() -> None:
+    code = "import sys, aves_verify.report.files; print({'matplotlib', 'jinja2'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "matplotlib" not in found.stdout

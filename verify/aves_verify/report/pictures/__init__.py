@@ -1,0 +1,21 @@
+"""The pictures of the HTML report."""
+
+from __future__ import annotations
+
+from aves_verify.report import ConfigReport
+from aves_verify.report.pictures.clip import clip_picture
+from aves_verify.report.pictures.curves import layers_picture, ratio_picture, stages_picture
+from aves_verify.report.pictures.near_zero import near_zero_picture
+from aves_verify.report.pictures.svg import Picture
+from aves_verify.report.summary import ports
+
+
+def pictures(config: ConfigReport, identity: str) -> list[Picture]:
+    """All that there is to see of a configuration; ``identity`` is unique within the page."""
+    found = ports(config)
+    made = [near_zero_picture(f"{identity}-zero-{i}", port) for i, port in enumerate(found)]
+    made.append(ratio_picture(f"{identity}-ratio", found))
+    made.append(clip_picture(f"{identity}-clip", found))
+    made.append(layers_picture(f"{identity}-layers", found))
+    made += [stages_picture(f"{identity}-stages-{i}", e) for i, e in enumerate(config.explanations)]
+    return [picture for picture in made if picture is not None]

@@ -1,0 +1,99 @@
+"""A clip's spectrogram, and under it how far each port is from the original at every moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_verify.clip import SAMPLE_RATE, Clip
+from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
+from aves_verify.report.summary import STATUSES, Port, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WINDOW = 512  # samples: 32 ms
+_MOST_COLUMNS = 700  # of a spectrogram, and points of a curve
+_RANGE = 80.0  # dB below the loudest
+
+
+def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
+    """The clip on which a port is worst; None without one."""
+    clip = _worst(ports)
+    if clip is None:
+        return None
+    curves = {
+        port.backend: _peaks(seen.frames)
+        for port in ports
+        if (seen := port.config.evidence.get((port.backend, clip.name))) is not None
+    }
+    decibels = _spectrogram(clip.waveform)
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        above.imshow(
+            decibels,
+            origin="lower",
+            aspect="auto",
+            extent=(0, clip.duration, 0, SAMPLE_RATE / 2000),
+            cmap="cividis",
+            interpolation="nearest",
+        )
+        above.grid(visible=False)
+        above.set_ylabel("kHz")
+        below.set_yscale("log")
+        for port in ports:
+            look = LOOKS[port.backend]
+            curve = curves.get(port.backend)
+            if curve is not None and curve.any():
+                time = (np.arange(len(curve)) + 0.5) * clip.duration / len(curve)
+                shown = np.where(curve > 0, curve, np.nan)
+                marker = look.marker if len(curve) <= 60 else ""
+                below.plot(time, shown, look.dash, marker=marker, ms=2.5, color=look.colour, label=port.backend)
+        below.set_xlim(0, clip.duration)
+        below.set_xlabel("seconds")
+        below.set_ylabel("max |diff|")
+        if below.lines:
+            below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
+            plain(below, "y")
+
+    told = "; ".join(
+        f"{name} at most {curve.max():.1e}, at {(int(curve.argmax()) + 0.5) * clip.duration / len(curve):.2f} s"
+        for name, curve in curves.items()
+    )
+    caption = (
+        f"Above, the spectrogram of {printable(clip.name)}, the clip with the worst result "
+        f"({clip.duration:.2f} s, yellow is loud). Below, the largest difference from the original in each frame: "
+        f"{told}."
+    )
+    return picture(identity, f"{printable(clip.name)}: sound, and difference over time", caption, 3.6, draw)
+
+
+def _worst(ports: Sequence[Port]) -> Clip | None:
+    clips = {clip.name: clip for port in ports for clip in port.config.clips}
+    seen = [
+        c
+        for port in ports
+        for c in port.comparisons
+        if c.layer == "final" and c.clip in clips and (port.backend, c.clip) in port.config.evidence
+    ]
+    worst = max(seen, key=lambda c: (STATUSES.index(c.status), c.error_ratio or 0.0, c.max_abs), default=None)
+    return None if worst is None else clips[worst.clip]
+
+
+def _spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[frequency, time] in decibels below the loudest, in steps of a few milliseconds or more."""
+    padded = np.pad(waveform.astype(np.float64), (0, max(0, _WINDOW - len(waveform))))
+    starts = np.arange(0, len(padded) - _WINDOW + 1, max(_WINDOW // 4, len(padded) // _MOST_COLUMNS))
+    frames = padded[starts[:, None] + np.arange(_WINDOW)] * np.hanning(_WINDOW)
+    power = np.square(np.abs(np.fft.rfft(frames))).T
+    return np.asarray(10 * np.log10(np.maximum(power / max(power.max(), 1e-30), 10 ** (-_RANGE / 10))))
+
+
+def _peaks(frames: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The largest of every few frames where there are too many to draw."""
+    parts = np.array_split(frames.astype(np.float64), min(len(frames), _MOST_COLUMNS))
+    return np.array([part.max() for part in parts])
