@@ -85,6 +85,9 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance, instead of the default.")
 @click.option("--explain", is_flag=True, help="Tell in which stage and operator each port's error begins.")
 @click.option("--characterise", is_flag=True, help="Measure what padding, gain, batches, threads and so on change.")
+@click.option(
+    "--report", "folder", type=existing(folder=True), metavar="DIR", help="Write HTML, Markdown, JSON, JUnit."
+)
 @click.option("--json", "json_file", type=existing(), metavar="FILE", help="Write the report as JSON.")
 @click.option("--junit", "junit_file", type=existing(), metavar="FILE", help="Write it as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
@@ -96,6 +99,7 @@ def run(
     rtol: float | None,
     explain: bool,
     characterise: bool,
+    folder: Path | None,
     json_file: Path | None,
     junit_file: Path | None,
     verbose: bool,
@@ -134,7 +138,7 @@ def run(
         explain=explain,
         characterise=characterise,
     )
-    wanted = files.wanted(json_file=json_file, junit_file=junit_file)  # before the work, not after it
+    wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with _progress(len(subjects)) as progress:
         report = verify_all(subjects, plan, unreadable, progress)
     terminal.print_report(report, Console(), every_clip=verbose)

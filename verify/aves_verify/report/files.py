@@ -6,17 +6,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aves_artifacts.atomic import check_writable, replacing
+from aves_artifacts.errors import InputError
 from aves_verify.report import Report
+from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
 from aves_verify.report.junit import to_junit
+from aves_verify.report.markdown import to_markdown
 
 Files = Mapping[Path, Callable[[Report], str]]  # each file, and what makes its text
 
+_FOLDER = {"report.html": to_html, "report.json": to_json, "report.md": to_markdown, "junit.xml": to_junit}
 
-def wanted(*, json_file: Path | None = None, junit_file: Path | None = None) -> Files:
-    """The files that were asked for. Raises InputError where one cannot be written, so before any work is done."""
-    single = ((json_file, to_json), (junit_file, to_junit))
-    files = {path: render for path, render in single if path is not None}
+
+def wanted(*, folder: Path | None = None, json_file: Path | None = None, junit_file: Path | None = None) -> Files:
+    """The files that were asked for; in ``folder``, made where it is missing, one of every kind.
+
+    Raises InputError where one cannot be written: call it before the work that the report is of.
+    """
+    files: dict[Path, Callable[[Report], str]] = {}
+    if folder is not None:
+        _make(folder)
+        files = {folder / name: render for name, render in _FOLDER.items()}
+    files |= {path: render for path, render in ((json_file, to_json), (junit_file, to_junit)) if path is not None}
     for path in files:
         check_writable(path)
     return files
@@ -27,3 +38,10 @@ def write(report: Report, files: Files) -> None:
     for path, render in files.items():
         with replacing(path) as temporary:
             temporary.write_text(render(report), encoding="utf-8")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror or error}; choose another folder") from None
