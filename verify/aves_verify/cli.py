@@ -115,6 +115,7 @@ def run(
     aves-verify --bundle DIR --fairseq CKPT           a bundle and the checkpoint it was made from
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
+    aves-verify diff A.json B.json                    what changed between two reports
     """
     from rich.console import Console
 
@@ -171,6 +172,31 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     with status(f"recording {backend}"), subjects[0] as subject:
         made = make_recording(subject, backend, clips, out, layers=layers)
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB, {backend} {made.version} on {len(made.names)} inputs")
+
+
+@main.command()
+@click.argument("before", type=existing())
+@click.argument("after", type=existing())
+@click.option(
+    "--factor", type=click.FloatRange(1), default=2.0, show_default=True, help="Tell of sizes that changed by more."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
+    """Tell what changed between two reports of --json.
+
+    Exit status: 0 whatever passed still passes, 1 something does not or is gone, 2 a file is no report.
+    """
+    from rich.console import Console
+
+    from aves_verify.report.difference import differences, read_document
+    from aves_verify.report.difference_text import changes_as_json, print_changes
+
+    changes = differences(read_document(before), read_document(after), factor)
+    if as_json:
+        click.echo(changes_as_json(changes), nl=False)
+    else:
+        print_changes(changes, Console())
+    raise SystemExit(1 if any(change.worse for change in changes) else 0)
 
 
 @contextmanager

@@ -45,14 +45,14 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
     columns = _fitting(console.width)
-    _print_table(console, _summary(report, columns))
+    print_table(console, _summary(report, columns))
     for config in report.configs:
         if every_clip:
-            _print_table(console, _clips(config, columns))
+            print_table(console, _clips(config, columns))
         for line in (*_details(config), *_explained(config)):
             console.print(line, soft_wrap=True)
         if config.sensitivities:
-            _print_table(console, _sensitivities(config))
+            print_table(console, _sensitivities(config))
     console.print(_allowed(report), soft_wrap=True)
     console.print(_verdict(report), soft_wrap=True)
 
@@ -62,7 +62,7 @@ def _fitting(width: int) -> tuple[_Column, ...]:
     return tuple(column for column in _COLUMNS if column.rank < count)
 
 
-def _print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table) -> None:
     """Without the blanks that rich fills lines with, where they would end up in a file."""
     if console.is_terminal:
         console.print(table)
