@@ -41,7 +41,7 @@ def test_a_run_writes_every_rendering(bundle: Path, tmp_path: Path) -> None:
         "Error ratio by",
         "sound, and",
         "over the layers",
-        "where the error begins",
+        "onnx: the error along the encoder",
     ):
         assert title in page
     for change in ("gain of 0.5", "in a batch of 3"):

@@ -114,13 +114,13 @@ def test_every_picture_has_a_name_a_description_and_the_pages_colours(page: Page
 @pytest.mark.parametrize(
     ("kinds", "heading", "where", "matters"),
     [
-        ({"chirp": "pass"}, "Passed", ", clip chirp, final", "It does not matter: up to"),
-        ({"chirp": "drift"}, "Passed", "onnx, clip chirp, final", "a relative test alone would fail them"),
-        ({"chirp": "fail"}, "Failed", "onnx, clip chirp, final", "It matters: "),
+        ({"chirp": "pass"}, "Passed", ", input chirp, final", "It does not matter: up to"),
+        ({"chirp": "drift"}, "Passed", "onnx, input chirp, final", "a relative test alone would fail them"),
+        ({"chirp": "fail"}, "Failed", "onnx, input chirp, final", "It matters: "),
         (
             {"chirp": "pass", "b": "broken"},
             "Failed",
-            "cannot be measured: bio (stand-in), onnx, clip b",
+            "cannot be measured: bio (stand-in), onnx, input b",
             "NaN or infinite",
         ),
     ],

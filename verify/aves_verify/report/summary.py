@@ -85,12 +85,16 @@ def title(config: ConfigReport) -> str:
 
 def number(value: float | None) -> str:
     """A difference in two digits; a dash for what could not be computed."""
+    if value == 0:
+        return "0"
     return "-" if value is None or not math.isfinite(value) else f"{value:.1e}"
 
 
 def ratio(value: float | None) -> str:
-    """A multiple in three digits."""
-    return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
+    """A multiple, with two digits after the point unless it is large."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.2f}" if value < 1000 else f"{value:.2g}"
 
 
 def cosine(value: float) -> str:
@@ -129,7 +133,7 @@ def largest_difference(report: Report, quote: Quote = printable) -> str:
     if found is None:
         return ""
     config, worst = found
-    where = f"{quote(title(config))}, {worst.backend}, clip {quote(worst.clip)}, {worst.layer}"
+    where = f"{quote(title(config))}, {worst.backend}, input {quote(worst.clip)}, {worst.layer}"
     place = worst.max_abs_at
     if place is None:
         return f"The largest difference cannot be measured: {where}."

@@ -21,7 +21,7 @@ _RANGE = 80.0  # dB below the loudest
 
 
 def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
-    """The clip on which a port is worst; None without one."""
+    """The clip with the largest difference, of those that fail where some do; None without one."""
     clip = _worst(ports)
     if clip is None:
         return None
@@ -62,10 +62,12 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
 
     told = "; ".join(
         f"{name} at most {curve.max():.1e}, at {(int(curve.argmax()) + 0.5) * clip.duration / len(curve):.2f} s"
+        if curve.any()
+        else f"{name} none, in no bit"
         for name, curve in curves.items()
     )
     caption = (
-        f"Above, the spectrogram of {printable(clip.name)}, the clip with the worst result "
+        f"Above, the spectrogram of {printable(clip.name)}, the worst clip "
         f"({clip.duration:.2f} s, yellow is loud). Below, the largest difference from the original in each frame: "
         f"{told}."
     )
@@ -80,7 +82,7 @@ def _worst(ports: Sequence[Port]) -> Clip | None:
         for c in port.comparisons
         if c.layer == "final" and c.clip in clips and (port.backend, c.clip) in port.config.evidence
     ]
-    worst = max(seen, key=lambda c: (STATUSES.index(c.status), c.error_ratio or 0.0, c.max_abs), default=None)
+    worst = max(seen, key=lambda c: (STATUSES.index(c.status), c.max_abs), default=None)
     return None if worst is None else clips[worst.clip]
 
 

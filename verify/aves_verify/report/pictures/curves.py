@@ -135,7 +135,8 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
     missing = int(np.isnan(port).sum())
     gaps = f" At {missing} of {len(stages)} points the graph has no such value." if missing else ""
     caption = f"{explanation.text}. Looked at: {explanation.seconds:.3g} s of the clip, {len(stages)} points.{gaps}"
-    return picture(identity, f"{explanation.backend}: where the error begins", printable(caption), 3.1, draw)
+    title = "where the error begins" if first is not None else "the error along the encoder"
+    return picture(identity, f"{explanation.backend}: {title}", printable(caption), 3.1, draw)
 
 
 def _stage_ticks(axes: Axes, stages: Sequence[str]) -> None:
