@@ -19,20 +19,18 @@ def main() -> None:
 @main.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_configurations(as_json: bool) -> None:
-    """List the configurations of the catalogue, and what is here of them."""
-    from dataclasses import asdict
+    """List the configurations of the catalogue, and what is here of them.
 
-    from aves_artifacts.catalog import catalog
+    $AVES_CATALOG names a catalogue of your own, whose configurations are added.
+    """
+    from aves_artifacts.listing import entries, lines
     from aves_artifacts.store import store
 
-    here = {c.name: [p.name for p in sorted((store() / c.file_name).glob("[!.]*"))] for c in catalog().values()}
     if as_json:
-        click.echo(json.dumps([asdict(c) | {"files": here[c.name]} for c in catalog().values()], indent=2))
+        click.echo(json.dumps(entries(), indent=2))
         return
-    for configuration in catalog().values():
-        files = ", ".join(here[configuration.name]) or "nothing here"
-        click.echo(f"{configuration.name:8} {configuration.hours:5} h  {configuration.pretraining}")
-        click.echo(f"{'':17} {files}")
+    for line in lines():
+        click.echo(line)
     click.echo(f"The store is {store()}")
 
 

@@ -7,8 +7,27 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from aves_artifacts.bundle import FILE_NAMES
+from aves_artifacts.catalog import Configuration, PublishedRole
+
 
 def store() -> Path:
     """The local store: ``$AVES_HOME``, by default the platform's cache folder."""
     chosen = os.environ.get("AVES_HOME")
     return Path(chosen).expanduser() if chosen else user_cache_path("aves", appauthor=False)
+
+
+def place(configuration: Configuration, role: PublishedRole) -> Path:
+    """Where a published file lies once it is fetched.
+
+    Published ports have a folder of their own: those made here have the same names, and lie beside the original.
+    """
+    folder = store() / configuration.file_name
+    if role == "original":
+        return folder / f"{configuration.file_name}.pt"
+    return folder / "published" / FILE_NAMES[role].format(name=configuration.file_name)
+
+
+def part_of(path: Path) -> Path:
+    """Where the beginning of a file lies until all of it is here and checked."""
+    return path.with_name(path.name + ".part")

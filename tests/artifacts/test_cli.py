@@ -29,13 +29,19 @@ def folder(tmp_path: Path) -> Path:
 def test_list_tells_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVES_HOME", str(tmp_path))
     (tmp_path / "aves-base-bio").mkdir()
-    (tmp_path / "aves-base-bio" / "aves-base-bio.pt").touch()
+    (tmp_path / "aves-base-bio" / "aves-base-bio.pt").write_bytes(b"x" * 2500)
+    (tmp_path / "aves-base-core").mkdir()
+    (tmp_path / "aves-base-core" / "aves-base-core.pt.part").write_bytes(b"x")
     output = CliRunner().invoke(main, ["list"]).output
     assert "5054 h" in output
-    assert output.count("nothing here") == 3
+    assert "here: original 2.5 kB" in output
+    assert "here: original in part (1 B)" in output
+    assert output.count("nothing here") == 5
     entries = {entry["name"]: entry for entry in json.loads(CliRunner().invoke(main, ["list", "--json"]).output)}
-    assert list(entries) == ["core", "bio", "nonbio", "all"]
-    assert entries["bio"]["files"] == ["aves-base-bio.pt"]
+    assert list(entries)[:4] == ["core", "bio", "nonbio", "all"]
+    assert entries["bio"]["files"]["original"]["size"] == 2500
+    assert entries["bio"]["files"]["onnx"]["size"] is None
+    assert entries["core"]["files"]["original"]["partial"] == 1
 
 
 def test_check_names_the_file_that_changed(folder: Path) -> None:

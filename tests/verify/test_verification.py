@@ -257,7 +257,7 @@ def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> 
     [
         ((), "--all-configs --stand-in"),
         (("--stand-in",), "expected one of"),
-        (("nowhere", "--stand-in"), "unknown configuration nowhere"),
+        (("nowhere", "--stand-in"), "nowhere: neither a configuration nor a file"),
         (("bio", "--bundle", "x"), "expected one of"),
         (("bio", "--fairseq", "x.pt"), "take no files"),
         (("--bundle", "nowhere"), "no such folder"),

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from aves_artifacts.catalog import catalog, configurations
+from aves_artifacts.catalog import Configuration, catalog, named
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify import subject
@@ -33,15 +33,27 @@ class Selection:
         """One subject for each configuration. Raises InputError for options that do not go together."""
         self._check()
         if self.names or self.all_configs:
-            chosen = configurations(list(catalog()) if self.all_configs else self.names)
-            if self.stand_in:
-                return [subject.stand_in(configuration, layers=layers) for configuration in chosen]
-            return [nullcontext(subject.published(configuration)) for configuration in chosen]
+            return [self._of_name(chosen, layers) for chosen in self._chosen()]
         if self.bundle is not None:
             found = subject.of_bundle(self.bundle, self.fairseq)
         else:
             found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
         return [nullcontext(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+
+    def _chosen(self) -> list[Configuration | Path]:
+        """What the names stand for; all configurations are those that have an original to compare with."""
+        if self.all_configs:
+            return [configuration for configuration in catalog().values() if configuration.has_original]
+        return named(self.names)
+
+    def _of_name(self, chosen: Configuration | Path, layers: Layers) -> AbstractContextManager[Subject]:
+        if isinstance(chosen, Path):
+            if self.stand_in:
+                raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
+            return subject.converted(chosen, layers=layers)
+        if self.stand_in:
+            return subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
+        return nullcontext(subject.published(chosen))
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs

@@ -12,7 +12,7 @@ from pathlib import Path
 from aves_artifacts.bundle import Bundle, hash_problems, read_bundle, sha256_of
 from aves_artifacts.catalog import Configuration
 from aves_artifacts.errors import InputError
-from aves_artifacts.store import store
+from aves_artifacts.store import place
 from aves_convert.onnx_options import Layers, OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import Geometry, write_stand_in
@@ -63,8 +63,13 @@ def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
 
 def published(configuration: Configuration) -> Subject:
     """A configuration's original and bundle in the local store. Raises InputError where they are not there."""
-    folder = store() / configuration.file_name
-    checkpoint = folder / f"{configuration.file_name}.pt"
+    if not configuration.has_original:
+        raise InputError(
+            f"{configuration.name}: its authors publish ports only, so there is no original to compare with; "
+            "choose a configuration that has one, or give the checkpoint with --fairseq"
+        )
+    checkpoint = place(configuration, "original")
+    folder = checkpoint.parent
     if not checkpoint.is_file():
         raise InputError(
             f"{configuration.name}: {checkpoint} is not there; put the published checkpoint there and run "
@@ -92,9 +97,31 @@ def stand_in(
     with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
         checkpoint = Path(folder) / f"{configuration.file_name}.pt"
         write_stand_in(configuration.name, checkpoint, geometry=geometry)
-        bundle = make_bundle(checkpoint, Target(Path(folder), configuration.file_name), OnnxOptions(layers=layers))
-        subject = _from_bundle(bundle, source="stand-in", fairseq=checkpoint, problems=())
+        subject = _made(checkpoint, Path(folder), layers, source="stand-in")
         yield replace(subject, name=configuration.name)
+
+
+def geometry_of(configuration: Configuration) -> Geometry:
+    """The size of a configuration's stand-in. Raises InputError where its dimension is none that can be made."""
+    sizes: dict[int, Geometry] = {768: "base", 1024: "large"}
+    if configuration.dimension not in sizes:
+        raise InputError(
+            f"{configuration.name}: no stand-in of dimension {configuration.dimension}, only 768 or 1024; "
+            "give the path of its checkpoint instead"
+        )
+    return sizes[configuration.dimension]
+
+
+@contextmanager
+def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]:
+    """A checkpoint from anywhere, converted; the ports are removed after. Raises InputError for another file."""
+    with tempfile.TemporaryDirectory(prefix="aves-ports-") as folder:
+        yield _made(checkpoint, Path(folder), layers, source="file")
+
+
+def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Subject:
+    bundle = make_bundle(checkpoint, Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
+    return _from_bundle(bundle, source=source, fairseq=checkpoint, problems=())
 
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
