@@ -35,6 +35,40 @@ def list_configurations(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Every configuration of the catalogue.")
+@click.option("--only", metavar="ROLES", default="", help="Some of original,torchaudio,config,onnx.")
+@click.option("--lock", type=existing(), metavar="FILE", help="Where sizes and hashes are recorded and looked up.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Seconds.")
+@click.option("--offline", is_flag=True, help="Use no network: check what is here. Also $AVES_OFFLINE.")
+def fetch(
+    names: tuple[str, ...], everything: bool, only: str, lock: Path | None, timeout: float, offline: bool
+) -> None:
+    """Download published files into the store; go on where an earlier run ended.
+
+    The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
+    """
+    from aves_artifacts.download import Network
+    from aves_artifacts.fetch import Fetcher, offline_by_environment, wanted_files
+    from aves_artifacts.fetch_progress import bars
+    from aves_artifacts.listing import size_text
+    from aves_artifacts.lock_file import LockFile, default_lock_file
+
+    wanted = wanted_files(names, everything=everything, roles=[role for role in only.split(",") if role])
+    with bars() as watcher:
+        fetcher = Fetcher(
+            lock=LockFile(lock) if lock else default_lock_file(),
+            watcher=watcher,
+            network=Network(timeout=timeout),
+            offline=offline or offline_by_environment(),
+        )
+        fetched = fetcher.fetch(wanted)
+    for file in fetched:
+        click.echo(f"{file.path}  {size_text(file.size)}{', already here' if file.was_here else ''}")
+    click.echo(f"{len(fetched)} files are as {fetcher.lock.path} records them")
+
+
+@main.command()
 @click.argument("folder", metavar="DIR", type=existing(folder=True))
 @click.pass_context
 def check(context: click.Context, folder: Path) -> None:

@@ -1,0 +1,77 @@
+"""Several files at once, in threads of this process and beside other processes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+_WORKERS = 4
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class StoppedError(Exception):
+    """The run ends; what is here is kept."""
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that is set when the block ends, also by a signal."""
+    stop = threading.Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``work`` on every item, several at once; the results in the items' order.
+
+    The threads are daemons, unlike those of a ThreadPoolExecutor: one that waits for a silent server must not keep a
+    stopped run alive.
+    """
+    waiting: queue.SimpleQueue[tuple[Future[Result], Item]] = queue.SimpleQueue()
+    futures: list[Future[Result]] = [Future() for _ in items]
+    for task in zip(futures, items, strict=True):
+        waiting.put(task)
+
+    def run() -> None:
+        while not waiting.empty():
+            try:
+                future, item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                future.set_result(work(item))
+            except BaseException as error:
+                future.set_exception(error)
+
+    for _ in range(min(_WORKERS, len(items))):
+        threading.Thread(target=run, daemon=True).start()
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def exclusive(path: Path, stop: threading.Event) -> Iterator[None]:
+    """Wait until no other thread or process works on this file. The mark beside it stays: removing it is a race."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    while not lock.is_locked:
+        if stop.is_set():
+            raise StoppedError
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            continue
+    try:
+        yield
+    finally:
+        lock.release()
