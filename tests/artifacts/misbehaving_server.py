@@ -131,7 +131,10 @@ def ignore_if_range(handler: Handler) -> None:
 
 
 def other_part(handler: Handler) -> None:
-    handler.answer(206, handler.content, Content_Range=f"bytes 0-{len(handler.content) - 1}/{len(handler.content)}")
+    """As many bytes as were asked for, from the beginning of the file."""
+    _, first = handler.ranged()
+    body = handler.content[: len(handler.content) - first]
+    handler.answer(206, body, Content_Range=f"bytes 0-{len(body) - 1}/{len(handler.content)}")
 
 
 def claim(length: int) -> Misbehaviour:

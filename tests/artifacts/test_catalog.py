@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,9 @@ def test_a_path_works_where_a_name_does(tmp_path: Path) -> None:
     assert named(["bio", str(tmp_path / "x.pt")]) == [catalog()["bio"], tmp_path / "x.pt"]
     with pytest.raises(InputError, match="nowhere: neither a configuration nor a file; the catalogue has core, bio"):
         named(["bio", "nowhere"])
+
+
+def test_the_catalogue_of_the_readme_is_one() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)
+    assert read_catalog(example, "README.md")["owls"].files["config"].startswith("https://example.org/models/owls.")

@@ -73,7 +73,15 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command(name="run", hidden=True)
 @_selection_options
-@click.option("--all-configs", is_flag=True, help="Every configuration of the catalogue.")
+@click.option("--all-configs", is_flag=True, help="Every configuration that has an original.")
+@click.option("--download", is_flag=True, help="Fetch the published files that are missing.")
+@click.option(
+    "--ports",
+    type=click.Choice(["made", "published"]),
+    default="made",
+    show_default=True,
+    help="Of NAME: ports that are made here, or those that its authors published.",
+)
 @click.option("--reference", type=existing(), metavar="REF", help="A recording of the original, instead of --fairseq.")
 @click.option(
     "--backends",
@@ -107,11 +115,12 @@ def run(
 ) -> None:
     """Compare ports with the original on reference signals.
 
-    NAME is a configuration of the catalogue (core, bio, nonbio, all). Exit status: 0 every port computes what the
-    original computes, 1 one does not, 2 the input is unusable.
+    NAME is a configuration of the catalogue (core, bio, nonbio, all) or the path of a checkpoint. Exit status: 0 every
+    port computes what the original computes, 1 one does not, 2 the input is unusable.
 
     \b
     aves-verify --all-configs --stand-in              four configurations, seeded weights
+    aves-verify bio --download --ports published      the authors' own ports, fetched with the original
     aves-verify --bundle DIR --fairseq CKPT           a bundle and the checkpoint it was made from
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF

@@ -11,6 +11,7 @@ from aves_artifacts.catalog import Configuration, catalog, named
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify import subject
+from aves_verify.published import Ports, bring, published
 from aves_verify.subject import Subject
 
 
@@ -21,6 +22,8 @@ class Selection:
     names: tuple[str, ...] = ()
     all_configs: bool = False
     stand_in: bool = False
+    download: bool = False
+    ports: Ports = "made"
     bundle: Path | None = None
     fairseq: Path | None = None
     pretrained: Path | None = None
@@ -33,7 +36,10 @@ class Selection:
         """One subject for each configuration. Raises InputError for options that do not go together."""
         self._check()
         if self.names or self.all_configs:
-            return [self._of_name(chosen, layers) for chosen in self._chosen()]
+            chosen = self._chosen()
+            if self.download:
+                bring([found for found in chosen if isinstance(found, Configuration)], self.ports, layers)
+            return [self._of_name(found, layers) for found in chosen]
         if self.bundle is not None:
             found = subject.of_bundle(self.bundle, self.fairseq)
         else:
@@ -53,7 +59,7 @@ class Selection:
             return subject.converted(chosen, layers=layers)
         if self.stand_in:
             return subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
-        return nullcontext(subject.published(chosen))
+        return nullcontext(published(chosen, self.ports))
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs
@@ -66,6 +72,8 @@ class Selection:
             )
         if self.stand_in and not names:
             raise InputError("--stand-in goes with NAME… or --all-configs")
+        if (self.download or self.ports == "published") and (self.stand_in or not names):
+            raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
         if names and any((self.fairseq, self.pretrained, self.reference)):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:

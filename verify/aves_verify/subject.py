@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from aves_artifacts.bundle import Bundle, hash_problems, read_bundle, sha256_of
 from aves_artifacts.catalog import Configuration
 from aves_artifacts.errors import InputError
-from aves_artifacts.store import place
 from aves_convert.onnx_options import Layers, OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import Geometry, write_stand_in
@@ -59,25 +57,6 @@ def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
     if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source.get("sha256"):
         problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
     return _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
-
-
-def published(configuration: Configuration) -> Subject:
-    """A configuration's original and bundle in the local store. Raises InputError where they are not there."""
-    if not configuration.has_original:
-        raise InputError(
-            f"{configuration.name}: its authors publish ports only, so there is no original to compare with; "
-            "choose a configuration that has one, or give the checkpoint with --fairseq"
-        )
-    checkpoint = place(configuration, "original")
-    folder = checkpoint.parent
-    if not checkpoint.is_file():
-        raise InputError(
-            f"{configuration.name}: {checkpoint} is not there; put the published checkpoint there and run "
-            f"aves-convert bundle {shlex.quote(str(checkpoint))} --out {shlex.quote(str(folder))}, "
-            "or give --stand-in to verify seeded weights instead"
-        )
-    subject = of_bundle(folder, checkpoint)
-    return replace(subject, name=configuration.name, source="published")
 
 
 def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
