@@ -17,7 +17,7 @@ from aves_verify.compare import Tolerance
 from aves_verify.evidence import Evidence, gather
 from aves_verify.report import Report
 from aves_verify.report.html import to_html
-from aves_verify.report.pictures import pictures
+from aves_verify.report.pictures import near_zero, pictures
 from aves_verify.report.pictures.near_zero import near_zero_picture
 from aves_verify.report.summary import ports, printable
 
@@ -170,6 +170,19 @@ def test_outputs_beyond_the_tolerance_are_counted_in_the_near_zero_picture() -> 
     found = near_zero_picture("x", ports(hand_made.config(kinds={"chirp": "fail"}))[1])
     assert found is not None
     assert re.search(r"Of those drawn, \d{3,} are beyond the tolerance \(crosses\)", found.caption)
+
+
+@pytest.mark.parametrize("kind", ["pass", "drift", "fail"])
+def test_elements_are_classed_as_the_comparison_classes_them(kind: str) -> None:
+    """The evidence of so small an output holds every element."""
+    config = hand_made.config(kinds={"chirp": kind})
+    compared = config.comparisons[1]
+    assert compared.near_zero is not None
+    found = near_zero.kinds(compared, config.evidence["onnx", "chirp"])
+    assert found.size == hand_made.FRAMES * hand_made.DIM
+    assert np.count_nonzero(found == 1) == compared.near_zero.flagged
+    beyond = re.match(r"\d+", compared.reason) if kind == "fail" else None
+    assert np.count_nonzero(found == 2) == (int(beyond[0]) if beyond else 0)
 
 
 @pytest.mark.filterwarnings("error")

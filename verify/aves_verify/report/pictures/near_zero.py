@@ -34,7 +34,7 @@ def near_zero_picture(identity: str, port: Port) -> Picture | None:
         return None
     size = np.concatenate([e.reference for _, e in seen]).astype(np.float64)
     difference = np.concatenate([e.difference for _, e in seen]).astype(np.float64)
-    kind = np.concatenate([_kinds(c, e) for c, e in seen])
+    kind = np.concatenate([kinds(c, e) for c, e in seen])
     drawn = difference > 0
     if not drawn.any():
         return _nothing(identity, port, len(difference), len(seen))
@@ -56,7 +56,7 @@ def near_zero_picture(identity: str, port: Port) -> Picture | None:
     )
 
 
-def _kinds(comparison: Comparison, evidence: Evidence) -> NDArray[np.int64]:
+def kinds(comparison: Comparison, evidence: Evidence) -> NDArray[np.int64]:
     """Of each element: 0 neither, 1 near-zero drift, 2 beyond the tolerance. The same rules as ``drift.near_zero``."""
     limit = max(RELATIVE, comparison.tolerance.rtol)
     size, difference = (a.astype(np.float64) for a in (evidence.reference, evidence.difference))
