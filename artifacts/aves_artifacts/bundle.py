@@ -1,58 +1,17 @@
-"""A configuration's files and their manifest: written whole, read, checked by hash."""
+"""A configuration's files in one folder with their manifest: written whole, read, checked by hash."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from aves_artifacts.errors import InputError
-
-MANIFEST = "manifest.json"
-SCHEMA = 1
-
-Role = Literal["torchaudio", "config", "onnx"]
-# File names as the model's authors publish them; {name} is the configuration's, e.g. aves-base-bio.
-FILE_NAMES: dict[Role, str] = {
-    "torchaudio": "{name}.torchaudio.pt",
-    "config": "{name}.torchaudio.model_config.json",
-    "onnx": "{name}.onnx",
-}
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """One file of a bundle: its name in the folder, its size in bytes and its SHA-256."""
-
-    name: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a bundle holds and where it came from. ``source`` and ``encoder`` are plain JSON objects."""
-
-    name: str
-    files: Mapping[str, FileRecord]  # by role
-    source: Mapping[str, Any]  # the checkpoint: file name, size, sha256, model class, updates
-    encoder: Mapping[str, Any]  # what the JSON config may not hold: sample rate, hop, normalisation, dimension
-    ledger: tuple[Mapping[str, Any], ...] = field(repr=False)  # what became of every source tensor
-    versions: Mapping[str, str] = field(default_factory=dict)
-    schema: int = SCHEMA
-
-    def to_json(self) -> str:
-        """The manifest as a person may read it: two spaces, one ledger entry per line."""
-        entries = asdict(self) | {"ledger": []}
-        text = json.dumps(entries, indent=2, ensure_ascii=False)
-        ledger = ",\n    ".join(json.dumps(entry, ensure_ascii=False) for entry in self.ledger)
-        return text.replace('"ledger": []', f'"ledger": [\n    {ledger}\n  ]') + "\n"
+from aves_artifacts.file_record import FileRecord, file_record
+from aves_artifacts.manifest import MANIFEST, Manifest, Role
 
 
 @dataclass(frozen=True)
@@ -73,86 +32,50 @@ def read_bundle(folder: Path) -> Bundle:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that aves-convert bundle wrote")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{folder}: no bundle: {MANIFEST} is missing; make one with: aves-convert bundle") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the manifest: {error}") from None
-    try:
-        if entries["schema"] != SCHEMA:
-            raise InputError(
-                f"{path}: schema {entries['schema']!r}, expected {SCHEMA}; it is from another version of this tool"
-            )
-        files = {role: FileRecord(**record) for role, record in entries["files"].items()}
-        manifest = Manifest(**{**entries, "files": files, "ledger": tuple(entries["ledger"])})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a bundle's manifest: {error}; make it anew with: aves-convert bundle") from None
-    problem = _wrong_type(manifest)
-    if problem:
-        raise InputError(f"{path}: not a bundle's manifest: {problem}; make it anew with: aves-convert bundle")
-    for role in FILE_NAMES:
-        if role not in files:
-            raise InputError(
-                f"{path}: the manifest names no {role} file; make the bundle anew with: aves-convert bundle"
-            )
-    for record in files.values():
-        if not isinstance(record.name, str) or Path(record.name).name != record.name:
-            raise InputError(f"{path}: the manifest names {record.name!r}, which is no plain file name")
-    return Bundle(folder, manifest)
-
-
-def _wrong_type(manifest: Manifest) -> str:
-    """The first entry that is not what its name promises; empty when all are."""
-    normalize = manifest.encoder.get("normalize", False) if isinstance(manifest.encoder, dict) else None
-    expected: list[tuple[str, object, type]] = [
-        ("name", manifest.name, str),
-        ("source", manifest.source, dict),
-        ("encoder", manifest.encoder, dict),
-        ("versions", manifest.versions, dict),
-        ("encoder.normalize", normalize, bool),
-        *(("ledger", entry, dict) for entry in manifest.ledger),
-    ]
-    for record in manifest.files.values():
-        expected += [("size", record.size, int), ("sha256", record.sha256, str)]
-    return next((f"{name} is no {kind.__name__}" for name, value, kind in expected if type(value) is not kind), "")
+    return Bundle(folder, Manifest.from_json(text, where=str(path)))
 
 
 def hash_problems(bundle: Bundle) -> list[str]:
-    """Every file that is missing or not the one that the manifest records."""
-    problems = []
-    for record in bundle.manifest.files.values():
-        path = bundle.folder / record.name
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif file_record(path) != record:
-            problems.append(f"{path} is not the file that {MANIFEST} records (size or SHA-256 differ)")
-    return problems
+    """What is not as it was when the bundle was made: the manifest, and every file of the model that it records.
+
+    The model card is left out: attaching a report writes it anew.
+    """
+    problems = [problem] if (problem := manifest_problem(bundle)) else []
+    files = (record for role, record in bundle.manifest.files.items() if role != "card")
+    return problems + [problem for record in files if (problem := file_problem(bundle.folder, record))]
 
 
-def file_record(path: Path) -> FileRecord:
-    """Name, size and SHA-256 of a file."""
-    return FileRecord(path.name, path.stat().st_size, sha256_of(path))
+def manifest_problem(bundle: Bundle) -> str:
+    """Why the manifest cannot be the one that was written, which has its own SHA-256; empty where it can."""
+    path = bundle.folder / MANIFEST
+    if path.read_bytes() == bundle.manifest.to_json().encode():
+        return ""
+    return f"{path} was changed after it was written: its own SHA-256 is another"
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror or error}") from None
-    return digest.hexdigest()
+def file_problem(folder: Path, record: FileRecord) -> str:
+    """Why the file cannot be the one that the manifest records; empty where it is."""
+    path = folder / record.name
+    if not path.is_file():
+        return f"{path} is missing"
+    found = file_record(path)
+    if (found.size, found.sha256) != (record.size, record.sha256):
+        return f"{path} is not the file that {MANIFEST} records (size or SHA-256 differ)"
+    return ""
 
 
 @contextmanager
-def staged(folder: Path, names: list[str], *, force: bool) -> Iterator[Path]:
+def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]:
     """Yield an empty folder beside ``folder``'s files; move what was written there into place when the block succeeds.
 
-    ``names`` are all the files that will be written; the last one is moved last and removed first, so that it never
-    stands beside files that it does not describe. Raises InputError where one of them exists already (without
-    ``force``) or nothing can be written.
+    ``names`` are all the files that may be written; one that is not is removed where an earlier run wrote it. The
+    last one is moved last and removed first, so that it never stands beside files that it does not describe. Raises
+    InputError where one of them exists already (without ``force``) or nothing can be written.
     """
     for name in names:
         if (folder / name).is_dir():
@@ -169,9 +92,11 @@ def staged(folder: Path, names: list[str], *, force: bool) -> Iterator[Path]:
     try:
         yield staging
         (folder / names[-1]).unlink(missing_ok=True)
-        also = sorted(path.name for path in staging.iterdir() if path.name not in names)  # weights past 2 GB
-        for name in (*also, *names):
-            (staging / name).replace(folder / name)
+        for name in names:
+            if (staging / name).exists():
+                (staging / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
     finally:

@@ -40,6 +40,8 @@ class Configuration:
     pretraining: str = ""  # data
     hours: int | None = None  # of audio in pretraining
     near_zero_drift: str = ""  # a peculiarity: who reports it
+    licence: str = ""  # SPDX identifier of the weights' licence; empty: not known
+    citation: str = ""  # how the authors are cited
 
     @property
     def has_original(self) -> bool:
@@ -77,6 +79,7 @@ def read_catalog(
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not a catalogue: {error}") from None
     address = entries.pop("address", "")
+    shared = {key: entries.pop(key) for key in ("licence", "citation") if isinstance(entries.get(key), str)}
     problems = [] if isinstance(address, str) else ["address is no text"]
     if mirror and not _is_address(mirror):
         problems.append(f"$AVES_MIRROR is {mirror!r}, expected an http:// or https:// address")
@@ -88,7 +91,7 @@ def read_catalog(
     problems += _shared_stems(stems)
     if problems:
         raise InputError(f"{where}: not a catalogue: " + "; ".join(problems))
-    return {name: _configuration(name, entry, base) for name, entry in entries.items()}
+    return {name: _configuration(name, shared | entry, base) for name, entry in entries.items()}
 
 
 def named(names: Sequence[str]) -> list[Configuration | Path]:
@@ -100,6 +103,11 @@ def named(names: Sequence[str]) -> list[Configuration | Path]:
             f"{', '.join(unknown)}: neither a configuration nor a file; the catalogue has {', '.join(known)}"
         )
     return [known[name] if name in known else Path(name) for name in names]
+
+
+def by_file_name(stem: str) -> Configuration | None:
+    """The configuration whose files have this stem, None where the catalogue has none. Raises InputError."""
+    return next((configuration for configuration in catalog().values() if configuration.file_name == stem), None)
 
 
 def _configuration(name: str, entry: dict[str, Any], base: str) -> Configuration:
@@ -124,7 +132,7 @@ def _problems(name: str, entry: object, base: str) -> Iterator[str]:
         value = entry.get(key, 1)
         if type(value) is not int or value < 1:
             yield f"{key} is {value!r}, expected a whole number above 0"
-    for key in ("pretraining", "near_zero_drift"):
+    for key in ("pretraining", "near_zero_drift", "licence", "citation"):
         if not isinstance(entry.get(key, ""), str):
             yield f"{key} is {entry[key]!r}, expected text"
     yield from _file_problems(entry.get("files", {}), base)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aves_artifacts.at_once import each, exclusive, stopping
-from aves_artifacts.bundle import sha256_of
 from aves_artifacts.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.content import content_problem
 from aves_artifacts.download import Network, Source, discard, download, remote_size
 from aves_artifacts.errors import InputError
+from aves_artifacts.file_record import sha256_of
 from aves_artifacts.listing import size_text
 from aves_artifacts.lock_file import Locked, LockFile
 from aves_artifacts.store import part_of, place, store

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from aves_artifacts.bundle import MANIFEST
 from aves_artifacts.catalog import Configuration, PublishedRole, catalog
+from aves_artifacts.manifest import MANIFEST
 from aves_artifacts.store import part_of, place, store
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from aves_artifacts.bundle import FILE_NAMES
 from aves_artifacts.catalog import Configuration, PublishedRole
+from aves_artifacts.manifest import FILE_NAMES
 
 
 def store() -> Path:

@@ -149,6 +149,8 @@ def fairseq2onnx(
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the bundle.")
 @click.option("--name", help=_NAME_HELP)
+@click.option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.  [default: the catalogue's]")
+@click.option("--citation", metavar="TEXT", help="How the authors are cited.  [default: the catalogue's]")
 @_pretrained
 @_onnx_options
 @_force
@@ -157,18 +159,25 @@ def bundle(
     checkpoint: Path,
     out: Path,
     name: str | None,
+    licence: str | None,
+    citation: str | None,
     pretrained: Path | None,
     force: bool,
     allow_non_finite: bool,
     **options: Any,
 ) -> None:
-    """Write every file of a configuration and its manifest.json."""
+    """Write every file of a configuration, a model card and manifest.json."""
     from aves_convert.ports import Target, make_bundle
 
     with status(f"bundling {checkpoint.name}"):
-        target = Target(out, name or checkpoint.stem, force)
         made = make_bundle(
-            checkpoint, target, _options(options), pretrained=pretrained, allow_non_finite=allow_non_finite
+            checkpoint,
+            Target(out, name or checkpoint.stem, force),
+            _options(options),
+            pretrained=pretrained,
+            allow_non_finite=allow_non_finite,
+            licence=licence,
+            citation=citation,
         )
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")

@@ -25,7 +25,8 @@ class Checkpoint:
     ``model_config`` and ``task_config`` are plain containers: ``cfg.model`` and ``cfg.task``, or all of old ``args``.
     ``tensors`` is the ``model`` state dict in the file's order. ``dictionaries`` are the symbols of each label set, in
     the order in which fairseq's task holds them. ``num_updates`` is how long the model was trained, where it says so.
-    ``pretrained`` is the file that the encoder's settings were taken from, where this one lacks them.
+    ``pretrained`` is the file that the encoder's settings were taken from, where this one lacks them. ``stand_in``: the
+    weights are seeded, and were never trained.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Checkpoint:
     has_optimizer_state: bool = False
     has_ema: bool = False
     pretrained: Path | None = None
+    stand_in: bool = False
 
     @property
     def dictionary_sizes(self) -> tuple[int, ...]:
@@ -71,6 +73,7 @@ def checkpoint_of(file: TorchFile) -> Checkpoint:
             num_updates=_num_updates(root.get("optimizer_history")),
             has_optimizer_state=bool(root.get("last_optimizer_state")),
             has_ema=_has_ema(root),
+            stand_in=type(extra := root.get("extra_state")) is dict and "stand_in" in extra,
         )
     except ValueError as error:
         raise InputError(f"{where}: unusable fairseq checkpoint: {error}") from None

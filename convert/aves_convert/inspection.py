@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Bundle, read_bundle
+from aves_artifacts.bundle import Bundle, read_bundle
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
+from aves_artifacts.manifest import FILE_NAMES, MANIFEST
 from aves_convert import inert_pickle
 from aves_convert.foreign_files import refuse_foreign
 from aves_convert.inert_records import printable

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Bundle, FileRecord, Manifest, file_record, sha256_of, staged
+from aves_artifacts.bundle import Bundle, staged
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
-from aves_convert.fairseq_checkpoint import Checkpoint
+from aves_artifacts.file_record import file_record, sha256_of
+from aves_artifacts.manifest import FILE_NAMES, MANIFEST, REPORT
+from aves_artifacts.model_card import write_card
+from aves_convert.bundle_manifest import known_terms, manifest_of, printable_name
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.onnx_port import build_onnx, onnx_metadata
 from aves_convert.pretrained_settings import read_settled
+from aves_convert.safetensors_writer import write_safetensors
 from aves_convert.torch_writer import write_torch_file
 from aves_convert.torchaudio_port import TorchaudioPort, hashed, port
 from aves_convert.torchaudio_weights import read_state_dict
@@ -61,21 +61,21 @@ def fairseq_to_onnx(
     allow_non_finite: bool = False,
 ) -> Path:
     """Write a checkpoint's ONNX graph; return its path. Raises InputError."""
-    with staged(out.parent, [out.name], force=force) as staging:
+    with staged(out.parent, _onnx_files(out), force=force) as staging:
         converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
-        metadata = _metadata(converted, _printable(checkpoint.stem), sha256_of(checkpoint))
+        metadata = _metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint))
         _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
 
 def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOptions, *, force: bool = False) -> Path:
     """Write the ONNX graph of a TorchAudio port in either weight-norm dialect; return its path. Raises InputError."""
-    with staged(out.parent, [out.name], force=force) as staging:
+    with staged(out.parent, _onnx_files(out), force=force) as staging:
         encoder = EncoderConfig.read(config)
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
             encoder,
-            name=_printable(weights.name.removesuffix(".pt").removesuffix(".torchaudio")),
+            name=printable_name(weights.name.removesuffix(".pt").removesuffix(".torchaudio")),
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),
@@ -103,25 +103,29 @@ def make_bundle(
     *,
     pretrained: Path | None = None,
     allow_non_finite: bool = False,
+    licence: str | None = None,
+    citation: str | None = None,
 ) -> Bundle:
-    """Write every file of a configuration and its manifest; return the bundle. Raises InputError."""
+    """Write every file of a configuration, the model card and the manifest; return the bundle. Raises InputError.
+
+    ``licence`` of the weights, an SPDX identifier, and ``citation``: None, what the catalogue has under this name.
+    """
     read = read_settled(checkpoint, pretrained)
+    terms = known_terms(target.name, read).replaced(licence, citation)
+    names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
+    if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
+        raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
     converted = hashed(port(read, allow_non_finite=allow_non_finite), read)
-    files = {role: FILE_NAMES[role].format(name=target.name) for role in FILE_NAMES}
-    with staged(target.folder, [*files.values(), MANIFEST], force=target.force) as staging:
+    with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
         source = file_record(checkpoint)
-        _write_torchaudio(converted, staging, [files["torchaudio"], files["config"]])
+        _write_torchaudio(converted, staging, [names["torchaudio"], names["config"]])
+        write_safetensors(converted.state_dict, staging / names["safetensors"])
         metadata = _metadata(converted, target.name, source.sha256)
-        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / files["onnx"])
-        records: dict[str, FileRecord] = {role: file_record(staging / name) for role, name in files.items()}
-        manifest = _manifest(target.name, read, converted, source, records)
+        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
+        records = {role: file_record(staging / name) for role, name in names.items() if (staging / name).exists()}
+        manifest = write_card(manifest_of(target.name, read, converted, records, source, terms), staging)
         (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)
-
-
-def _printable(name: str) -> str:
-    """A file's name as ONNX and JSON can hold it: in UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _write_torchaudio(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
@@ -142,8 +146,9 @@ def _write_onnx(
     save_graph(build_onnx(config, state_dict, options, metadata), path)
 
 
-def _recorded(source: FileRecord) -> dict[str, Any]:
-    return {**dataclasses.asdict(source), "name": _printable(source.name)}
+def _onnx_files(out: Path) -> list[str]:
+    """The graph, and before it its weights where they are more than 2 GB."""
+    return [f"{out.name}.data", out.name]
 
 
 def _metadata(converted: TorchaudioPort, name: str, source_sha256: str) -> dict[str, str]:
@@ -153,34 +158,4 @@ def _metadata(converted: TorchaudioPort, name: str, source_sha256: str) -> dict[
         normalize=converted.architecture.normalize,
         sample_rate=converted.architecture.sample_rate,
         source_sha256=source_sha256,
-    )
-
-
-def _manifest(
-    name: str, checkpoint: Checkpoint, converted: TorchaudioPort, source: FileRecord, files: Mapping[str, FileRecord]
-) -> Manifest:
-    arch = converted.architecture
-    return Manifest(
-        name=name,
-        files=files,
-        source={
-            **_recorded(source),
-            "model_class": arch.model_class,
-            "num_updates": checkpoint.num_updates,
-            **({} if checkpoint.pretrained is None else {"pretrained": _recorded(file_record(checkpoint.pretrained))}),
-        },
-        encoder={
-            "sample_rate": arch.sample_rate,
-            "normalize": arch.normalize,
-            "hop": arch.config.hop,
-            "receptive_field": arch.config.receptive_field,
-            "dimension": arch.config.encoder_embed_dim,
-            "layers": arch.config.encoder_num_layers,
-        },
-        ledger=tuple(dataclasses.asdict(entry) for entry in converted.ledger),
-        versions={
-            "aves-ports": importlib.metadata.version("aves-ports"),
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in ("torch", "torchaudio", "onnx", "numpy")},
-        },
     )

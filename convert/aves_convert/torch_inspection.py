@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
-from aves_convert.encoder_shapes import encoder_shapes
 from aves_convert.fairseq_architecture import architecture
 from aves_convert.fairseq_checkpoint import Checkpoint, checkpoint_of, kind_of
 from aves_convert.inert_records import preview, printable

@@ -8,22 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.artifacts.test_encoder_config import BASE
+from tests.artifacts.bundles import make_tiny
 
-from aves_artifacts.bundle import FILE_NAMES, MANIFEST, Manifest, file_record
 from aves_artifacts.cli import main
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    records = {}
-    for role, template in FILE_NAMES.items():
-        path = tmp_path / template.format(name="x")
-        path.write_text(BASE.to_json())
-        records[role] = file_record(path)
-    manifest = Manifest("x", records, source={}, encoder={"normalize": False}, ledger=())
-    (tmp_path / MANIFEST).write_text(manifest.to_json())
-    return tmp_path
 
 
 def test_list_tells_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +31,14 @@ def test_list_tells_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert entries["core"]["files"]["original"]["partial"] == 1
 
 
-def test_check_names_the_file_that_changed(folder: Path) -> None:
+def test_check_names_the_file_that_changed(tmp_path: Path) -> None:
+    folder = make_tiny(tmp_path / "bundle").folder
     assert CliRunner().invoke(main, ["check", str(folder)]).exit_code == 0
-    path = folder / "x.onnx"
+    path = folder / "aves-base-bio.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     result = CliRunner().invoke(main, ["check", str(folder)])
     assert result.exit_code == 1
-    assert "x.onnx" in result.output
+    assert "aves-base-bio.onnx" in result.output
 
 
 def test_check_refuses_what_is_no_bundle(tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from tests.convert.hostile_files import COMMAND, HOSTILE_FILES, SYSTEM, HostileFile, pickled, reduced
 from tests.convert.test_torchaudio_port import TINY, VARIANTS
 
-from aves_artifacts.bundle import MANIFEST
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
+from aves_artifacts.manifest import MANIFEST
 from aves_convert import onnx_inspection
 from aves_convert.cli import main
-from aves_convert.encoder_shapes import encoder_shapes
 from aves_convert.fairseq_architecture import architecture
 from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.inspection import Inspection, inspect

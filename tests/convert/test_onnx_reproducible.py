@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.environments import interpreter, make_environment, run_program
 
-from aves_artifacts.bundle import FILE_NAMES
+from aves_artifacts.manifest import FILE_NAMES
 from aves_convert.stand_in import write_stand_in
 
 PROGRAM = """
@@ -33,9 +33,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Of every file that a conversion writes, but for the manifest: that one tells the versions."""
-    names = [*(name.format(name="x") for name in FILE_NAMES.values()), "all.onnx"]
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    """Of every file that holds a model; the manifest and the card tell the versions."""
+    names = [FILE_NAMES[role].format(name="x") for role in ("torchaudio", "config", "safetensors", "onnx")]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (*names, "all.onnx")}
 
 
 def converted(python: Path, checkpoint: Path, folder: Path, seed: str) -> tuple[str, dict[str, str]]:

@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner, Result
 from tests.fairseq_models import Original, Variant, build
 
-from aves_artifacts.bundle import sha256_of
 from aves_artifacts.errors import InputError
+from aves_artifacts.file_record import sha256_of
 from aves_convert.cli import main as convert
 from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
 from aves_convert.pretrained_settings import read_settled, with_pretrained_settings

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.artifacts.misbehaving_server import Server, serving
 
-from aves_artifacts.bundle import FILE_NAMES
+from aves_artifacts.manifest import FILE_NAMES
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import write_stand_in
@@ -39,7 +39,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         for name in ("owls", "crows"):
             write_stand_in(name, tmp_path / f"{name}.pt", geometry="tiny")
             make_bundle(tmp_path / f"{name}.pt", Target(tmp_path, name, force=True), OnnxOptions())
-            for file in (f"{name}.pt", *(template.format(name=name) for template in FILE_NAMES.values())):
+            ports = (FILE_NAMES[role].format(name=name) for role in ("torchaudio", "config", "onnx"))
+            for file in (f"{name}.pt", *ports):
                 running.files[f"/{file}"] = (tmp_path / file).read_bytes()
         (tmp_path / "catalog.toml").write_text(CATALOG.format(address=running.address))
         monkeypatch.setenv("AVES_CATALOG", str(tmp_path / "catalog.toml"))

@@ -15,9 +15,10 @@ import torch
 from click.testing import CliRunner, Result
 from tests.fairseq_models import LETTERS, Variant, build
 
-from aves_artifacts.bundle import Bundle, file_record
+from aves_artifacts.bundle import Bundle
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
+from aves_artifacts.file_record import file_record
 from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
@@ -218,7 +219,7 @@ def test_the_command_passes_and_writes_the_contract(made: tuple[Path, Path], tmp
     assert {"atol", "rtol"} <= set(report["tolerance"])
     (config,) = report["configs"]
     assert (config["name"], config["source"], config["passed"]) == ("x", "file", True)
-    assert set(config["sha256"]) == {"fairseq", "torchaudio", "onnx"}
+    assert set(config["sha256"]) == {"fairseq", "torchaudio", "config", "onnx"}
     assert {"load", "fairseq", "torchaudio", "onnx"} <= set(config["seconds"])
     keys = {"backend", "reference", "clip", "layer", "status", "max_abs", "max_rel", "mean_abs", "cosine_min"}
     for comparison in config["comparisons"]:

@@ -96,6 +96,7 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--report", "folder", type=existing(folder=True), metavar="DIR", help="Write HTML, Markdown, JSON, JUnit."
 )
+@click.option("--attach", is_flag=True, help="Put the report into the bundle: report.json, the table in its README.md.")
 @click.option("--json", "json_file", type=existing(), metavar="FILE", help="Write the report as JSON.")
 @click.option("--junit", "junit_file", type=existing(), metavar="FILE", help="Write it as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
@@ -108,6 +109,7 @@ def run(
     explain: bool,
     characterise: bool,
     folder: Path | None,
+    attach: bool,
     json_file: Path | None,
     junit_file: Path | None,
     verbose: bool,
@@ -121,20 +123,24 @@ def run(
     \b
     aves-verify --all-configs --stand-in              four configurations, seeded weights
     aves-verify bio --download --ports published      the authors' own ports, fetched with the original
-    aves-verify --bundle DIR --fairseq CKPT           a bundle and the checkpoint it was made from
+    aves-verify --bundle DIR --fairseq CKPT --attach  a bundle and its checkpoint; keep the report in the bundle
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     aves-verify diff A.json B.json                    what changed between two reports
     """
     from rich.console import Console
 
+    from aves_artifacts.attached_report import attach_report
     from aves_verify.audio import read_clips
     from aves_verify.compare import TOLERANCES
     from aves_verify.report import files, terminal
+    from aves_verify.report.json_report import to_json
     from aves_verify.run import verify_all
     from aves_verify.selection import Selection
     from aves_verify.verification import Plan
 
+    if attach and (selected["bundle"] is None or selected["fairseq"] is None or atol is not None or rtol is not None):
+        raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
     given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
@@ -153,6 +159,8 @@ def run(
         report = verify_all(subjects, plan, unreadable, progress)
     terminal.print_report(report, Console(), every_clip=verbose)
     files.write(report, wanted)
+    if attach:
+        attach_report(selected["bundle"], to_json(report).encode())
     raise SystemExit(0 if report.passed else 1)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from aves_artifacts.bundle import MANIFEST
 from aves_artifacts.catalog import Configuration, PublishedRole
 from aves_artifacts.errors import InputError
 from aves_artifacts.fetch import Fetcher, Wanted, offline_by_environment
 from aves_artifacts.fetch_progress import bars
 from aves_artifacts.lock_file import default_lock_file
+from aves_artifacts.manifest import MANIFEST
 from aves_artifacts.store import place
 from aves_convert.onnx_options import Layers, OnnxOptions
 from aves_convert.ports import Target, make_bundle

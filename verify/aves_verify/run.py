@@ -45,12 +45,12 @@ def verify_all(
 
 
 def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:
-    """The same with a problem in each whose files another configuration has too: one of the two names is wrong."""
+    """The same with a problem in each whose weights another configuration has too: one of the two names is wrong."""
     for config in configs:
         twins = [
             f"{backend}: the file is byte for byte that of {other.name}: one of the two has the other's weights"
             for other in configs
             for backend, sha256 in config.sha256.items()
-            if other is not config and other.sha256.get(backend) == sha256
+            if other is not config and backend != "config" and other.sha256.get(backend) == sha256
         ]
         yield dataclasses.replace(config, problems=(*config.problems, *twins))

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aves_artifacts.bundle import Bundle, hash_problems, read_bundle, sha256_of
+from aves_artifacts.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.catalog import Configuration
 from aves_artifacts.errors import InputError
+from aves_artifacts.file_record import sha256_of
 from aves_convert.onnx_options import Layers, OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import Geometry, write_stand_in
@@ -29,7 +30,7 @@ class Subject:
     pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
     recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
-    recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend
+    recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
     problems: tuple[str, ...] = ()
 
     def file(self, backend: str) -> Path | None:
@@ -37,13 +38,13 @@ class Subject:
         return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
 
     def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
-        """SHA-256 of each backend's file."""
+        """SHA-256 of each backend's file, and of those read beside it: the config, and ONNX weights past 2 GB."""
         files = {backend: self.file(backend) for backend in backends}
-        return {
-            backend: self.recorded.get(backend) or sha256_of(path)
-            for backend, path in files.items()
-            if path is not None
-        }
+        if "torchaudio" in backends:
+            files["config"] = self.config
+        if "onnx" in backends and self.onnx is not None:
+            files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
+        return {name: self.recorded.get(name) or sha256_of(path) for name, path in files.items() if path is not None}
 
 
 def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
@@ -105,7 +106,9 @@ def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Sub
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
     manifest = bundle.manifest
-    recorded = {} if problems else {role: manifest.files[role].sha256 for role in ("torchaudio", "onnx")}
+    recorded: dict[str, str] = {}
+    if not problems:
+        recorded |= {role: record.sha256 for role, record in manifest.files.items()}
     if fairseq is not None and not problems:
         recorded["fairseq"] = manifest.source["sha256"]
     return Subject(

@@ -8,7 +8,7 @@ from aves_artifacts.encoder_config import EncoderConfig
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of the model, in the ``weight_g``/``weight_v`` dialect.
 
-    A conversion asks the model itself (``torchaudio_model.expected_shapes``); this one answers in no time.
+    A conversion asks the model itself; this one answers in no time, and where torchaudio is not at hand.
     Source: torchaudio ``models/wav2vec2/components.py``.
     """
     dim, wide = config.encoder_embed_dim, config.encoder_ff_interm_features

@@ -1,0 +1,21 @@
+"""Writing a state dict in the safetensors format, which holds tensors and cannot hold anything that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from aves_artifacts.atomic import replacing
+
+
+def write_safetensors(state_dict: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors that safetensors alone reads, straight from their memory. Raises InputError.
+
+    The same tensors give the same bytes, whatever their order. The file appears whole or not at all.
+    """
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file(dict(state_dict), temporary, metadata={"format": "pt"})

@@ -1,0 +1,56 @@
+"""A real bundle of a tiny encoder, and reports on it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.bundle import Bundle, read_bundle
+from aves_artifacts.manifest import Manifest
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import write_stand_in
+
+NAME = "aves-base-bio"
+
+
+def make_tiny(folder: Path, *, seed: int = 0) -> Bundle:
+    """Beside its checkpoint, which is ``folder``.pt."""
+    checkpoint = folder.with_name(f"{folder.name}.pt")
+    write_stand_in("bio", checkpoint, geometry="tiny", seed=seed)
+    return make_bundle(checkpoint, Target(folder, NAME), OnnxOptions())
+
+
+def copied(bundle: Bundle, folder: Path) -> Bundle:
+    shutil.copytree(bundle.folder, folder)
+    return read_bundle(folder)
+
+
+def comparison(backend: str, status: str = "pass", **entries: Any) -> dict[str, Any]:
+    tolerance = {"atol": 1e-5, "rtol": 1e-5, "error_ratio": 4.0, "own_error": 0.0}
+    numbers = {"max_abs": 1e-6, "cosine_min": 1.0, "error_ratio": 1.0, "near_zero": {"flagged": 0}}
+    return {"backend": backend, "clip": "chirp", "layer": "final", "status": status, "tolerance": tolerance} | (
+        numbers | entries
+    )
+
+
+def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
+    """What aves-verify would say of these files, with ``entries`` of its one configuration replaced."""
+    hashed = ("torchaudio", "config", "onnx", "onnx_data")
+    config = {
+        "name": manifest.name,
+        "source": "file",
+        "reference": "fairseq",
+        "sha256": {"fairseq": manifest.source["sha256"]}
+        | {role: record.sha256 for role, record in manifest.files.items() if role in hashed},
+        "passed": True,
+        "problems": [],
+        "comparisons": [comparison("torchaudio"), comparison("onnx")],
+    } | entries
+    return {"schema": 1, "passed": config["passed"], "environment": {"aves-ports": "0.1.0"}, "configs": [config]}
+
+
+def as_document(report: object) -> bytes:
+    return json.dumps(report).encode()
