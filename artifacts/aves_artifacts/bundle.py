@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aves_artifacts.errors import InputError
-from aves_artifacts.file_record import FileRecord, file_record
+from aves_artifacts.file_record import FileRecord, sha256_of
 from aves_artifacts.manifest import MANIFEST, Manifest, Role
 
 
@@ -45,27 +45,26 @@ def hash_problems(bundle: Bundle) -> list[str]:
 
     The model card is left out: attaching a report writes it anew.
     """
-    problems = [problem] if (problem := manifest_problem(bundle)) else []
-    files = (record for role, record in bundle.manifest.files.items() if role != "card")
-    return problems + [problem for record in files if (problem := file_problem(bundle.folder, record))]
+    problems = {MANIFEST: manifest_problem(bundle)}
+    for role, record in bundle.manifest.files.items():
+        if role != "card":
+            problems[record.name] = file_problem(bundle.folder, record)
+    return [f"{bundle.folder / name} {problem}" for name, problem in problems.items() if problem]
 
 
 def manifest_problem(bundle: Bundle) -> str:
-    """Why the manifest cannot be the one that was written, which has its own SHA-256; empty where it can."""
-    path = bundle.folder / MANIFEST
-    if path.read_bytes() == bundle.manifest.to_json().encode():
-        return ""
-    return f"{path} was changed after it was written: its own SHA-256 is another"
+    """Why the manifest, which has its own SHA-256, cannot be the one that was written; empty where it can."""
+    same = (bundle.folder / MANIFEST).read_bytes() == bundle.manifest.to_json().encode()
+    return "" if same else "was changed after it was written: its own SHA-256 is another"
 
 
 def file_problem(folder: Path, record: FileRecord) -> str:
     """Why the file cannot be the one that the manifest records; empty where it is."""
     path = folder / record.name
     if not path.is_file():
-        return f"{path} is missing"
-    found = file_record(path)
-    if (found.size, found.sha256) != (record.size, record.sha256):
-        return f"{path} is not the file that {MANIFEST} records (size or SHA-256 differ)"
+        return "is missing"
+    if (path.stat().st_size, sha256_of(path)) != (record.size, record.sha256):
+        return f"is not the file that {MANIFEST} records (size or SHA-256 differ)"
     return ""
 
 

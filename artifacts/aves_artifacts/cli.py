@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aves_artifacts.command_line import Group, existing
+from aves_artifacts.command_line import Group, existing, status
 
 
 @click.group(cls=Group)
@@ -70,18 +70,24 @@ def fetch(
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=existing(folder=True))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def check(context: click.Context, folder: Path) -> None:
-    """Check that the files of a bundle are those that its manifest records. Exit status 1 where one is not."""
-    from aves_artifacts.bundle import hash_problems, read_bundle
-    from aves_artifacts.encoder_config import EncoderConfig
+def check(context: click.Context, folder: Path, as_json: bool) -> None:
+    """Check all of a bundle: hashes, missing and strange files, contents, ledger, report.
 
-    bundle = read_bundle(folder)
-    problems = hash_problems(bundle)
-    if not problems:
-        EncoderConfig.read(bundle.path("config"))
-    for problem in problems:
-        click.echo(problem, err=True)
-    if problems:
+    Loads the weights, the safetensors copy and the ONNX graph, and runs nothing. Exit status: 0 all is as it was made,
+    1 something is not, 2 there is no bundle.
+    """
+    from aves_artifacts.bundle_check import check_bundle
+
+    with status(f"checking {folder}"):
+        checked = check_bundle(folder)
+    if as_json:
+        click.echo(checked.to_json())
+    for problem in () if as_json else checked.problems:
+        click.echo(f"{folder / problem.file} {problem.problem}", err=True)
+    if checked.problems:
         context.exit(1)
-    click.echo(f"{folder}: {len(bundle.manifest.files)} files are as the manifest records them")
+    if checked.manifest is not None and not as_json:
+        verdict = "a report on them that passed" if checked.verified else "no report: they were not verified"
+        click.echo(f"{folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from aves_artifacts.catalog import Configuration, PublishedRole, catalog
 from aves_artifacts.manifest import MANIFEST
-from aves_artifacts.store import part_of, place, store
+from aves_artifacts.store import bundle_folder, part_of, place
 
 
 def entries() -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def entries() -> list[dict[str, Any]]:
         asdict(configuration)
         | {
             "files": {role: _file(configuration, role) for role in configuration.files},
-            "bundle": str(store() / configuration.file_name) if _has_bundle(configuration) else None,
+            "bundle": str(bundle_folder(configuration)) if _has_bundle(configuration) else None,
         }
         for configuration in catalog().values()
     ]
@@ -65,4 +65,4 @@ def _here(configuration: Configuration) -> str:
 
 
 def _has_bundle(configuration: Configuration) -> bool:
-    return (store() / configuration.file_name / MANIFEST).is_file()
+    return (bundle_folder(configuration) / MANIFEST).is_file()

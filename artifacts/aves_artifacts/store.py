@@ -20,12 +20,17 @@ def store() -> Path:
 def place(configuration: Configuration, role: PublishedRole) -> Path:
     """Where a published file lies once it is fetched.
 
-    Published ports have a folder of their own: those made here have the same names, and lie beside the original.
+    Published ports have a folder of their own: those made here have the same names.
     """
     folder = store() / configuration.file_name
     if role == "original":
         return folder / f"{configuration.file_name}.pt"
     return folder / "published" / FILE_NAMES[role].format(name=configuration.file_name)
+
+
+def bundle_folder(configuration: Configuration) -> Path:
+    """Where the bundle that was made here of a configuration's original lies."""
+    return store() / configuration.file_name / "bundle"
 
 
 def part_of(path: Path) -> Path:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from aves_artifacts.attached_report import attach_report
 from aves_artifacts.bundle import Bundle, read_bundle
-from aves_artifacts.manifest import Manifest
+from aves_artifacts.file_record import file_record
+from aves_artifacts.manifest import MANIFEST, REPORT, Manifest, ReportRecord
+from aves_convert import onnx_graph
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import write_stand_in
@@ -23,9 +29,27 @@ def make_tiny(folder: Path, *, seed: int = 0) -> Bundle:
     return make_bundle(checkpoint, Target(folder, NAME), OnnxOptions())
 
 
+def make_verified(folder: Path) -> Bundle:
+    """With every file that a bundle can have: weights outside the graph, as past 2 GB, and a report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_graph, "_LARGEST_FILE", 10_000)
+        bundle = make_tiny(folder)
+    return attach_report(folder, as_document(report_on(bundle.manifest)))
+
+
 def copied(bundle: Bundle, folder: Path) -> Bundle:
     shutil.copytree(bundle.folder, folder)
     return read_bundle(folder)
+
+
+def sealed(bundle: Bundle, **entries: Any) -> Bundle:
+    """With a manifest that records the files as they are now, as somebody would write it who damages a bundle well."""
+    folder, manifest = bundle.folder, dataclasses.replace(bundle.manifest, **entries)
+    files = {role: file_record(folder / record.name) for role, record in manifest.files.items()}
+    report = manifest.report and ReportRecord(**vars(file_record(folder / REPORT)), passed=manifest.report.passed)
+    manifest = dataclasses.replace(manifest, files=files, report=report)
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return Bundle(folder, manifest)
 
 
 def comparison(backend: str, status: str = "pass", **entries: Any) -> dict[str, Any]:

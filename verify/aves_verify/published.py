@@ -12,7 +12,7 @@ from aves_artifacts.fetch import Fetcher, Wanted, offline_by_environment
 from aves_artifacts.fetch_progress import bars
 from aves_artifacts.lock_file import default_lock_file
 from aves_artifacts.manifest import MANIFEST
-from aves_artifacts.store import place
+from aves_artifacts.store import bundle_folder, place
 from aves_convert.onnx_options import Layers, OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_verify.subject import Subject, of_bundle
@@ -34,7 +34,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
     with bars() as watcher:
         Fetcher(default_lock_file(), watcher, offline=offline_by_environment()).fetch(missing)
     for configuration in configurations if ports == "made" else ():
-        folder = place(configuration, "original").parent
+        folder = bundle_folder(configuration)
         if configuration.has_original and not (folder / MANIFEST).is_file():
             target = Target(folder, configuration.file_name)
             make_bundle(place(configuration, "original"), target, OnnxOptions(layers=layers))
@@ -63,7 +63,7 @@ def published(configuration: Configuration, ports: Ports) -> Subject:
             config=files.get("config"),
             onnx=files.get("onnx"),
         )
-    subject = of_bundle(files["original"].parent, files["original"])
+    subject = of_bundle(bundle_folder(configuration), files["original"])
     return replace(subject, name=configuration.name, source="published")
 
 
