@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -82,8 +83,9 @@ class LockFile:
 
 
 def default_lock_file() -> LockFile:
-    """The store's own."""
-    return LockFile(store() / LOCK_FILE)
+    """The one that ``$AVES_LOCK`` names, else the store's own."""
+    chosen = os.environ.get("AVES_LOCK")
+    return LockFile(Path(chosen).expanduser() if chosen else store() / LOCK_FILE)
 
 
 def _locked(entry: dict[str, Any]) -> Locked:

@@ -16,9 +16,11 @@ from click.testing import CliRunner, Result
 from tests.fairseq_models import LETTERS, Variant, build
 
 from aves_artifacts.bundle import Bundle
+from aves_artifacts.catalog import catalog
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_artifacts.file_record import file_record
+from aves_artifacts.store import bundle_folder
 from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
@@ -293,7 +295,8 @@ def test_published_files_in_the_store_are_verified(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("AVES_HOME", str(tmp_path))
     folder = tmp_path / "aves-base-bio"
     write_stand_in("bio", folder / "aves-base-bio.pt", geometry="tiny")
-    make_bundle(folder / "aves-base-bio.pt", Target(folder, "aves-base-bio"), OnnxOptions())
+    assert "bio: its original has no ports yet; give --download to make them" in cli("bio").output
+    make_bundle(folder / "aves-base-bio.pt", Target(bundle_folder(catalog()["bio"]), "aves-base-bio"), OnnxOptions())
     result = cli("bio")
     assert result.exit_code == 0, result.output
     assert "bio" in result.output

@@ -63,7 +63,10 @@ def published(configuration: Configuration, ports: Ports) -> Subject:
             config=files.get("config"),
             onnx=files.get("onnx"),
         )
-    subject = of_bundle(bundle_folder(configuration), files["original"])
+    folder = bundle_folder(configuration)
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{configuration.name}: its original has no ports yet; give --download to make them")
+    subject = of_bundle(folder, files["original"])
     return replace(subject, name=configuration.name, source="published")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
@@ -20,6 +20,7 @@ from aves_verify.loading import Loaded, load
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
+from aves_verify.whose_weights import claims, misnamed
 
 Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
 
@@ -51,7 +52,8 @@ class Plan:
 def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
     """Compare a subject's ports with its original on every clip, padded and in a batch.
 
-    The reference is fairseq; where that is waived, TorchAudio. Raises InputError for a missing or unusable file.
+    The reference is fairseq; where that is waived, TorchAudio. Weights of another configuration of the catalogue are
+    told of where the subject goes by the name of one, or fails. Raises InputError for a missing or unusable file.
     """
     seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
     progress("loading", 0, 1)
@@ -69,7 +71,7 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     explanations = explain_worst(loaded, given, comparisons) if plan.explain else ()
     if plan.characterise and given:
         progress("characterising", 0, 1)
-    return ConfigReport(
+    report = ConfigReport(
         name=subject.name,
         source=subject.source,
         reference=loaded.backends[0].name,
@@ -82,6 +84,9 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
         clips=clips,
         evidence=evidence,
     )
+    if report.passed and not claims(subject):
+        return report
+    return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
 
 
 def _long_enough(loaded: Loaded, given: tuple[Clip, ...] | None) -> tuple[tuple[Clip, ...], list[str]]:
