@@ -1,4 +1,4 @@
-"""The tensors of TorchAudio's wav2vec2 model by arithmetic, for whoever cannot wait for torchaudio to be imported."""
+"""The tensors of TorchAudio's wav2vec2 model, by arithmetic: a conversion needs neither torchaudio nor a model."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from aves_artifacts.encoder_config import EncoderConfig
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of the model, in the ``weight_g``/``weight_v`` dialect.
+    """Name and shape of every tensor of the model, in its order, in the ``weight_g``/``weight_v`` dialect.
 
-    A conversion asks the model itself; this one answers in no time, and where torchaudio is not at hand.
+    Every torch from 2.0 on reads that dialect; only newer ones read ``parametrizations.weight.original0/1``.
     Source: torchaudio ``models/wav2vec2/components.py``.
     """
     dim, wide = config.encoder_embed_dim, config.encoder_ff_interm_features
@@ -40,11 +40,11 @@ def _extractor(config: EncoderConfig) -> tuple[dict[str, tuple[int, ...]], int]:
     channels = 1
     for index, (width, kernel, _) in enumerate(config.extractor_conv_layer_config):
         stem = f"feature_extractor.conv_layers.{index}"
+        if index == 0 or config.extractor_mode == "layer_norm":
+            shapes |= _norm(f"{stem}.layer_norm", width)
         shapes[f"{stem}.conv.weight"] = (width, channels, kernel)
         if config.extractor_conv_bias:
             shapes[f"{stem}.conv.bias"] = (width,)
-        if index == 0 or config.extractor_mode == "layer_norm":
-            shapes |= _norm(f"{stem}.layer_norm", width)
         channels = width
     return shapes, channels
 

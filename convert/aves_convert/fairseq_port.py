@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
 from aves_convert.checkpoint_settings import attribute_of, has_attribute, plain
 from aves_convert.fairseq_architecture import architecture
@@ -23,7 +24,6 @@ from aves_convert.inert_records import Global, Record, preview
 from aves_convert.pretrained_settings import with_pretrained_settings
 from aves_convert.torch_file import LazyTensor, open_torch_file
 from aves_convert.torch_writer import PickledObject
-from aves_convert.torchaudio_model import expected_shapes
 from aves_convert.torchaudio_port import LedgerEntry, account
 from aves_convert.torchaudio_weights import read_state_dict
 
@@ -67,7 +67,7 @@ def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: P
         checkpoint = with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
     arch = architecture(checkpoint)
     _refuse_other_geometry(config, arch.config, weights, like)
-    ledger = account(checkpoint, arch, expected_shapes(arch.config))
+    ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     state_dict = read_state_dict(weights, config)
     _refuse_lost(state_dict, ledger, weights, like)
     wide: list[str] = []

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_convert.fairseq_architecture import DEFAULTS, Architecture, architecture
 from aves_convert.fairseq_checkpoint import Checkpoint
 from aves_convert.torch_writer import PickledObject, write_torch_file
-from aves_convert.torchaudio_model import expected_shapes
 
 Geometry = Literal["base", "large", "tiny"]
 
@@ -114,7 +114,7 @@ _HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(("quantize",
 
 def _shapes(described: Architecture) -> dict[str, tuple[int, ...]]:
     """fairseq's name -> shape of every tensor, those that a port drops included."""
-    sizes = expected_shapes(described.config)
+    sizes = encoder_shapes(described.config)
     shapes = {source: sizes[target] for source, target in described.mapping.items()}
     dropped = {name: rule.shape for name, rule in described.dropped.items()}
     return shapes | {name: tuple(size or _LABELS + 4 for size in shape) for name, shape in dropped.items()}

@@ -7,15 +7,16 @@ extension.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,16 +41,11 @@ def import_torchaudio() -> ModuleType:
     return torchaudio  # type: ignore[no-any-return]
 
 
-def build_model(config: EncoderConfig, *, device: Literal["cpu", "meta"] = "cpu") -> Wav2Vec2Model:
-    """The TorchAudio model of this geometry in evaluation mode, its weights not initialised.
-
-    On ``meta`` it has names and shapes and costs no memory.
-    """
+def build_model(config: EncoderConfig) -> Wav2Vec2Model:
+    """The TorchAudio model of this geometry in evaluation mode, its weights allocated and not initialised."""
     models = import_torchaudio().models
-    with torch.device("meta"):  # initialising 95 million weights that are overwritten takes longer than loading them
+    with _Uninitialised():
         model = models.wav2vec2_model(**config.kwargs())
-    if device != "meta":
-        model = model.to_empty(device=device)
     return model.eval()
 
 
@@ -66,16 +62,6 @@ def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) ->
     return model
 
 
-@functools.lru_cache(maxsize=8)  # building the model again for every question would take most of a conversion
-def expected_shapes(config: EncoderConfig) -> Mapping[str, tuple[int, ...]]:
-    """Name and shape of every tensor of the model, in its order, in the ``weight_g``/``weight_v`` dialect.
-
-    Every torch from 2.0 on reads that dialect; only newer ones read ``parametrizations.weight.original0/1``.
-    """
-    state_dict = build_model(config, device="meta").state_dict()
-    return MappingProxyType({old_weight_norm_name(name): tuple(tensor.shape) for name, tensor in state_dict.items()})
-
-
 def old_weight_norm_name(name: str) -> str:
     """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
     for new, old in (
@@ -89,7 +75,7 @@ def old_weight_norm_name(name: str) -> str:
 
 def mismatches(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Every tensor that is missing, unknown or misshapen; empty when the shapes are exactly the model's."""
-    expected = expected_shapes(config)
+    expected = encoder_shapes(config)
     given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
     problems = [f"missing {name}" for name in expected if name not in given]
     problems += [f"unknown {name}" for name in given if name not in expected]
@@ -114,6 +100,19 @@ def _import_without_extension() -> ModuleType:
             "install the two in versions that belong together"
         ) from error
     return torchaudio  # type: ignore[no-any-return]
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves weights as they were allocated: initialising 95 million to overwrite takes longer than loading.
+
+    Not the ``meta`` device, on which weight norm imports torch's compiler: 2 s and 150 MB.
+    """
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 class _NoExtension(ModuleType):

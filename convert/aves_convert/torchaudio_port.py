@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_architecture import Architecture, architecture
 from aves_convert.fairseq_checkpoint import Checkpoint
 from aves_convert.torch_file import LazyTensor
-from aves_convert.torchaudio_model import expected_shapes
 
 PROJECTION = "encoder.feature_projection.projection"
 _MAX_LISTED = 20  # problems named in one message; the rest is counted
@@ -54,7 +54,7 @@ def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> Torchaudi
     ``allow_non_finite``.
     """
     arch = architecture(checkpoint)
-    expected = expected_shapes(arch.config)
+    expected = encoder_shapes(arch.config)
     ledger = account(checkpoint, arch, expected)
     by_target = {entry.target: entry for entry in ledger if entry.target is not None}
     state_dict: dict[str, torch.Tensor] = {}
@@ -121,7 +121,7 @@ def account(
     config = "this config" if checkpoint.pretrained is None else f"the config of {checkpoint.pretrained}"
     _raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with {config}")
     unmapped = set(expected) - set(arch.mapping.values()) - {entry.target for entry in created}
-    _raise_if_any(sorted(unmapped), f"{checkpoint.path}: this torchaudio's model has tensors that fairseq's has not")
+    _raise_if_any(sorted(unmapped), f"{checkpoint.path}: the TorchAudio model has tensors that fairseq's has not")
     return (*ledger, *created)
 
 

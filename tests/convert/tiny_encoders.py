@@ -13,7 +13,8 @@ import onnxruntime
 import torch
 
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_convert.torchaudio_model import expected_shapes, load_model
+from aves_artifacts.encoder_shapes import encoder_shapes
+from aves_convert.torchaudio_model import load_model
 
 TINY = EncoderConfig(
     extractor_mode="group_norm",
@@ -55,7 +56,7 @@ def weights(config: EncoderConfig, seed: int = 0) -> dict[str, torch.Tensor]:
     """Seeded weights; norms and biases as far from 1 and 0 as training takes them."""
     generator = torch.Generator().manual_seed(seed)
     state_dict = {}
-    for name, shape in expected_shapes(config).items():
+    for name, shape in encoder_shapes(config).items():
         noise = torch.randn(shape, generator=generator)
         if name.endswith(("weight_g", "layer_norm.weight")):
             state_dict[name] = 1 + 0.3 * noise
