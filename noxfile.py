@@ -1,5 +1,9 @@
 """Development sessions. Each runs in the project's own environment, which uv makes and keeps in .venv."""
 
+import json
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.10"
@@ -46,3 +50,29 @@ def faults(session: nox.Session) -> None:
     """Porting mistakes and clean ports: what the verifier says of each; the table goes into the docs."""
     command = ("python", "-m", "tests.verify.faults.suite", "docs/faults.md")
     uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+
+
+MUTATION_SCORE = 0.95  # of the mutants of the comparison's own code, this many at least must fail a test
+
+
+@nox.session(python=False)
+def mutate(session: nox.Session) -> None:
+    """Small faults in compare.py and drift.py, one at a time: does a test notice? Arguments go to mutmut run."""
+    root = Path.cwd()
+    flat = Path(session.create_tmp())
+    shutil.rmtree(flat)
+    shutil.copytree(root / "verify" / "aves_verify", flat / "aves_verify")
+    for name in ("pyproject.toml", "tests/verify/test_compare.py", "tests/verify/test_drift.py"):
+        (flat / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, flat / name)
+    options = ("--project", str(root), "--group", "mutate")
+    with session.chdir(flat):
+        # CI makes hypothesis try the same examples for every mutant
+        uv_run(session, "mutmut", "run", *session.posargs, options=options, env={"CI": "1"})
+        uv_run(session, "mutmut", "results", options=options)
+        uv_run(session, "mutmut", "export-cicd-stats", options=options)
+        counts = json.loads(Path("mutants/mutmut-cicd-stats.json").read_text())
+    caught = counts["killed"] + counts["timeout"]
+    session.log(f"{caught} of {counts['total']} mutants caught")
+    if caught < MUTATION_SCORE * counts["total"]:
+        session.error(f"fewer than {MUTATION_SCORE:.0%}: write a test for each that survived, or take out what is idle")

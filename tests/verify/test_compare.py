@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from aves_verify.compare import Comparison, Place, Tolerance, compare
-from aves_verify.drift import NOT_ROUNDING, OWN_ROUNDING, RELATIVE
+from aves_artifacts.errors import InputError
+from aves_verify.compare import TOLERANCES, Comparison, Place, Quantiles, Tolerance, compare
+from aves_verify.drift import NOT_ROUNDING, OWN_ROUNDING, RELATIVE, NoiseFloor
 
 DEFAULT = Tolerance()
 EXACTLY = Tolerance(atol=0.0, rtol=0.0)
@@ -56,7 +57,11 @@ def test_measures_follow_their_definitions(arrays: tuple[np.ndarray, np.ndarray]
     assert abs(found.max_abs_at.port - found.max_abs_at.reference) == found.max_abs
     index = (found.max_abs_at.batch, found.max_abs_at.frame, found.max_abs_at.dimension)[-port.ndim :]
     assert (float(port[index]), float(reference[index])) == (found.max_abs_at.port, found.max_abs_at.reference)
-    assert (found.backend, found.reference, found.clip, found.layer) == ("onnx", "fairseq", "chirp", "final")
+    assert labels(found) == ("onnx", "fairseq", "chirp", "final", DEFAULT)
+
+
+def labels(found: Comparison) -> tuple[str, str, str, str, Tolerance]:
+    return (found.backend, found.reference, found.clip, found.layer, found.tolerance)
 
 
 @given(pairs)
@@ -131,6 +136,19 @@ def test_a_difference_beyond_the_tolerance_anywhere_fails(share: float, seed: in
 def test_the_defaults() -> None:
     assert Tolerance() == Tolerance(atol=3e-4, rtol=1e-5, error_ratio=32.0, own_error=0.0)
     assert (RELATIVE, OWN_ROUNDING, NOT_ROUNDING) == (1e-3, 3.0, 1e-3)
+    assert {
+        "torchaudio": Tolerance(1e-5, 1e-5, 4.0, 0.0),
+        "onnx by aves-convert": Tolerance(5e-5, 1e-5, 4.0, 1.0),
+        "onnx": Tolerance(3e-4, 1e-5, 32.0, 1.0),
+    } == TOLERANCES
+
+
+@pytest.mark.parametrize("name", ["atol", "rtol", "error_ratio", "own_error"])
+@pytest.mark.parametrize("value", [-1e-9, math.inf, math.nan])
+def test_what_is_no_tolerance_is_refused_and_named(name: str, value: float) -> None:
+    assert getattr(Tolerance(**{name: 0.0}), name) == 0
+    with pytest.raises(InputError, match=rf"^{name} is {value}; expected a number of 0 or more"):
+        Tolerance(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -198,6 +216,7 @@ def test_another_shape_and_no_elements_fail(port: np.ndarray, reference: np.ndar
     found = run(port, reference)
     assert found.status == "fail"
     assert re.search(reason, found.reason)
+    assert labels(found) == ("onnx", "fairseq", "chirp", "final", DEFAULT)
     assert (found.max_abs, found.max_rel, found.mean_abs, found.min_tolerance) == (math.inf,) * 4
     assert found.cosine_min == -math.inf
     assert (found.error_ratio, found.near_zero, found.max_abs_at) == (None, None, None)
@@ -248,6 +267,33 @@ def test_a_reference_that_is_no_sequence_of_frames_is_a_mistake_of_the_caller(sh
         run(np.zeros(shape), np.zeros(shape))
 
 
+def test_the_largest_relative_difference_is_placed_too() -> None:
+    found = run([[100.5, 1.0], [0.25, 2.0]], [[100.0, 1.0], [0.125, 2.0]])
+    assert found.max_abs_at == Place(0, 0, 0, 100.5, 100.0)
+    assert (found.max_rel, found.max_rel_at) == (1.0, Place(0, 1, 0, 0.25, 0.125))
+
+
+def test_the_quantiles_are_those_of_the_differences() -> None:
+    steps = np.arange(1001.0)[:, None]
+    found = run(steps, np.zeros((1001, 1)))
+    assert found.quantiles == Quantiles(p50=500.0, p90=900.0, p99=990.0, p999=999.0)
+
+
+@pytest.mark.parametrize(
+    ("port", "reference", "decibels"),
+    [
+        ([[0.75, 0.75]], [[0.5, 0.5]], 20 * math.log10(2)),  # both under 1
+        ([[11.0, 9.0]], [[10.0, 10.0]], 20.0),
+        ([[30.0]], [[10.0]], 20 * math.log10(0.5)),
+        ([[1.0]], [[1.0]], None),  # no noise
+        ([[1.0]], [[0.0]], None),  # no signal
+    ],
+)
+def test_the_signal_to_noise_ratio(port: Any, reference: Any, decibels: float | None) -> None:
+    found = run(port, reference).snr_db
+    assert found == (None if decibels is None else pytest.approx(decibels, abs=1e-12))
+
+
 def test_relative_differences_are_finite_where_the_reference_is_zero() -> None:
     assert run([[0.0, 1.0]], [[0.0, 1.0]]).max_rel == 0
     assert run([[0.0, 3.0]], [[0.0, 1.0]]).max_rel == 2
@@ -285,7 +331,8 @@ def test_the_error_ratio_is_the_ports_error_over_the_originals() -> None:
     assert run(exact + 2**-12, exact + 2**-14, exact=exact).error_ratio == 4
     assert run(exact - 2**-16, exact + 2**-14, exact=exact).error_ratio == 0.25
     assert run(exact, exact + 2**-14, exact=exact).error_ratio == 0
-    assert run(exact, exact).error_ratio is None
+    assert (run(exact, exact).error_ratio, run(exact, exact).noise) == (None, None)
+    assert run(exact, exact + 2**-14, exact=exact).noise == NoiseFloor(0.0, 2**-14, 2**-14, 1.0)
 
 
 def test_the_boundary_of_the_noise_test() -> None:
@@ -331,9 +378,9 @@ def test_a_difference_within_the_tolerance_fails_when_it_is_no_rounding() -> Non
 
 def test_both_reasons_are_told() -> None:
     exact = np.ones((2, 2))
-    reason = run(exact + 1, exact, exact=exact).reason
-    assert "beyond the tolerance" in reason
-    assert "the RMS error against float64" in reason
+    tolerance, noise = run(exact + 1, exact, exact=exact).reason.split("; ")
+    assert "beyond the tolerance" in tolerance
+    assert noise.startswith("the RMS error against float64")
 
 
 def test_an_original_that_hits_the_exact_answer_leaves_room_for_storing_float32() -> None:
@@ -450,6 +497,14 @@ def test_the_originals_own_rounding_itself_is_not_flagged(monkeypatch: pytest.Mo
         found = run([[1.0, 2**-15]], [[1.0 + own, 0.0]], exact=exact)
         assert found.near_zero is not None
         assert found.near_zero.flagged == flagged
+
+
+def test_only_what_is_near_zero_counts_as_that() -> None:
+    found = run([[0.5, 1e-4 + 1e-6, 2.0]], [[1.0, 1e-4, 1.0]])
+    assert found.near_zero is not None
+    assert (found.near_zero.elements, found.near_zero.flagged) == (1, 1)
+    assert found.near_zero.max_abs == pytest.approx(1e-6, rel=1e-4)
+    assert found.near_zero.max_rel == pytest.approx(1e-2, rel=1e-4)
 
 
 def test_what_is_beyond_the_tolerance_is_a_fault_and_no_drift() -> None:

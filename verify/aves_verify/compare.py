@@ -212,14 +212,14 @@ def _snr_db(signal: float, noise: float) -> float | None:
 def _cosine_min(a: Array, b: Array) -> float:
     """The smallest cosine between two frames that belong together."""
     lengths = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
-    both_zero = ~a.any(axis=-1) & ~b.any(axis=-1)
-    cosine = np.where(lengths > 0, (a * b).sum(axis=-1) / np.where(lengths > 0, lengths, 1.0), both_zero)
+    both_zero = np.asarray(~a.any(axis=-1) & ~b.any(axis=-1), dtype=np.float64)  # the answer where a length is zero
+    cosine = np.divide((a * b).sum(axis=-1), lengths, out=both_zero, where=lengths > 0)
     return float(np.clip(cosine, -1.0, 1.0).min())
 
 
 def _batched(array: NDArray[np.float32] | NDArray[np.float64]) -> Array:
     """[batch, frames, dim] in float64."""
-    wide = array.astype(np.float64)
+    wide = np.asarray(array, dtype=np.float64)
     return wide[None] if wide.ndim == 2 else wide
 
 
