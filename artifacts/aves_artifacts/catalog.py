@@ -154,7 +154,8 @@ def _file_problems(files: object, base: str) -> Iterator[str]:
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        printable = text.isprintable() and " " not in text
+        return printable and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, a bracket without its partner
         return False
 

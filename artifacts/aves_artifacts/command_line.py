@@ -40,7 +40,7 @@ class Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:
-            raise BadInput(" ".join(str(error).split())) from error
+            raise BadInput(_one_line(str(error))) from error
         except BrokenPipeError:  # the reader of a pipe went away
             _exit_quietly(signal.SIGPIPE)
         except KeyboardInterrupt:
@@ -49,6 +49,11 @@ class Group(click.Group):
         except Exception:  # a bug of ours; its status must be none of those that tell of a verification
             traceback.print_exc()
             raise click.exceptions.Exit(_SOFTWARE) from None
+
+
+def _one_line(message: str) -> str:
+    """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
 
 
 def _exit_quietly(number: signal.Signals) -> NoReturn:

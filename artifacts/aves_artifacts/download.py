@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from aves_artifacts.at_once import StoppedError
 from aves_artifacts.atomic import replacing
@@ -34,12 +35,18 @@ class Network:
     pause: float = 1.0  # seconds before the second attempt; doubles with each
 
     def client(self) -> httpx2.Client:
-        """An HTTP client for any number of threads."""
+        """An HTTP client for any number of threads. Raises InputError where the environment's settings are unusable."""
         import httpx2
 
         # Compressed bytes have other lengths and offsets than the file.
         headers = {"Accept-Encoding": "identity", "User-Agent": "aves-artifacts"}
-        return httpx2.Client(timeout=self.timeout, headers=headers, follow_redirects=True)
+        try:
+            return httpx2.Client(timeout=self.timeout, headers=headers, follow_redirects=True)
+        except (ValueError, OSError) as error:  # ssl's errors are OSErrors
+            raise InputError(
+                f"cannot use the network as the environment says: {error}; "
+                "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
     """
     import httpx2
 
+    address = shown(source.address)
     most, failures = _size(source.part), 0
     while True:
         try:
@@ -87,8 +95,8 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
             reason = str(error) or type(error).__name__
         except _PassingError as error:
             reason = str(error)
-        except httpx2.HTTPError as error:  # redirects without end
-            raise InputError(f"{source.address}: cannot be fetched: {error}") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
+            raise InputError(f"{address}: cannot be fetched: {error}") from None
         except OSError as error:
             raise InputError(
                 f"{source.part}: cannot write: {error.strerror or error}; make room, and fetch again to go on there"
@@ -96,9 +104,15 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
         failures = 0 if _size(source.part) > most else failures + 1
         most = max(most, _size(source.part))
         if failures == network.attempts:
-            raise InputError(f"{source.address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
+            raise InputError(f"{address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
         if source.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
             raise StoppedError
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed and committed: without a password, and without a query, which may be signed."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def discard(part: Path) -> None:
@@ -113,7 +127,7 @@ def remote_size(client: httpx2.Client, address: str) -> int | None:
 
     try:
         response = client.head(address)
-    except httpx2.HTTPError:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
         return None  # the download itself will tell
     return _answer(address, response).size if response.status_code == 200 else None
 
@@ -144,13 +158,13 @@ def _attempt(client: httpx2.Client, source: Source) -> Answer:
 
 def _checked(response: httpx2.Response, source: Source, known: Answer | None, held: int) -> Answer:
     """What a response is good for: its body may be appended to the part. Raises where there is none to append."""
-    status = response.status_code
+    status, address = response.status_code, shown(source.address)
     if status >= 500 or status in _PASSING:
         raise _PassingError(f"the server answers {status} {response.reason_phrase}")
     if status not in (200, 206, 416):
-        raise InputError(f"{source.address}: the server answers {status} {response.reason_phrase}; check the address")
+        raise InputError(f"{address}: the server answers {status} {response.reason_phrase}; check the address")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise InputError(f"{source.address}: the server sends compressed bytes though asked not to; use another mirror")
+        raise InputError(f"{address}: the server sends compressed bytes though asked not to; use another mirror")
     if status == 200:
         return _begin(_answer(source.address, response), source)
     first_byte = f"bytes {held}-"
@@ -166,7 +180,7 @@ def _begin(answer: Answer, source: Source) -> Answer:
     """Empty the part, then note whose bytes will be in it: in this order a kill leaves nothing that does not fit."""
     if None not in (source.expected, answer.size) and source.expected != answer.size:
         raise InputError(
-            f"{source.address}: the server has {answer.size} bytes, the lock file records {source.expected}; "
+            f"{shown(source.address)}: the server has {answer.size} bytes, the lock file records {source.expected}; "
             "if the change is meant, remove the entry there"
         )
     source.part.write_bytes(b"")
@@ -179,7 +193,7 @@ def _answer(address: str, response: httpx2.Response) -> Answer:
     length = response.headers.get("Content-Length", "")
     md5 = re.search(r"md5=([\w+/]{22}==)", response.headers.get("x-goog-hash", ""))
     return Answer(
-        address,
+        shown(address),
         size=int(length) if length.isdecimal() else None,
         etag=response.headers.get("ETag", ""),
         md5=base64.b64decode(md5[1]).hex() if md5 else "",
@@ -190,10 +204,10 @@ def _known(source: Source) -> Answer | None:
     """What an earlier answer said of the part, where its bytes may be continued."""
     try:
         answer = Answer(**json.loads(_note(source.part).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        fits = answer.size is not None and _size(source.part) <= answer.size and answer.resumable
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    fits = answer.size is not None and _size(source.part) <= answer.size
-    return answer if fits and answer.resumable and answer.address == source.address else None
+    return answer if fits and answer.address == shown(source.address) else None
 
 
 def _note(part: Path) -> Path:

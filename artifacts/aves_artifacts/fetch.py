@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 from aves_artifacts.at_once import each, exclusive, stopping
 from aves_artifacts.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.content import content_problem
-from aves_artifacts.download import Network, Source, discard, download, remote_size
+from aves_artifacts.download import Network, Source, discard, download, remote_size, shown
 from aves_artifacts.errors import InputError
 from aves_artifacts.file_record import sha256_of
 from aves_artifacts.listing import size_text
-from aves_artifacts.lock_file import Locked, LockFile
+from aves_artifacts.lock_file import Locked, LockFile, MismatchError
 from aves_artifacts.store import part_of, place, store
 
 if TYPE_CHECKING:
@@ -78,29 +78,41 @@ class Fetcher:
     offline: bool = False
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Fetched]:
-        """Bring these files into the store, several at once. Raises InputError that tells of every file that failed."""
+        """Bring these files into the store, several at once. Raises InputError that tells of every file that failed.
+
+        What is here already is checked and needs neither a network nor a store that can be written.
+        """
         entries = self.lock.entries()
         missing = [file for file in wanted if not file.path.is_file()]
         if missing and self.offline:
             names = ", ".join(str(file.path) for file in missing)
             raise InputError(f"offline, and not here: {names}; fetch without --offline and $AVES_OFFLINE")
+        here = [file for file in wanted if file not in missing]
+        outcomes = {file.path: outcome for file, outcome in zip(here, each(self._accepted, here), strict=True)}
+        if missing:
+            fetched = self._fetch_missing(missing, entries)
+            outcomes |= {file.path: outcome for file, outcome in zip(missing, fetched, strict=True)}
+        problems = [str(outcome) for outcome in outcomes.values() if isinstance(outcome, InputError)]
+        if problems:
+            raise InputError("; ".join(problems))
+        return [found for file in wanted if isinstance(found := outcomes[file.path], Fetched)]
+
+    def _fetch_missing(self, missing: Sequence[Wanted], entries: dict[str, Locked]) -> list[Fetched | InputError]:
         with self.network.client() as client, stopping() as stop:
             found = each(partial(_size, client, entries), missing)
             sizes = {file.path: size for file, size in zip(missing, found, strict=True)}
             _check_room(sizes)
+            if any(file.path.name not in entries for file in missing):
+                self.lock.check_writable()
             self.watcher.announce(sizes)
-            outcomes = each(partial(self._one, client, entries, stop), wanted)
-        problems = [str(outcome) for outcome in outcomes if isinstance(outcome, InputError)]
-        if problems:
-            raise InputError("; ".join(problems))
-        return [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
+            return each(partial(self._fetch_one, client, entries, stop), missing)
 
-    def _one(
+    def _fetch_one(
         self, client: httpx2.Client, entries: dict[str, Locked], stop: threading.Event, file: Wanted
     ) -> Fetched | InputError:
         try:
             with exclusive(file.path, stop):
-                if file.path.is_file():  # perhaps by another process, while this one waited
+                if file.path.is_file():  # brought by another process, while this one waited
                     return self._accepted(file)
                 known = entries.get(file.path.name)
                 held = partial(self.watcher.held, file.path)
@@ -120,29 +132,34 @@ class Fetcher:
             problem = "its MD5 is not the one that the server gives"
         if problem:
             discard(part)
-            raise InputError(f"{file.address}: not the file that was expected: {problem}; nothing of it is kept")
+            raise InputError(f"{shown(file.address)}: not the file that was expected: {problem}; nothing of it is kept")
         try:
             self._settle(file, part, etag)
-        except InputError as error:
+        except MismatchError as error:
             discard(part)
-            raise InputError(f"{file.address}: {error}; nothing of it is kept") from None
+            raise InputError(f"{shown(file.address)}: {error}; nothing of it is kept") from None
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(file.path)
         discard(part)
 
-    def _accepted(self, file: Wanted) -> Fetched:
-        """A file that is here already. Raises InputError where it is not what it should be; it is left alone."""
-        problem = content_problem(file.path, file.role, file.configuration.dimension)
-        if problem:
-            raise InputError(f"{file.path}: not the file that was expected: {problem}; remove it and fetch again")
-        self._settle(file, file.path, etag="")
-        size = file.path.stat().st_size
+    def _accepted(self, file: Wanted) -> Fetched | InputError:
+        """A file that is here already, or why it is not what it should be; it is left alone."""
+        try:
+            problem = content_problem(file.path, file.role, file.configuration.dimension)
+            if problem:
+                return InputError(f"{file.path}: not the file that was expected: {problem}; remove it and fetch again")
+            self._settle(file, file.path, etag="")
+            size = file.path.stat().st_size
+        except InputError as error:
+            return error
+        except OSError as error:
+            return InputError(f"{file.path}: cannot read: {error.strerror or error}")
         self.watcher.held(file.path, size)
         return Fetched(file.path, size, was_here=True)
 
     def _settle(self, file: Wanted, path: Path, etag: str) -> None:
-        found = Locked(file.address, path.stat().st_size, etag, sha256_of(path))
+        found = Locked(shown(file.address), path.stat().st_size, etag, sha256_of(path))
         # Configs of one size are equal; weights never are.
         self.lock.settle(file.path.name, found, unique=file.role != "config")
 

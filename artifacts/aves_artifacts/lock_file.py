@@ -10,12 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aves_artifacts.atomic import replacing
+from aves_artifacts.atomic import check_writable, replacing
 from aves_artifacts.errors import InputError
 from aves_artifacts.store import store
 
 LOCK_FILE = "aves.lock.json"
 SCHEMA = 1
+
+
+class MismatchError(InputError):
+    """A file is not what the lock file records."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +54,43 @@ class LockFile:
             raise InputError(f"{self.path}: not a lock file: {error}; remove it or give another with --lock") from None
 
     def settle(self, name: str, found: Locked, *, unique: bool) -> None:
-        """Record ``found`` under this name, or check that it is what the entry says.
+        """Record ``found`` under this name, or check that it is what the entry says, which writes nothing.
 
-        With ``unique``, the bytes must not be those of another name. Raises InputError where they differ or are.
+        With ``unique``, the bytes must not be those of another name. Raises MismatchError where they differ or are, and
+        InputError where the entry cannot be written.
         """
+        if self._is_recorded(name, found, unique=unique):
+            return
         with self._exclusive():
-            entries = self.entries()
-            same = [other for other, entry in entries.items() if entry.sha256 == found.sha256 and other != name]
-            if unique and same:
-                raise InputError(f"{name} has the same bytes as {same[0]}: one of them is another file")
-            if name in entries:
-                if (entries[name].size, entries[name].sha256) != (found.size, found.sha256):
-                    raise InputError(
-                        f"{name} is not what {self.path} records: {entries[name].size} bytes with SHA-256 "
-                        f"{entries[name].sha256[:12]}… were expected, {found.size} with {found.sha256[:12]}… found; "
-                        "if the change is meant, remove the entry there"
-                    )
+            if self._is_recorded(name, found, unique=unique):  # by another process, while this one waited
                 return
-            entries[name] = found
+            entries = self.entries() | {name: found}
             content = {"schema": SCHEMA, "files": {key: asdict(entries[key]) for key in sorted(entries)}}
             with replacing(self.path) as temporary:
                 temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def check_writable(self) -> None:
+        """Raise InputError where no entry could be recorded: before files are downloaded, not after."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot write here: {error.strerror or error}; give another with --lock"
+            ) from None
+        check_writable(self.path)
+
+    def _is_recorded(self, name: str, found: Locked, *, unique: bool) -> bool:
+        entries = self.entries()
+        same = [other for other, entry in entries.items() if entry.sha256 == found.sha256 and other != name]
+        if unique and same:
+            raise MismatchError(f"{name} has the same bytes as {same[0]}: one of them is another file")
+        entry = entries.get(name)
+        if entry is not None and (entry.size, entry.sha256) != (found.size, found.sha256):
+            raise MismatchError(
+                f"{name} is not what {self.path} records: {entry.size} bytes with SHA-256 {entry.sha256[:12]}… were "
+                f"expected, {found.size} with {found.sha256[:12]}… found; if that is meant, remove the entry there"
+            )
+        return entry is not None
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

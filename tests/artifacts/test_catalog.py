@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from aves_artifacts.catalog import ROLES, catalog, named, read_catalog
+from aves_artifacts.catalog import ROLES, by_file_name, catalog, named, read_catalog
 from aves_artifacts.cli import main
 from aves_artifacts.errors import InputError
 from aves_artifacts.store import place
@@ -99,6 +99,7 @@ def test_every_problem_is_told_at_once() -> None:
     original = "owls.pt"
     pytorch = "owls.bin"
     config = "http://example.org:port/owls.json"
+    onnx = "http://example.org/\\u001b[2J"
     ["wood peckers"]
     file_name = "picidae"
     dimension = true
@@ -123,6 +124,7 @@ def test_every_problem_is_told_at_once() -> None:
         "owls: files.original is 'owls.pt', expected an http:// or https:// address",
         "owls: files has 'pytorch'",
         "owls: files.config is 'http://example.org:port/owls.json'",
+        "owls: files.onnx is 'http://example.org/\\x1b[2J'",
         "owls: files has one of torchaudio and config",
         "wood peckers: a name is of letters",
         "wood peckers: dimension is True",
@@ -131,6 +133,26 @@ def test_every_problem_is_told_at_once() -> None:
         "wood peckers and kites have the same file_name Picidae",
     ]
     assert [part for part in expected if part not in message] == []
+
+
+def test_terms_are_shared_where_an_entry_has_none_of_its_own() -> None:
+    kites = OWLS.replace('"http://example.org/owls"', '"http://example.org"\nlicence = "MIT"\ncitation = "All"')
+    kites += '[kites]\nfile_name = "kites"\ndimension = 768\nlicence = "CC0-1.0"\n[kites.files]\n'
+    found = read_catalog(kites, "own.toml")
+    assert [(c.licence, c.citation) for c in found.values()] == [("MIT", "All"), ("CC0-1.0", "All")]
+    with pytest.raises(InputError, match="licence: expected a table"):
+        read_catalog("licence = 3", "own.toml")
+    with pytest.raises(InputError, match="owls: citation is 3, expected text"):
+        read_catalog(OWLS.replace("dimension = 768", "dimension = 768\ncitation = 3"), "own.toml")
+
+
+def test_every_configuration_says_whom_to_cite() -> None:
+    assert all("arxiv.org/abs/2210.14493" in c.citation and "\n" not in c.citation for c in catalog().values())
+
+
+def test_a_configuration_is_found_by_the_names_of_its_files() -> None:
+    assert by_file_name("aves-base-bio") == catalog()["bio"]
+    assert by_file_name("bio") is None
 
 
 @pytest.mark.parametrize(

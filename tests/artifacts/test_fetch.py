@@ -217,7 +217,10 @@ def test_a_whole_part_is_checked_and_taken_without_a_request(server: Server) -> 
     assert server.gets == []
 
 
-@pytest.mark.parametrize("note", [b"", b"[]", b"{}", b"\xff", b'{"address": 1}'])
+WRONG_NOTE = b'{"address": "", "size": "1", "etag": 1, "md5": ""}'
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b"{}", b"\xff", b'{"address": 1}', WRONG_NOTE])
 def test_a_damaged_note_means_to_begin_anew(note: bytes, server: Server) -> None:
     part = part_of(original())
     part.parent.mkdir(parents=True)

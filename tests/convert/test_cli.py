@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_convert.cli import main
-from aves_convert.stand_in import write_stand_in
+from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.torch_writer import write_torch_file
 from aves_convert.torchaudio_model import import_torchaudio
 
 
@@ -202,3 +203,31 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "HEAVY []" in ended.stdout
     assert "Usage:" in ended.stdout
+
+
+def test_a_bundle_has_the_terms_that_are_known_or_given(checkpoint: Path, tmp_path: Path) -> None:
+    def terms(folder: str, *arguments: object, source: Path = checkpoint) -> tuple[str, str]:
+        result = run("bundle", source, "--out", tmp_path / folder, *arguments)
+        assert result.exit_code == 0, result.output
+        manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
+        return manifest["licence"], manifest["citation"]
+
+    assert terms("stand-in", "--name", "aves-base-bio") == ("", "")  # nobody's work is cited for seeded weights
+    assert terms("given", "--name", "x", "--licence", "MIT", "--citation", "A. Uthor.") == ("MIT", "A. Uthor.")
+    contents = checkpoint_contents(GEOMETRIES["tiny"], seed="x")
+    del contents["extra_state"]["stand_in"]
+    genuine = tmp_path / "genuine.pt"
+    write_torch_file(contents, genuine)
+    assert "Masato Hagiwara. AVES:" in terms("known", "--name", "aves-base-bio", source=genuine)[1]
+    assert terms("unknown", "--name", "x", source=genuine) == ("", "")
+    assert terms("other", "--name", "aves-base-bio", "--citation", "", source=genuine)[1] == ""
+
+
+def test_a_readme_of_ones_own_is_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    result = run("bundle", checkpoint, "--out", tmp_path, "--force")
+    assert result.exit_code == 2
+    assert "README.md is there and is no bundle's; choose another folder" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert run("bundle", checkpoint, "--out", tmp_path / "b").exit_code == 0
+    assert run("bundle", checkpoint, "--out", tmp_path / "b", "--force").exit_code == 0
