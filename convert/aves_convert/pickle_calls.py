@@ -23,14 +23,19 @@ def refuse_dangerous(calls: tuple[Call, ...], where: str) -> None:
 
 
 def is_harmless(name: Global) -> bool:
-    """Whether a genuine checkpoint may call ``name``: for tensors and plain containers, or a class of a package."""
+    """Whether a genuine checkpoint may call ``name``: for tensors and plain containers, or a class of a package.
+
+    A name with dots leads through what a module imports, out of its package: ``pack.module``'s ``subprocess.Popen``.
+    """
     if name.name in _HARMLESS.get(name.module, ()):
         return True
-    if name.module == "torch._utils" and name.name.startswith("_rebuild_"):
+    if name.module == "torch._utils" and name.name.startswith("_rebuild_") and name.name.isidentifier():
         return True
     root = name.module.partition(".")[0]
-    class_like = name.name.rpartition(".")[2].lstrip("_")[:1].isupper()
-    return class_like and root not in sys.stdlib_module_names
+    if not all(part.lstrip("_")[:1].isupper() for part in name.name.split(".")) or root in sys.stdlib_module_names:
+        return False
+    # Wherever a file is opened these are there, with classes that write files or open connections.
+    return root not in ("torch", "numpy") or f"{name.module}.".startswith(("torch.nn.", "torch.optim."))
 
 
 _NUMBERS = ("bool", "complex", "float", "int")
@@ -41,7 +46,7 @@ _PATHS = ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "
 _HARMLESS: dict[str, tuple[str, ...]] = {
     "_codecs": ("encode",),  # bytes, as protocol 2 writes them
     "argparse": ("Namespace",),
-    "array": ("_array_reconstructor",),
+    "array": ("_array_reconstructor", "array"),
     "builtins": (*_NUMBERS, *_CONTAINERS),
     "collections": ("Counter", "OrderedDict", "defaultdict", "deque"),
     "copyreg": ("_reconstructor",),
@@ -58,7 +63,7 @@ _HARMLESS: dict[str, tuple[str, ...]] = {
     "pathlib": _PATHS,
     "pathlib._local": _PATHS,
     "random": ("Random",),
-    "torch": ("device",),
+    "torch": ("Size", "Tensor", "device"),
     "torch._tensor": ("_rebuild_from_type_v2",),
     "torch.serialization": ("_get_layout",),
     "types": ("GenericAlias", "SimpleNamespace"),

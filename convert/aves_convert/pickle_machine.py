@@ -6,6 +6,7 @@ made. Only objects of this stream can be changed, and only by adding to them.
 
 from __future__ import annotations
 
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
@@ -221,36 +222,38 @@ class Machine:
             self.makers[function] = self._maker(function)
         if kwargs or (function not in self.calls and function not in _IN_DATA):
             self._note(function, args, kwargs)
+        if function.module != _REBUILDS and function not in _IN_DATA:
+            self._note_callable(args, kwargs)
         make = self.makers[function]
         self.stack.append(Record(function, args, kwargs) if make is None or kwargs else make(args))
 
     def _note(self, function: Global, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
         self.calls.setdefault(function, Call(function, args, kwargs, self.at))
 
+    def _note_callable(self, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
+        """Whatever is given a function or a class may call it: harmless ones are used as a way to others."""
+        for index, argument in enumerate(args):
+            if type(argument) is Global:
+                self._note(argument, args[index + 1 :], None)
+        for argument in (kwargs or {}).values():
+            if type(argument) is Global:
+                self._note(argument, (), None)
+
     def _maker(self, function: Global) -> Rebuild | None:
         """What makes the results of ``function``; None where they are records."""
-        ours = self.rebuild.get(function)
         if function in _DICTS:
             return lambda args: Record(function, args) if args else {}
+        if function == _DEFAULTDICT:
+            return lambda _: {}
         if function in _IN_DATA:
             return lambda args: self._in_data(function, args)
-        if function in _CALLS_ITS_ARGUMENT:
-            return lambda args: self._by_argument(function, args, ours)
-        return ours
+        return self.rebuild.get(function)
 
     def _in_data(self, function: Global, args: tuple[object, ...]) -> object:
         """A call that is harmless with one kind of argument; with any other it is noted."""
         if not _IN_DATA[function](args):
             self._note(function, args, None)
         return Record(function, args)
-
-    def _by_argument(self, function: Global, args: tuple[object, ...], ours: Rebuild | None) -> object:
-        """A call of something harmless that in turn calls its first argument, which is noted too."""
-        if args and type(args[0]) is Global:
-            self._note(args[0], args[1:], None)
-        if function == _DEFAULTDICT:
-            return {}
-        return ours(args) if ours else Record(function, args)
 
     def _build(self, _: bytes) -> None:
         state = self.stack.pop()
@@ -275,29 +278,12 @@ class Machine:
         self.stack.append(self.persistent(key))
 
 
-# Protocol 2 still writes the names that things had in Python 2.
-_PYTHON_3_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-_PYTHON_3 = {
-    ("builtins", "long"): ("builtins", "int"),
-    ("builtins", "reduce"): ("functools", "reduce"),
-    ("builtins", "unicode"): ("builtins", "str"),
-    ("builtins", "xrange"): ("builtins", "range"),
-}
 _DICTS = frozenset({Global("collections", "OrderedDict"), Global("builtins", "dict")})
 _DEFAULTDICT = Global("collections", "defaultdict")  # its argument is the class of its default
-# Harmless themselves, they make what their first argument says.
-_CALLS_ITS_ARGUMENT = frozenset(
-    {
-        _DEFAULTDICT,
-        Global("copyreg", "_reconstructor"),
-        Global("numpy._core.multiarray", "_reconstruct"),
-        Global("numpy.core.multiarray", "_reconstruct"),
-        Global("torch._tensor", "_rebuild_from_type_v2"),
-    }
-)
+_REBUILDS = "torch._utils"  # functions that put tensors together, and are given classes and types without calling them
 # How types are written, which omegaconf keeps with the settings: Tuple[int, ...], int | None and NoneType.
 _IN_DATA: dict[Global, Callable[[tuple[object, ...]], bool]] = {
-    Global("_operator", "getitem"): lambda args: isinstance(args[0], Global) and args[0].module == "typing",
+    Global("_operator", "getitem"): lambda args: isinstance(args[0], Global) and _is_of_typing(args[0]),
     Global("builtins", "type"): lambda args: args[0] is None and len(args) == 1,
 } | {
     Global(module, "reduce"): lambda args: args[0] == Global("_operator", "or_")
@@ -329,10 +315,15 @@ def _named(lines: bytes) -> Global:
 
 
 def _global(module: str, name: str) -> Global:
+    """A name as pickle understands it: up to protocol 2 streams have the names that things had in Python 2."""
     if len(module) + len(name) > MAX_NAME:
         raise ValueError("the name of a global is too long")
-    named = (_PYTHON_3_MODULES.get(module, module), name)
-    return Global(*_PYTHON_3.get(named, named))
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return Global(module, name)
+
+
+def _is_of_typing(named: Global) -> bool:
+    return named.module == "typing" and named.name.isidentifier()
 
 
 def _tuple_of(count: int) -> Callable[[Machine, bytes], None]:

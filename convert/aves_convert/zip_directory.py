@@ -105,9 +105,9 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
             raise ValueError(f"the entry {name[:80]!a} is encrypted")
         if method or packed != size:
             raise ValueError(f"the entry {name[:80]!a} is compressed, which torch.save never does")
-        if name in seen:
+        if name.lower() in seen:  # torch looks names up without regard to case
             raise ValueError(f"it has two entries {name[:80]!a}")
-        seen.add(name)
+        seen.add(name.lower())
         entries.append((name, header, size, crc))
     if at != end:
         raise ValueError("its directory holds something else than its entries")
@@ -149,4 +149,6 @@ def _content_start(data: Bytes, header: int, name: str) -> int:
     at = header + 30
     if fields[0] != LOCAL or _entry_name(data[at : at + fields[9]]) != name:
         raise ValueError(f"the entry {name[:80]!a} is not where the directory says")
+    if fields[2] & _ENCRYPTED or fields[3]:
+        raise ValueError(f"the entry {name[:80]!a} is not stored as the directory says")
     return at + int(fields[9]) + int(fields[10])

@@ -21,7 +21,10 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 with atheris.instrument_imports(include=["aves_convert"]):
     from aves_convert.fairseq_checkpoint import read_checkpoint
+    from aves_convert.inspection import inspect
+    from aves_convert.onnx_inspection import inspect_onnx  # noqa: F401 - inspect imports it when needed; instrumented here
     from aves_convert.torch_file import wanted_calls
+    from aves_convert.torch_inspection import inspect_torch_file  # noqa: F401 - as above
 
 import hostile_files
 from hostile_files import (
@@ -75,7 +78,7 @@ def one_input(data: bytes) -> None:
     _FILE.write_bytes(_file(data))
     _reading = True
     try:
-        for read in (_read_everything, wanted_calls):
+        for read in (_read_everything, wanted_calls, _tell):
             message = ""
             try:
                 read(_FILE)
@@ -93,6 +96,16 @@ def _read_everything(path: Path) -> None:
         if tensor.read().nbytes != tensor.nbytes or tensor.float32().numel() != tensor.numel:
             raise AssertionError("a tensor of another size")
     json.dumps([str(checkpoint.model_config), str(checkpoint.task_config), checkpoint.dictionaries])
+
+
+def _tell(path: Path) -> None:
+    """What ``aves-convert inspect`` tells, for people and for programs."""
+    found = inspect(path)
+    if any(not line.isprintable() for line in found.to_text().split("\n")):
+        raise AssertionError(f"text that steers a terminal: {found.to_text()!r}")
+    json.loads(found.to_json())
+    if found.problem is not None:
+        raise InputError(found.problem)
 
 
 def _seeds() -> list[bytes]:
@@ -136,6 +149,8 @@ def main() -> None:
         corpus.mkdir(parents=True, exist_ok=True)
         for seed in _seeds():
             (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    for seed in _seeds():  # brings in what Python imports when it is needed first, before imports count as findings
+        one_input(seed)
     sys.addaudithook(_audit)
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

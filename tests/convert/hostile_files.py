@@ -109,6 +109,8 @@ class Entry:
     name: str
     content: bytes
     local_name: str | None = None
+    local_method: int | None = None
+    local_flags: int | None = None
     method: int = 0
     flags: int = 0
     size: int | None = None
@@ -142,7 +144,9 @@ class Archive:
             encoded = entry.name.encode()
             if not entry.central_only:
                 local = (entry.local_name or entry.name).encode()
-                sizes = struct.pack("<5H3L2H", 0, entry.flags, entry.method, 0, 0, crc, packed, size, len(local), 0)
+                flags = entry.flags if entry.local_flags is None else entry.local_flags
+                method = entry.method if entry.local_method is None else entry.local_method
+                sizes = struct.pack("<5H3L2H", 0, flags, method, 0, 0, crc, packed, size, len(local), 0)
                 out += b"PK\x03\x04" + sizes + local + entry.content
             central += b"PK\x01\x02" + struct.pack("<6H", 0, 0, entry.flags, entry.method, 0, 0)
             central += struct.pack("<3L5H2L", crc, packed, size, len(encoded), len(entry.extra), 0, 0, 0, 0, offset)
@@ -256,9 +260,27 @@ PAYLOADS: dict[str, tuple[Raw, str]] = {
         reduced(name("copy_reg", "_reconstructor"), name("subprocess", "Popen"), name("__builtin__", "object"), None),
         "subprocess.Popen",
     ),
+    # what a harmless function is given may be called by it
+    "reconstructor_base": (
+        reduced(name("copyreg", "_reconstructor"), name("mine", "State"), name("subprocess", "Popen"), [COMMAND]),
+        "subprocess.Popen([...])",
+    ),
+    "numpy_generator": (reduced(name("numpy.random._pickle", "__generator_ctor"), COMMAND, SYSTEM), "posix.system()"),
+    "numpy_random_state": (
+        reduced(name("numpy.random._pickle", "__randomstate_ctor"), COMMAND, SYSTEM),
+        "posix.system()",
+    ),
+    "keyword": (
+        Raw(name("mine", "State").opcodes + b")" + opcodes({"hook": SYSTEM}) + b"\x92"),
+        "posix.system()",
+    ),
     "rebuild_from_type": (
         reduced(name("torch._tensor", "_rebuild_from_type_v2"), SYSTEM, name("torch", "Tensor"), (COMMAND,), {}),
         "posix.system",
+    ),
+    "getitem_beyond_typing": (
+        reduced(_GETITEM, name("typing", "sys.modules"), "os"),
+        "_operator.getitem(typing.sys.modules, 'os')",
     ),
     "getitem": (
         Raw(
@@ -271,6 +293,7 @@ PAYLOADS: dict[str, tuple[Raw, str]] = {
     "python2_reduce": (reduced(name("__builtin__", "reduce"), SYSTEM, [COMMAND]), "functools.reduce(posix.system"),
     "type_with_arguments": (reduced(name("builtins", "type"), "Name", (), {}), "builtins.type('Name'"),
     "type_of_none_and_more": (reduced(name("builtins", "type"), None, (), {}), "builtins.type(None, "),
+    "python2_module": (reduced(name("commands", "Popen"), COMMAND.split()), "subprocess.Popen([...])"),
     "python2_builtin": (reduced(name("__builtin__", "eval"), "1"), "builtins.eval"),
     "python2_copy_reg": (reduced(name("copy_reg", "add_extension"), "os", "system", 1), "copyreg.add_extension"),
 }
@@ -323,6 +346,10 @@ GADGETS = (
     "torch._utils_internal.load",
     "torch._utils2._rebuild_tensor_v2",
     "torch._utils._import_dotted_name",
+    "torch._C.PyTorchFileWriter",
+    "torch.distributed.TCPStore",
+    "torch.package.PackageExporter",
+    "torch.jit.CompilationUnit",
     "numpy.load",
     "numpy.core.multiarray.fromfile",
     "numpy.testing._private.utils.runstring",
@@ -342,7 +369,10 @@ LOOKALIKES = {
     "zero_width": ("torch._utils\u200b", "_rebuild_tensor_v2", "wants to run"),
     "sibling": ("torch._utils", "_rebuild_tensor_v22", "'mask_emb' is"),
     "dotted": ("torch", "_utils._rebuild_tensor_v2", "wants to run"),
-    "class": ("torch._utils", "RebuildTensor", "'mask_emb' is"),
+    "class": ("torch._utils", "RebuildTensor", "wants to run"),
+    "class_of_a_package": ("fairseq", "RebuildTensor", "'mask_emb' is"),
+    "beyond": ("torch._utils", "_rebuild_tensor.__class__", "wants to run"),
+    "beyond_a_package": ("mine.tools", "subprocess.Popen", "wants to run mine.tools.subprocess.Popen"),
     "carriage_return": ("torch._utils\r", "_rebuild_tensor_v2", "wants to run"),
 }
 
@@ -470,6 +500,15 @@ _CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "unpacked_size": (partial(with_entries, Entry("archive/x", b"1234", size=1 << 30)), "compressed"),
     "encrypted": (partial(with_entries, Entry("archive/x", b"1234", flags=1)), "encrypted"),
     "duplicate_entry": (partial(with_entries, STORAGE), "two entries 'archive/data/0'"),
+    # torch takes the first of these, whatever the case of its letters
+    "duplicate_storage_in_capitals": (
+        partial(archive, data_pkl(checkpoint()), Entry("archive/DATA/0", bytes(24)), STORAGE),
+        "two entries 'archive/data/0'",
+    ),
+    "duplicate_pickle_in_capitals": (
+        partial(archive, Entry("archive/DATA.PKL", pickled({})), data_pkl(checkpoint()), STORAGE),
+        "two entries 'archive/data.pkl'",
+    ),
     "overlapping_entries": (
         partial(with_entries, Entry("archive/data/0x", b"", packed=24, offset=30, local_name="", central_only=True)),
         "not where the directory says",
@@ -483,6 +522,8 @@ _CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "escape_name": (partial(with_entries, Entry("archive/\x1b[2J", b"x")), "outside the archive"),
     "empty_name": (partial(with_entries, Entry("", b"x")), "outside the archive"),
     "other_local_name": (partial(with_entries, Entry("archive/x", b"x", local_name="archive/y")), "directory says"),
+    "compressed_in_its_place": (partial(with_entries, Entry("archive/x", b"x", local_method=8)), "not stored as"),
+    "encrypted_in_its_place": (partial(with_entries, Entry("archive/x", b"x", local_flags=1)), "not stored as"),
     "entry_past_end": (partial(with_entries, Entry("archive/x", b"x", packed=1 << 20, size=1 << 20)), "past the end"),
     "offset_past_end": (partial(with_entries, Entry("archive/x", b"x", offset=1 << 30)), "past the end"),
     "offset_into_directory": (partial(with_entries, Entry("archive/x", b"x", offset=0)), "directory says"),
