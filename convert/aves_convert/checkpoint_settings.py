@@ -15,6 +15,7 @@ from typing import Any
 from aves_convert.inert_records import Global, Record
 
 MAX_DEPTH = 40
+MAX_STEPS = 1_000_000  # of following references such as "${task.label_rate}"; genuine settings have some dozens
 MAX_SIZE = 200_000  # values in the settings of one checkpoint; genuine ones have some hundreds
 
 _SCALARS = (type(None), bool, int, float, str, bytes)
@@ -151,28 +152,41 @@ def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
     Settings inside that have ``model`` and ``task`` of their own (those of the model that was fine-tuned) are asked
     first. What cannot be found stays as it is written.
     """
-    return {key: _resolve(value, (settings,)) for key, value in settings.items()}
+    return _Resolver(MAX_STEPS).resolve(dict(settings), ())  # type: ignore[no-any-return]
 
 
-def _resolve(value: Any, roots: tuple[Mapping[str, Any], ...]) -> Any:
-    if type(value) is dict:
-        inner = (value, *roots) if {"model", "task"} <= value.keys() else roots
-        return {key: _resolve(item, inner) for key, item in value.items()}
-    if type(value) is list:
-        return [_resolve(item, roots) for item in value]
-    for _ in range(8):  # a reference may name another; a circle ends here
-        match = _REFERENCE.fullmatch(value) if type(value) is str and len(value) < 200 else None
-        found = [_lookup(root, match[1]) for root in roots] if match else []
-        found = [item for item in found if item is not None]
-        if not found:
-            break
-        value = found[0]
-    return value
+@dataclass
+class _Resolver:
+    """Counts its steps: references may lead to references, through settings of any depth."""
 
+    left: int
 
-def _lookup(root: Mapping[str, Any], dotted: str) -> Any:
-    """The scalar that a dotted name leads to, None when there is none."""
-    value: Any = root
-    for name in dotted.split("."):
-        value = value.get(name) if type(value) is dict else None
-    return value if type(value) in _SCALARS else None
+    def resolve(self, value: Any, roots: tuple[Mapping[str, Any], ...]) -> Any:
+        if type(value) is dict:
+            inner = (value, *roots) if not roots or {"model", "task"} <= value.keys() else roots
+            return {key: self.resolve(item, inner) for key, item in value.items()}
+        if type(value) is list:
+            return [self.resolve(item, roots) for item in value]
+        for _ in range(8):  # a reference may name another; a circle ends here
+            match = _REFERENCE.fullmatch(value) if type(value) is str and len(value) < 200 else None
+            found = self.lookup(roots, match[1]) if match else None
+            if found is None:
+                break
+            value = found
+        return value
+
+    def lookup(self, roots: tuple[Mapping[str, Any], ...], dotted: str) -> Any:
+        """The scalar that a dotted name leads to, in the innermost settings that have it; None when there is none."""
+        for root in roots:
+            value: Any = root
+            for name in dotted.split("."):
+                self.left -= 1
+                if self.left < 0:
+                    raise ValueError("the settings refer to each other more often than those of any checkpoint")
+                value = value.get(name) if type(value) is dict else None
+                if value is None:
+                    break
+            else:
+                if type(value) in _SCALARS:
+                    return value
+        return None

@@ -142,7 +142,7 @@ def _tensors(model: dict[object, object], where: str) -> dict[str, LazyTensor]:
     if len(tensors) < len(model):
         wrong = [f"{preview(name)} is {preview(value)}" for name, value in model.items() if name not in tensors]
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InputError(f"{where}: the model holds something else than tensors: {', '.join(wrong[:5])}{more}")
+        raise InputError(f"{where}: the model holds something else than ordinary tensors: {', '.join(wrong[:5])}{more}")
     return tensors
 
 

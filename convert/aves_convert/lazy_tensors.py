@@ -123,8 +123,9 @@ class LazyTensor:
 
 def _elements(storage: Storage, dtype: torch.dtype, offset: int, count: int) -> torch.Tensor:
     """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
+    assert storage.dtype is not None  # noqa: S101 - _tensor refuses it
     source, size = storage.source, dtype.itemsize
-    before = storage.offset * (storage.dtype or dtype).itemsize + offset * size
+    before = storage.offset * storage.dtype.itemsize + offset * size
     start = source.extents[storage.key].start + before
     if start % size == 0 and not source.big_endian:
         return torch.frombuffer(source.data, dtype=dtype, count=count, offset=start)
@@ -168,6 +169,13 @@ _STORAGE_DTYPES: dict[str, torch.dtype] = {
     "UntypedStorage": torch.uint8,
 }
 _STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
+# The element types of untyped storages, by name: ordinary ones, which every function of torch knows. Of others (packed
+# halves of bytes, quantised numbers) some end the process when they are read as what they are not.
+_NEWER = ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+_DTYPES: dict[str, torch.dtype] = {
+    **{_name(dtype): dtype for dtype in _STORAGE_DTYPES.values()},
+    **{name: getattr(torch, name) for name in _NEWER if hasattr(torch, name)},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,14 +236,14 @@ def _short(key: str) -> str:
 
 def _tensor(storage: object, dtype: torch.dtype | None, offset: object, shape: object, stride: object) -> LazyTensor:
     """A tensor whose every element lies inside its storage. Raises ValueError."""
-    if type(storage) is not Storage or dtype is None:
+    if type(storage) is not Storage or storage.dtype is None or dtype is None:
         raise ValueError("a tensor without a storage")
     if not isinstance(shape, tuple) or not isinstance(stride, tuple) or not _is_size(offset):
         raise ValueError("a tensor without shape, stride and offset")
     sizes, steps = shape, stride
     if len(sizes) != len(steps) or len(sizes) > _MAX_DIMENSIONS or not all(map(_is_size, (*sizes, *steps))):
         raise ValueError("a tensor with impossible shape or stride")
-    available = storage.numel * (storage.dtype or dtype).itemsize // dtype.itemsize
+    available = storage.numel * storage.dtype.itemsize // dtype.itemsize
     if math.prod(sizes) and offset + _span(sizes, steps) > available:  # type: ignore[operator]
         raise ValueError(
             f"a tensor of shape {list(sizes)[:8]} reaches past the end of its storage of {available} values"
@@ -260,12 +268,12 @@ def _rebuild_tensor_v3(args: tuple[object, ...]) -> object:
     """``_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata)``: untyped storage."""
     if not 7 <= len(args) <= 8:
         raise ValueError("a tensor described by other arguments than torch's")
-    name = args[6]
-    dtype = getattr(torch, name.name, None) if type(name) is Global and name.module == "torch" else None
-    if not isinstance(dtype, torch.dtype):
+    storage, name = args[0], args[6]
+    dtype = _DTYPES.get(name.name) if type(name) is Global and name.module == "torch" else None
+    if dtype is None or (type(storage) is Storage and storage.dtype is None):
         return Record(Global("torch._utils", "_rebuild_tensor_v3"), args)
     _refuse_metadata(args[7:])
-    return _tensor(args[0], dtype, *args[1:4])
+    return _tensor(storage, dtype, *args[1:4])
 
 
 def _refuse_metadata(metadata: tuple[object, ...]) -> None:

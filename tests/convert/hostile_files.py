@@ -376,6 +376,16 @@ LOOKALIKES = {
     "carriage_return": ("torch._utils\r", "_rebuild_tensor_v2", "wants to run"),
 }
 
+UNTYPED = name("torch.storage", "UntypedStorage")
+ODD_DTYPES = ("qint32", "quint8", "quint4x2", "bits8", "int4", "float4_e2m1fn_x2", "complex32")
+
+
+def _third(stored: Raw, dtype: str = "float32") -> Raw:
+    """Three elements of a storage that has no element type."""
+    third, hooks = name("torch._utils", "_rebuild_tensor_v3"), ORDERED_DICT
+    return reduced(third, stored, 0, (3,), (1,), False, hooks, name("torch", dtype))
+
+
 # Tensors that claim what their storage of six float32 does not have.
 TENSORS: dict[str, tuple[Raw, str]] = {
     "too_long": (tensor((7,), (1,)), "past the end of its storage"),
@@ -408,6 +418,12 @@ TENSORS: dict[str, tuple[Raw, str]] = {
     "nameless_storage": (tensor(stored=storage(key=None)), "without a name or a size"),
     "long_name_storage": (tensor(stored=storage(key="0" * 1000)), "without a name or a size"),
     "unknown_storage": (tensor(stored=storage(cls=name("torch", "QInt8Storage"))), "'mask_emb' is"),
+    "unknown_storage_of_a_size_of_its_own": (
+        _third(storage(numel=7, cls=name("torch", "QInt8Storage"))),
+        "'mask_emb' is",
+    ),
+    # read as what they are not, these end the process
+    **{f"of_{kind}": (_third(storage(numel=24, cls=UNTYPED), kind), "'mask_emb' is") for kind in ODD_DTYPES},
     "parameter_of_nothing": (reduced(name("torch._utils", "_rebuild_parameter"), 1, True, None), "without a tensor"),
     "repeated": (tensor((2**40,), (0,)), "claim more bytes than the file has"),
     "a_string": (Raw(opcodes("tensor")), "'mask_emb' is"),
@@ -425,8 +441,20 @@ _LAUGHS = Raw(
 )
 _CONTAINS_ITSELF = Raw(b"}q\x00" + opcodes("model") + b"h\x00s")
 
+
+def _references() -> dict[str, object]:
+    """Settings in settings, each with a reference that names itself through all of them, and a list that repeats it."""
+    reference = "${" + "model." * 30 + "x}"
+    repeated = Raw(b"](" + opcodes(reference) + b"q\x00" + b"h\x00" * 2_000 + b"e")
+    settings: dict[str, object] = {"x": reference, "task": {}, "model": {"all": repeated}}
+    for _ in range(33):
+        settings = {"x": reference, "task": {}, "model": settings}
+    return settings
+
+
 STREAMS: dict[str, tuple[object, str]] = {
     "settings_contain_themselves": (checkpoint(cfg=_CONTAINS_ITSELF), "unusable"),
+    "settings_refer_to_each_other": (checkpoint(cfg=_references()), "refer to each other more often"),
     "settings_billion_laughs": (checkpoint(cfg={"model": {"a": _LAUGHS}}), "deeper or larger"),
     "settings_deep": (checkpoint(cfg={"model": {"a": _nested(b"](", b"e", 500)}}), "deeper or larger"),
     "duplicate_key": (checkpoint(extra_state=Raw(b"}(" + opcodes("a") * 2 + opcodes("a") * 2 + b"u")), "twice"),
