@@ -12,6 +12,9 @@ from aves_artifacts.errors import InputError
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
 
+# Far above what was ever published (48 layers, 7 convolutions, 5120 features): configs are expanded to names.
+MOST_LAYERS, MOST_CONVOLUTIONS, LARGEST = 1_000, 64, 2**20
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -131,9 +134,14 @@ def _problems(config: EncoderConfig) -> list[str]:
     if config.extractor_mode not in ("group_norm", "layer_norm"):
         problems.append(f"extractor_mode is {config.extractor_mode!r}, expected 'group_norm' or 'layer_norm'")
     layers = config.extractor_conv_layer_config
-    if not isinstance(layers, tuple) or not layers or not all(_is_conv_layer(layer) for layer in layers):
+    if (
+        not isinstance(layers, tuple)
+        or not 1 <= len(layers) <= MOST_CONVOLUTIONS
+        or not all(map(_is_conv_layer, layers))
+    ):
         problems.append(
-            "extractor_conv_layer_config must be a list of [channels, kernel, stride] with whole numbers above 0"
+            f"extractor_conv_layer_config must be a list of 1 to {MOST_CONVOLUTIONS} [channels, kernel, stride] with "
+            f"whole numbers from 1 to {LARGEST}"
         )
     integers = (
         "encoder_embed_dim",
@@ -144,8 +152,11 @@ def _problems(config: EncoderConfig) -> list[str]:
         "encoder_ff_interm_features",
     )
     names = integers if config.aux_num_out is None else (*integers, "aux_num_out")
-    wrong = [name for name in names if not _is_positive_int(getattr(config, name))]
-    problems += [f"{name} is {getattr(config, name)!r}, expected a whole number above 0" for name in wrong]
+    most = {name: MOST_LAYERS if name == "encoder_num_layers" else LARGEST for name in names}
+    wrong = [name for name in names if not _is_count(getattr(config, name), most[name])]
+    problems += [
+        f"{name} is {getattr(config, name)!r}, expected a whole number from 1 to {most[name]}" for name in wrong
+    ]
     for name in ("extractor_conv_bias", "encoder_layer_norm_first"):
         if not isinstance(getattr(config, name), bool):
             problems.append(f"{name} is {getattr(config, name)!r}, expected true or false")
@@ -164,9 +175,9 @@ def _problems(config: EncoderConfig) -> list[str]:
     return problems
 
 
-def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+def _is_count(value: object, most: int = LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most
 
 
 def _is_conv_layer(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 3 and all(_is_positive_int(n) for n in value)
+    return isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))

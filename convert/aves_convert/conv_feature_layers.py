@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from aves_artifacts.encoder_config import LARGEST, MOST_CONVOLUTIONS
 from aves_artifacts.errors import InputError
 
 ConvLayers = tuple[tuple[int, int, int], ...]
-
-_MAX_LAYERS = 64  # HuBERT has 7; the bound keeps "[(1,1,1)] * 10**9" from filling the memory
 
 
 def parse_conv_feature_layers(text: str) -> ConvLayers:
@@ -43,15 +42,15 @@ def _layers(node: ast.expr) -> ConvLayers:
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         left, right = (node.right, node.left) if isinstance(node.left, ast.Constant) else (node.left, node.right)
         part, times = _layers(left), _integer(right)
-        if len(part) * times > _MAX_LAYERS:
-            raise _NotALayerListError(f"more than {_MAX_LAYERS} layers")
+        if len(part) * times > MOST_CONVOLUTIONS:  # before "[(1,1,1)] * 10**6" fills the memory
+            raise _NotALayerListError(f"more than {MOST_CONVOLUTIONS} layers")
         layers = part * times
     elif isinstance(node, ast.List | ast.Tuple):
         layers = tuple(_triple(element) for element in node.elts)
     else:
         raise _NotALayerListError(f"found {type(node).__name__}, which is no list")
-    if len(layers) > _MAX_LAYERS:
-        raise _NotALayerListError(f"more than {_MAX_LAYERS} layers")
+    if len(layers) > MOST_CONVOLUTIONS:
+        raise _NotALayerListError(f"more than {MOST_CONVOLUTIONS} layers")
     return layers
 
 
@@ -63,6 +62,6 @@ def _triple(node: ast.expr) -> tuple[int, int, int]:
 
 
 def _integer(node: ast.expr) -> int:
-    if not isinstance(node, ast.Constant) or type(node.value) is not int or not 0 < node.value < 2**31:
-        raise _NotALayerListError("a number is not a whole number above 0")
+    if not isinstance(node, ast.Constant) or type(node.value) is not int or not 0 < node.value <= LARGEST:
+        raise _NotALayerListError(f"a number is not a whole number from 1 to {LARGEST}")
     return node.value

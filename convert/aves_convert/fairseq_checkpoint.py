@@ -60,8 +60,7 @@ def checkpoint_of(file: TorchFile) -> Checkpoint:
     if type(root) is not dict or kind_of(root) != "fairseq checkpoint":
         raise InputError(f"{where}: {_advice(root)}")
     tensors = _tensors(root["model"], where)
-    if sum(tensor.nbytes for tensor in tensors.values()) > file.size:
-        raise InputError(f"{where}: its tensors claim more bytes than the file has; save it without shared storages")
+    file.refuse_repeated(tensors.values())
     try:
         model, task = _model_and_task(root)
         return Checkpoint(

@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -42,6 +42,13 @@ class TorchFile:
     root: object
     calls: tuple[Call, ...]
     size: int
+
+    def refuse_repeated(self, tensors: Iterable[LazyTensor]) -> None:
+        """Raise InputError where ``tensors`` share so many bytes that reading all takes more than the file's size."""
+        if sum(tensor.nbytes for tensor in tensors) > self.size:
+            raise InputError(
+                f"{self.path}: its tensors claim more bytes than the file has; save it without shared storages"
+            )
 
 
 def open_torch_file(path: Path) -> TorchFile:

@@ -19,7 +19,8 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor
 
     Raises InputError where the file is no state dict or its tensors are not exactly those of the config's model.
     """
-    root = open_torch_file(path).root
+    file = open_torch_file(path)
+    root = file.root
     if not isinstance(root, dict) or not root or not all(isinstance(value, LazyTensor) for value in root.values()):
         raise InputError(
             f"{path}: not a TorchAudio state dict; expected the .torchaudio.pt that "
@@ -29,4 +30,5 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor
     if problems:
         more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
         raise InputError(f"{path}: not the weights of this config: " + "; ".join(problems[:_MAX_LISTED]) + more)
+    file.refuse_repeated(root.values())
     return {old_weight_norm_name(name): tensor.float32() for name, tensor in root.items()}

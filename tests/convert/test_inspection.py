@@ -184,7 +184,12 @@ def test_torchaudio_weights_in_either_dialect(dialect: str, bundle: Path, tmp_pa
     ("entry", "value", "message"),
     [
         ("encoder_ff_interm_features", 47, "not the weights of tiny.torchaudio.model_config.json: encoder.transformer"),
-        ("encoder_num_layers", 2**31 - 1, "2147483647 layers"),
+        (
+            "encoder_num_layers",
+            1000,
+            "not the weights of tiny.torchaudio.model_config.json: encoder.transformer.layers.2",
+        ),
+        ("encoder_num_layers", 2**31 - 1, "encoder_num_layers is 2147483647, expected a whole number from 1 to 1000"),
     ],
 )
 def test_weights_beside_the_config_of_another_model(
