@@ -82,7 +82,7 @@ class LazyTensor:
     @property
     def nbytes(self) -> int:
         """Bytes of the elements."""
-        return self.numel * self.dtype.itemsize
+        return self.numel * item_size(self.dtype)
 
     def read(self) -> torch.Tensor:
         """The tensor as stored: contiguous, on the CPU, its own dtype, bit for bit.
@@ -113,7 +113,7 @@ class LazyTensor:
             )
         stored = self.read()
         widened = stored.to(torch.float32)
-        if self.dtype.itemsize > 4 and not torch.all((widened == stored) | (stored != stored)):
+        if item_size(self.dtype) > 4 and not torch.all((widened == stored) | (stored != stored)):
             raise InputError(
                 f"{self.storage.source.path}: a tensor is {_name(self.dtype)} with values that float32 cannot hold; "
                 "convert the checkpoint to float32 first"
@@ -121,11 +121,16 @@ class LazyTensor:
         return widened
 
 
+def item_size(dtype: torch.dtype) -> int:
+    """Bytes of one element. ``torch.dtype.itemsize`` came with torch 2.1; what 2.0 offers warns of some types."""
+    return dtype.itemsize if hasattr(dtype, "itemsize") else torch.empty((), dtype=dtype, device="meta").element_size()
+
+
 def _elements(storage: Storage, dtype: torch.dtype, offset: int, count: int) -> torch.Tensor:
     """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
     assert storage.dtype is not None  # noqa: S101 - _tensor refuses it
-    source, size = storage.source, dtype.itemsize
-    before = storage.offset * storage.dtype.itemsize + offset * size
+    source, size = storage.source, item_size(dtype)
+    before = storage.offset * item_size(storage.dtype) + offset * size
     start = source.extents[storage.key].start + before
     if start % size == 0 and not source.big_endian:
         return torch.frombuffer(source.data, dtype=dtype, count=count, offset=start)
@@ -137,7 +142,7 @@ def _elements(storage: Storage, dtype: torch.dtype, offset: int, count: int) -> 
 
 def _word(dtype: torch.dtype) -> int:
     """Bytes of the number that byte order applies to: half an element for complex ones."""
-    return dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+    return item_size(dtype) // 2 if dtype.is_complex else item_size(dtype)
 
 
 def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
@@ -211,7 +216,7 @@ class Storages:
         extent = self.source.extents.get(storage.key)
         if extent is None:
             raise ValueError(f"the file lacks the storage {_short(storage.key)}")
-        needed = storage.numel * storage.dtype.itemsize if storage.dtype else 0
+        needed = storage.numel * item_size(storage.dtype) if storage.dtype else 0
         if extent.size < needed:
             raise ValueError(f"the storage {_short(storage.key)} has {extent.size} bytes where {needed} are claimed")
 
@@ -243,7 +248,7 @@ def _tensor(storage: object, dtype: torch.dtype | None, offset: object, shape: o
     sizes, steps = shape, stride
     if len(sizes) != len(steps) or len(sizes) > _MAX_DIMENSIONS or not all(map(_is_size, (*sizes, *steps))):
         raise ValueError("a tensor with impossible shape or stride")
-    available = storage.numel * storage.dtype.itemsize // dtype.itemsize
+    available = storage.numel * item_size(storage.dtype) // item_size(dtype)
     if math.prod(sizes) and offset + _span(sizes, steps) > available:  # type: ignore[operator]
         raise ValueError(
             f"a tensor of shape {list(sizes)[:8]} reaches past the end of its storage of {available} values"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import torch
 
+from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.torchaudio_model import load_model
 
@@ -62,17 +63,23 @@ def torch_export(
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         arguments["dynamo"] = False
     axes = {"waveform": {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in outputs}
-    with _quiet(), torch.inference_mode():
-        torch.onnx.export(
-            encoder,
-            (example,),
-            str(temporary),
-            input_names=["waveform"],
-            output_names=list(outputs),
-            dynamic_axes=axes,
-            opset_version=options.opset,
-            **arguments,
-        )
+    try:
+        with _quiet(), torch.inference_mode():
+            torch.onnx.export(
+                encoder,
+                (example,),
+                str(temporary),
+                input_names=["waveform"],
+                output_names=list(outputs),
+                dynamic_axes=axes,
+                opset_version=options.opset,
+                **arguments,
+            )
+    except RuntimeError as error:  # torch's own exporter errors are; torch 2.0 knows no scaled_dot_product_attention
+        raise InputError(
+            f"the exporter of torch {torch.__version__} fails on this model: {str(error).splitlines()[0]:.200}; "
+            "take the graph that aves-convert writes itself (--exporter graph), or another torch"
+        ) from error
     return onnx.load(str(temporary))
 
 

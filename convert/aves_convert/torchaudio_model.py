@@ -58,7 +58,8 @@ def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) ->
     if problems:
         raise InputError("the weights do not fit the config: " + "; ".join(problems))
     model = build_model(config)
-    model.load_state_dict(dict(state_dict), strict=True)
+    # every torch from 2.0 on reads the old names
+    model.load_state_dict({old_weight_norm_name(name): tensor for name, tensor in state_dict.items()}, strict=True)
     return model
 
 

@@ -176,7 +176,13 @@ def test_weights_of_another_geometry_are_refused(checkpoint: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "options", [("--opset", "16"), ("--opset", "999"), ("--exporter", "torch", "--attention", "fused")]
+    "options",
+    [
+        ("--opset", "16"),
+        ("--opset", "999"),
+        ("--exporter", "torch", "--attention", "fused"),
+        ("--exporter", "torch", "--opset", "999"),
+    ],
 )
 def test_graphs_that_cannot_be_written_are_refused(checkpoint: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     assert_refused(run("fairseq2onnx", checkpoint, "--out", tmp_path / "x.onnx", *options))

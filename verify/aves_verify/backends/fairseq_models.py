@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -191,9 +192,11 @@ def _load(model: Any, name: str, checkpoint: Checkpoint) -> None:
     wrapped = wrapper(checkpoint)
     state = {key.removeprefix(wrapped): tensor.float32() for key, tensor in checkpoint.tensors.items()}
     model.upgrade_state_dict(state)
+    # torch's own method: fairseq's, which does no more than the upgrade above, does not know assign; nor does torch 2.0
+    load = torch.nn.Module.load_state_dict
+    assign = {"assign": True} if "assign" in inspect.signature(load).parameters else {}
     try:
-        # torch's own method: fairseq's, which does no more than the upgrade above, does not know assign
-        torch.nn.Module.load_state_dict(model, state, strict=True, assign=True)
+        load(model, state, strict=True, **assign)
     except RuntimeError as error:
         problems = " ".join(str(error).split())
         raise InputError(
