@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.convert.test_fairseq_port import assert_same_checkpoint, there_and_back
 from tests.fairseq_models import CLUSTERS, LETTERS, Original, Variant, build
 
 from aves_artifacts.encoder_config import EncoderConfig
@@ -45,6 +46,10 @@ VARIANTS: dict[str, Variant] = {
     "positional kernel of one": Variant(model={"conv_pos": 1, "conv_pos_groups": 16}),
     "positional kernel longer than the clip": Variant(model={"conv_pos": 128, "conv_pos_groups": 1}),
     "one head, wide": Variant(model={"encoder_attention_heads": 1, "encoder_ffn_embed_dim": 7}),
+    "frames padded to a multiple of five": Variant(model={"required_seq_len_multiple": 5}),
+    "what only training uses": Variant(
+        model={"checkpoint_activations": True, "encoder_layerdrop": 0.5, "dropout_features": 0.3, "mask_prob": 0.9}
+    ),
     "12 layers": Variant(model={"encoder_layers": 12}),
     "24 layers, pre-norm": Variant(model={"encoder_layers": 24, **PRE_NORM}),
     "48 layers, pre-norm": Variant(model={"encoder_layers": 48, **PRE_NORM, "conv_bias": True}),
@@ -196,6 +201,20 @@ def test_every_tensor_is_accounted_for(converted: Converted) -> None:
             assert torch.equal(converted.port.state_dict[entry.target], expected)
 
 
+def test_the_way_back_is_bit_identical(converted: Converted) -> None:
+    returned, remarks = there_and_back(converted.checkpoint.path)
+
+    assert_same_checkpoint(returned, converted.checkpoint.path)
+    assert remarks == ("optimizer state left out: it belongs to the former weights",)
+    tensors = {name: tensor.read() for name, tensor in read_checkpoint(returned).tensors.items()}
+    assert list(tensors) == list(converted.original.state["model"])
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in converted.original.state["model"].items())
+
+
+def test_damage_to_any_one_tensor_is_caught(converted: Converted) -> None:
+    check_that_damage_is_caught(converted.checkpoint)
+
+
 def test_normalisation_is_recorded(converted: Converted) -> None:
     assert converted.port.architecture.normalize is converted.original.state["cfg"]["task"]["normalize"]
 
@@ -330,18 +349,14 @@ def test_the_form_of_the_file_changes_nothing(
     np.testing.assert_array_equal(backend.run(waveform.numpy())["final"], final.numpy())
     ported = TorchaudioBackend(converted.config, converted.port.state_dict).run(waveform.numpy())
     assert close(ported["final"], final, 1e-5)
+    assert_same_checkpoint(there_and_back(path)[0], path)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["plain", "wrapped"])
-@pytest.mark.parametrize("name", MODELS)
-def test_damage_to_any_one_tensor_is_caught(
-    name: str, form: str, originals: Callable[[str], Original], tmp_path: Path
-) -> None:
-    torch.save(FORMS[form](originals(name)), tmp_path / "x.pt")
-    checkpoint = read_checkpoint(tmp_path / "x.pt")
+def check_that_damage_is_caught(checkpoint: Checkpoint) -> None:
+    """Leave out, rename, add and reshape every tensor in turn."""
     port(checkpoint)
     for source, tensor in checkpoint.tensors.items():
         others = {n: t for n, t in checkpoint.tensors.items() if n != source}
@@ -360,6 +375,14 @@ def test_damage_to_any_one_tensor_is_caught(
             with pytest.raises(InputError) as caught:
                 port(dataclasses.replace(checkpoint, tensors={**others, **change}))
             assert message in str(caught.value), (source, change)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_damage_to_any_one_tensor_of_a_wrapped_model_is_caught(
+    name: str, originals: Callable[[str], Original], tmp_path: Path
+) -> None:
+    torch.save(wrapped(originals(name)), tmp_path / "x.pt")
+    check_that_damage_is_caught(read_checkpoint(tmp_path / "x.pt"))
 
 
 def test_a_fine_tuned_model_may_be_without_label_embeddings(
