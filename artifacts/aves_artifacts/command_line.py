@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from aves_artifacts.errors import InputError
+from aves_artifacts.errors import InputError, one_line
 
 
 class BadInput(click.ClickException):
@@ -40,20 +40,25 @@ class Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:
-            raise BadInput(_one_line(str(error))) from error
+            raise BadInput(one_line(str(error))) from error
         except BrokenPipeError:  # the reader of a pipe went away
             _exit_quietly(signal.SIGPIPE)
+        except OSError as error:
+            if error.filename is None:
+                return _our_bug()
+            # what the system refuses wherever it is asked: a name too long, a folder closed to this user
+            raise BadInput(one_line(f"{error.filename}: {error.strerror}; give another path")) from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             _exit_quietly(signal.SIGINT)
-        except Exception:  # a bug of ours; its status must be none of those that tell of a verification
-            traceback.print_exc()
-            raise click.exceptions.Exit(_SOFTWARE) from None
+        except Exception:
+            return _our_bug()
 
 
-def _one_line(message: str) -> str:
-    """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+def _our_bug() -> NoReturn:
+    """Show the exception; the status must be none of those that tell of a verification."""
+    traceback.print_exc()
+    raise click.exceptions.Exit(_SOFTWARE) from None
 
 
 def _exit_quietly(number: signal.Signals) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend."""
+"""The one exception for what a user can mend, and the line that tells of it."""
 
 
 class InputError(Exception):
@@ -6,3 +6,8 @@ class InputError(Exception):
 
     Commands print the message and exit with status 2; anything else that escapes is a bug of ours.
     """
+
+
+def one_line(message: str) -> str:
+    """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(map(str.strip, message.splitlines())))

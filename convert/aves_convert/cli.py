@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,6 +166,7 @@ def bundle(
     **options: Any,
 ) -> None:
     """Write every file of a configuration, a model card and manifest.json."""
+    from aves_convert.inspection import command
     from aves_convert.ports import Target, make_bundle
 
     with status(f"bundling {checkpoint.name}"):
@@ -184,9 +184,8 @@ def bundle(
     actions = [entry["action"] for entry in made.manifest.ledger]
     dropped = [entry["source"] for entry in made.manifest.ledger if entry["action"] == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
-    next_command = ["aves-verify", "--bundle", str(made.folder), "--fairseq", str(checkpoint)]
-    next_command += [] if pretrained is None else ["--pretrained", str(pretrained)]
-    click.echo(f"next: {shlex.join(next_command)}")
+    settings = () if pretrained is None else ("--pretrained", pretrained)
+    click.echo(f"next: {command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
 
 
 @main.command()

@@ -12,7 +12,7 @@ from typing import Any
 
 from aves_artifacts.bundle import Bundle, read_bundle
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError
+from aves_artifacts.errors import InputError, one_line
 from aves_artifacts.manifest import FILE_NAMES, MANIFEST
 from aves_convert import inert_pickle
 from aves_convert.foreign_files import refuse_foreign
@@ -56,12 +56,12 @@ class Inspection:
     def to_text(self) -> str:
         """For people: what it is, one aligned line for each fact, the next command."""
         width = max((len(name) for name in self.facts), default=0) + 2
-        rows = [f"{self.path}: {self.kind}"]
+        rows = [one_line(f"{self.path}: {self.kind}")]
         for name, value in self.facts.items():
             for index, line in enumerate(_lines(value)):
                 label = name.replace("_", " ") if index == 0 else ""
                 rows.append(f"  {label:<{width}}{printable(line, _MAX_LINE)}")
-        return "\n".join([*rows, *([f"next: {self.next}"] if self.next else [])])
+        return "\n".join([*rows, *([one_line(f"next: {self.next}")] if self.next else [])])
 
 
 def inspect(path: Path) -> Inspection:
@@ -196,5 +196,5 @@ def sibling(path: Path, ending: str, other: str) -> Path | None:
 
 
 def command(*words: object) -> str:
-    """A command as a shell takes it."""
-    return shlex.join(map(str, words))
+    """A command as a shell takes it, and click: a path that begins with a dash is no option."""
+    return shlex.join(f"./{word}" if isinstance(word, Path) and str(word)[0] == "-" else str(word) for word in words)

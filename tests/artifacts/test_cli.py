@@ -85,6 +85,13 @@ def test_a_stopped_run_cleans_up_and_says_so(tmp_path: Path, number: signal.Sign
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_system_refuses_is_no_bug(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(main, ["check", str(tmp_path / ("n" * 300))])
+    assert ended.exit_code == 2
+    assert ended.output.startswith("Error: ")
+    assert "File name too long; give another path" in ended.output
+
+
 def test_a_bug_is_no_verdict(tmp_path: Path) -> None:
     program = textwrap.dedent(PROGRAM).replace("FILE", repr(str(tmp_path / "x"))).replace("FAIL", "True")
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

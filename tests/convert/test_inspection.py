@@ -323,6 +323,14 @@ def test_text_from_a_file_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in result.output
 
 
+def test_a_path_cannot_steer_the_terminal(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[2J\n.pt"
+    path.write_bytes((bundle.parent / "tiny.pt").read_bytes())
+    shown = inspect(path).to_text()
+    assert shown.startswith(str(tmp_path))
+    assert all(line.isprintable() for line in shown.splitlines())
+
+
 # --- bundles
 
 
@@ -427,11 +435,15 @@ def test_for_programs_there_is_json(bundle: Path) -> None:
     assert (found["usable"], found["problem"], found["facts"]["dimension"]) == (True, None, 24)
 
 
-def test_the_next_command_runs(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["a name  with spaces.pt", "-dash.pt", "$(touch EXECUTED).pt", "\u0444\u00e9.pt"])
+def test_the_next_command_runs(name: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "a name with spaces.pt"
+    path = Path(name)
     path.write_bytes((bundle.parent / "tiny.pt").read_bytes())
-    words = shlex.split(json.loads(command(path, "--json").output)["next"])
+    found = inspect(path)
+    assert found.next is not None
+    assert found.to_text().splitlines()[-1] == f"next: {found.next}"
+    words = shlex.split(found.next)
     assert words[0] == "aves-convert"
     result = CliRunner().invoke(main, words[1:])
     assert result.exit_code == 0, result.output
