@@ -7,11 +7,14 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.artifacts.misbehaving_server import Server, serving
 
+from aves_artifacts.catalog import catalog
+from aves_artifacts.errors import InputError
 from aves_artifacts.manifest import FILE_NAMES
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import write_stand_in
 from aves_verify.cli import main
+from aves_verify.published import published
 
 CATALOG = """
 address = "{address}"
@@ -94,3 +97,32 @@ def test_download_goes_with_names(arguments: tuple[str, ...]) -> None:
     result = verify(*arguments)
     assert result.exit_code == 2
     assert "--download and --ports go with NAME" in result.output
+
+
+def test_an_original_without_ports_is_told(server: Server) -> None:
+    assert verify("owls", "--download", "--ports", "published").exit_code == 0
+    result = verify("owls")
+    assert result.exit_code == 2
+    assert "owls: its original has no ports yet; give --download to make them" in result.output
+    before = len(server.gets)
+    assert verify("owls", "--download").exit_code == 0
+    assert len(server.gets) == before  # all of it is here
+
+
+def test_a_published_subject_has_the_files_of_the_store(server: Server, tmp_path: Path) -> None:
+    assert verify("owls", "--download", "--ports", "published").exit_code == 0
+    subject = published(catalog()["owls"], "published")
+    files = {"fairseq": "owls.pt", "torchaudio": "owls.torchaudio.pt", "onnx": "owls.onnx"}
+    assert (subject.name, subject.source) == ("owls", "published")
+    for backend, name in files.items():
+        path = subject.file(backend)
+        assert path is not None
+        assert path.name == name
+        assert path.is_relative_to(tmp_path / "store")
+        assert path.read_bytes() == server.files[f"/{name}"]
+
+
+@pytest.mark.usefixtures("server")
+def test_ports_of_ones_own_need_an_original() -> None:
+    with pytest.raises(InputError, match="crows: its authors publish ports only"):
+        published(catalog()["crows"], "made")

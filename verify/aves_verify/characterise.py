@@ -6,16 +6,17 @@ Others should change nothing but rounding (a batch, threads, the runtime's optim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_verify.backends import Backend, RunError
+from aves_artifacts.errors import InputError
+from aves_verify.backends import Backend
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.clip import SAMPLE_RATE
@@ -23,6 +24,7 @@ from aves_verify.inputs import PADDING, Input
 from aves_verify.loading import Loaded
 
 Array = NDArray[np.float32]
+Kind = Literal["model", "rounding"]
 
 _LONGEST = 2 * SAMPLE_RATE  # samples of the clip that is used
 
@@ -32,7 +34,7 @@ class Sensitivity:
     """How far a backend's final embeddings move under one change."""
 
     change: str
-    kind: Literal["model", "rounding"]  # is a difference the model's nature, or nothing but rounding?
+    kind: Kind  # is a difference the model's nature, or nothing but rounding?
     backend: str
     max_abs: float | None  # over the frames that both have; None where the backend does not run
     relative: float | None  # RMS of the difference over the RMS of the unchanged embeddings
@@ -56,51 +58,63 @@ def characterise(loaded: Loaded, inputs: Sequence[Input]) -> tuple[Sensitivity, 
     # a change that leaves less than one frame is none
     changed = {name: change(waveform) for name, change in CHANGES.items()}
     usable = {name: w for name, w in changed.items() if w.shape[1] >= loaded.config.receptive_field}
-    found: list[Sensitivity] = []
-    for backend in loaded.backends:
-        if isinstance(backend, RecordedBackend):
-            continue  # it has no answer to anything new
-        try:
-            found += _measure(backend, waveform, usable)
-        except RunError:
-            found.append(Sensitivity("any", "rounding", backend.name, None, None))
-    return tuple(found)
+    # a recording has no answer to anything new
+    able = [backend for backend in loaded.backends if not isinstance(backend, RecordedBackend)]
+    return tuple(found for backend in able for found in _measure(backend, waveform, usable))
 
 
-def _measure(backend: Backend, waveform: Array, changed: dict[str, Array]) -> Iterator[Sensitivity]:
-    plain = backend.run(waveform)["final"]
-    for name, other in changed.items():
-        yield _sensitivity(name, "model", backend, backend.run(other)["final"], plain)
-    with _one_thread(backend) as single:
-        yield _sensitivity("one thread", "rounding", backend, single.run(waveform)["final"], plain)
+def _measure(backend: Backend, waveform: Array, changed: Mapping[str, Array]) -> Iterator[Sensitivity]:
+    plain = _answer(lambda: _final(backend, waveform))
+    for change, kind, run in _ways(backend, waveform, changed):
+        yield _sensitivity(change, kind, backend.name, _answer(run), plain)
+
+
+def _ways(
+    backend: Backend, waveform: Array, changed: Mapping[str, Array]
+) -> Iterator[tuple[str, Kind, Callable[[], Array]]]:
+    """Every change, and what computes the embeddings under it."""
+    for change, other in changed.items():
+        yield change, "model", partial(_final, backend, other)
+    yield "one thread", "rounding", partial(_on_one_thread, backend, waveform)
     if isinstance(backend, OnnxBackend):
         for level in LEVELS:
-            other_session = OnnxBackend(backend.path, optimisation=level)
-            yield _sensitivity(
-                f"optimisation: {level}", "rounding", backend, other_session.run(waveform)["final"], plain
-            )
+            yield f"optimisation: {level}", "rounding", partial(_optimised, backend, waveform, level)
     batch = np.concatenate([waveform, waveform[:, ::-1], -waveform])
-    yield _sensitivity("in a batch of 3", "rounding", backend, backend.run(batch)["final"][:1], plain)
+    yield "in a batch of 3", "rounding", lambda: _final(backend, batch)[:1]
 
 
-def _sensitivity(
-    change: str, kind: Literal["model", "rounding"], backend: Backend, moved: Array, plain: Array
-) -> Sensitivity:
+def _answer(run: Callable[[], Array]) -> Array | None:
+    """The embeddings; None where the backend does not run in this way, as a port that takes no batch."""
+    try:
+        return run()
+    except InputError:
+        return None
+
+
+def _final(backend: Backend, waveform: Array) -> Array:
+    return backend.run(waveform)["final"]
+
+
+def _optimised(backend: OnnxBackend, waveform: Array, level: str) -> Array:
+    return _final(OnnxBackend(backend.path, optimisation=level), waveform)
+
+
+def _on_one_thread(backend: Backend, waveform: Array) -> Array:
+    if isinstance(backend, OnnxBackend):
+        return _final(OnnxBackend(backend.path, threads=1), waveform)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _final(backend, waveform)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _sensitivity(change: str, kind: Kind, backend: str, moved: Array | None, plain: Array | None) -> Sensitivity:
+    if moved is None or plain is None:
+        return Sensitivity(change, kind, backend, None, None)
     frames = min(moved.shape[1], plain.shape[1])
     difference = moved[:, :frames].astype(np.float64) - plain[:, :frames]
     scale = float(np.sqrt(np.mean(np.square(plain, dtype=np.float64)))) or 1.0
     rms = float(np.sqrt(np.mean(difference * difference)))
-    return Sensitivity(change, kind, backend.name, float(np.abs(difference).max()), rms / scale)
-
-
-@contextmanager
-def _one_thread(backend: Backend) -> Iterator[Backend]:
-    if isinstance(backend, OnnxBackend):
-        yield OnnxBackend(backend.path, threads=1)
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield backend
-    finally:
-        torch.set_num_threads(threads)
+    return Sensitivity(change, kind, backend, float(np.abs(difference).max()), rms / scale)

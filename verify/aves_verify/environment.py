@@ -30,7 +30,7 @@ def _version(package: str) -> str | None:
 def _processor() -> str:
     """The processor's model name; Linux tells it in /proc/cpuinfo, elsewhere the platform's short name must do."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

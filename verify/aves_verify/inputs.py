@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aves_verify.clip import SAMPLE_RATE, Clip
 
 BATCH = 3
 PADDING = SAMPLE_RATE // 2  # samples of silence
+_EPS = 1e-5  # torch's default for layer_norm
 _PROBE = 2 * SAMPLE_RATE  # samples at most of a clip that is padded or put into a batch
 
 
@@ -44,12 +45,15 @@ def inputs(clips: Sequence[Clip], *, receptive_field: int, normalize: bool) -> I
 def network_input(clip: Clip, *, normalize: bool) -> NDArray[np.float32]:
     """A clip as the network takes it [1, samples]; ``normalize``: zero mean and unit variance over the clip.
 
+    Sums are rounded once, so the samples are the same bits on every machine, by which recordings know them.
     Source: fairseq ``data/audio/raw_audio_dataset.py``, ``postprocess``: ``F.layer_norm(feats, feats.shape)``.
     """
     if not normalize:
         return clip.waveform[None]
-    waveform = torch.from_numpy(clip.waveform.copy())
-    return torch.nn.functional.layer_norm(waveform, waveform.shape).numpy()[None]
+    waveform = clip.waveform.astype(np.float64)
+    centred = waveform - math.fsum(waveform) / len(waveform)
+    variance = math.fsum(centred * centred) / len(waveform)
+    return (centred / math.sqrt(variance + _EPS)).astype(np.float32)[None]
 
 
 def _batch(clips: Sequence[Clip], longest: Clip, receptive_field: int, *, normalize: bool) -> NDArray[np.float32]:

@@ -41,6 +41,11 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
             raise InputError(
                 f"{subject.name}: no file for {name}; give --{name} FILE, or go on without it: --backends {others}"
             )
+    if subject.recording is not None and "fairseq" not in names:
+        raise InputError(
+            f"{subject.recording}: a recording stands for fairseq, which is not among --backends {','.join(names)}; "
+            "add fairseq there, or leave --reference out"
+        )
     checkpoint = read_settled(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)

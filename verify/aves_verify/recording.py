@@ -7,7 +7,7 @@ from pathlib import Path
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify.backends.recorded import Recording, record
-from aves_verify.clip import Clip
+from aves_verify.clip import Clip, too_short
 from aves_verify.inputs import inputs
 from aves_verify.loading import load
 from aves_verify.signals import reference_signals
@@ -22,9 +22,10 @@ def make_recording(
     loaded = load(subject, (backend,))
     config = loaded.config
     chosen = clips or reference_signals(receptive_field=config.receptive_field, hop=config.hop)
-    short = [clip.name for clip in chosen if len(clip.waveform) < config.receptive_field]
-    if short:
-        raise InputError(f"{', '.join(short)}: too short for the model, at least {config.receptive_field} samples")
+    for clip in chosen:
+        problem = too_short(clip, config.receptive_field)
+        if problem:
+            raise InputError(f"{problem}; nothing was recorded")
     given = inputs(chosen, receptive_field=config.receptive_field, normalize=loaded.normalize)
     assert loaded.exact is not None  # noqa: S101 - that needs a recording as the reference
     weights = fingerprint(loaded.exact.weights())

@@ -24,6 +24,7 @@ from aves_verify.backends import Backend, Embeddings
 from aves_verify.inputs import Input
 
 SCHEMA = 1
+ORIGINALS = ("fairseq", "torchaudio")  # what can be recorded
 _KIND = "aves-verify recording"
 
 
@@ -32,7 +33,7 @@ class Recording:
     """What a recording says of itself."""
 
     schema: int
-    backend: str  # which one was recorded
+    backend: str  # which of ORIGINALS was recorded
     version: str
     layers: Layers
     normalize: bool
@@ -81,7 +82,8 @@ class RecordedBackend:
             self._file = _open(path)
             self.about = _about(self._file.metadata())
             self._names = tuple(self._file.keys())
-        except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+            _check_tensors(self._file, self.about, self._names)
+        except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{path}: no recording ({str(error).splitlines()[0]:.120}); write one with: aves-verify record"
             ) from None
@@ -95,10 +97,11 @@ class RecordedBackend:
             raise InputError(f"{self.path}: only the last layer was recorded; record with --layers all")
         sha256 = _sha256(waveform)
         if sha256 not in self.about.inputs:
+            more = ", …" if len(self.about.names) > 3 else ""
             raise InputError(
                 f"{self.path}: holds no output for a waveform {list(waveform.shape)} with SHA-256 {sha256[:12]}…; it "
-                f"was recorded on {len(self.about.names)} others ({', '.join(self.about.names[:3])}, …); give the same "
-                "audio as then, or record again"
+                f"was recorded on {len(self.about.names)} others ({', '.join(self.about.names[:3])}{more}); give the "
+                "same audio as then, or record again"
             )
         prefix = f"{self.about.inputs.index(sha256)}/"
         names = [name for name in self._names if name.startswith(prefix)]
@@ -113,13 +116,43 @@ def _open(path: Path) -> Any:  # safetensors' types leave out its methods
 
 
 def _about(metadata: Mapping[str, str] | None) -> Recording:
+    """What a recording says of itself. Raises ValueError or TypeError where it is none, whoever wrote it."""
     if not metadata or _KIND not in metadata:
         raise ValueError("a safetensors file of something else")
     entries = json.loads(metadata[_KIND])
+    if not isinstance(entries, dict):
+        raise TypeError("its description is no JSON object")
     if entries.get("schema") != SCHEMA:
         raise ValueError(f"schema {entries.get('schema')}, this version reads {SCHEMA}")
-    entries |= {name: tuple(entries[name]) for name in ("inputs", "names")}
-    return Recording(**entries)
+    lists = {name: value for name, value in entries.items() if name in ("inputs", "names")}
+    wrong = [name for name, value in entries.items() if not _is_text(value, name)]
+    if wrong:
+        raise ValueError(f"its description has an unusable {wrong[0]}")
+    about = Recording(**{**entries, **{name: tuple(value) for name, value in lists.items()}})
+    if not about.inputs or len(about.inputs) != len(about.names):
+        raise ValueError(f"{len(about.inputs)} inputs with {len(about.names)} names")
+    return about
+
+
+def _is_text(value: object, name: str) -> bool:
+    """Is an entry of the description of the kind that its name has?"""
+    if name in ("inputs", "names"):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name == "normalize":
+        return isinstance(value, bool)
+    choices = {"layers": ("last", "all"), "backend": ORIGINALS}.get(name)
+    return name == "schema" or (isinstance(value, str) and (choices is None or value in choices))
+
+
+def _check_tensors(file: Any, about: Recording, names: tuple[str, ...]) -> None:
+    """Raise ValueError where an output is missing or is no float32 [batch, frames, dim]."""
+    for i, name in enumerate(about.names):
+        if f"{i}/final" not in names:
+            raise ValueError(f"the output for {name} is missing")
+    for name in names:
+        tensor = file.get_slice(name)
+        if tensor.get_dtype() != "F32" or len(tensor.get_shape()) != 3:
+            raise ValueError(f"{name} is {tensor.get_dtype()} {tensor.get_shape()}")
 
 
 def _sha256(waveform: NDArray[np.float32]) -> str:

@@ -1,0 +1,108 @@
+"""Weights that are not the original's, told tensor by tensor."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from tests.convert.tiny_encoders import TINY, weights
+
+from aves_convert.onnx_graph import write_graph
+from aves_verify.weights import fingerprint, onnx_problems, torchaudio_problems
+
+WHERE = Path("x.pt")
+LINEAR = "encoder.feature_projection.projection.bias"
+
+
+def copies(*names: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Some tensors, twice."""
+    original = {name: tensor for name, tensor in weights(TINY).items() if not names or name in names}
+    return original, {name: tensor.clone() for name, tensor in original.items()}
+
+
+def test_the_same_bits_are_no_problem() -> None:
+    assert list(torchaudio_problems(*copies(), WHERE)) == []
+
+
+def test_one_bit_is_told_with_its_size() -> None:
+    original, ported = copies(LINEAR)
+    original[LINEAR][:] = 0.5
+    ported[LINEAR][:] = 0.5
+    ported[LINEAR][3] = 0.5 + 2**-24
+    assert list(torchaudio_problems(original, ported, WHERE)) == [
+        f"torchaudio: {LINEAR} in x.pt is not the original's: max |difference| 5.96e-08 "
+        "where the largest value is 5.00e-01"
+    ]
+
+
+def test_zeros_of_another_sign_are_other_bits_and_equal_nans_the_same() -> None:
+    original, ported = copies(LINEAR)
+    original[LINEAR][0], ported[LINEAR][0] = 0.0, -0.0
+    assert len(list(torchaudio_problems(original, ported, WHERE))) == 1
+    original[LINEAR][0] = ported[LINEAR][0] = torch.nan
+    assert list(torchaudio_problems(original, ported, WHERE)) == []
+
+
+def test_five_are_named_and_the_others_counted() -> None:
+    original, ported = copies()
+    for name in list(ported)[:7]:
+        ported[name] = ported[name] + 1
+    problems = list(torchaudio_problems(original, ported, WHERE))
+    assert len(problems) == 6
+    assert problems[-1] == "torchaudio: and 2 more tensors of x.pt are not the original's"
+    assert all(name in problem for name, problem in zip(ported, problems[:5], strict=False))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    onnx.save(write_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    return tmp_path / "x.onnx"
+
+
+def change(path: Path, name: str, values: np.ndarray) -> None:
+    model = onnx.load(path)
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    onnx.save(model, path)
+
+
+def test_a_graphs_weights_are_known_by_name_and_shape(graph: Path) -> None:
+    original = weights(TINY)
+    assert list(onnx_problems(original, graph)) == []
+    change(graph, LINEAR, original[LINEAR].numpy() + np.float32(1))
+    (problem,) = onnx_problems(original, graph)
+    assert problem.startswith(f"onnx: {LINEAR} in {graph} is not the original's: max |difference| 1.00e+00")
+
+
+def test_weights_of_another_name_or_shape_are_judged_by_what_they_compute(graph: Path) -> None:
+    original = weights(TINY)
+    change(graph, LINEAR, np.zeros((2, 2), np.float32))
+    assert list(onnx_problems(original, graph)) == []
+    del original[LINEAR]
+    assert list(onnx_problems(original, graph)) == []
+
+
+def test_half_precision_of_the_same_shape_is_told(graph: Path) -> None:
+    original = weights(TINY)
+    change(graph, LINEAR, original[LINEAR].numpy().astype(np.float16))
+    assert len(list(onnx_problems(original, graph))) == 1
+
+
+def test_a_fingerprint_is_the_weights_own() -> None:
+    original = weights(TINY)
+    known = fingerprint(original)
+    assert fingerprint(dict(reversed(original.items()))) == known
+    assert fingerprint({name: tensor.clone() for name, tensor in original.items()}) == known
+    name, tensor = next((name, tensor) for name, tensor in original.items() if tensor.ndim > 1)
+    assert fingerprint({**original, name: tensor.nextafter(torch.tensor(9.0))}) != known
+    assert fingerprint({**original, name: tensor.flatten()}) != known
+    assert fingerprint({**original, name: tensor.double()}) != known
+    assert fingerprint({(f"{n}x" if n == name else n): t for n, t in original.items()}) != known
+    assert fingerprint({n: t for n, t in original.items() if n != name}) != known
+
+
+def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:
+    turned = {"w": torch.arange(6.0).reshape(2, 3).T}
+    assert fingerprint(turned) == fingerprint({"w": turned["w"].contiguous()})
