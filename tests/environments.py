@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,15 +16,19 @@ PROJECT = Path(__file__).parents[1]
 def make_environment(
     folder: Path, *requirements: str, python: str = sys.executable, options: tuple[str, ...] = ()
 ) -> Path:
-    """An environment with these packages, and what a conversion needs beside torch; returns its interpreter."""
+    """An environment with these packages and what else the project needs, but for torch; returns its interpreter."""
     subprocess.run(["uv", "venv", "--quiet", "--python", python, str(folder)], check=True)
     made = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    packages = {"numpy": "numpy", "onnx": "onnx", "click": "click", "platformdirs": "platformdirs", "rich": "rich"}
-    packages |= {requirement.partition("==")[0].partition("<")[0]: requirement for requirement in requirements}
-    _install(made, *options, *packages.values())
+    given = {_package(requirement) for requirement in requirements} | {"torch", "torchaudio"}
+    needed = [need for need in importlib.metadata.requires("aves-ports") or () if "extra ==" not in need]
+    _install(made, *options, *requirements, *(need for need in needed if _package(need) not in given))
     # Without its requirements: installing those would bring the torch that the project prefers.
     _install(made, "--no-deps", "--editable", str(PROJECT))
     return made
+
+
+def _package(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0].lower()
 
 
 def interpreter(version: str) -> str:

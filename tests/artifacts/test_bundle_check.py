@@ -304,7 +304,14 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
     ),
     "another config": (reconfigured(encoder_num_heads=2), "does not hold the config that the manifest has"),
     "fewer layers": (reconfigured(encoder_num_layers=1), "gives layers 1, the manifest says 2"),
-    "absurdly many layers": (reconfigured(encoder_num_layers=2**30), "has fewer tensors than the config has layers"),
+    "absurdly many layers": (
+        reconfigured(encoder_num_layers=2**30),
+        "unusable encoder configuration: encoder_num_layers is 1073741824",
+    ),
+    "more layers than tensors": (
+        reconfigured(encoder_num_layers=1000),
+        "has fewer tensors than the config has layers",
+    ),
     "no graph": (lambda bundle: bundle.path("onnx").write_bytes(b"\xff" * 100), "aves-base-bio.onnx is no ONNX graph"),
     "an empty graph": (lambda bundle: bundle.path("onnx").write_bytes(b""), "aves-base-bio.onnx is refused"),
     "a graph that onnx refuses": (regraphed(lambda model: model.graph.node.pop()), "aves-base-bio.onnx is refused"),

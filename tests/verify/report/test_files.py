@@ -41,9 +41,10 @@ def test_a_run_writes_every_rendering(bundle: Path, tmp_path: Path) -> None:
         "Error ratio by",
         "sound, and",
         "over the layers",
-        "onnx: the error along the encoder",
     ):
         assert title in page
+    # so small an encoder's rounding is now above and now below what is called a beginning
+    assert "onnx: the error along the encoder" in page or "onnx: where the error begins" in page
     for change in ("gain of 0.5", "in a batch of 3"):
         assert change in page
     assert page.count("<tr data-status=") == len(document["configs"][0]["comparisons"])
