@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aves_artifacts.errors import InputError
+
+PARTIAL = ".partial"  # how temporary files end
 
 
 @contextmanager
@@ -17,9 +19,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
     """
+    with _beside(path, Path.replace) as temporary:
+        yield temporary
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """The same for a file that must not be there yet: raises FileExistsError where it is, also when it has just come.
+
+    A hard link gives the name, because of two processes at once only one can make it. Raises InputError where nothing
+    can be written, or the file system has no hard links.
+    """
+    with _beside(path, os.link) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
         os.close(handle)
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
@@ -29,7 +48,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _set_ordinary_mode(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        give_name(temporary, path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
     finally:
@@ -43,7 +64,7 @@ def check_writable(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}; make it first")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
     os.close(handle)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from aves_artifacts.errors import InputError, one_line
+from aves_artifacts.errors import DoesNotHoldError, InputError, one_line
 
 
 class BadInput(click.ClickException):
@@ -28,6 +28,8 @@ _SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
 class Group(click.Group):
     """A group of commands in which an InputError ends the run with its one line and exit status 2.
 
+    A DoesNotHoldError ends it with a line for each problem and exit status 1.
+
     Stopped runs end as shells expect (130 after Ctrl-C, 143 after SIGTERM) and remove their temporary files.
     """
 
@@ -41,6 +43,10 @@ class Group(click.Group):
             raise
         except InputError as error:
             raise BadInput(one_line(str(error))) from error
+        except DoesNotHoldError as error:
+            for problem in error.problems:
+                click.echo(one_line(problem), err=True)
+            raise click.exceptions.Exit(1) from None
         except BrokenPipeError:  # the reader of a pipe went away
             _exit_quietly(signal.SIGPIPE)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend, and the line that tells of it."""
+"""The exceptions for what is not a bug of ours, and the line that tells of them."""
 
 
 class InputError(Exception):
@@ -6,6 +6,14 @@ class InputError(Exception):
 
     Commands print the message and exit with status 2; anything else that escapes is a bug of ours.
     """
+
+
+class DoesNotHoldError(Exception):
+    """Something was verified and does not hold. Commands print the problems, one in a line, and exit with status 1."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def one_line(message: str) -> str:

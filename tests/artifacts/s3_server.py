@@ -1,0 +1,104 @@
+"""An S3-compatible server in a process of its own: moto's, with the one property that it lacks.
+
+moto looks for the object that If-None-Match speaks of and then writes, in threads; S3 does both in one step. A lock
+around each request gives it that. Requests that change something are written to standard output, to be counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+BUCKET = "models"
+
+
+@dataclass
+class S3Server:
+    """A running server with one bucket."""
+
+    endpoint: str
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def writes(self) -> list[str]:
+        """Method and path of every request that changed something, in order."""
+        return self.log.read_text().splitlines()
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[S3Server]:
+    """Run a server until the block ends. ``environment`` is what clients need to reach it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "s3.log"
+    with log.open("w") as output, (folder / "s3.err").open("w") as errors:
+        process = subprocess.Popen([sys.executable, __file__, str(port)], stdout=output, stderr=errors)
+    try:
+        server = S3Server(f"http://127.0.0.1:{port}", log)
+        server.environment = {
+            "AWS_ENDPOINT_URL": server.endpoint,
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1",
+        }
+        _wait(server, process)
+        httpx2.put(f"{server.endpoint}/{BUCKET}", trust_env=False).raise_for_status()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(server: S3Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not _answers(server):
+        assert process.poll() is None, "the server ended"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.1)
+
+
+def _answers(server: S3Server) -> bool:
+    try:
+        return httpx2.get(f"{server.endpoint}/moto-api/", trust_env=False).status_code < 500
+    except httpx2.HTTPError:
+        return False
+
+
+def _main(port: int) -> None:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, run_simple
+
+    application = DomainDispatcherApplication(create_backend_app)
+    lock = threading.Lock()
+
+    def one_at_a_time(environ, start_response):  # type: ignore[no-untyped-def]
+        with lock:
+            if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+                print(environ["REQUEST_METHOD"], environ["PATH_INFO"], flush=True)
+            return list(application(environ, start_response))
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_request(self, code="-", size="-") -> None:  # type: ignore[no-untyped-def]
+            pass
+
+    run_simple("127.0.0.1", port, one_at_a_time, threaded=True, request_handler=Quiet)
+
+
+if __name__ == "__main__":
+    os.environ["MOTO_PORT"] = sys.argv[1]
+    _main(int(sys.argv[1]))
