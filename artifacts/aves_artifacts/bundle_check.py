@@ -14,6 +14,7 @@ from aves_artifacts.errors import InputError
 from aves_artifacts.manifest import MANIFEST, Manifest, ReportRecord, Role
 
 SCHEMA = 1
+VERDICT_FAILED = "says that the verification failed"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
     if report["passed"] != record.passed:
         yield f"has another verdict than {MANIFEST} records"
     elif not record.passed:
-        yield "says that the verification failed"
+        yield VERDICT_FAILED
 
 
 def _without_path(error: InputError, path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
 
 from aves_artifacts.errors import InputError
+from aves_artifacts.waivers import Waiver, waiver_problems, waivers_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +43,7 @@ class Configuration:
     near_zero_drift: str = ""  # a peculiarity: who reports it
     licence: str = ""  # SPDX identifier of the weights' licence; empty: not known
     citation: str = ""  # how the authors are cited
+    waivers: tuple[Waiver, ...] = ()  # what may fail and not keep it from being published
 
     @property
     def has_original(self) -> bool:
@@ -112,7 +114,8 @@ def by_file_name(stem: str) -> Configuration | None:
 
 def _configuration(name: str, entry: dict[str, Any], base: str) -> Configuration:
     files = {cast("PublishedRole", role): urljoin(base, path) for role, path in entry["files"].items()}
-    return Configuration(**{**entry, "name": name, "files": files})
+    waivers = waivers_of(entry.get("waivers", []))
+    return Configuration(**{**entry, "name": name, "files": files, "waivers": waivers})
 
 
 def _problems(name: str, entry: object, base: str) -> Iterator[str]:
@@ -135,6 +138,7 @@ def _problems(name: str, entry: object, base: str) -> Iterator[str]:
     for key in ("pretraining", "near_zero_drift", "licence", "citation"):
         if not isinstance(entry.get(key, ""), str):
             yield f"{key} is {entry[key]!r}, expected text"
+    yield from waiver_problems(entry.get("waivers", []))
     yield from _file_problems(entry.get("files", {}), base)
 
 

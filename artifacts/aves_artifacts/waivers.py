@@ -1,0 +1,41 @@
+"""What a configuration is published in spite of, as the catalogue says it: each by name and with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Comparisons that may fail without keeping a configuration from being published."""
+
+    backend: str
+    reason: str
+    clip: str = ""  # empty: every input
+    layer: str = ""  # empty: every layer
+
+    def covers(self, backend: str, clip: str, layer: str) -> bool:
+        """Whether this is a comparison that may fail."""
+        return self.backend == backend and self.clip in ("", clip) and self.layer in ("", layer)
+
+
+def waivers_of(entries: list[dict[str, Any]]) -> tuple[Waiver, ...]:
+    """The waivers in entries of which ``waiver_problems`` says nothing."""
+    return tuple(Waiver(**entry) for entry in entries)
+
+
+def waiver_problems(entries: object) -> Iterator[str]:
+    """Every reason why this is no list of waivers."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        yield "waivers is no list of tables, [[NAME.waivers]]"
+        return
+    known = [f.name for f in fields(Waiver)]
+    for entry in entries:
+        yield from (f"waivers: unknown entry {key!r}, expected {', '.join(known)}" for key in entry if key not in known)
+        yield from (f"waivers: {key} is {entry[key]!r}, expected text" for key in entry if type(entry[key]) is not str)
+        if entry.get("backend") not in ("torchaudio", "onnx"):
+            yield f"waivers: backend is {entry.get('backend')!r}, expected torchaudio or onnx"
+        if not str(entry.get("reason", "")).strip():
+            yield "waivers: one has no reason; whoever waives says why"
