@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-Schema = Literal["manifest.schema.json", "report.schema.json"]
+Schema = Literal["manifest.schema.json", "report.schema.json", "index.schema.json"]
 
 _MAX_MESSAGE = 200  # characters; a message quotes the value, which may be all of the document
 

@@ -43,7 +43,7 @@ def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
     config = EncoderConfig.from_json(json.dumps(manifest.config))
     rate = manifest.encoder["sample_rate"]
     return environment.from_string(template).render(
-        title=_plain(manifest.name),
+        title=plain(manifest.name),
         stand_in=manifest.source["stand_in"],
         encoder=manifest.encoder,
         head=config.aux_num_out,
@@ -53,25 +53,25 @@ def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
-        version=report and _plain(str(report["environment"].get("aves-ports"))),
+        version=report and plain(str(report["environment"].get("aves-ports"))),
         inputs=len({comparison["clip"] for comparison in _comparisons(report)}),
-        table=list(_table(report)),
+        table=list(port_rows(report)),
         source=manifest.source,
-        source_name=_code(manifest.source["name"]),
+        source_name=code(manifest.source["name"]),
         versions=manifest.versions,
-        citation=[_plain(line) for line in manifest.citation.splitlines()],
+        citation=[plain(line) for line in manifest.citation.splitlines()],
         licence_lines=list(_licence_lines(manifest.licence)),
-        licence_sentence=_licence_sentence(manifest.licence),
+        licence_sentence=licence_sentence(manifest.licence),
     )
 
 
 def _file_row(manifest: Manifest, role: Role) -> str:
     record = manifest.files[role]
-    return f"{_code(record.name)} | {record.size} | {_WHAT[role]}"
+    return f"{code(record.name)} | {record.size} | {_WHAT[role]}"
 
 
-def _table(report: Mapping[str, Any] | None) -> Iterator[str]:
-    """A row for each port: the worst over its comparisons."""
+def port_rows(report: Mapping[str, Any] | None) -> Iterator[str]:
+    """Cells of a table row for each port: the worst over its comparisons."""
     comparisons = _comparisons(report)
     for backend in dict.fromkeys(comparison["backend"] for comparison in comparisons):
         found = [comparison for comparison in comparisons if comparison["backend"] == backend]
@@ -108,18 +108,19 @@ def _licence_lines(licence: str) -> Iterator[str]:
         yield f"license_name: {json.dumps(licence, ensure_ascii=False)}"
 
 
-def _licence_sentence(licence: str) -> str:
+def licence_sentence(licence: str) -> str:
+    """What is known of the weights' licence, in a sentence."""
     if not licence:
         return "The licence of the weights was not recorded: ask their authors before you pass them on."
-    return f"The weights have their authors' licence: {_plain(licence)}."
+    return f"The weights have their authors' licence: {plain(licence)}."
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in which no markup takes effect."""
     return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """A code span in a table or a sentence."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}{text.replace('|', chr(92) + '|')}{fence}"
