@@ -21,15 +21,16 @@ class Bars:
     """The Watcher of commands."""
 
     progress: Progress
+    verb: str
     tasks: dict[Path, TaskID] = field(default_factory=dict)
 
     def announce(self, sizes: Mapping[Path, int | None]) -> None:
-        """Say how much will be downloaded, and make a bar for each file."""
+        """Say how much will be moved, and make a bar for each file."""
         if not sizes:
             return
         known = sum(size or 0 for size in sizes.values())
         more = " and files of unknown size" if None in sizes.values() else ""
-        click.echo(f"fetching {len(sizes)} files, {size_text(known)}{more}", err=True)
+        click.echo(f"{self.verb} {len(sizes)} files, {size_text(known)}{more}", err=True)
         for path, size in sizes.items():
             self.tasks[path] = self.progress.add_task(path.name, total=size)
 
@@ -40,7 +41,7 @@ class Bars:
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
+def bars(verb: str = "fetching") -> Iterator[Bars]:
     """Bars on a terminal, which go away in the end; none in a pipe."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -54,4 +55,4 @@ def bars() -> Iterator[Bars]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bars(progress)
+        yield Bars(progress, verb)

@@ -1,0 +1,41 @@
+"""Publishes the release that ``plain_release`` makes, in a process of its own that can be killed.
+
+Arguments: folder for the sources, number of files, their size, seed, address. The exit status is that of the command.
+"""
+
+import resource
+import sys
+from pathlib import Path
+
+import click
+from tests.artifacts.plain_releases import Silent, plain_release
+
+from aves_artifacts.address import open_address
+from aves_artifacts.command_line import Group
+from aves_artifacts.publish import plan, publish, told
+
+
+@click.group(cls=Group)
+def main() -> None:
+    """As the real command."""
+
+
+@main.command()
+@click.argument("folder")
+@click.argument("files", type=int)
+@click.argument("size", type=int)
+@click.argument("seed", type=int)
+@click.argument("url")
+@click.option("--largest", type=int, help="The size of the largest file that can be written.")
+def run(folder: str, files: int, size: int, seed: int, url: str, largest: int | None) -> None:
+    """Publish."""
+    release = plain_release(Path(folder), files=files, size=size, seed=seed)
+    if largest is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    print("begin", flush=True)
+    for line in told(publish(plan(release, open_address(url)), Silent())):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
