@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -91,3 +92,91 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
     if checked.manifest is not None and not as_json:
         verdict = "a report on them that passed" if checked.verified else "no report: they were not verified"
         click.echo(f"{folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")
+
+
+@main.command()
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=existing(folder=True))
+@click.argument("url", metavar="URL")
+@click.option("--version", help="What the release is called; by default this tool's own version.")
+@click.option("--stand-in", is_flag=True, help="Publish stand-ins too, marked as what they are.")
+@click.option("--sign-key", type=existing(), metavar="KEY", help="An Ed25519 private key in PEM.")
+@click.option("--dry-run", is_flag=True, help="Check and show what would be uploaded; write nothing.")
+def publish(
+    folders: tuple[Path, ...], url: str, version: str | None, stand_in: bool, sign_key: Path | None, dry_run: bool
+) -> None:
+    """Publish verified bundles as one release at any fsspec address: file://, s3://, gs:// and others.
+
+    Every bundle is checked anew and must have a report that passed. The files go to URL/VERSION, the index last; what
+    is there already with the same hash is kept, other content is never replaced, and everything is read back. A run
+    that was cut off is completed by running it again. Exit status: 0 it is published, 1 a bundle may not be, or
+    something reads back differently, 2 the address holds other content or cannot be written.
+    """
+    from aves_artifacts.address import open_address
+    from aves_artifacts.fetch_progress import bars
+    from aves_artifacts.provenance import read_signer
+    from aves_artifacts.publish import plan, publish, told
+    from aves_artifacts.release import default_version, stage
+    from aves_artifacts.verdict import all_verified
+
+    signer = read_signer(sign_key) if sign_key else None
+    address = open_address(url)
+    with status("checking the bundles"):
+        bundles = all_verified(folders, stand_ins=stand_in)
+    with TemporaryDirectory(prefix="aves-release-") as folder:
+        release = stage(bundles, version or default_version(), Path(folder), signer)
+        planned = plan(release, address)
+        if dry_run:
+            outcome = told(planned)
+        else:
+            with bars("uploading") as watcher:
+                outcome = told(publish(planned, watcher))
+    for line in outcome:
+        click.echo(line)
+
+
+@main.command()
+@click.argument("url", metavar="URL")
+@click.option("--key", type=existing(), metavar="KEY", help="The signer's Ed25519 public key in PEM.")
+def verify_release(url: str, key: Path | None) -> None:
+    """Read a release from its address, URL/VERSION, and check everything: sums, reports, provenance, signature.
+
+    Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
+    """
+    from aves_artifacts.address import open_address
+    from aves_artifacts.fetch_progress import bars
+    from aves_artifacts.provenance import read_public_key
+    from aves_artifacts.release_check import check_release, read_index, summary
+
+    trusted = read_public_key(key) if key else None
+    address = open_address(url)
+    listed = read_index(address)
+    with bars("reading") as watcher:
+        check_release(listed, address, watcher, trusted)
+    for line in summary(listed, key):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=existing(folder=True))
+@click.option("--out", required=True, type=existing(folder=True), metavar="FOLDER", help="The folder to prepare.")
+@click.option("--push", "repository", metavar="REPO", help="Then upload it there, e.g. you/aves-base-bio.")
+@click.option("--stand-in", is_flag=True, help="Take a stand-in too.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: bool) -> None:
+    """Lay a verified bundle out as a repository of the Hugging Face Hub: files and model card.
+
+    Nothing is uploaded without --push, which needs your token: $HF_TOKEN, or what hf auth login keeps.
+    """
+    from aves_artifacts.hub import client_for, prepare, push
+    from aves_artifacts.verdict import all_verified
+
+    client = client_for(repository) if repository else None
+    with status(f"checking {folder}"):
+        (bundle,) = all_verified([folder], stand_ins=stand_in)
+        files = prepare(bundle, out, force=force)
+    for path in files:
+        click.echo(path)
+    if repository and client:
+        with status(f"uploading to {repository}"):
+            address = push(files, repository, client)
+        click.echo(f"{address}: {len(files)} files are there as they are here")
