@@ -76,3 +76,11 @@ def mutate(session: nox.Session) -> None:
     session.log(f"{caught} of {counts['total']} mutants caught")
     if caught < MUTATION_SCORE * counts["total"]:
         session.error(f"fewer than {MUTATION_SCORE:.0%}: write a test for each that survived, or take out what is idle")
+
+
+@nox.session(python=False)
+def release(session: nox.Session) -> None:
+    """Convert, verify and publish; arguments go to aves-verify release, such as --stand-in --to file:///tmp/aves."""
+    extras = [extra for scheme, extra in (("s3://", "s3"), ("gs://", "gcs")) if scheme in " ".join(session.posargs)]
+    options = [option for extra in ("fairseq", *extras) for option in ("--extra", extra)]
+    uv_run(session, "aves-verify", "release", *session.posargs, options=tuple(options))

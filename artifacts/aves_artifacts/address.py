@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.atomic import PARTIAL, creating
+from aves_artifacts.download import shown
 from aves_artifacts.errors import InputError
 from aves_artifacts.file_record import FileRecord
 
@@ -30,7 +31,7 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 class Address:
     """A folder at an address. Names in it have the form ``folder/file``."""
 
-    url: str
+    url: str  # as it may be printed: without a password
     store: Any  # fsspec's AbstractFileSystem, which has no types
     root: str
 
@@ -145,16 +146,17 @@ def open_address(url: str) -> Address:
     """The folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
     import fsspec
 
+    printed = shown(url) if "://" in url else url
     try:
         # Neither listings nor connections of an earlier use: what another publisher did must be seen.
         store, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         extra = _EXTRAS.get(url.partition(":")[0])
         needed = f"pip install 'aves-ports[{extra}]'" if extra else str(error)
-        raise InputError(f"{url}: a package is missing that reaches this address: {needed}") from None
+        raise InputError(f"{printed}: a package is missing that reaches this address: {needed}") from None
     except Exception as error:  # the library behind each store has exceptions of its own
-        raise InputError(f"{url}: cannot open this address: {_reason(error)}") from None
-    return Address(url.rstrip("/"), store, root)
+        raise InputError(f"{printed}: cannot open this address: {_reason(error)}") from None
+    return Address(printed.rstrip("/"), store, root)
 
 
 def _copy_local(source: Path, target: Path, held: Held) -> None:

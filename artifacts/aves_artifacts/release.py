@@ -56,13 +56,21 @@ def default_version() -> str:
     return importlib.metadata.version("aves-ports")
 
 
+def check_version(version: str) -> str:
+    """The same version. Raises InputError where it cannot be part of an address."""
+    if not _NAME.fullmatch(version):
+        raise InputError(f"--version {version!r}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
+    return version
+
+
 def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signer | None = None) -> Release:
     """Write a release's documents into ``folder``; the bundles' files stay where they are.
 
     The same bundles, version and key give the same bytes at any time, so that a killed run can be completed. Raises
     InputError for names that cannot be published, DoesNotHoldError for two bundles with the same weights.
     """
-    _check_names(bundles, version)
+    check_version(version)
+    _check_names(bundles)
     _check_twins(bundles)
     files = [file for bundle in bundles for file in _bundle_files(bundle)]
     files.append(_document(folder, NOTES, release_notes(bundles, version, signed=signer is not None)))
@@ -107,9 +115,7 @@ def _json(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _check_names(bundles: Sequence[Verified], version: str) -> None:
-    if not _NAME.fullmatch(version):
-        raise InputError(f"--version {version!r}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
+def _check_names(bundles: Sequence[Verified]) -> None:
     for bundle in bundles:
         names = [bundle.name, *(record.name for record in bundle.bundle.manifest.files.values())]
         for name in names:

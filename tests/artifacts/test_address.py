@@ -156,6 +156,14 @@ def test_an_address_that_cannot_be_opened_says_what_it_needs(
         open_address(url)
 
 
+def test_a_password_is_not_printed(tmp_path: Path) -> None:
+    assert open_address("memory://me:secret@host/x").url == "memory://host/x"
+    assert open_address(f"{tmp_path}/a?b#c").url == f"{tmp_path}/a?b#c"
+    with pytest.raises(InputError) as caught:
+        open_address("nothing://me:secret@host/x")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_bucket_that_is_not_there_is_told(s3: S3Server, monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)

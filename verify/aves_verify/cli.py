@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from aves_artifacts.command_line import Group, existing, status
 from aves_artifacts.errors import InputError
-
-if TYPE_CHECKING:
-    from aves_verify.verification import Progress
 
 
 class _DefaultCommand(Group):
@@ -133,6 +129,7 @@ def run(
     from aves_artifacts.attached_report import attach_report
     from aves_verify.audio import read_clips
     from aves_verify.compare import TOLERANCES
+    from aves_verify.progress_bars import bars
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
     from aves_verify.run import verify_all
@@ -155,7 +152,7 @@ def run(
         characterise=characterise,
     )
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
-    with _progress(len(subjects)) as progress:
+    with bars(len(subjects)) as progress:
         report = verify_all(subjects, plan, unreadable, progress)
     terminal.print_report(report, Console(), every_clip=verbose)
     files.write(report, wanted)
@@ -216,26 +213,42 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     raise SystemExit(1 if any(change.worse for change in changes) else 0)
 
 
-@contextmanager
-def _progress(subjects: int) -> Iterator[Progress]:
-    """A bar on a terminal; nothing in a pipe."""
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--to", "url", required=True, metavar="URL", help="Any fsspec address: file://, s3://, gs:// and others.")
+@click.option("--version", help="What the release is called; by default this tool's own version.")
+@click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones.")
+@click.option("--work", type=existing(folder=True), metavar="DIR", help="Where work is kept; by default in the store.")
+@click.option("--sign-key", type=existing(), metavar="KEY", help="An Ed25519 private key in PEM.")
+@click.option("--dry-run", is_flag=True, help="Do all but write to URL.")
+def release(
+    names: tuple[str, ...],
+    url: str,
+    version: str | None,
+    stand_in: bool,
+    work: Path | None,
+    sign_key: Path | None,
+    dry_run: bool,
+) -> None:
+    """Fetch or take checkpoints, convert, verify, check, stage and publish them as one release.
+
+    NAME is a configuration of the catalogue or the path of a checkpoint; without one, all that have an original are
+    released. What an earlier run left and what still checks is kept. Exit status: 0 it is published, 1 an encoder may
+    not be, 2 the input or the address is unusable.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        overall = bars.add_task("configurations", total=subjects)
-        current = bars.add_task("", total=None)
+    from aves_artifacts.provenance import read_signer
+    from aves_artifacts.release import check_version, default_version
+    from aves_artifacts.store import store
+    from aves_verify.release import Journal, Order, run_release
+    from aves_verify.release_summary import print_outcome, print_steps
 
-        def show(step: str, done: int, total: int) -> None:
-            bars.update(current, description=step, completed=done, total=total)
-            if done == total:
-                bars.advance(overall)
-
-        yield show
+    order = Order(names, url, check_version(version or default_version()), work or store() / "release", stand_in)
+    signer = read_signer(sign_key) if sign_key else None
+    console, journal = Console(), Journal()
+    try:
+        outcome = run_release(order, journal, signer, dry_run=dry_run)
+    finally:
+        print_steps(journal.steps, console)  # also of a run that ends before its end
+    print_outcome(outcome, journal.steps, console)

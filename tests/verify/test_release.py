@@ -1,0 +1,96 @@
+"""The release pipeline end to end on small encoders: what runs, what is kept, and what may not be published."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aves_convert.stand_in import write_stand_in
+from aves_verify.cli import main
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "owls.pt"
+    write_stand_in("bio", path, geometry="tiny")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "published"
+
+
+def release(checkpoint: Path, out: Path, *options: str) -> Result:
+    command = ["release", str(checkpoint), "--to", out.as_uri(), "--version", "1.0", "--work", str(out.parent / "work")]
+    return CliRunner().invoke(main, [*command, *options])
+
+
+def line_of(result: Result) -> list[str]:
+    """The summary's cells of the one encoder."""
+    (line,) = (line for line in result.output.splitlines() if line.strip().startswith("owls "))
+    return line.split()[1:]
+
+
+def test_a_checkpoint_becomes_a_release_and_a_second_run_keeps_all(checkpoint: Path, out: Path) -> None:
+    first = release(checkpoint, out)
+    assert first.exit_code == 0, first.output
+    assert "is published, and reads back as it is here" in first.output
+    assert json.loads((out / "1.0" / "owls" / "report.json").read_text())["passed"] is True
+    indexed = (out / "1.0" / "index.json").read_bytes()
+
+    again = release(checkpoint, out)
+    assert again.exit_code == 0, again.output
+    assert line_of(again)[:3] == ["kept", "kept", "kept"]
+    assert "uploaded 0 files (0 B)" in again.output
+    assert (out / "1.0" / "index.json").read_bytes() == indexed
+
+
+def test_a_dry_run_does_all_but_publish(checkpoint: Path, out: Path) -> None:
+    result = release(checkpoint, out, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert not out.exists()
+    assert line_of(release(checkpoint, out))[:3] == ["kept", "kept", "kept"]
+
+
+def test_a_damaged_bundle_is_made_and_verified_anew(checkpoint: Path, out: Path) -> None:
+    assert release(checkpoint, out, "--dry-run").exit_code == 0
+    (graph,) = (out.parent / "work").rglob("owls.onnx")
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    result = release(checkpoint, out)
+    assert result.exit_code == 0, result.output
+    assert "kept" not in line_of(result)[1:]
+    assert graph.read_bytes() == whole
+
+
+def test_another_checkpoint_under_a_published_version_is_refused(checkpoint: Path, out: Path) -> None:
+    assert release(checkpoint, out).exit_code == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    write_stand_in("bio", checkpoint, geometry="tiny", seed=1)
+    result = release(checkpoint, out)
+    assert result.exit_code in (1, 2)
+    assert "Traceback" not in result.output
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_what_does_not_verify_is_not_published(checkpoint: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is the real one; with nothing allowed, a port's rounding fails it."""
+    from aves_verify import compare, release as pipeline, verification
+
+    nothing = compare.Tolerance(atol=0, rtol=0, error_ratio=0)
+    strict = verification.Plan(tolerances=dict.fromkeys(compare.TOLERANCES, nothing))
+    monkeypatch.setattr(pipeline.verification, "Plan", lambda: strict)
+    result = release(checkpoint, out)
+    assert result.exit_code == 1
+    assert "owls" in result.output
+    assert not out.exists()
+
+
+def test_an_address_that_cannot_be_opened_is_told_before_the_work(checkpoint: Path, out: Path) -> None:
+    command = ["release", str(checkpoint), "--to", "nowhere://x", "--work", str(out.parent / "work")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "nowhere" in result.output
+    assert not (out.parent / "work").exists()
