@@ -2,6 +2,10 @@
 
 httpx2 speaks HTTP: proxies (``HTTPS_PROXY``, ``NO_PROXY``), certificates of the system, redirects, timeouts. What is
 here is what it leaves to its user: when to try again, and when bytes may be appended to those of an earlier answer.
+
+Libraries that download whole files were put before the tests' server first. pooch 1.9, fsspec 2026.9 and parfive 2.3
+do not resume, and give up where a connection is cut often; huggingface_hub 2.4 resumes without If-Range, and joins two
+files where one changes in between; pypdl 1.5 takes a file that was cut often for a whole one.
 """
 
 from __future__ import annotations
