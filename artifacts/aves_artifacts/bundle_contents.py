@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -40,11 +41,15 @@ def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict, mapped and not read. Raises InputError where torch does not load one, which runs nothing."""
+    """The state dict, mapped and not read where torch can do that, from 2.1 on.
+
+    Raises InputError where torch does not load one, which runs nothing.
+    """
     import torch
 
+    mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True, **mapped)
     except Exception as error:  # whatever torch makes of a file that it did not write
         raise InputError(f"does not load: {_first_line(error)}") from None
     if type(weights) is not dict or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):

@@ -149,17 +149,19 @@ def _bundle(folder: Path) -> Inspection:
     """A bundle by its manifest; sizes are compared and contents not hashed."""
     bundle = read_bundle(folder)
     manifest = bundle.manifest
-    actions = [entry.get("action") for entry in manifest.ledger if isinstance(entry, Mapping)]
+    actions = [entry["action"] for entry in manifest.ledger]
     facts = {
         "name": manifest.name,
         "files": {role: f"{record.name}, {record.size} bytes" for role, record in manifest.files.items()},
         "source": manifest.source,
         "encoder": manifest.encoder,
-        "tensors": {str(action): actions.count(action) for action in dict.fromkeys(actions)},
+        "tensors": {action: actions.count(action) for action in dict.fromkeys(actions)},
+        "licence": manifest.licence or "not recorded",
+        "report": "none" if manifest.report is None else "passed" if manifest.report.passed else "failed",
         "versions": manifest.versions,
     }
-    source = manifest.source.get("name") if isinstance(manifest.source, Mapping) else None
-    checkpoint = next((place for place in _places(folder, source) if place.is_file()), None)
+    places = _places(folder, manifest.source["name"])
+    checkpoint = next((place for place in places if place.is_file()), None)
     original = ("--fairseq", checkpoint) if checkpoint else ("--backends", "torchaudio,onnx")
     problems = list(_missing(bundle))
     return Inspection(
@@ -180,9 +182,9 @@ def _missing(bundle: Bundle) -> Iterator[str]:
             yield f"{record.name} has {path.stat().st_size} bytes, its manifest says {record.size}"
 
 
-def _places(folder: Path, name: object) -> list[Path]:
+def _places(folder: Path, name: str) -> list[Path]:
     """Where the checkpoint of a bundle may lie: beside it, around it, here."""
-    if not isinstance(name, str) or Path(name).name != name:
+    if Path(name).name != name:
         return []
     return [place / name for place in (folder, folder.parent, Path())]
 

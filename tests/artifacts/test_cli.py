@@ -19,15 +19,20 @@ def test_list_tells_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "aves-base-bio" / "aves-base-bio.pt").write_bytes(b"x" * 2500)
     (tmp_path / "aves-base-core").mkdir()
     (tmp_path / "aves-base-core" / "aves-base-core.pt.part").write_bytes(b"x")
+    (tmp_path / "aves-base-all" / "bundle").mkdir(parents=True)
+    (tmp_path / "aves-base-all" / "bundle" / "manifest.json").touch()
     output = CliRunner().invoke(main, ["list"]).output
     assert "5054 h" in output
     assert "here: original 2.5 kB" in output
     assert "here: original in part (1 B)" in output
-    assert output.count("nothing here") == 5
+    assert output.count("nothing here") == 4
+    assert "here: a bundle made here" in output
     entries = {entry["name"]: entry for entry in json.loads(CliRunner().invoke(main, ["list", "--json"]).output)}
     assert list(entries)[:4] == ["core", "bio", "nonbio", "all"]
     assert entries["bio"]["files"]["original"]["size"] == 2500
     assert entries["bio"]["files"]["onnx"]["size"] is None
+    assert entries["bio"]["bundle"] is None
+    assert entries["all"]["bundle"] == str(tmp_path / "aves-base-all" / "bundle")
     assert entries["core"]["files"]["original"]["partial"] == 1
 
 

@@ -340,6 +340,7 @@ def test_a_bundle_by_its_folder_or_its_manifest(inside: str, bundle: Path) -> No
     assert_usable(found, "bundle")
     assert found.facts["name"] == "tiny"
     assert found.facts["tensors"] == {"mapped": 50, "dropped": 4}
+    assert (found.facts["licence"], found.facts["report"]) == ("not recorded", "none")
     assert found.next == f"aves-verify --bundle {bundle} --fairseq {bundle.parent / 'tiny.pt'}"
 
 

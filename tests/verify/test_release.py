@@ -77,7 +77,8 @@ def test_another_checkpoint_under_a_published_version_is_refused(checkpoint: Pat
 
 def test_what_does_not_verify_is_not_published(checkpoint: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison is the real one; with nothing allowed, a port's rounding fails it."""
-    from aves_verify import compare, release as pipeline, verification
+    from aves_verify import compare, verification
+    from aves_verify import release as pipeline
 
     nothing = compare.Tolerance(atol=0, rtol=0, error_ratio=0)
     strict = verification.Plan(tolerances=dict.fromkeys(compare.TOLERANCES, nothing))

@@ -55,7 +55,7 @@ def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
     """
     bundle = read_bundle(folder)
     problems = hash_problems(bundle)
-    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source.get("sha256"):
+    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source["sha256"]:
         problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
     return _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
 
@@ -118,7 +118,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         torchaudio=bundle.path("torchaudio"),
         config=bundle.path("config"),
         onnx=bundle.path("onnx"),
-        normalize=manifest.encoder.get("normalize"),
+        normalize=manifest.encoder["normalize"],
         recorded=recorded,
         problems=problems,
     )
