@@ -23,7 +23,8 @@ from aves_convert.onnx_builder import EPSILON, GraphBuilder
 
 def write_extractor(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> str:
     """Append the extractor; returns the name of its output, features [batch, channels, frames]."""
-    x = graph.node("feature_extractor", "Unsqueeze", waveform, graph.constant("axis_1", [1]))
+    # Not Unsqueeze: of an empty batch Reshape is an error, and Einsum below a division by zero that ends the process.
+    x = graph.node("feature_extractor", "Reshape", waveform, graph.constant("one_channel", [0, 1, -1]))
     in_channels = 1
     for i, (channels, kernel, stride) in enumerate(config.extractor_conv_layer_config):
         module = f"feature_extractor.conv_layers.{i}"

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from tests.convert.tiny_encoders import (
     TINY,
     answers,
@@ -91,3 +92,15 @@ def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> 
     assert outputs == (["embeddings", "logits"] if layers == "last" else list(expected))
     assert_exact(dict(zip(outputs, evaluated, strict=True)), expected)
     assert_exact(run(model, waveform), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 16_000), (2, 0), (2, FIELD - 1), (16_000,), (1, 1, 16_000)])
+@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("variant", ["base", "large"])
+def test_unusable_input_is_an_error_and_not_the_end_of_the_process(
+    variant: str, attention: Any, shape: tuple[int, ...]
+) -> None:
+    """ONNX Runtime's Einsum divides by the size of the batch."""
+    session = open_session(write_graph(tiny(variant), weights(tiny(variant)), attention=attention), LEVELS[-1], 1)
+    with pytest.raises((Fail, InvalidArgument)):
+        session.run(None, {"waveform": np.zeros(shape, np.float32)})
