@@ -131,6 +131,7 @@ def _contract_problems(session: onnxruntime.InferenceSession, manifest: Manifest
         "normalize": json.dumps(manifest.encoder["normalize"]),
         "source_sha256": manifest.source["sha256"],
         "configuration": manifest.name,
+        "licence": manifest.licence or "unknown",
     }
     for name, value in expected.items():
         if says.get(name) != value:

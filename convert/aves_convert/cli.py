@@ -54,6 +54,9 @@ _pretrained = click.option(
     help="What a fine-tuned checkpoint was made from, where it lacks that one's config.",
 )
 _force = click.option("--force", is_flag=True, help="Replace files that are there already.")
+_licence = click.option(
+    "--licence", metavar="ID", help="SPDX identifier of the weights' licence.  [default: the catalogue's]"
+)
 _non_finite = click.option("--allow-non-finite", is_flag=True, help="Convert weights that are NaN or infinite.")
 
 
@@ -109,25 +112,33 @@ def fairseq2torchaudio(
 @click.argument("weights", metavar="WEIGHTS", type=existing())
 @click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
 @click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@click.option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.")
 @_onnx_options
 @_force
-def torchaudio2onnx(weights: Path, config: Path, out: Path, force: bool, **options: Any) -> None:
+def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None, force: bool, **options: Any) -> None:
     """Write the ONNX graph of a TorchAudio port."""
     from aves_convert.ports import torchaudio_to_onnx
 
     with status(f"converting {weights.name}"):
-        click.echo(torchaudio_to_onnx(weights, config, out, _options(options), force=force))
+        click.echo(torchaudio_to_onnx(weights, config, out, _options(options), force=force, licence=licence))
 
 
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@_licence
 @_pretrained
 @_onnx_options
 @_force
 @_non_finite
 def fairseq2onnx(
-    checkpoint: Path, out: Path, pretrained: Path | None, force: bool, allow_non_finite: bool, **options: Any
+    checkpoint: Path,
+    out: Path,
+    licence: str | None,
+    pretrained: Path | None,
+    force: bool,
+    allow_non_finite: bool,
+    **options: Any,
 ) -> None:
     """Write the ONNX graph of a fairseq checkpoint."""
     from aves_convert.ports import fairseq_to_onnx
@@ -140,6 +151,7 @@ def fairseq2onnx(
             pretrained=pretrained,
             force=force,
             allow_non_finite=allow_non_finite,
+            licence=licence,
         )
     click.echo(written)
 
@@ -148,7 +160,7 @@ def fairseq2onnx(
 @click.argument("checkpoint", metavar="CKPT", type=existing())
 @click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the bundle.")
 @click.option("--name", help=_NAME_HELP)
-@click.option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.  [default: the catalogue's]")
+@_licence
 @click.option("--citation", metavar="TEXT", help="How the authors are cited.  [default: the catalogue's]")
 @_pretrained
 @_onnx_options

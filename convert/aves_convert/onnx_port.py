@@ -24,9 +24,12 @@ _SMALL = 256  # elements; above that a constant is a weight
 
 
 def onnx_metadata(
-    config: EncoderConfig, *, name: str, normalize: bool | None, sample_rate: int, source_sha256: str
+    config: EncoderConfig, *, name: str, normalize: bool | None, sample_rate: int, source_sha256: str, licence: str
 ) -> dict[str, str]:
-    """The ``metadata_props`` of a graph: everything that a user of the lone file must know. Lengths are in samples."""
+    """The ``metadata_props`` of a graph: everything that a user of the lone file must know. Lengths are in samples.
+
+    ``licence`` of the weights is an SPDX identifier; empty: not known.
+    """
     return {
         "configuration": name,
         "sample_rate": str(sample_rate),
@@ -34,6 +37,7 @@ def onnx_metadata(
         "receptive_field": str(config.receptive_field),
         "dimension": str(config.encoder_embed_dim),
         "normalize": {True: "true", False: "false", None: "unknown"}[normalize],
+        "licence": licence or "unknown",
         "source_sha256": source_sha256,
         "converter": f"aves-convert {importlib.metadata.version('aves-ports')}",
     }

@@ -59,17 +59,28 @@ def fairseq_to_onnx(
     pretrained: Path | None = None,
     force: bool = False,
     allow_non_finite: bool = False,
+    licence: str | None = None,
 ) -> Path:
-    """Write a checkpoint's ONNX graph; return its path. Raises InputError."""
+    """Write a checkpoint's ONNX graph; return its path. Raises InputError.
+
+    ``licence`` of the weights, an SPDX identifier: None, what the catalogue has under the checkpoint's name.
+    """
     with staged(out.parent, _onnx_files(out), force=force) as staging:
-        converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
-        metadata = _metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint))
+        read = read_settled(checkpoint, pretrained)
+        terms = known_terms(checkpoint.stem, read).replaced(licence, None)
+        converted = port(read, allow_non_finite=allow_non_finite)
+        metadata = _metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint), terms.licence)
         _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
 
-def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOptions, *, force: bool = False) -> Path:
-    """Write the ONNX graph of a TorchAudio port in either weight-norm dialect; return its path. Raises InputError."""
+def torchaudio_to_onnx(
+    weights: Path, config: Path, out: Path, options: OnnxOptions, *, force: bool = False, licence: str | None = None
+) -> Path:
+    """Write the ONNX graph of a TorchAudio port in either weight-norm dialect; return its path. Raises InputError.
+
+    ``licence`` of the weights is an SPDX identifier; None: not known.
+    """
     with staged(out.parent, _onnx_files(out), force=force) as staging:
         encoder = EncoderConfig.read(config)
         state_dict = read_state_dict(weights, encoder)
@@ -79,6 +90,7 @@ def torchaudio_to_onnx(weights: Path, config: Path, out: Path, options: OnnxOpti
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),
+            licence=licence or "",
         )
         _write_onnx(encoder, state_dict, options, metadata, staging / out.name)
     return out
@@ -120,7 +132,7 @@ def make_bundle(
         source = file_record(checkpoint)
         _write_torchaudio(converted, staging, [names["torchaudio"], names["config"]])
         write_safetensors(converted.state_dict, staging / names["safetensors"])
-        metadata = _metadata(converted, target.name, source.sha256)
+        metadata = _metadata(converted, target.name, source.sha256, terms.licence)
         _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
         records = {role: file_record(staging / name) for role, name in names.items() if (staging / name).exists()}
         manifest = write_card(manifest_of(target.name, read, converted, records, source, terms), staging)
@@ -151,11 +163,12 @@ def _onnx_files(out: Path) -> list[str]:
     return [f"{out.name}.data", out.name]
 
 
-def _metadata(converted: TorchaudioPort, name: str, source_sha256: str) -> dict[str, str]:
+def _metadata(converted: TorchaudioPort, name: str, source_sha256: str, licence: str) -> dict[str, str]:
     return onnx_metadata(
         converted.config,
         name=name,
         normalize=converted.architecture.normalize,
         sample_rate=converted.architecture.sample_rate,
         source_sha256=source_sha256,
+        licence=licence,
     )

@@ -327,6 +327,10 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
         regraphed(lambda model: set_metadata(model, sample_rate="48000")),
         "onnx says sample_rate '48000', the manifest '16000'",
     ),
+    "a graph that says another licence": (
+        regraphed(lambda model: set_metadata(model, licence="MIT")),
+        "onnx says licence 'MIT', the manifest 'unknown'",
+    ),
     "a graph that says to normalise": (
         regraphed(lambda model: set_metadata(model, normalize="true")),
         "onnx says normalize 'true', the manifest 'false'",

@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from aves_artifacts.bundle_check import check_bundle
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_convert.cli import main
 from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
@@ -78,6 +79,21 @@ def test_both_ways_to_onnx_give_the_same(checkpoint: Path, tmp_path: Path, expor
     assert metadata["sample_rate"] == "16000"
     assert (metadata["hop"], metadata["receptive_field"]) == ("320", "400")
     assert len(metadata["source_sha256"]) == 64
+    assert metadata["licence"] == "unknown"
+
+
+def test_the_licence_is_in_the_graph(checkpoint: Path, tmp_path: Path) -> None:
+    """Of a bundle the check holds it against the manifest's."""
+    assert run("fairseq2torchaudio", checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
+    weights, config = tmp_path / "x.torchaudio.pt", tmp_path / "x.torchaudio.model_config.json"
+    commands = (("fairseq2onnx", checkpoint), ("torchaudio2onnx", weights, "--config", config))
+    for number, arguments in enumerate(commands):
+        path = tmp_path / f"{number}.onnx"
+        assert run(*arguments, "--out", path, "--licence", "CC-BY-4.0").exit_code == 0
+        assert {entry.key: entry.value for entry in onnx.load(path).metadata_props}["licence"] == "CC-BY-4.0"
+    result = run("bundle", checkpoint, "--out", tmp_path / "b", "--name", "x", "--licence", "MIT")
+    assert result.exit_code == 0, result.output
+    assert check_bundle(tmp_path / "b").passed
 
 
 def test_the_exporters_agree(checkpoint: Path, tmp_path: Path) -> None:

@@ -1,0 +1,24 @@
+"""The snippets of the documentation, executed exactly as they stand there, and what they are said to print."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+PAGE = (Path(__file__).parents[1] / "docs" / "onnx-drift.md").read_text(encoding="utf-8")
+SNIPPET, PRINTED = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, flags=re.DOTALL)[0]
+
+
+def test_the_operator_alone_loses_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last digits depend on the processor; that ONNX Runtime loses several times as much does not."""
+    names: dict[str, Any] = {}
+    exec(SNIPPET, names)  # noqa: S102 - our own page
+    lines, said = (
+        [line.rsplit(maxsplit=1) for line in text.splitlines()] for text in (capsys.readouterr().out, PRINTED)
+    )
+    assert [name for name, _ in lines] == [name for name, _ in said]
+    np.testing.assert_allclose(*(np.array([float(size) for _, size in rows]) for rows in (lines, said)), rtol=0.5)
+    runtime, numpy_float32 = (float(size) for _, size in lines)
+    assert runtime > 3 * numpy_float32
