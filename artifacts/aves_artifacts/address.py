@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,7 @@ class Address:
                 raise FileExistsError
             folder, file = posixpath.split(self._path(name))
             half = f"{folder}/.{file}.{uuid.uuid4().hex}{PARTIAL}"
+            self.store.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
             self.store.put_file(str(source), half, callback=callback)
             self.store.mv(half, self._path(name))
 
@@ -146,7 +148,12 @@ def open_address(url: str) -> Address:
     """The folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
     import fsspec
 
-    printed = shown(url) if "://" in url else url
+    try:
+        printed = shown(url) if "://" in url else url
+    except ValueError as error:
+        raise InputError(f"{url.rpartition('@')[2]}: not an address: {error}") from None
+    if problem := _misspelt(url):
+        raise InputError(f"{printed or 'an empty address'}: {problem}")
     try:
         # Neither listings nor connections of an earlier use: what another publisher did must be seen.
         store, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
@@ -157,6 +164,20 @@ def open_address(url: str) -> Address:
     except Exception as error:  # the library behind each store has exceptions of its own
         raise InputError(f"{printed}: cannot open this address: {_reason(error)}") from None
     return Address(printed.rstrip("/"), store, root)
+
+
+def _misspelt(url: str) -> str:
+    """Why an address does not mean what it says. fsspec takes all of these for folders below the current one."""
+    from fsspec import available_protocols
+
+    scheme, colon, rest = url.partition(":")
+    if not url.strip():
+        return "expected a folder, or an address such as file:///folder or s3://bucket/folder"
+    if colon and scheme in _LOCAL:
+        return "" if re.match("/(//|[^/])", rest) else f"expected {scheme}:///folder"
+    if colon and scheme in available_protocols() and not rest.startswith(("//", ":")):
+        return f"expected {scheme}://, or ./{url} for a folder of that name"
+    return ""
 
 
 def _copy_local(source: Path, target: Path, held: Held) -> None:

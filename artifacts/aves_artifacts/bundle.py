@@ -31,6 +31,8 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that aves-convert bundle wrote")
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
+        raise InputError(f"{path}: cannot read the manifest: it is no file")
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
 
 from aves_artifacts.errors import InputError
+from aves_artifacts.setting import path_in
 from aves_artifacts.waivers import Waiver, waiver_problems, waivers_of
 
 if sys.version_info >= (3, 11):
@@ -58,10 +59,9 @@ def catalog() -> dict[str, Configuration]:
     """
     shipped = resources.files("aves_artifacts").joinpath("catalog.toml").read_text(encoding="utf-8")
     known = read_catalog(shipped, "catalog.toml", mirror=os.environ.get("AVES_MIRROR", ""))
-    own = os.environ.get("AVES_CATALOG")
-    if not own:
+    path = path_in("AVES_CATALOG")
+    if path is None:
         return known
-    path = Path(own).expanduser()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -102,6 +102,8 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
             raise InputError(f"{address}: cannot be fetched: {error}") from None
         except OSError as error:
+            if _known(source) is None:  # these bytes cannot be continued, and would only fill the disk
+                discard(source.part)
             raise InputError(
                 f"{source.part}: cannot write: {error.strerror or error}; make room, and fetch again to go on there"
             ) from None
@@ -145,19 +147,26 @@ def _attempt(client: httpx2.Client, source: Source) -> Answer:
     condition = {"Range": f"bytes={held}-", "If-Range": known.etag} if known and held else {}
     with client.stream("GET", source.address, headers=condition) as response:
         answer = _checked(response, source, known if condition else None, held)
-        with source.part.open("r+b") as stream:
-            stream.seek(0, 2)
-            for chunk in response.iter_raw():
-                if source.stop.is_set():
-                    raise StoppedError
-                stream.write(chunk)
-                source.held(stream.tell())
+        _receive(response, source, most=source.expected if answer.size is None else answer.size)
     size = _size(source.part)
     if answer.size is not None and size != answer.size:
         if size > answer.size:
             discard(source.part)
         raise _PassingError(f"the server sent {size} bytes of {answer.size}")
     return answer
+
+
+def _receive(response: httpx2.Response, source: Source, most: int | None) -> None:
+    """Append a body to the part; of one that is longer than it may be, no more than tells that."""
+    with source.part.open("r+b") as stream:
+        stream.seek(0, 2)
+        for chunk in response.iter_raw():
+            if source.stop.is_set():
+                raise StoppedError
+            stream.write(chunk)
+            source.held(stream.tell())
+            if most is not None and stream.tell() > most:
+                return
 
 
 def _checked(response: httpx2.Response, source: Source, known: Answer | None, held: int) -> Answer:

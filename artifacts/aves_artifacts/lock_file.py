@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from aves_artifacts.atomic import check_writable, replacing
 from aves_artifacts.errors import InputError
+from aves_artifacts.setting import path_in
 from aves_artifacts.store import store
 
 LOCK_FILE = "aves.lock.json"
@@ -104,8 +104,7 @@ class LockFile:
 
 def default_lock_file() -> LockFile:
     """The one that ``$AVES_LOCK`` names, else the store's own."""
-    chosen = os.environ.get("AVES_LOCK")
-    return LockFile(Path(chosen).expanduser() if chosen else store() / LOCK_FILE)
+    return LockFile(path_in("AVES_LOCK") or store() / LOCK_FILE)
 
 
 def _locked(entry: dict[str, Any]) -> Locked:

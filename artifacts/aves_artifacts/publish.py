@@ -19,6 +19,7 @@ from aves_artifacts.address import Address
 from aves_artifacts.at_once import each, stopping
 from aves_artifacts.errors import DoesNotHoldError, InputError
 from aves_artifacts.listing import size_text
+from aves_artifacts.manifest import MANIFEST
 from aves_artifacts.release import CLAIM, INDEX, Release, ReleaseFile
 
 State = Literal["new", "unfinished", "published"]
@@ -54,7 +55,12 @@ class Published:
 
 
 def plan(release: Release, address: Address) -> Plan:
-    """Look at the address, and write nothing. Raises InputError where the version holds other content."""
+    """Look at the address, and write nothing.
+
+    Raises InputError where the version holds other content, and where the address is itself a bundle.
+    """
+    if address.size(MANIFEST) is not None:  # the address was left out, and the last bundle stands in its place
+        raise InputError(f"{address.url}: this is a bundle; after the bundles give the address to publish them at")
     place = address.below(release.version)
     state = _state(release, place)
     sizes = each(lambda file: place.size(file.name), release.files)

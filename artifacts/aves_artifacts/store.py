@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from aves_artifacts.catalog import Configuration, PublishedRole
 from aves_artifacts.manifest import FILE_NAMES
+from aves_artifacts.setting import path_in
 
 
 def store() -> Path:
     """The local store: ``$AVES_HOME``, by default the platform's cache folder."""
-    chosen = os.environ.get("AVES_HOME")
-    return Path(chosen).expanduser() if chosen else user_cache_path("aves", appauthor=False)
+    return path_in("AVES_HOME") or user_cache_path("aves", appauthor=False)
 
 
 def place(configuration: Configuration, role: PublishedRole) -> Path:

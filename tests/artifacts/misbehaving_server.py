@@ -78,6 +78,7 @@ class Server(ThreadingHTTPServer):
         self.always: dict[str, Misbehaviour] = {}  # what comes after
         self.gets: list[tuple[str, str]] = []  # path and Range
         self.heads: list[str] = []
+        self.endless = False  # whether a client took all of a body without end
 
     def handle_error(self, *_: object) -> None:
         """A client that goes away is no news."""
@@ -160,6 +161,18 @@ def without_length(count: int) -> Misbehaviour:
         handler.close_connection = True
 
     return misbehave
+
+
+def endless(handler: Handler) -> None:
+    """The file, and then zeros until the client goes away, or for 64 MB."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.wfile.write(handler.content)
+    for _ in range(64):
+        handler.wfile.write(bytes(1_000_000))
+    handler.server.endless = True
+    handler.close_connection = True
 
 
 def say(status: int, body: bytes = b"<html>oops</html>", **headers: str) -> Misbehaviour:

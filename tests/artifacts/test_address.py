@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from tests.artifacts.s3_server import BUCKET, S3Server
 
@@ -141,6 +142,21 @@ def test_whatever_a_store_raises_is_told_in_one_line(no_rename: str, source: Pat
     assert address.store.find(address.root) == []
 
 
+class _Plain(LocalFileSystem):
+    """As SFTP and FTP: folders are made by hand, and a name that is taken is replaced."""
+
+    protocol = "plain"
+
+
+def test_a_store_that_makes_no_folders_by_itself(tmp_path: Path, source: Path) -> None:
+    fsspec.register_implementation("plain", _Plain, clobber=True)
+    address = open_address(f"plain://{tmp_path}/place")
+    assert not address.is_exclusive
+    assert address.create("a/b", source)
+    assert not address.create("a/b", source)
+    assert [path.name for path in (tmp_path / "place" / "a").iterdir()] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -154,6 +170,29 @@ def test_an_address_that_cannot_be_opened_says_what_it_needs(
     monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
     with pytest.raises(InputError, match=message):
         open_address(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "an empty address: expected a folder"),
+        (" ", "expected a folder"),
+        ("file://place/x", "file://place/x: expected file:///folder"),
+        ("file:place", "expected file:///folder"),
+        ("file://", "expected file:///folder"),
+        ("s3:/bucket/x", r"s3:/bucket/x: expected s3://, or \./s3:/bucket/x for a folder of that name"),
+        ("s3://me:secret@[bucket", r"^\[bucket: not an address: Invalid IPv6 URL"),
+    ],
+)
+def test_an_address_that_would_be_a_folder_here_by_a_slip_is_refused(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_address(url)
+
+
+@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}", "local://{}"])
+def test_a_folder_can_be_written_in_several_ways(form: str, tmp_path: Path, source: Path) -> None:
+    assert open_address(form.format(tmp_path / "s3:x")).create("a", source)
+    assert (tmp_path / "s3:x" / "a").read_bytes() == source.read_bytes()
 
 
 def test_a_password_is_not_printed(tmp_path: Path) -> None:

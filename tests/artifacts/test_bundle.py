@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot read the manifest"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_read(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / MANIFEST)
+    with pytest.raises(InputError, match="cannot read the manifest: it is no file"):
         read_bundle(tmp_path)
 
 

@@ -156,6 +156,18 @@ def test_a_file_without_a_length_is_accepted_when_whole(server: Server) -> None:
     fetch("original")
 
 
+def test_of_a_body_without_end_no_more_is_taken_than_the_lock_file_has(server: Server) -> None:
+    fetch("original")
+    original().unlink()
+    server.always["/owls.pt"] = bad.endless
+    watcher = Quiet()
+    with pytest.raises(InputError, match="300238 bytes .* were expected"):
+        fetch("original", watcher=watcher)
+    assert watcher.sizes_held[original()] < 2_000_000
+    assert not server.endless
+    assert not part_of(original()).exists()
+
+
 def test_a_redirect_is_followed(server: Server) -> None:
     server.files["/moved.pt"] = server.files["/owls.pt"]
     server.always["/owls.pt"] = bad.say(302, b"", Location="/moved.pt")

@@ -84,6 +84,14 @@ def test_a_full_disk_is_told_and_the_part_kept(server: Server, tmp_path: Path, m
         assert server.gets[-1] == ("/owls.pt", f"bytes={kept}-")
 
 
+def test_what_filled_a_disk_and_cannot_be_continued_is_removed(server: Server, tmp_path: Path) -> None:
+    """Such as the body without a length that a server does not end."""
+    server.always["/owls.pt"] = bad.endless
+    with mounted(tmp_path / "store", "-o", "size=2m"):
+        assert "No space left on device" in refused("--only", "original")
+        assert not part_of(original()).exists()
+
+
 def test_a_disk_that_is_too_small_is_told_before_the_download(server: Server, tmp_path: Path) -> None:
     with mounted(tmp_path / "store", "-o", "size=200k"):
         assert "300 kB to fetch, 205 kB free" in refused("--only", "original")

@@ -241,6 +241,15 @@ def test_the_command_publishes_and_signs(bundle: Verified, tmp_path: Path, key: 
     assert "published already, with other content" in result.output
 
 
+def test_a_bundle_in_the_place_of_the_address_is_left_alone(bundle: Verified, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
+    before = sorted(folder.rglob("*"))
+    result = CliRunner().invoke(main, ["publish", str(bundle.bundle.folder), str(folder), "--stand-in"])
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert "this is a bundle; after the bundles give the address" in result.output
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_the_command_publishes_no_stand_in_unasked_and_nothing_that_changed(bundle: Verified, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
     command = ["publish", str(folder), str(tmp_path / "place"), "--version", "1"]
