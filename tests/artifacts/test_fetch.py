@@ -161,7 +161,7 @@ def test_of_a_body_without_end_no_more_is_taken_than_the_lock_file_has(server: S
     original().unlink()
     server.always["/owls.pt"] = bad.endless
     watcher = Quiet()
-    with pytest.raises(InputError, match="300238 bytes .* were expected"):
+    with pytest.raises(InputError, match=r"300238 bytes .* were expected"):
         fetch("original", watcher=watcher)
     assert watcher.sizes_held[original()] < 2_000_000
     assert not server.endless
