@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Address:
     url: str  # as it may be printed: without a password
     store: Any  # fsspec's AbstractFileSystem, which has no types
     root: str
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)  # held by the thread that uses the store
 
     @property
     def is_exclusive(self) -> bool:
@@ -43,7 +45,7 @@ class Address:
 
     def below(self, folder: str) -> Address:
         """A folder in this one."""
-        return Address(f"{self.url.rstrip('/')}/{folder}", self.store, self._path(folder))
+        return Address(f"{self.url.rstrip('/')}/{folder}", self.store, self._path(folder), self.turn)
 
     def create(self, name: str, source: Path, held: Held = lambda _: None) -> bool:
         """Put a file there, whole or not at all. False where there is one already, which is left alone.
@@ -135,7 +137,8 @@ class Address:
     @contextmanager
     def _told(self, action: str, name: str) -> Iterator[None]:
         try:
-            yield
+            with self.turn:
+                yield
         except (InputError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
             if action == "write" and isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise InputError(f"{self.url}/{name}: cannot write: {_reason(error)}") from error
@@ -147,6 +150,7 @@ class Address:
 def open_address(url: str) -> Address:
     """The folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
     import fsspec
+    from fsspec.implementations.local import LocalFileSystem
 
     try:
         printed = shown(url) if "://" in url else url
@@ -163,7 +167,9 @@ def open_address(url: str) -> Address:
         raise InputError(f"{printed}: a package is missing that reaches this address: {needed}") from None
     except Exception as error:  # the library behind each store has exceptions of its own
         raise InputError(f"{printed}: cannot open this address: {_reason(error)}") from None
-    return Address(printed.rstrip("/"), store, root)
+    # FTP and others have one connection, which answers one thread at a time.
+    turn = nullcontext() if store.async_impl or isinstance(store, LocalFileSystem) else threading.RLock()
+    return Address(printed.rstrip("/"), store, root, turn)
 
 
 def _misspelt(url: str) -> str:

@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -188,3 +190,34 @@ def test_what_killed_publishers_left_is_gone_in_the_end(release: Release, tmp_pa
     half.write_bytes(os.urandom(10))
     published(release, open_address(str(tmp_path / "place")))
     assert contents(open_address(str(tmp_path / "place"))) == expected(release)
+
+
+class _OneConnection(MemoryFileSystem):
+    """As FTP: whoever comes while another thread is served breaks the connection."""
+
+    protocol = "oneconnection"
+    store: dict[str, object] = {}  # noqa: RUF012 - as the class above has it
+    pseudo_dirs: list[str] = [""]  # noqa: RUF012
+    busy = threading.Lock()
+
+    def info(self, path: str, **_: object) -> object:
+        return self.alone(super().info, path)
+
+    def put_file(self, lpath: str, rpath: str, **_: object) -> None:
+        self.alone(self.pipe_file, rpath, Path(lpath).read_bytes())
+
+    def alone(self, work: Callable[..., object], *arguments: object) -> object:
+        if not self.busy.acquire(blocking=False):
+            raise ConnectionError("two at once")
+        try:
+            time.sleep(0.01)
+            return work(*arguments)
+        finally:
+            self.busy.release()
+
+
+def test_a_store_with_one_connection_is_asked_by_one_thread_at_a_time(release: Release) -> None:
+    fsspec.register_implementation("oneconnection", _OneConnection, clobber=True)
+    address = open_address(f"oneconnection://{uuid.uuid4().hex}")
+    published(release, address)
+    assert contents(address) == expected(release)
