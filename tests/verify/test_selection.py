@@ -13,7 +13,7 @@ from aves_verify.subject import geometry_of
 def test_a_checkpoint_path_works_where_a_name_does(tmp_path: Path) -> None:
     write_stand_in("x", tmp_path / "x.pt", geometry="tiny")
     (chosen,) = Selection(names=(str(tmp_path / "x.pt"),)).subjects("last")
-    with chosen as subject:
+    with chosen.files as subject:
         assert subject.fairseq == tmp_path / "x.pt"
         assert subject.torchaudio is not None
         assert subject.torchaudio.is_file()
@@ -77,14 +77,14 @@ def test_options_that_do_not_go_together_are_refused(
 def test_loose_files_are_one_subject_named_after_the_first() -> None:
     files = {"torchaudio": Path("a/owls.torchaudio.pt"), "config": Path("a/c.json"), "onnx": Path("b/crows.onnx")}
     (chosen,) = Selection(**files, reference=X).subjects("last")
-    with chosen as subject:
+    with chosen.files as subject:
         assert (subject.name, subject.source, subject.recording) == ("owls", "file", X)
         assert {name: getattr(subject, name) for name in files} == files
     (alone,) = Selection(onnx=Path("b/crows.onnx")).subjects("last")
-    with alone as subject:
+    with alone.files as subject:
         assert (subject.name, subject.fairseq) == ("crows", None)
     (original,) = Selection(fairseq=Path("crows.pt"), pretrained=Y).subjects("last")
-    with original as subject:
+    with original.files as subject:
         assert (subject.name, subject.fairseq, subject.pretrained) == ("crows", Path("crows.pt"), Y)
 
 
@@ -92,6 +92,6 @@ def test_every_name_is_a_subject_in_the_order_given(tmp_path: Path) -> None:
     write_stand_in("x", tmp_path / "x.pt", geometry="tiny")
     chosen = Selection(names=(str(tmp_path / "x.pt"), str(tmp_path / "x.pt"))).subjects("all")
     assert len(chosen) == 2
-    with chosen[0] as first, chosen[1] as second:
+    with chosen[0].files as first, chosen[1].files as second:
         assert first.fairseq == second.fairseq
         assert first.onnx != second.onnx

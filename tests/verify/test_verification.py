@@ -1,6 +1,5 @@
 """The verifier finds what is wrong with a bundle, and says where."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -31,7 +30,7 @@ from aves_verify.clip import Clip
 from aves_verify.inputs import network_input
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
-from aves_verify.subject import Subject, of_bundle
+from aves_verify.subject import Subject, of_bundle, ready
 from aves_verify.verification import Plan, verify
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
@@ -435,7 +434,7 @@ def test_the_table_fits_the_terminal(made: tuple[Path, Path], width: int) -> Non
     from aves_verify.report.terminal import print_report
     from aves_verify.run import verify_all
 
-    report = verify_all([contextlib.nullcontext(of_bundle(made[1], made[0]))], Plan(CLIPS))
+    report = verify_all([ready(of_bundle(made[1], made[0]))], Plan(CLIPS)).report
     stream = io.StringIO()
     print_report(report, Console(file=stream, width=width, force_terminal=True, color_system=None), every_clip=False)
     table = [line for line in stream.getvalue().splitlines() if not line.startswith(("Allowed", "PASSED"))]

@@ -153,9 +153,12 @@ def run(
     )
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with bars(len(subjects)) as progress:
-        report = verify_all(subjects, plan, unreadable, progress)
+        found = verify_all(subjects, plan, unreadable, progress)
+    report = found.report
     terminal.print_report(report, Console(), every_clip=verbose)
     files.write(report, wanted)
+    if found.error is not None:
+        raise found.error
     if attach:
         attach_report(selected["bundle"], to_json(report).encode())
     raise SystemExit(0 if report.passed else 1)
@@ -183,7 +186,7 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     clips, unreadable = read_clips(audio) if audio else (None, ())
     if unreadable:
         raise InputError(f"{unreadable[0]}; nothing was recorded")
-    with status(f"recording {backend}"), subjects[0] as subject:
+    with status(f"recording {backend}"), subjects[0].files as subject:
         made = make_recording(subject, backend, clips, out, layers=layers)
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB, {backend} {made.version} on {len(made.names)} inputs")
 

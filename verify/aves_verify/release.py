@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +34,7 @@ from aves_verify import verification
 from aves_verify.progress_bars import bars as step_bars
 from aves_verify.report.json_report import to_json
 from aves_verify.run import verify_all
-from aves_verify.subject import geometry_of, of_bundle
+from aves_verify.subject import geometry_of, of_bundle, ready
 
 Result = TypeVar("Result")
 
@@ -202,5 +201,5 @@ def _is_of(source: Source) -> bool:
 
 def _verify(source: Source, show: verification.Progress) -> None:
     subject = of_bundle(source.bundle, source.checkpoint)
-    report = verify_all([nullcontext(subject)], verification.Plan(), progress=show)
+    report = verify_all([ready(subject)], verification.Plan(), progress=show).report
     attach_report(source.bundle, to_json(report).encode())

@@ -5,43 +5,76 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
+from aves_artifacts.errors import InputError
+from aves_verify.backends import BACKENDS
 from aves_verify.environment import environment
 from aves_verify.report import ConfigReport, Report
-from aves_verify.subject import Subject
+from aves_verify.subject import Pending
 from aves_verify.verification import Plan, Progress, verify
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run found, and what it has to end with once that is told."""
+
+    report: Report
+    error: BaseException | None = None  # bad input, Ctrl-C or SIGTERM; None where every subject was verified
+
+
 def verify_all(
-    subjects: Sequence[AbstractContextManager[Subject]],
+    subjects: Sequence[Pending],
     plan: Plan,
     unreadable: Sequence[str] = (),
     progress: Progress = lambda *_: None,
-) -> Report:
+) -> Run:
     """Verify subjects one after the other, so that only one's files and models exist at a time.
 
-    ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it.
-    Raises InputError.
+    ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it. A subject
+    that cannot be used does not lose the others, nor does a stopped run lose what it had compared: either is told in
+    the report, and given back as the error. Where nothing was compared, the error is raised.
     """
     start = time.perf_counter()
     configs: list[ConfigReport] = []
-    for prepared in subjects:
-        progress("preparing", 0, 1)
-        with prepared as subject:
-            name = subject.name
+    errors: list[BaseException] = []
+    try:
+        for pending in subjects:
+            try:
+                configs.append(_verify(pending, plan, unreadable, progress))
+            except InputError as error:
+                errors.append(error)
+                configs.append(_not_verified(pending, plan, str(error)))
+            progress(pending.name, 1, 1)
+    except BaseException as error:  # whatever stops the run must not lose the hours before it
+        errors.insert(0, error)
+        configs += [_not_verified(missed, plan, _why(error)) for missed in subjects[len(configs) :]]
+    if errors and not any(config.comparisons for config in configs):
+        raise errors[0]
+    report = Report(tuple(_with_twins(configs)), environment(), time.perf_counter() - start)
+    return Run(report, errors[0] if errors else None)
 
-            def show(step: str, done: int, total: int, name: str = name) -> None:
-                progress(f"{name}: {step}", done, total)
 
-            report = verify(subject, plan, show)
-        configs.append(dataclasses.replace(report, problems=(*report.problems, *unreadable)))
-        progress(name, 1, 1)
-    return Report(
-        configs=tuple(_with_twins(configs)),
-        environment=environment(),
-        total_seconds=time.perf_counter() - start,
-    )
+def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: Progress) -> ConfigReport:
+    def show(step: str, done: int, total: int) -> None:
+        progress(f"{pending.name}: {step}", done, total)
+
+    progress("preparing", 0, 1)
+    with pending.files as subject:
+        report = verify(subject, plan, show)
+    return dataclasses.replace(report, problems=(*report.problems, *unreadable))
+
+
+def _not_verified(pending: Pending, plan: Plan, problem: str) -> ConfigReport:
+    """What a report has of a subject that gave no numbers."""
+    reference = next(name for name in BACKENDS if name in plan.backends)
+    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), (problem,))
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, Exception):
+        return f"not verified: the run ended with {type(error).__name__}: {error}"
+    return "not verified: the run was stopped"
 
 
 def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify import subject
 from aves_verify.published import Ports, bring, published
-from aves_verify.subject import Subject
+from aves_verify.subject import Pending, ready
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Selection:
     config: Path | None = None
     onnx: Path | None = None
 
-    def subjects(self, layers: Layers) -> list[AbstractContextManager[Subject]]:
+    def subjects(self, layers: Layers) -> list[Pending]:
         """One subject for each configuration. Raises InputError for options that do not go together."""
         self._check()
         if self.names or self.all_configs:
@@ -44,7 +43,7 @@ class Selection:
             found = subject.of_bundle(self.bundle, self.fairseq)
         else:
             found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
-        return [nullcontext(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+        return [ready(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
 
     def _chosen(self) -> list[Configuration | Path]:
         """What the names stand for; all configurations are those that have an original to compare with."""
@@ -52,14 +51,15 @@ class Selection:
             return [configuration for configuration in catalog().values() if configuration.has_original]
         return named(self.names)
 
-    def _of_name(self, chosen: Configuration | Path, layers: Layers) -> AbstractContextManager[Subject]:
+    def _of_name(self, chosen: Configuration | Path, layers: Layers) -> Pending:
         if isinstance(chosen, Path):
             if self.stand_in:
                 raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
-            return subject.converted(chosen, layers=layers)
+            return Pending(chosen.stem, "file", subject.converted(chosen, layers=layers))
         if self.stand_in:
-            return subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
-        return nullcontext(published(chosen, self.ports))
+            made = subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
+            return Pending(chosen.name, "stand-in", made)
+        return ready(published(chosen, self.ports))
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -45,6 +45,20 @@ class Subject:
         if "onnx" in backends and self.onnx is not None:
             files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
         return {name: self.recorded.get(name) or sha256_of(path) for name, path in files.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A subject whose files are yet to be made; its name is known before, to tell of it where that fails."""
+
+    name: str
+    source: str  # as the subject's
+    files: AbstractContextManager[Subject] = field(repr=False)  # they exist within it
+
+
+def ready(subject: Subject) -> Pending:
+    """A subject whose files are there already."""
+    return Pending(subject.name, subject.source, nullcontext(subject))
 
 
 def of_bundle(folder: Path, fairseq: Path | None) -> Subject:

@@ -15,7 +15,8 @@ from aves_verify.report.markdown import to_markdown
 
 Files = Mapping[Path, Callable[[Report], str]]  # each file, and what makes its text
 
-_FOLDER = {"report.html": to_html, "report.json": to_json, "report.md": to_markdown, "junit.xml": to_junit}
+# The numbers first: whatever happens to a rendering, they are written.
+_FOLDER = {"report.json": to_json, "junit.xml": to_junit, "report.md": to_markdown, "report.html": to_html}
 
 
 def wanted(*, folder: Path | None = None, json_file: Path | None = None, junit_file: Path | None = None) -> Files:

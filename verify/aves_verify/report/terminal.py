@@ -78,6 +78,10 @@ def _summary(report: Report, columns: Sequence[_Column]) -> Table:
     for config in report.configs:
         blank = [""] * len(columns)
         seconds = config.seconds
+        if not config.comparisons:
+            table.add_row(_label(config), "", *blank, _styled("fail", "fail"), "")
+            table.add_section()
+            continue
         table.add_row(_label(config), config.reference, *blank, "reference", f"{seconds[config.reference]:.1f}")
         for backend in dict.fromkeys(c.backend for c in config.comparisons):
             rows = [c for c in config.comparisons if c.backend == backend]
@@ -158,7 +162,7 @@ def _sensitivities(config: ConfigReport) -> Table:
     for change, kind in dict.fromkeys((s.change, s.kind) for s in config.sensitivities):
         moved = {s.backend: s.relative for s in config.sensitivities if s.change == change}
         cells = ["-" if moved.get(b) is None else f"{moved[b]:.1e}" for b in backends]
-        table.add_row(change, *cells, "alike" if kind == "model" else "rounding")
+        table.add_row(change, *cells, "alike in all" if kind == "model" else "rounding")
     return table
 
 
