@@ -46,7 +46,11 @@ def read_report(document: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
     problem = schema_problem(report, "report.schema.json")
     if problem:
-        raise InputError(f"{where}: not a report of aves-verify on one bundle: {problem}")
+        raise InputError(f"{where}: not a report of aves-verify: {problem}")
+    if len(report["configs"]) != 1:
+        raise InputError(
+            f"{where}: a report on {len(report['configs'])} configurations; verify this one alone, with --bundle DIR"
+        )
     return dict(report)
 
 

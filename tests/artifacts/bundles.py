@@ -52,12 +52,25 @@ def sealed(bundle: Bundle, **entries: Any) -> Bundle:
     return Bundle(folder, manifest)
 
 
-def comparison(backend: str, status: str = "pass", **entries: Any) -> dict[str, Any]:
-    tolerance = {"atol": 1e-5, "rtol": 1e-5, "error_ratio": 4.0, "own_error": 0.0}
-    numbers = {"max_abs": 1e-6, "cosine_min": 1.0, "error_ratio": 1.0, "near_zero": {"flagged": 0}}
-    return {"backend": backend, "clip": "chirp", "layer": "final", "status": status, "tolerance": tolerance} | (
-        numbers | entries
-    )
+TOLERANCE = {"atol": 1e-5, "rtol": 1e-5, "error_ratio": 4.0, "own_error": 0.0}
+NUMBERS: dict[str, Any] = {
+    "max_abs": 1e-6,
+    "max_rel": 1e-3,
+    "mean_abs": 1e-7,
+    "cosine_min": 1.0,
+    "min_tolerance": 1e-6,
+    "snr_db": 120.0,
+    "error_ratio": 1.0,
+    **dict.fromkeys(("noise", "quantiles", "max_abs_at", "max_rel_at")),
+}
+
+
+def comparison(backend: str, status: str = "pass", flagged: int | None = 0, **entries: Any) -> dict[str, Any]:
+    """With ``flagged`` elements near zero; None: nothing could be computed."""
+    names = {"backend": backend, "reference": "fairseq", "clip": "chirp", "layer": "final", "status": status}
+    drift = {"threshold": 1e-3, "elements": 9, "flagged": flagged, "max_rel": 1e-2, "max_abs": 1e-6}
+    near_zero = None if flagged is None else drift
+    return {**names, "tolerance": TOLERANCE, "reason": "", **NUMBERS, "near_zero": near_zero, **entries}
 
 
 def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
@@ -72,8 +85,18 @@ def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
         "passed": True,
         "problems": [],
         "comparisons": [comparison("torchaudio"), comparison("onnx")],
+        "explanations": [],
+        "sensitivities": [],
+        "seconds": {"load": 1.0},
     } | entries
-    return {"schema": 1, "passed": config["passed"], "environment": {"aves-ports": "0.1.0"}, "configs": [config]}
+    return {
+        "schema": 1,
+        "passed": config["passed"],
+        "environment": {"aves-ports": "0.1.0"},
+        "tolerance": TOLERANCE | {"by_backend": {"torchaudio": TOLERANCE, "onnx": TOLERANCE}},
+        "configs": [config],
+        "seconds": {"total": 2.0},
+    }
 
 
 def as_document(report: object) -> bytes:

@@ -76,9 +76,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a verdict on nothing": (lambda report: report["configs"][0].update(comparisons=[]), "verdict"),
     "a problem": (lambda report: report["configs"][0].update(problems=["x"]), "verdict"),
     "two verdicts": (lambda report: report.update(passed=False), "verdict"),
-    "two configurations": (lambda report: report.update(configs=report["configs"] * 2), "one bundle: configs"),
-    "no configuration": (lambda report: report.update(configs=[]), "one bundle: configs"),
-    "another schema": (lambda report: report.update(schema=2), "one bundle: schema"),
+    "two configurations": (
+        lambda report: report.update(configs=report["configs"] * 2),
+        "a report on 2 configurations; verify",
+    ),
+    "no configuration": (lambda report: report.update(configs=[]), "aves-verify: configs"),
+    "another schema": (lambda report: report.update(schema=2), "aves-verify: schema"),
     "no numbers": (lambda report: report["configs"][0]["comparisons"][0].update(max_abs="0"), "max_abs: '0'"),
 }
 

@@ -74,8 +74,8 @@ def test_the_table_has_the_worst_of_each_port() -> None:
         base(),
         comparisons=[
             comparison("torchaudio", max_abs=2e-6),
-            comparison("onnx", max_abs=1e-6, cosine_min=0.5, near_zero={"flagged": 3}),
-            comparison("onnx", "near-zero drift", clip="hiss", max_abs=3e-6, error_ratio=2.5, near_zero={"flagged": 4}),
+            comparison("onnx", max_abs=1e-6, cosine_min=0.5, flagged=3),
+            comparison("onnx", "near-zero drift", clip="hiss", max_abs=3e-6, error_ratio=2.5, flagged=4),
         ],
     )
     text = card(report)
@@ -85,7 +85,7 @@ def test_the_table_has_the_worst_of_each_port() -> None:
 
 
 def test_what_could_not_be_computed_is_a_dash() -> None:
-    failed = comparison("onnx", "fail", max_abs=None, cosine_min=None, error_ratio=None, near_zero=None)
+    failed = comparison("onnx", "fail", max_abs=None, cosine_min=None, error_ratio=None, flagged=None)
     assert "| onnx | fail | - | - | - | 0 |" in card(report_on(base(), passed=False, comparisons=[failed]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aves_artifacts.errors import InputError
-from aves_verify.report import SCHEMA
+from aves_artifacts.json_schema import schema_problem
 
 Kind = Literal["environment", "tolerance", "file", "status", "gone", "new", "magnitude"]
 
@@ -61,61 +61,48 @@ class Change:
 def read_document(path: Path) -> Document:
     """Read a report's JSON. Raises InputError for anything else."""
     try:
-        return _document(json.loads(path.read_bytes()))
+        found = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; give a report of --json") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path}: this is no JSON; give a report of aves-verify --json") from None
-    except _NoReportError as problem:
-        raise InputError(f"{path}: no report of aves-verify --json: {problem}") from None
-
-
-class _NoReportError(Exception):
-    """What a report has, and this does not."""
+    problem = schema_problem(found, "report.schema.json")
+    if problem:
+        raise InputError(f"{path}: no report of this version's aves-verify --json: {problem}")
+    return _document(found)
 
 
 def _document(found: Any) -> Document:
-    schema = _member(found, "schema", int)
-    if schema != SCHEMA:
-        raise _NoReportError(f"it has schema {schema}, expected {SCHEMA}; make it again with this version")
-    environment = _member(found, "environment", dict)
-    tolerances = _member(_member(found, "tolerance", dict), "by_backend", dict)
-    configs = [(_member(config, "name", str), _config(config)) for config in _member(found, "configs", list)]
     return Document(
-        {name: "not installed" if value is None else str(value) for name, value in environment.items()},
-        {name: json.dumps(limit, sort_keys=True) for name, limit in tolerances.items()},
-        dict(configs),
+        {name: "not installed" if value is None else str(value) for name, value in found["environment"].items()},
+        {name: json.dumps(limit, sort_keys=True) for name, limit in found["tolerance"]["by_backend"].items()},
+        {config["name"]: _config(config) for config in found["configs"]},
     )
 
 
 def _config(found: Any) -> Config:
-    entries = {}
-    for comparison in _member(found, "comparisons", list):
-        backend, clip, layer = (_member(comparison, name, str) for name in ("backend", "clip", "layer"))
-        magnitudes = {name: _magnitude(comparison, name) for name in _MAGNITUDES}
-        entries[backend, clip, layer] = Entry(_member(comparison, "status", str), magnitudes)
     return Config(
-        passed=_member(found, "passed", bool),
-        files={name: str(digest) for name, digest in _member(found, "sha256", dict).items()},
-        problems=tuple(str(problem) for problem in _member(found, "problems", list)),
-        entries=entries,
+        passed=found["passed"],
+        files=found["sha256"],
+        problems=tuple(found["problems"]),
+        entries={
+            (c["backend"], c["clip"], c["layer"]): Entry(
+                c["status"], {name: _magnitude(c[name]) for name in _MAGNITUDES}
+            )
+            for c in found["comparisons"]
+        },
     )
 
 
-def _magnitude(comparison: Any, name: str) -> float | None:
-    value = _member(comparison, name, (int, float, type(None)))
+def _entry(found: Any) -> Entry:
+    return Entry(found["status"], {name: _magnitude(found[name]) for name in _MAGNITUDES})
+
+
+def _magnitude(value: float | None) -> float | None:
     try:
         return float(value) if value is not None and math.isfinite(value) else None
     except OverflowError:  # an integer of hundreds of digits
         return None
-
-
-def _member(found: Any, name: str, kind: type | tuple[type, ...]) -> Any:
-    if not isinstance(found, dict) or name not in found:
-        raise _NoReportError(f"{name} is missing")
-    if not isinstance(found[name], kind) or (isinstance(found[name], bool) and kind is not bool):
-        raise _NoReportError(f"{name} is of another type")
-    return found[name]
 
 
 def differences(before: Document, after: Document, factor: float) -> list[Change]:

@@ -1,0 +1,127 @@
+"""What aves-verify --json writes is what the published schema describes, entry by entry."""
+
+import copy
+import json
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+from aves_artifacts.catalog import catalog
+from aves_artifacts.errors import InputError
+from aves_artifacts.json_schema import schema_problem
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import write_stand_in
+from aves_convert.torch_writer import write_torch_file
+from aves_verify.report.json_report import to_json
+from aves_verify.run import verify_all
+from aves_verify.subject import Pending, converted, of_bundle, ready, stand_in
+from aves_verify.verification import Plan
+
+NAMES = ("core", "bio", "nonbio", "all")
+
+
+@pytest.fixture(scope="module")
+def good() -> Any:
+    """Every configuration, each layer, with all that a report can tell."""
+    subjects = [Pending(name, "stand-in", stand_in(catalog()[name], geometry="tiny", layers="all")) for name in NAMES]
+    plan = Plan(layers="all", explain=True, characterise=True)
+    return json.loads(to_json(verify_all(subjects, plan).report))
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Another checkpoint's ports, one of them with NaN, audio that cannot be read, and a checkpoint that is none."""
+    folder = tmp_path_factory.mktemp("bad")
+    for name in ("x", "other"):
+        write_stand_in(name, folder / f"{name}.pt", geometry="tiny")
+    made = make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+    weights = torch.load(made.path("torchaudio"), weights_only=True)
+    weights["feature_extractor.conv_layers.0.conv.weight"][0] = torch.nan
+    write_torch_file(weights, made.path("torchaudio"))
+    (folder / "torn.pt").write_text("no checkpoint")
+    subjects = [
+        ready(of_bundle(made.folder, folder / "other.pt")),
+        Pending("torn", "file", converted(folder / "torn.pt")),
+    ]
+    run = verify_all(subjects, Plan(explain=True), ["torn.wav: not audio"])
+    assert isinstance(run.error, InputError)
+    return json.loads(to_json(run.report))
+
+
+def closed(schema: Any) -> Any:
+    """The schema without room for entries that it does not name."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(item) for name, item in schema.items()}
+    return found if "properties" not in found else {"additionalProperties": False, **found}
+
+
+def undescribed(document: Any) -> list[str]:
+    """What of a document the schema refuses or does not name."""
+    schema = json.loads((resources.files("aves_artifacts") / "report.schema.json").read_text())
+    tolerance = schema["properties"]["tolerance"]
+    del tolerance["allOf"]  # closed, it would refuse what is beside it
+    return [
+        f"{list(e.absolute_path)}: {e.message[:200]}"
+        for e in Draft202012Validator(closed(schema)).iter_errors(document)
+    ]
+
+
+def test_every_entry_of_a_full_report_is_described(good: Any) -> None:
+    assert good["passed"]
+    assert [config["name"] for config in good["configs"]] == list(NAMES)
+    for config in good["configs"]:
+        assert config["explanations"]
+        assert config["sensitivities"]
+        assert {c["layer"] for c in config["comparisons"]} > {"final"}
+    assert schema_problem(good, "report.schema.json") == ""
+    assert undescribed(good) == []
+
+
+def test_every_entry_of_a_report_that_failed_is_described(bad: Any) -> None:
+    config, torn = bad["configs"]
+    assert config["problems"][-1] == "torn.wav: not audio"
+    assert any(explanation["first"] for explanation in config["explanations"])
+    assert {c["status"] for c in config["comparisons"]} == {"fail"}
+    assert {c["backend"] for c in config["comparisons"] if c["max_abs"] is None} == {"torchaudio"}
+    assert (len(torn["problems"]), torn["comparisons"]) == (1, [])
+    assert schema_problem(bad, "report.schema.json") == ""
+    assert undescribed(bad) == []
+
+
+def test_the_closed_schema_refuses_what_is_not_described(good: Any) -> None:
+    """Without this the two above prove nothing."""
+    changed = copy.deepcopy(good)
+    changed["configs"][0]["comparisons"][0]["near_zero"]["more"] = 1
+    assert schema_problem(changed, "report.schema.json") == ""
+    assert undescribed(changed) != []
+
+
+DAMAGE: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda r: r.update(schema=2), "schema: 1 was expected"),
+    (lambda r: r.pop("tolerance"), "'tolerance' is a required property"),
+    (lambda r: r["tolerance"].pop("atol"), "tolerance: 'atol' is a required property"),
+    (lambda r: r.update(configs=[]), "configs: "),
+    (lambda r: r["seconds"].update(total="1"), "seconds.total: '1'"),
+    (lambda r: r["configs"][1].update(source="web"), "configs.1.source: 'web'"),
+    (lambda r: r["configs"][1]["sha256"].update(onnx="1"), "configs.1.sha256.onnx: '1'"),
+    (lambda r: r["configs"][1]["comparisons"][3].update(status="drift"), "configs.1.comparisons.3.status: 'drift'"),
+    (lambda r: r["configs"][1]["comparisons"][3].update(max_abs=-1), "configs.1.comparisons.3.max_abs: -1"),
+    (lambda r: r["configs"][1]["comparisons"][3].pop("near_zero"), "'near_zero' is a required property"),
+    (lambda r: r["configs"][1]["sensitivities"][0].update(kind="x"), "configs.1.sensitivities.0.kind: 'x'"),
+    (lambda r: r["configs"][1]["explanations"][0].update(first=1), "configs.1.explanations.0.first: 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGE, ids=[message for _, message in DAMAGE])
+def test_the_schema_refuses_what_is_no_report(good: Any, change: Callable[[Any], Any], message: str) -> None:
+    damaged = copy.deepcopy(good)
+    change(damaged)
+    assert message in schema_problem(damaged, "report.schema.json")
