@@ -88,6 +88,16 @@ def test_the_clip_that_fails_comes_before_the_one_with_the_larger_error(tmp_path
     assert explain_worst(loaded(graph(STATE, tmp_path)), items, comparisons)[0].clip == "3500"
 
 
+def test_sound_is_explained_before_silence_unless_silence_alone_shows_it(tmp_path: Path) -> None:
+    silence = Clip("silence", np.zeros(3000, dtype=np.float32), "made here")
+    items = [*given(2000), Input("silence", silence.waveform[None], silence)]
+    comparisons = compared(items)
+    comparisons[1] = dataclasses.replace(comparisons[1], error_ratio=30.0)
+    assert explain_worst(loaded(graph(STATE, tmp_path)), items, comparisons)[0].clip == "2000"
+    comparisons[1] = dataclasses.replace(comparisons[1], status="fail")
+    assert explain_worst(loaded(graph(STATE, tmp_path)), items, comparisons)[0].clip == "silence"
+
+
 def test_padded_and_batched_input_is_not_explained(tmp_path: Path) -> None:
     items = [*given(2000), Input("batch of 3", clip(2000, 3).numpy())]
     comparisons = compared(items)

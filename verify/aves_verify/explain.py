@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.stages import FINAL, Point
+from aves_verify.stages import FINAL, GROUP_NORM, Point
 
 # A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
 # after a norm, a residual sum and its larger part) differ by more.
 SAME_VALUE = 0.05
 # Our graphs have at most 1.4 times torch's own error at any point; an ordinary export's group norm has 2.6 to 13.
 DEPARTURE = 2.0
+
+# What an ordinary export makes of the norm over the whole clip, and what to do about it.
+_GROUP_NORM = (
+    ". ONNX Runtime sums this norm over the whole clip in float32, which a constant offset makes worse: write the "
+    "graph with aves-convert's --exporter graph, or take the offset out of the recordings"
+)
 
 _EPS = float(np.finfo(np.float32).eps)
 
@@ -88,8 +94,14 @@ class Explanation:
         end = next((s for s in reversed(self.stages) if s.found), first)
         return (
             f"{where}: the error begins in {place}{named}: {first.ratio:.3g} times float32's own there; "
-            f"{end.ratio:.3g} times at the end"
+            f"{end.ratio:.3g} times at the end{_GROUP_NORM if self._is_ordinary_export else ''}"
         )
+
+    @property
+    def _is_ordinary_export(self) -> bool:
+        """Does it look like one: an ONNX graph whose error begins in the group norm?"""
+        first = self.first
+        return self.backend == "onnx" and first is not None and first.found and first.operator == GROUP_NORM
 
 
 def explain(

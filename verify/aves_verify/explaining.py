@@ -37,7 +37,7 @@ def explain_worst(
     explanations = []
     for backend in loaded.backends[1:]:
         mine = [c for c in comparisons if c.backend == backend.name and c.clip in clips]
-        worst = max(mine, key=_severity)
+        worst = max(mine, key=lambda c: _severity(c, clips[c.clip]))
         waveform = clips[worst.clip].waveform[:, :_LONGEST]
         exact = _values(loaded.exact, waveform, where, ())
         sizes = {value.size for value in exact.values()}
@@ -50,9 +50,11 @@ def explain_worst(
     return tuple(explanations)
 
 
-def _severity(comparison: Comparison) -> tuple[int, float]:
+def _severity(comparison: Comparison, item: Input) -> tuple[int, bool, float]:
+    """Which clip to explain: sound before silence, where float32's own error is tiny and any ratio large."""
     ratio = comparison.error_ratio
-    return _SEVERITY.index(comparison.status), np.inf if ratio is None else ratio
+    sound = bool(np.ptp(item.waveform) > 0)
+    return _SEVERITY.index(comparison.status), sound, np.inf if ratio is None else ratio
 
 
 def _values(backend: Backend, waveform: NDArray[np.float32], where: Sequence[Point], sizes: Collection[int]) -> Values:

@@ -20,7 +20,8 @@ class Point:
     operator: str
 
 
-_NORM = {"group_norm": "group norm", "layer_norm": "layer norm"}
+GROUP_NORM = "group norm"  # the operator over the whole clip
+_NORM = {"group_norm": GROUP_NORM, "layer_norm": "layer norm"}
 _PROJECTION = (
     ("encoder.feature_projection.layer_norm", "projection", "layer norm"),
     ("encoder.feature_projection.projection", "projection", "linear"),
