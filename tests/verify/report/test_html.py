@@ -143,6 +143,15 @@ def test_a_problem_alone_is_told_beside_a_difference_that_does_not_matter() -> N
     assert "a.wav: empty" in text
 
 
+def test_where_an_error_begins_stands_in_the_summary() -> None:
+    explained = hand_made.config(explained=True)
+    (explanation,) = explained.explanations
+    for shown, page in ((True, explained), (False, hand_made.config())):
+        text = Page(to_html(hand_made.report(page))).text.partition("Status all")[0]
+        assert (explanation.text in text) is shown
+        assert ("Where the error begins" in text) is shown
+
+
 def test_nothing_compared_makes_a_page_too() -> None:
     config = dataclasses.replace(hand_made.config(), comparisons=(), evidence={})
     text = Page(to_html(hand_made.report(config))).text

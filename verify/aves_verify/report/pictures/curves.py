@@ -119,10 +119,11 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
             height = port[at] if np.isfinite(port[at]) else own[at]
             axes.plot([at], [height], "o", ms=9, markerfacecolor="none", markeredgecolor=BAD, markeredgewidth=1.6)
             side = "left" if at < len(stages) / 2 else "right"
+            below = np.nanmax(port[at:], initial=0.0) > 2 * height  # where the curve rises it would cross the words
             axes.annotate(
                 f"{first.stage}, {first.operator}",
                 (at, height),
-                xytext=(8 if side == "left" else -8, 12),
+                xytext=(8 if side == "left" else -8, -14 if below else 12),
                 textcoords="offset points",
                 ha=side,
             )

@@ -46,7 +46,7 @@ class Look:
 
 LOOKS = {"torchaudio": Look("#070707", "o", "-"), "onnx": Look("#080808", "s", "--")}
 
-WIDTH = 5.0  # inches, 360 points: text of 9 points is still readable on a phone
+WIDTH = 4.4  # inches, 317 points, the width of a phone: there, text of 9 points is some 10 pixels high
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "aves-verify",
