@@ -115,15 +115,16 @@ def publish(
     from aves_artifacts.fetch_progress import bars
     from aves_artifacts.provenance import read_signer
     from aves_artifacts.publish import plan, publish, told
-    from aves_artifacts.release import default_version, stage
+    from aves_artifacts.release import check_version, default_version, stage
     from aves_artifacts.verdict import all_verified
 
+    version = check_version(default_version() if version is None else version)
     signer = read_signer(sign_key) if sign_key else None
     address = open_address(url)
     with status("checking the bundles"):
         bundles = all_verified(folders, stand_ins=stand_in)
     with TemporaryDirectory(prefix="aves-release-") as folder:
-        release = stage(bundles, version or default_version(), Path(folder), signer)
+        release = stage(bundles, version, Path(folder), signer)
         planned = plan(release, address)
         if dry_run:
             outcome = told(planned)

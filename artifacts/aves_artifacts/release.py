@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from aves_artifacts.atomic import replacing
 from aves_artifacts.errors import DoesNotHoldError, InputError
@@ -27,6 +28,8 @@ SCHEMA = 1
 
 # Versions and bundles become parts of addresses.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_TAKEN = frozenset(name.lower() for name in (INDEX, CLAIM, SUMS, NOTES, STATEMENT, SIGNED))  # case: not on every disk
+_RENAME = "rename the checkpoint, or make the bundle anew with --name"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signe
     InputError for names that cannot be published, DoesNotHoldError for two bundles with the same weights.
     """
     check_version(version)
-    _check_names(bundles)
+    check_names([bundle.name for bundle in bundles])
     _check_twins(bundles)
     files = [file for bundle in bundles for file in _bundle_files(bundle)]
     files.append(_document(folder, NOTES, release_notes(bundles, version, signed=signer is not None)))
@@ -78,8 +81,12 @@ def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signe
     files.append(_document(folder, SIGNED if signer else STATEMENT, statement))
     files.append(_document(folder, SUMS, "".join(f"{file.sha256}  {file.name}\n" for file in files)))
     index = _document(folder, INDEX, _index(bundles, version, files))
-    claim = {"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}}
-    return Release(version, tuple(files), index, _document(folder, CLAIM, _json(claim)))
+    return Release(version, tuple(files), index, _document(folder, CLAIM, _json(claim_of(version, index))))
+
+
+def claim_of(version: str, index: FileRecord) -> dict[str, Any]:
+    """What ``CLAIM`` says: whose this version is."""
+    return {"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}}
 
 
 def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
@@ -87,6 +94,7 @@ def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
     records = [*manifest.files.values(), file_record(folder / MANIFEST)]
     records += [manifest.report] if manifest.report else []
     for record in records:
+        _check_name(record.name)
         yield ReleaseFile(f"{manifest.name}/{record.name}", record.size, record.sha256, folder / record.name)
 
 
@@ -115,18 +123,22 @@ def _json(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _check_names(bundles: Sequence[Verified]) -> None:
-    for bundle in bundles:
-        names = [bundle.name, *(record.name for record in bundle.bundle.manifest.files.values())]
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise InputError(
-                    f"{bundle.bundle.folder}: the name {name!r} cannot be part of an address; "
-                    "make the bundle anew with --name, of letters, digits, '.', '_' and '-'"
-                )
-    twice = [name for name, count in Counter(bundle.name.lower() for bundle in bundles).items() if count > 1]
+def check_names(names: Sequence[str]) -> None:
+    """Raise InputError where encoders of these names cannot be published together."""
+    for name in names:
+        _check_name(name)
+        if name.lower() in _TAKEN:
+            raise InputError(f"the name {name!r} is that of a document of the release; {_RENAME}")
+    twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
     if twice:
-        raise InputError(f"two bundles are called {twice[0]}; give each once")
+        raise InputError(f"two bundles are called {twice[0]}; give each once, or rename one")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"the name {name!r} cannot be part of an address, expected letters, digits, '.', '_' and '-'; {_RENAME}"
+        )
 
 
 def _check_twins(bundles: Sequence[Verified]) -> None:

@@ -20,7 +20,7 @@ from aves_artifacts.listing import size_text
 from aves_artifacts.manifest import MANIFEST, REPORT, Manifest
 from aves_artifacts.provenance import SIGNED, STATEMENT, PublicKey, opened, read_statement
 from aves_artifacts.publish import Watcher
-from aves_artifacts.release import INDEX, SUMS
+from aves_artifacts.release import CLAIM, INDEX, SUMS, claim_of
 from aves_artifacts.verdict import settle_failures
 from aves_artifacts.waivers import Waiver
 
@@ -29,6 +29,7 @@ from aves_artifacts.waivers import Waiver
 class Listed:
     """What an index says."""
 
+    record: FileRecord  # of the index itself
     version: str
     configurations: tuple[Mapping[str, Any], ...]
     files: Mapping[str, FileRecord]
@@ -59,7 +60,8 @@ def read_index(address: Address) -> Listed:
     if problem:
         raise InputError(f"{address.url}/{INDEX}: not the index of a release: {problem}")
     files = {entry["name"]: FileRecord(**entry) for entry in document["files"]}
-    return Listed(document["version"], tuple(document["configurations"]), files)
+    record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
+    return Listed(record, document["version"], tuple(document["configurations"]), files)
 
 
 def check_release(listed: Listed, address: Address, watcher: Watcher, key: PublicKey | None = None) -> None:
@@ -69,7 +71,7 @@ def check_release(listed: Listed, address: Address, watcher: Watcher, key: Publi
     """
     watcher.announce({Path(name): file.size for name, file in listed.files.items()})
     found = each(partial(_changed, address, watcher), list(listed.files.values()))
-    problems = [problem for problem in found if problem]
+    problems = [problem for problem in (_claim_problem(listed, address), *found) if problem]
     if not problems:  # what follows reads the same files, and would tell of them once more
         try:
             problems += _document_problems(listed, address, key)
@@ -94,6 +96,18 @@ def summary(listed: Listed, key: Path | None) -> Iterator[str]:
         yield "it is not signed: nobody vouches for it but the address"
 
 
+def _claim_problem(listed: Listed, address: Address) -> str:
+    """Why the index cannot be the one that was published; empty where it can."""
+    claim = address.read(CLAIM)
+    if claim is None:
+        return f"{CLAIM} is missing"
+    try:
+        same = json.loads(claim) == claim_of(listed.version, listed.record)
+    except (ValueError, RecursionError):
+        same = False
+    return "" if same else f"{INDEX} is not the one that {CLAIM} names"
+
+
 def _changed(address: Address, watcher: Watcher, file: FileRecord) -> str:
     found = address.record(file.name, partial(watcher.held, Path(file.name)))
     if found is None:
@@ -104,9 +118,21 @@ def _changed(address: Address, watcher: Watcher, file: FileRecord) -> str:
 def _document_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
     yield from _sums_problems(listed, address)
     yield from _provenance_problems(listed, address, key)
+    yield from _folder_problems(listed)
     for configuration in listed.configurations:
         for problem in _bundle_problems(configuration, listed, address):
             yield f"{configuration['name']}: {problem}"
+
+
+def _folder_problems(listed: Listed) -> Iterator[str]:
+    """What would be looked at by nobody: files of no configuration. Whether a configuration has files shows later."""
+    names = [configuration["name"] for configuration in listed.configurations]
+    folders = dict.fromkeys(name.partition("/")[0] for name in listed.files if "/" in name)
+    yield from (
+        f"{INDEX} lists files in {folder}, which is no configuration of it" for folder in folders if folder not in names
+    )
+    if len(set(names)) < len(names):
+        yield f"{INDEX} has a configuration twice"
 
 
 def _sums_problems(listed: Listed, address: Address) -> Iterator[str]:
@@ -150,7 +176,8 @@ def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: 
             yield f"{record.name} is not the file that {MANIFEST} records"
     if manifest.report is None:
         yield f"{MANIFEST} records no report"
-    if (manifest.name, manifest.source["stand_in"]) != (name, configuration["stand_in"]):
+    says = manifest.name, manifest.source["stand_in"], manifest.source["sha256"]
+    if says != (name, configuration["stand_in"], configuration["source_sha256"]):
         yield f"{MANIFEST} is of {manifest.name}, or says something else of its weights than {INDEX}"
     yield from report_problems(report, manifest)
     waivers = [Waiver(w["backend"], w["reason"], w["clip"], w["layer"]) for w in configuration["waived"]]

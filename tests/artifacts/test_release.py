@@ -115,6 +115,12 @@ def test_names_that_are_no_part_of_an_address_are_refused(bundle: Verified, tmp_
         stage([other(bundle, "an owl")], "1.0", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["index.json", "RELEASE.md", "sha256sums", "claim.json", "provenance.intoto.jsonl"])
+def test_the_names_of_the_documents_are_taken(name: str, bundle: Verified, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is that of a document of the release"):
+        stage([other(bundle, name)], "1.0", tmp_path)
+
+
 def test_two_bundles_of_one_name_are_refused(bundle: Verified, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"two bundles are called {NAME}"):
         stage([bundle, bundle], "1.0", tmp_path)

@@ -18,9 +18,10 @@ from tests.artifacts.releases import make_reported
 
 from aves_artifacts.address import open_address
 from aves_artifacts.cli import main
+from aves_artifacts.file_record import FileRecord
 from aves_artifacts.manifest import MANIFEST, REPORT
 from aves_artifacts.publish import plan, publish
-from aves_artifacts.release import INDEX, NOTES, SUMS, stage
+from aves_artifacts.release import CLAIM, INDEX, NOTES, SUMS, claim_of, stage
 from aves_artifacts.verdict import Verified, Waived, verified
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -73,7 +74,15 @@ def reindexed(folder: Path, change: Callable[[dict[str, Any]], object] = lambda 
             lines = [f"{entry['sha256']}  {entry['name']}\n" for entry in index["files"] if entry["name"] != SUMS]
             (folder / SUMS).write_text("".join(lines))
     change(index)
-    (folder / INDEX).write_text(json.dumps(index))
+    write_index(folder, index)
+
+
+def write_index(folder: Path, index: dict[str, Any]) -> None:
+    """And the claim that goes with it."""
+    content = json.dumps(index).encode()
+    (folder / INDEX).write_bytes(content)
+    record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
+    (folder / CLAIM).write_text(json.dumps(claim_of(index["version"], record)))
 
 
 def test_a_signed_release_holds_with_its_key(signed: Path, key: Path) -> None:
@@ -103,7 +112,7 @@ def test_an_unsigned_release_does_not_hold_with_a_key(unsigned: Path, key: Path)
 
 
 def test_one_byte_in_any_file_is_enough(signed: Path) -> None:
-    for path in sorted(path for path in signed.rglob("*") if path.is_file() and path.name != "claim.json"):
+    for path in sorted(path for path in signed.rglob("*") if path.is_file()):
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         result = check(signed)
@@ -111,6 +120,36 @@ def test_one_byte_in_any_file_is_enough(signed: Path) -> None:
         assert str(path.relative_to(signed)) in result.output
         path.write_bytes(content)
     assert check(signed).exit_code == 0
+
+
+def test_any_byte_of_the_index_is_enough(signed: Path) -> None:
+    """Such as one in the name of the source, or one that means nothing to JSON."""
+    whole = (signed / INDEX).read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        (signed / INDEX).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        result = check(signed)
+        assert result.exit_code in (1, 2), place
+        assert "index.json" in result.output
+    (signed / INDEX).write_bytes(whole)
+    (signed / CLAIM).unlink()
+    assert f"{signed}: claim.json is missing" in check(signed).output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda index: index["configurations"][0].update(source_sha256="0" * 64), "something else of its weights"),
+        (lambda index: index["configurations"][0].update(name="other"), f"in {NAME}, which is no configuration of it"),
+        (lambda index: index["configurations"].append(index["configurations"][0]), "has a configuration twice"),
+    ],
+)
+def test_an_index_says_of_its_bundles_what_they_say(
+    change: Callable[[dict[str, Any]], object], message: str, signed: Path, key: Path
+) -> None:
+    reindexed(signed, change)
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    assert message in result.output
 
 
 def test_a_file_that_is_missing_is_named(signed: Path) -> None:
@@ -143,7 +182,7 @@ def test_sums_are_of_the_same_files(unsigned: Path) -> None:
     index = json.loads((unsigned / INDEX).read_text())
     content = sums.read_bytes()
     index["files"][-1] |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (unsigned / INDEX).write_text(json.dumps(index))
+    write_index(unsigned, index)
     result = check(unsigned)
     assert result.exit_code == 1
     assert "SHA256SUMS does not list the files of index.json" in result.output
@@ -239,6 +278,13 @@ def test_the_command_publishes_and_signs(bundle: Verified, tmp_path: Path, key: 
     result = CliRunner().invoke(main, command)  # unsigned: another release
     assert result.exit_code == 2
     assert "published already, with other content" in result.output
+
+
+def test_a_version_of_nothing_is_not_the_default(bundle: Verified, tmp_path: Path) -> None:
+    command = ["publish", str(bundle.bundle.folder), str(tmp_path / "place"), "--stand-in", "--version", ""]
+    result = CliRunner().invoke(main, command)
+    assert (result.exit_code, "--version ''" in result.output) == (2, True)
+    assert not (tmp_path / "place").exists()
 
 
 def test_a_bundle_in_the_place_of_the_address_is_left_alone(bundle: Verified, tmp_path: Path) -> None:

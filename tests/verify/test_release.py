@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 from click.testing import CliRunner, Result
+from tests.artifacts.bundles import sealed
+from tests.artifacts.plain_releases import Silent
 
+from aves_artifacts.bundle import hash_problems, read_bundle
 from aves_convert.stand_in import write_stand_in
 from aves_verify.cli import main
+from aves_verify.release import Journal, Order, checkpoints
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def out(tmp_path: Path) -> Path:
 
 def release(checkpoint: Path, out: Path, *options: str) -> Result:
     command = ["release", str(checkpoint), "--to", out.as_uri(), "--version", "1.0", "--work", str(out.parent / "work")]
-    return CliRunner().invoke(main, [*command, *options])
+    return CliRunner().invoke(main, [*command, "--stand-in", *options])
 
 
 def line_of(result: Result) -> list[str]:
@@ -95,3 +100,54 @@ def test_an_address_that_cannot_be_opened_is_told_before_the_work(checkpoint: Pa
     assert result.exit_code == 2
     assert "nowhere" in result.output
     assert not (out.parent / "work").exists()
+
+
+def test_a_bundle_that_lacks_what_is_expected_now_is_made_anew(checkpoint: Path, out: Path) -> None:
+    """As one of another version of this tool, whose hashes are all right."""
+    assert release(checkpoint, out, "--dry-run").exit_code == 0
+    made = read_bundle(out.parent / "work" / "bundles" / "owls")
+    graph = onnx.load(made.path("onnx"))
+    whole = list(graph.metadata_props)
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(entry for entry in whole if entry.key != "hop")
+    onnx.save(graph, made.path("onnx"))
+    sealed(made)
+    assert hash_problems(read_bundle(made.folder)) == []
+    result = release(checkpoint, out)
+    assert result.exit_code == 0, result.output
+    assert "kept" not in line_of(result)[1:]
+    assert list(onnx.load(made.path("onnx")).metadata_props) == whole
+
+
+def refused_at_once(*arguments: str, out: Path) -> str:
+    """What is told, before any work was done."""
+    work = out.parent / "work"
+    command = ["release", *arguments, "--to", out.as_uri(), "--work", str(work)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2, result.output
+    assert not out.exists()
+    assert not work.exists()
+    (line,) = result.output.splitlines()
+    return line
+
+
+def test_a_stand_in_is_not_released_unasked(checkpoint: Path, out: Path) -> None:
+    assert "owls.pt: a stand-in, whose weights were never trained" in refused_at_once(str(checkpoint), out=out)
+
+
+def test_names_that_cannot_be_published_together_are_told_at_once(checkpoint: Path, out: Path) -> None:
+    (out.parent / "more").mkdir()
+    for name, message in (("OWLS.pt", "two bundles are called owls"), ("an owl.pt", "cannot be part of an address")):
+        other = out.parent / "more" / name
+        other.write_bytes(checkpoint.read_bytes())
+        assert message in refused_at_once(str(checkpoint), str(other), "--stand-in", out=out)
+
+
+def test_a_version_of_nothing_is_not_the_default(checkpoint: Path, out: Path) -> None:
+    """As a variable gives it that is not set."""
+    assert "--version ''" in refused_at_once(str(checkpoint), "--stand-in", "--version", "", out=out)
+
+
+def test_a_name_that_is_given_twice_is_released_once(checkpoint: Path, out: Path) -> None:
+    order = Order((str(checkpoint),) * 2, out.as_uri(), "1.0", out.parent / "work", stand_in=True)
+    assert [source.name for source in checkpoints(order, Journal(), Silent())] == ["owls"]

@@ -247,7 +247,8 @@ def release(
     from aves_verify.release import Journal, Order, run_release
     from aves_verify.release_summary import print_outcome, print_steps
 
-    order = Order(names, url, check_version(version or default_version()), work or store() / "release", stand_in)
+    version = check_version(default_version() if version is None else version)
+    order = Order(names, url, version, work or store() / "release", stand_in)
     signer = read_signer(sign_key) if sign_key else None
     console, journal = Console(), Journal()
     try:

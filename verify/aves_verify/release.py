@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from aves_artifacts.address import Address, open_address
 from aves_artifacts.attached_report import attach_report
-from aves_artifacts.bundle import hash_problems, read_bundle
+from aves_artifacts.bundle_check import check_bundle
 from aves_artifacts.catalog import Configuration, catalog, named
 from aves_artifacts.content import content_problem
 from aves_artifacts.errors import DoesNotHoldError, InputError
@@ -23,10 +23,12 @@ from aves_artifacts.fetch import Fetcher, Wanted, Watcher, offline_by_environmen
 from aves_artifacts.fetch_progress import bars as file_bars
 from aves_artifacts.file_record import sha256_of
 from aves_artifacts.lock_file import default_lock_file
+from aves_artifacts.manifest import FILE_NAMES, REPORT
 from aves_artifacts.provenance import Signer
 from aves_artifacts.publish import Plan, Published, plan, publish
-from aves_artifacts.release import INDEX, stage
+from aves_artifacts.release import INDEX, check_names, stage
 from aves_artifacts.verdict import Verified, verified
+from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import write_stand_in
@@ -110,7 +112,9 @@ def run_release(
 
 def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Source]:
     """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
-    chosen = named(order.names) if order.names else [c for c in catalog().values() if c.has_original]
+    names = list(dict.fromkeys(order.names))
+    chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
+    check_names([found.stem if isinstance(found, Path) else found.file_name for found in chosen])
     return [_source(found, order, journal, watcher) for found in chosen]
 
 
@@ -140,8 +144,10 @@ def published(planned: Plan, journal: Journal, watcher: Watcher) -> Published:
 
 def _source(chosen: Configuration | Path, order: Order, journal: Journal, watcher: Watcher) -> Source:
     if isinstance(chosen, Path):
-        if order.stand_in:
-            raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
+        if read_checkpoint(chosen).stand_in and not order.stand_in:
+            raise InputError(
+                f"{chosen}: a stand-in, whose weights were never trained; give --stand-in to release it marked as such"
+            )
         journal.keep(chosen.stem, "checkpoint")
         return Source(chosen.stem, chosen, order.work / "bundles" / chosen.stem)
     stem = chosen.file_name
@@ -191,12 +197,17 @@ def _ready(source: Source) -> Verified | None:
 
 
 def _is_of(source: Source) -> bool:
-    """Whether there is a bundle of this checkpoint whose files are as they were made."""
+    """Whether there is a bundle of this checkpoint in which nothing is wrong but the report, which is made anew.
+
+    One that another version of this tool made may lack what is expected now.
+    """
     try:
-        found = read_bundle(source.bundle)
+        found = check_bundle(source.bundle)
     except InputError:
         return False
-    return not hash_problems(found) and found.manifest.source["sha256"] == sha256_of(source.checkpoint)
+    if found.manifest is None or any(p.file not in (REPORT, FILE_NAMES["card"]) for p in found.problems):
+        return False
+    return bool(found.manifest.source["sha256"] == sha256_of(source.checkpoint))
 
 
 def _verify(source: Source, show: verification.Progress) -> None:
