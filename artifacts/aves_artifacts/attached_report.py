@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aves_artifacts.atomic import replacing
 from aves_artifacts.bundle import Bundle, hash_problems, read_bundle
@@ -41,7 +41,7 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
 def read_report(document: bytes, where: str) -> dict[str, Any]:
     """Parse a report of one configuration. Raises InputError naming ``where`` for anything else."""
     try:
-        report = json.loads(document)
+        report = json.loads(document, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
     problem = schema_problem(report, "report.schema.json")
@@ -70,3 +70,11 @@ def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]
     passed = not failed and {comparison["backend"] for comparison in config["comparisons"]} == {"torchaudio", "onnx"}
     if report["passed"] != config["passed"] or (report["passed"] and not passed):
         yield "the report's verdict is not what its comparisons say"
+    for comparison in config["comparisons"]:
+        if comparison["status"] != "fail" and comparison["max_abs"] is None:
+            port = f"{comparison['backend']}, {comparison['clip']}"
+            yield f"the report says {comparison['status']} of {port} without a number"
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

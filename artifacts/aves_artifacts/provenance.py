@@ -210,13 +210,19 @@ def _packages(bundles: Sequence[Verified]) -> Iterator[dict[str, Any]]:
 
 def _repository(environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """The commit of this project, where GitHub runs it."""
-    if environment.get("GITHUB_ACTIONS") == "true":
+    if _on_github(environment):
         place = f"{environment['GITHUB_SERVER_URL']}/{environment['GITHUB_REPOSITORY']}"
         yield {"uri": f"git+{place}@{environment['GITHUB_REF']}", "digest": {"gitCommit": environment["GITHUB_SHA"]}}
 
 
 def _builder(environment: Mapping[str, str], tool: str) -> str:
     """Who ran it: the workflow on GitHub, else nobody that could vouch for more than the signature does."""
-    if environment.get("GITHUB_ACTIONS") == "true":
+    if _on_github(environment):
         return f"{environment['GITHUB_SERVER_URL']}/{environment['GITHUB_WORKFLOW_REF']}"
     return f"pkg:generic/aves-ports@{tool}"
+
+
+def _on_github(environment: Mapping[str, str]) -> bool:
+    """Whether its workflow runs this, and says which; containers in one are given only some of its variables."""
+    names = ("SERVER_URL", "REPOSITORY", "REF", "SHA", "WORKFLOW_REF")
+    return environment.get("GITHUB_ACTIONS") == "true" and all(environment.get(f"GITHUB_{name}") for name in names)

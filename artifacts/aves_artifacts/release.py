@@ -69,9 +69,11 @@ def check_version(version: str) -> str:
 def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signer | None = None) -> Release:
     """Write a release's documents into ``folder``; the bundles' files stay where they are.
 
-    The same bundles, version and key give the same bytes at any time, so that a killed run can be completed. Raises
-    InputError for names that cannot be published, DoesNotHoldError for two bundles with the same weights.
+    The same bundles, version and key give the same bytes at any time and in any order, so that a killed run can be
+    completed. Raises InputError for names that cannot be published, DoesNotHoldError for two bundles with the same
+    weights.
     """
+    bundles = sorted(bundles, key=lambda bundle: bundle.name)
     check_version(version)
     check_names([bundle.name for bundle in bundles])
     _check_twins(bundles)

@@ -82,6 +82,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no configuration": (lambda report: report.update(configs=[]), "aves-verify: configs"),
     "another schema": (lambda report: report.update(schema=2), "aves-verify: schema"),
+    "a pass without a number": (
+        lambda report: report["configs"][0]["comparisons"][1].update(max_abs=None),
+        "says pass of onnx, chirp without a number",
+    ),
+    "no number at all": (
+        lambda report: report["configs"][0]["comparisons"][1].update(max_abs=float("nan")),
+        "NaN is no number of JSON",
+    ),
     "no numbers": (lambda report: report["configs"][0]["comparisons"][0].update(max_abs="0"), "max_abs: '0'"),
 }
 

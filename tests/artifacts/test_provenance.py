@@ -79,6 +79,14 @@ def test_on_github_the_workflow_is_the_builder(bundle: Verified, monkeypatch: py
     }
 
 
+def test_half_of_the_variables_of_github_name_no_workflow(bundle: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is given some of them."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.delenv("GITHUB_WORKFLOW_REF", raising=False)
+    predicate = json.loads(provenance([bundle], "1.0", FILES, None))["predicate"]
+    assert predicate["runDetails"]["builder"]["id"].startswith("pkg:generic/aves-ports@")
+
+
 def test_a_statement_reads_back(bundle: Verified) -> None:
     found = read_statement(provenance([bundle], "1.0", FILES, None))
     assert (found.version, found.subjects) == ("1.0", {f.name: f.sha256 for f in FILES})

@@ -110,6 +110,13 @@ def test_a_version_that_is_no_part_of_an_address_is_refused(bundle: Verified, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_order_of_the_bundles_does_not_count(bundle: Verified, tmp_path: Path) -> None:
+    bundles = [bundle, other(bundle, "b"), other(bundle, "0")]
+    first = stage(bundles, "1.0", tmp_path / "first")
+    again = stage(bundles[::-1], "1.0", tmp_path / "again")
+    assert again.claim.sha256 == first.claim.sha256
+
+
 def test_names_that_are_no_part_of_an_address_are_refused(bundle: Verified, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the name 'an owl' cannot be part of an address"):
         stage([other(bundle, "an owl")], "1.0", tmp_path)
