@@ -123,6 +123,7 @@ def run(
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     aves-verify diff A.json B.json                    what changed between two reports
+    aves-verify doctor                                what is installed, and what does not fit together
     """
     from rich.console import Console
 
@@ -214,6 +215,24 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     else:
         print_changes(changes, Console())
     raise SystemExit(1 if any(change.worse for change in changes) else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Tell what is installed, what does not fit together, and the command that mends it.
+
+    Exit status: 0 conversion and verification can run, perhaps without fairseq, 1 something is broken.
+    """
+    from aves_verify.doctor import diagnose
+    from aves_verify.doctor_facts import gather
+    from aves_verify.doctor_text import as_document, lines
+
+    with status("trying imports"):
+        facts = gather()
+    findings = diagnose(facts)
+    click.echo(as_document(facts, findings) if as_json else "\n".join(lines(facts, findings)))
+    raise SystemExit(1 if any(finding.level == "broken" for finding in findings) else 0)
 
 
 @main.command()
