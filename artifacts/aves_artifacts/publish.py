@@ -156,7 +156,10 @@ def _settle(place: Address, watcher: Watcher, stop: threading.Event, file: Relea
         return uploaded
     if uploaded:
         raise DoesNotHoldError(f"{place.url}/{file.name}: what is read back is not what was written; no index was made")
-    raise InputError(f"{place.url}/{file.name}: there is another file of that name; nothing replaces it")
+    raise InputError(
+        f"{place.url}/{file.name}: there is another file of that name; nothing replaces it: remove it by hand, or give "
+        "another --version"
+    )
 
 
 def _raise_problems(outcomes: Sequence[bool | InputError | DoesNotHoldError]) -> None:

@@ -143,6 +143,10 @@ def test_names_that_cannot_be_published_together_are_told_at_once(checkpoint: Pa
         assert message in refused_at_once(str(checkpoint), str(other), "--stand-in", out=out)
 
 
+def test_an_encoder_without_an_original_is_told_at_once(out: Path) -> None:
+    assert "birdaves-biox-base: only ports are published" in refused_at_once("core", "birdaves-biox-base", out=out)
+
+
 def test_a_version_of_nothing_is_not_the_default(checkpoint: Path, out: Path) -> None:
     """As a variable gives it that is not set."""
     assert "--version ''" in refused_at_once(str(checkpoint), "--stand-in", "--version", "", out=out)

@@ -114,6 +114,9 @@ def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Source
     """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
     names = list(dict.fromkeys(order.names))
     chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
+    lacking = [c.name for c in chosen if isinstance(c, Configuration) and not (c.has_original or order.stand_in)]
+    if lacking:
+        raise InputError(f"{', '.join(lacking)}: only ports are published; give the path of the fairseq checkpoint")
     check_names([found.stem if isinstance(found, Path) else found.file_name for found in chosen])
     return [_source(found, order, journal, watcher) for found in chosen]
 
