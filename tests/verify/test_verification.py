@@ -213,7 +213,7 @@ def cli(*arguments: object) -> Result:
 def test_the_command_passes_and_writes_the_contract(made: tuple[Path, Path], tmp_path: Path) -> None:
     result = cli("--bundle", made[1], "--fairseq", made[0], "--json", tmp_path / "r.json", "--verbose")
     assert result.exit_code == 0, result.output
-    assert "PASSED: 34 comparisons" in result.output
+    assert "PASSED: 36 comparisons" in result.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["schema"], report["passed"]) == (1, True)
     assert {"python", "torch", "torchaudio", "onnxruntime", "fairseq", "cpu", "threads"} <= set(report["environment"])

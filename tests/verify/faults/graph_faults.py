@@ -99,7 +99,7 @@ def replace(model: Model, name: str, op: str, inputs: list[str], **attributes: o
 
 
 def gelu(op: str, only: str = "") -> Change:
-    """x·(1 + f(x))/2 with another f in the place of erf(x/√2)."""
+    """x·(1 + f(x))/2 with another f in the place of erf(x/√2): "relu", "sigmoid" or "tanh"."""
 
     def change(model: Model) -> None:
         for erf in nodes(model, "Erf"):
@@ -109,6 +109,10 @@ def gelu(op: str, only: str = "") -> Change:
             x, path = div.input[0], erf.name
             if op == "relu":  # 1 + sign(x): x·(1 + sign(x))/2 is max(x, 0)
                 replace(model, path, "Sign", [x])
+                continue
+            if op == "sigmoid":  # x·sigmoid(1.702·x), which is x·(1 + tanh(0.851·x))/2
+                replace(model, div.name, "Mul", [x, constant(model, f"{path}/q", np.float32(0.851))])
+                replace(model, path, "Tanh", list(erf.input))
                 continue
             c = [constant(model, f"{path}/{n}", np.float32(v)) for n, v in (("a", 0.044715), ("b", 0.7978845608))]
             place = list(model.graph.node).index(div) + 1
@@ -249,15 +253,31 @@ def int8(array: np.ndarray) -> np.ndarray:
     return np.round(array / scale) * scale
 
 
-def scale_input(factor: float) -> Change:
+def on_input(op: str, *values: float) -> Change:
+    """An operator with these numbers before everything else."""
+
     def change(model: Model) -> None:
-        name = constant(model, "input_scale", np.float32(factor))
         for n in model.graph.node:
             if n.op_type != "Shape":
-                n.input[:] = ["scaled" if value == "waveform" else value for value in n.input]
-        model.graph.node.insert(0, helper.make_node("Mul", ["waveform", name], ["scaled"]))
+                n.input[:] = ["changed" if value == "waveform" else value for value in n.input]
+        numbers = [constant(model, f"input_{i}", np.float32(value)) for i, value in enumerate(values)]
+        model.graph.node.insert(0, helper.make_node(op, ["waveform", *numbers], ["changed"]))
 
     return change
+
+
+def half_output(model: Model) -> None:
+    """The output's declared and real type is float16."""
+    (producer,) = [n for n in model.graph.node if FINAL in n.output]
+    producer.output[0] = "single"
+    model.graph.node.append(helper.make_node("Cast", ["single"], [FINAL], to=onnx.TensorProto.FLOAT16))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+
+def ten_bits(array: np.ndarray) -> np.ndarray:
+    """Mantissas of ten bits, as tensor cores have them."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return ((bits + 0x1000) & 0xFFFFE000).view(np.float32)
 
 
 def other_output(value: str) -> Change:
@@ -268,11 +288,13 @@ POSITIONS = "positional convolution"
 GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("GELU as tanh", EVERYWHERE)(gelu("tanh")),
     in_graph("GELU as ReLU", EVERYWHERE)(gelu("relu")),
+    in_graph("GELU as x·sigmoid(1.702·x)", EVERYWHERE)(gelu("sigmoid")),
     in_graph("GELU as tanh in one layer", "layer 1")(gelu("tanh", "transformer/layers.1/")),
     in_graph("GELU missing in the last convolution", "conv block 6")(
         lambda m: bypass(m, "/feature_extractor/conv_layers.6/gelu/Mul")
     ),
     in_graph("layer norm epsilon 1e-12", "projection")(epsilon(1e-12)),
+    in_graph("layer norm epsilon 1e-6", "projection")(epsilon(1e-6)),
     in_graph("layer norm epsilon 1e-3", "projection")(epsilon(1e-3)),
     in_graph("layer norm epsilon 1e-3 in one layer", "layer 1")(epsilon(1e-3, f"{MIDDLE}/layer_norm")),
     in_graph("group norm epsilon 1e-3", EVERYWHERE)(lambda m: set_weight(m, "epsilon_float64", lambda e: e * 100)),
@@ -310,7 +332,9 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
         lambda m: bypass(m, "/feature_extractor/conv_layers.1/layer_norm/LayerNormalization")
     ),
     in_graph("waveform normalised twice", EVERYWHERE)(normalised_input),
-    in_graph("waveform as 16-bit numbers", EVERYWHERE)(scale_input(32768.0)),
+    in_graph("waveform as 16-bit numbers", EVERYWHERE)(on_input("Mul", 32768.0)),
+    in_graph("waveform clipped at full scale", EVERYWHERE)(on_input("Clip", -1.0, 1.0)),
+    in_graph("waveform 0.1 % too quiet", EVERYWHERE)(on_input("Mul", 0.999)),
     in_graph("query bias dropped", "layer 1")(
         lambda m: node(m, f"{MIDDLE}/attention/q_proj/Gemm").input.__delitem__(2)
     ),
@@ -321,12 +345,14 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     ),
     in_graph("graph weights in half precision", EVERYWHERE)(every_weight(lambda a: a.astype(np.float16))),
     in_graph("graph weights in bfloat16", EVERYWHERE)(every_weight(to_bfloat16)),
+    in_graph("graph weights with ten bits", EVERYWHERE)(every_weight(ten_bits)),
     in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
     in_graph("dropout left on", "layer 1")(dropout_on),
     in_graph("wrong layer as output", OUTPUT)(
         other_output("/encoder/transformer/layers.1/final_layer_norm/LayerNormalization")
     ),
     in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
+    in_graph("output in half precision", OUTPUT)(half_output),
     in_graph("NaN in one frame", OUTPUT)(nan_in_a_frame),
     in_graph("output reversed in time", OUTPUT)(slice_output(-1, -(2**31), -1, 1)),
     in_graph("output off by one frame", OUTPUT)(shifted_output),

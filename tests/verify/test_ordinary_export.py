@@ -1,0 +1,62 @@
+"""At full size: what the ordinary export does to recordings with a constant offset, and that the report says so."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import write_stand_in
+from aves_verify.clip import Clip
+from aves_verify.report import ConfigReport
+from aves_verify.signals import reference_signals
+from aves_verify.subject import of_bundle
+from aves_verify.verification import Plan, verify
+
+pytestmark = pytest.mark.full_size
+
+
+def with_offset(name: str, offset: float) -> Clip:
+    """A reference signal as a bad sound card records it."""
+    signal = next(clip for clip in reference_signals() if clip.name == name)
+    waveform = (np.float32(0.6) * signal.waveform + np.float32(offset)).astype(np.float32)
+    return Clip(f"{name} with an offset of {offset}", waveform, "synthesised")
+
+
+CLIPS = (with_offset("chirp", 0.36), with_offset("bark", 0.2))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("all") / "all.pt"
+    write_stand_in("all", path)
+    return path
+
+
+def verified(checkpoint: Path, folder: Path, options: OnnxOptions) -> ConfigReport:
+    made = make_bundle(checkpoint, Target(folder, "all"), options)
+    return verify(of_bundle(made.folder, checkpoint), Plan(CLIPS, ("fairseq", "onnx"), explain=True))
+
+
+def test_the_ordinary_export_drifts_near_zero_and_its_group_norm_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    report = verified(checkpoint, tmp_path, OnnxOptions(exporter="torch"))
+    assert report.passed
+    drifting = {c.clip: c for c in report.comparisons if c.status == "near-zero drift"}
+    assert {clip.name for clip in CLIPS} <= set(drifting)
+    for comparison in drifting.values():
+        assert comparison.near_zero is not None
+        assert comparison.near_zero.flagged > 0
+        assert "more than the original has itself" in comparison.reason
+    (explanation,) = report.explanations
+    assert explanation.first is not None
+    assert (explanation.first.stage, explanation.first.operator) == ("conv block 0", "group norm")
+    assert "--exporter graph" in explanation.text
+
+
+def test_our_graph_is_clean_on_the_same(checkpoint: Path, tmp_path: Path) -> None:
+    report = verified(checkpoint, tmp_path, OnnxOptions())
+    assert report.passed
+    assert {c.status for c in report.comparisons} == {"pass"}
+    assert all(c.near_zero is not None and c.near_zero.flagged == 0 for c in report.comparisons)
+    assert [e.first for e in report.explanations] == [None]
