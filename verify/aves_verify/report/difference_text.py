@@ -29,7 +29,12 @@ def print_changes(changes: Sequence[Change], console: Console) -> None:
         for heading in ("what", "where", "before", "after"):
             table.add_column(heading, overflow="fold")
         for change in changes:
-            cells = (_KINDS.get(change.kind, change.kind), change.where, change.before, change.after)
+            values = (
+                (_short(change.before), _short(change.after))
+                if change.kind == "file"
+                else (change.before, change.after)
+            )
+            cells = (_KINDS.get(change.kind, change.kind), change.where, *values)
             table.add_row(*(Text(printable(cell)) for cell in cells), style="bold red" if change.worse else "")
         print_table(console, table)
     worse = sum(change.worse for change in changes)
@@ -39,6 +44,11 @@ def print_changes(changes: Sequence[Change], console: Console) -> None:
         console.print(Text(f"{len(changes)} changes; whatever passed still passes", style="green"))
     else:
         console.print(Text("no change", style="green"))
+
+
+def _short(digest: str) -> str:
+    """A SHA-256 as people compare it; the JSON has all of it."""
+    return f"{digest[:16]}…" if len(digest) > 16 else digest
 
 
 def changes_as_json(changes: Sequence[Change]) -> str:

@@ -45,7 +45,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
             axes.axvline(limit, color=look.colour, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(clips)), [_short(clip) for clip in clips])
         axes.set_ylim(len(clips) - 0.4, -0.6)
-        axes.set_xlabel("error ratio (1: the original's own error; dashed: allowed)")
+        axes.set_xlabel("error ratio (dashed: allowed)")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         plain(axes, "x")
 
@@ -119,17 +119,18 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
             height = port[at] if np.isfinite(port[at]) else own[at]
             axes.plot([at], [height], "o", ms=9, markerfacecolor="none", markeredgecolor=BAD, markeredgewidth=1.6)
             side = "left" if at < len(stages) / 2 else "right"
-            below = np.nanmax(port[at:], initial=0.0) > 2 * height  # where the curve rises it would cross the words
             axes.annotate(
                 f"{first.stage}, {first.operator}",
-                (at, height),
-                xytext=(8 if side == "left" else -8, -14 if below else 12),
+                (at, 1),
+                xycoords=axes.get_xaxis_transform(),  # at the top, where no curve crosses the words
+                xytext=(4 if side == "left" else -4, -2),
                 textcoords="offset points",
                 ha=side,
+                va="top",
             )
         _stage_ticks(axes, [s.stage for s in stages])
         axes.set_ylabel("relative error (RMS)")
-        axes.margins(y=0.15)
+        axes.margins(y=0.18)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         plain(axes, "y")
 
