@@ -31,8 +31,8 @@ from aves_verify.subject import Subject, of_files
 from aves_verify.verification import Plan, verify
 
 FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS)
-# Enough to see every fault: tonal, noisy, silent, with an offset, too loud, of odd length.
-NAMES = ("chirp", "soundscape", "silence", "dc_offset", "beyond_full_scale", "odd_frames")
+# Enough to see every fault: tonal, noisy, silent, with an offset, quiet, too loud, of odd length.
+NAMES = ("chirp", "soundscape", "silence", "dc_offset", "very_quiet", "beyond_full_scale", "odd_frames")
 CLIPS = tuple(c for c in reference_signals() if c.name in NAMES)
 PLANS = {name: Plan(CLIPS, ("fairseq", name), explain=True) for name in ("torchaudio", "onnx")}
 
@@ -141,7 +141,7 @@ def page(findings: list[Finding], clean: str) -> Iterator[str]:
     yield "# What the verifier catches\n"
     yield (
         "Each fault is a realistic porting mistake, put into a good bundle of a small encoder and verified against "
-        'fairseq on six\nclips. "Outputs": the numbers fail. "Weights": a tensor is not the original\'s, bit for '
+        'fairseq on seven\nclips. "Outputs": the numbers fail. "Weights": a tensor is not the original\'s, bit for '
         'bit. "Settings": the config or\nthe manifest says something else. The stage is the first one that '
         "`--explain` names.\n"
     )
