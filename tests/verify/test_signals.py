@@ -113,7 +113,7 @@ def test_the_hard_cases_are_what_their_names_say() -> None:
     assert clip("dc_offset").waveform.mean() == pytest.approx(0.36, abs=1e-3)
     assert np.array_equal(clip("very_quiet").waveform, clip("chirp").waveform * np.float32(1e-4))
     assert np.array_equal(clip("beyond_full_scale").waveform, clip("bark").waveform * np.float32(6.7))
-    assert np.mean(np.abs(clip("beyond_full_scale").waveform) > 1) > 0.3
+    assert np.mean(np.abs(clip("beyond_full_scale").waveform) > 1) > 0.02
     assert np.mean(np.abs(clip("clipped").waveform) >= 32767 / 32768) > 0.02
 
 
