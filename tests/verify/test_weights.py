@@ -45,6 +45,14 @@ def test_zeros_of_another_sign_are_other_bits_and_equal_nans_the_same() -> None:
     assert list(torchaudio_problems(original, ported, WHERE)) == []
 
 
+@pytest.mark.parametrize(("dtype", "name"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")])
+def test_half_precision_is_named_as_the_cause(dtype: torch.dtype, name: str) -> None:
+    original, ported = copies(LINEAR)
+    ported[LINEAR] = original[LINEAR].to(dtype).float()
+    (problem,) = torchaudio_problems(original, ported, WHERE)
+    assert problem.endswith(f"; it is the original's, rounded to {name}")
+
+
 def test_five_are_named_and_the_others_counted() -> None:
     original, ported = copies()
     for name in list(ported)[:7]:

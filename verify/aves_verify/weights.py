@@ -70,7 +70,16 @@ def _told(
         size = np.abs(a - b).max()
         yield (
             f"{backend}: {name} in {where} is not the original's: max |difference| {size:.2e} "
-            f"where the largest value is {np.abs(b).max():.2e}"
+            f"where the largest value is {np.abs(b).max():.2e}{_rounded(found, expected)}"
         )
     if len(different) > _MAX_LISTED:
         yield f"{backend}: and {len(different) - _MAX_LISTED} more tensors of {where} are not the original's"
+
+
+def _rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:
+    """The usual cause, where it is that: the original's values went through half precision."""
+    original = torch.from_numpy(expected.copy())
+    for name, dtype in (("float16", torch.float16), ("bfloat16", torch.bfloat16)):
+        if np.array_equal(found, original.to(dtype).to(original.dtype).numpy()):
+            return f"; it is the original's, rounded to {name}"
+    return ""
