@@ -39,6 +39,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def goldens(session: nox.Session) -> None:
+    """Make the goldens anew, with fairseq in an environment of its own time; names of models may follow."""
+    uv_run(session, "python", "-m", "tests.regression.make_goldens", *session.posargs, options=())
+
+
+@nox.session(python=False)
 def verify(session: nox.Session) -> None:
     """The main job at full size; arguments go to aves-verify."""
     arguments = session.posargs or ["--all-configs", "--stand-in"]
