@@ -35,7 +35,7 @@ def test_a_report_that_passed_is_attached(made: Bundle, bundle: Bundle, tmp_path
     assert attached.manifest.report is not None
     assert attached.manifest.report.passed
     assert attached.manifest.report.sha256 == sha256_of(bundle.folder / REPORT) == sha256_of(tmp_path / "r.json")
-    assert "on 17 inputs:\n**passed**" in (bundle.folder / "README.md").read_text()
+    assert "on 18 inputs:\n**passed**" in (bundle.folder / "README.md").read_text()
     assert verify(made, attached).exit_code == 0  # again
     assert hash_problems(read_bundle(bundle.folder)) == []
 
