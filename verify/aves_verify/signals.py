@@ -1,8 +1,6 @@
 """Reference signals: synthesised animal sounds and hard cases, bit for bit the same on every machine.
 
-What makes them the same everywhere: noise comes from an integer generator written out here, sums run in a fixed order,
-and every signal ends on the 16-bit grid of a recording, so that a last-bit difference between two mathematics libraries
-disappears in the rounding.
+What makes them the same everywhere is told where their parts are made, in ``synthesis``.
 """
 
 from __future__ import annotations
@@ -11,11 +9,22 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aves_verify.clip import SAMPLE_RATE, Clip
-
-Signal = NDArray[np.float64]
+from aves_verify.synthesis import (
+    Signal,
+    add,
+    hann,
+    nothing,
+    on_grid,
+    pink,
+    pulse,
+    ramp,
+    sample_times,
+    sine,
+    voice,
+    white,
+)
 
 
 @lru_cache(maxsize=8)
@@ -28,7 +37,7 @@ def reference_signals(*, receptive_field: int = 400, hop: int = 320) -> tuple[Cl
     signals |= _hard_cases(signals)
     signals |= _frame_boundaries(signals, receptive_field, hop)
     signals["twenty_seconds"] = twenty_seconds()
-    clips = {name: Clip(name, _on_grid(signal), "synthesised") for name, signal in signals.items()}
+    clips = {name: Clip(name, on_grid(signal), "synthesised") for name, signal in signals.items()}
     # 80 dB down, after rounding: the product of two float32 numbers is the same everywhere.
     clips["very_quiet"] = Clip("very_quiet", clips["chirp"].waveform * np.float32(1e-4), "synthesised")
     # Files of floats may go beyond full scale, and their samples lie on no grid: a port must not clip or round them.
@@ -43,13 +52,13 @@ def chirp() -> Signal:
     Oscine song lies mostly at 2 to 8 kHz, in syllables of 50 to 250 ms with short gaps; a whistle has a strong
     fundamental and a weak second harmonic. The fourth syllable is a trill: 30 Hz frequency modulation.
     """
-    song = _nothing(1.6)
+    song = nothing(1.6)
     sweeps = ((0.05, 0.22, 2200, 4800), (0.34, 0.16, 5600, 3000), (0.56, 0.16, 5600, 3000), (1.36, 0.18, 6000, 2400))
     for start, length, low, high in sweeps:
-        glide = low + (high - low) * _ramp(length)
-        _add(song, start, _voice(glide, (1.0, 0.12)) * _hann(length), 0.7)
-    trill = 3800 + 700 * _sine(30 * _time(0.5))
-    _add(song, 0.8, _voice(trill, (1.0, 0.12)) * _hann(0.5), 0.6)
+        glide = low + (high - low) * ramp(length)
+        add(song, start, voice(glide, (1.0, 0.12)) * hann(length), 0.7)
+    trill = 3800 + 700 * sine(30 * sample_times(0.5))
+    add(song, 0.8, voice(trill, (1.0, 0.12)) * hann(0.5), 0.6)
     return song
 
 
@@ -58,11 +67,11 @@ def frog() -> Signal:
 
     Hyla versicolor calls with 18 to 25 pulses a second; the upper carrier, at twice the lower, is the louder one.
     """
-    call = _nothing(1.5)
-    carrier = _voice(np.full(len(_time(0.025)), 1100.0), (0.5, 1.0))
-    for pulse in range(28):
-        loudness = min(1.0, 0.35 + 0.09 * pulse)  # the trill swells over its first pulses
-        _add(call, 0.1 + pulse / 24, carrier * _pulse(0.025, attack=0.012, decay=0.006), 0.6 * loudness)
+    call = nothing(1.5)
+    carrier = voice(np.full(len(sample_times(0.025)), 1100.0), (0.5, 1.0))
+    for number in range(28):
+        loudness = min(1.0, 0.35 + 0.09 * number)  # the trill swells over its first pulses
+        add(call, 0.1 + number / 24, carrier * pulse(0.025, attack=0.012, decay=0.006), 0.6 * loudness)
     return call
 
 
@@ -71,14 +80,14 @@ def crickets() -> Signal:
 
     Gryllus sings an almost pure tone near 4.8 kHz, in chirps of 3 to 5 syllables, 2 to 4 chirps a second.
     """
-    song = _nothing(1.5)
+    song = nothing(1.5)
     for carrier, first, interval, gain in ((4700.0, 0.06, 0.38, 0.55), (5100.0, 0.21, 0.45, 0.2)):
-        syllable = _voice(np.full(len(_time(0.022)), carrier), (1.0, 0.03)) * _hann(0.022)
+        syllable = voice(np.full(len(sample_times(0.022)), carrier), (1.0, 0.03)) * hann(0.022)
         for chirp_number in range(4):
             for number in range(4):
                 start = first + chirp_number * interval + number / 27
                 if start + 0.022 < 1.5:
-                    _add(song, start, syllable, gain * (0.6 + 0.13 * number))
+                    add(song, start, syllable, gain * (0.6 + 0.13 * number))
     return song
 
 
@@ -87,11 +96,11 @@ def whale() -> Signal:
 
     Baleen whales' tonal moans last 1 to 4 s with fundamentals of some tens to some hundreds of hertz.
     """
-    up, down = _ramp(1.5), _ramp(0.8)
+    up, down = ramp(1.5), ramp(0.8)
     glide = np.concatenate([150 + 230 * up * up * (3 - 2 * up), 380 - 120 * down])
-    moan = _voice(glide, (1.0, 0.5, 0.28, 0.16, 0.08, 0.04)) * _hann(2.3)
-    song = _nothing(2.5)
-    _add(song, 0.1, moan, 0.55)
+    moan = voice(glide, (1.0, 0.5, 0.28, 0.16, 0.08, 0.04)) * hann(2.3)
+    song = nothing(2.5)
+    add(song, 0.1, moan, 0.55)
     return song
 
 
@@ -101,13 +110,13 @@ def bark() -> Signal:
     Barks of middle-sized dogs last 100 to 300 ms; fundamentals lie at 300 to 900 Hz, with harmonics to 6 kHz.
     """
     length = 0.26
-    glide = 520 - 140 * _ramp(length)
-    stack = _voice(glide, tuple(1.0 / (1 + abs(number - 2)) for number in range(14)))
-    breath = 0.5 * _white(len(stack), stream=11)
-    one = (stack + breath) * _pulse(length, attack=0.006, decay=0.06)
-    barks = _nothing(1.0)
-    _add(barks, 0.06, one, 0.24)
-    _add(barks, 0.52, one, 0.20)
+    glide = 520 - 140 * ramp(length)
+    stack = voice(glide, tuple(1.0 / (1 + abs(number - 2)) for number in range(14)))
+    breath = 0.5 * white(len(stack), stream=11)
+    one = (stack + breath) * pulse(length, attack=0.006, decay=0.06)
+    barks = nothing(1.0)
+    add(barks, 0.06, one, 0.24)
+    add(barks, 0.52, one, 0.20)
     return barks
 
 
@@ -116,10 +125,10 @@ def soundscape() -> Signal:
 
     Field recordings have a noise floor that falls with frequency (wind, water), 15 to 35 dB under the callers.
     """
-    scene = 0.05 * _pink(len(_time(3.0)), stream=21)
+    scene = 0.05 * pink(len(sample_times(3.0)), stream=21)
     calls = ((frog, 0.2, 0.5), (crickets, 0.0, 0.15), (crickets, 1.5, 0.15), (chirp, 1.2, 0.4), (bark, 1.9, 0.12))
     for call, start, gain in calls:
-        _add(scene, start, call(), gain)
+        add(scene, start, call(), gain)
     return scene
 
 
@@ -128,15 +137,15 @@ def twenty_seconds() -> Signal:
 
     Normalisation over a whole clip and attention over a thousand frames gather more rounding than short clips show.
     """
-    scene = (0.02 + 0.03 * _ramp(20.0)) * _pink(len(_time(20.0)), stream=31)
+    scene = (0.02 + 0.03 * ramp(20.0)) * pink(len(sample_times(20.0)), stream=31)
     for number in range(13):
-        _add(scene, 1.5 * number, crickets(), 0.12)
+        add(scene, 1.5 * number, crickets(), 0.12)
     for call, start, gain in ((chirp, 1.0, 0.7), (frog, 3.1, 0.6), (bark, 6.4, 0.8), (whale, 8.2, 0.3)):
-        _add(scene, start, call(), gain)
+        add(scene, start, call(), gain)
     for call, start, gain in ((frog, 11.6, 0.25), (chirp, 14.3, 0.3), (frog, 16.9, 0.8), (chirp, 18.2, 0.5)):
-        _add(scene, start, call(), gain)
-    _add(scene, 12.5, _white(len(_time(1.5)), stream=32) * _hann(1.5), 0.3)
-    scene[len(_time(10.5)) : len(_time(11.5))] = 0.0
+        add(scene, start, call(), gain)
+    add(scene, 12.5, white(len(sample_times(1.5)), stream=32) * hann(1.5), 0.3)
+    scene[len(sample_times(10.5)) : len(sample_times(11.5))] = 0.0
     return scene
 
 
@@ -152,10 +161,10 @@ ORDINARY: dict[str, Callable[[], Signal]] = {
 
 def _hard_cases(signals: dict[str, Signal]) -> dict[str, Signal]:
     """Inputs on which ports go astray although ordinary recordings look fine."""
-    impulse = _nothing(1.0)
+    impulse = nothing(1.0)
     impulse[len(impulse) // 2] = 1.0
     return {
-        "silence": _nothing(0.5),  # the variance is 0: only the norm's epsilon divides
+        "silence": nothing(0.5),  # the variance is 0: only the norm's epsilon divides
         "impulse": impulse,  # all of the energy in one sample
         "dc_offset": 0.6 * signals["chirp"] + 0.36,  # a bad sound card: means that dwarf the deviations
         "clipped": np.clip(8.0 * signals["bark"], -1.0, 1.0),  # an overdriven microphone
@@ -166,82 +175,6 @@ def _frame_boundaries(signals: dict[str, Signal], receptive_field: int, hop: int
     """The shortest input; a second of sound with an even frame count and, one sample less, with an odd one."""
     even = 2 * max(1, round(SAMPLE_RATE / hop / 2))
     samples = receptive_field + hop * (even - 1)
-    scene = np.resize(signals["soundscape"][len(_time(0.9)) :], samples)
-    onset = signals["bark"][len(_time(0.06)) :]
+    scene = np.resize(signals["soundscape"][len(sample_times(0.9)) :], samples)
+    onset = signals["bark"][len(sample_times(0.06)) :]
     return {"shortest": np.resize(onset, receptive_field), "odd_frames": scene[:-1], "even_frames": scene}
-
-
-def _on_grid(signal: Signal) -> NDArray[np.float32]:
-    """Round to 16 bits, as a recorder does: full scale is 32767/32768."""
-    steps = np.clip(np.rint(signal * 32768.0), -32768, 32767)
-    return (steps / 32768.0).astype(np.float32)
-
-
-def _time(seconds: float) -> Signal:
-    """Sample times in seconds."""
-    return np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64) / SAMPLE_RATE
-
-
-def _nothing(seconds: float) -> Signal:
-    return np.zeros(round(seconds * SAMPLE_RATE))
-
-
-def _ramp(seconds: float) -> Signal:
-    """From 0 to just under 1."""
-    return _time(seconds) / seconds
-
-
-def _sine(cycles: Signal) -> Signal:
-    """Sine of a phase in cycles, whole cycles taken off first: small arguments keep libraries within a bit."""
-    return np.sin(2 * np.pi * (cycles - np.floor(cycles)))
-
-
-def _voice(frequency: Signal, harmonics: tuple[float, ...]) -> Signal:
-    """A tone that follows ``frequency`` (Hz, one value per sample), with harmonics of the given amplitudes."""
-    cycles = np.cumsum(frequency) / SAMPLE_RATE
-    voice = np.zeros(len(frequency))
-    for number, amplitude in enumerate(harmonics, start=1):
-        audible = frequency * number < 0.475 * SAMPLE_RATE  # nothing may fold back at the Nyquist frequency
-        voice += amplitude * audible * _sine(number * cycles)
-    return voice
-
-
-def _hann(seconds: float) -> Signal:
-    """A smooth rise and fall."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * _ramp(seconds))
-
-
-def _pulse(seconds: float, *, attack: float, decay: float) -> Signal:
-    """A linear rise in ``attack`` seconds, then an exponential fall of time constant ``decay``, faded out."""
-    time = _time(seconds)
-    fall = np.exp(-np.maximum(time - attack, 0.0) / decay)
-    return np.minimum(time / attack, 1.0) * fall * np.minimum((seconds - time) / (0.1 * seconds), 1.0)
-
-
-def _white(samples: int, *, stream: int) -> Signal:
-    """White noise from -1 to 1: SplitMix64 (Steele, Lea and Flood 2014) on the numbers of the samples.
-
-    A counter through an integer hash needs no state, and unlike numpy's generators it can never change.
-    """
-    bits = np.arange(1, samples + 1, dtype=np.uint64) + np.uint64(stream * 2**32)
-    bits = bits * np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    bits = bits ^ (bits >> np.uint64(31))
-    return (bits >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1.0
-
-
-def _pink(samples: int, *, stream: int) -> Signal:
-    """Noise that falls by about 3 dB an octave: ten white noises, each held twice as long as the one before (Voss)."""
-    number = np.arange(samples)
-    noise = np.zeros(samples)
-    for octave in range(10):
-        noise += _white(samples // 2**octave + 1, stream=1000 * stream + octave)[number >> octave]
-    return noise / 3.0
-
-
-def _add(scene: Signal, start: float, sound: Signal, gain: float) -> None:
-    """Mix ``sound`` into ``scene`` from ``start`` seconds on; what lies past its end is cut."""
-    first = round(start * SAMPLE_RATE)
-    part = scene[first : first + len(sound)]
-    part += gain * sound[: len(part)]
