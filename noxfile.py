@@ -9,7 +9,7 @@ import nox
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
 
-SOURCES = ("artifacts", "convert", "verify", "tests", "noxfile.py")
+SOURCES = ("artifacts", "convert", "verify", "examples", "tests", "noxfile.py")
 
 
 def uv_run(session: nox.Session, *command: str, options: tuple[str, ...], **kwargs: object) -> None:

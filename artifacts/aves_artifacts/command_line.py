@@ -1,4 +1,4 @@
-"""What the three commands share: how errors end, and how progress is shown."""
+"""What all commands share: how errors end, and how progress is shown."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class BadInput(click.ClickException):
 _SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
 
 
-class Group(click.Group):
-    """A group of commands in which an InputError ends the run with its one line and exit status 2.
+class _Ends(click.Command):
+    """An InputError ends the run with its one line and exit status 2.
 
     A DoesNotHoldError ends it with a line for each problem and exit status 1.
 
@@ -34,7 +34,7 @@ class Group(click.Group):
     """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command."""
+        """Run the command."""
         try:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -59,6 +59,14 @@ class Group(click.Group):
             _exit_quietly(signal.SIGINT)
         except Exception:
             return _our_bug()
+
+
+class Command(_Ends):
+    """A command by itself that ends so."""
+
+
+class Group(_Ends, click.Group):
+    """A group of commands that end so."""
 
 
 def _our_bug() -> NoReturn:

@@ -10,12 +10,14 @@ import torch
 from aves_artifacts.atomic import replacing
 
 
-def write_safetensors(state_dict: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write tensors that safetensors alone reads, straight from their memory. Raises InputError.
+def write_safetensors(
+    state_dict: Mapping[str, torch.Tensor], path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors that safetensors alone reads, straight from their memory, and text beside them. Raises InputError.
 
     The same tensors give the same bytes, whatever their order. The file appears whole or not at all.
     """
     from safetensors.torch import save_file
 
     with replacing(path) as temporary:
-        save_file(dict(state_dict), temporary, metadata={"format": "pt"})
+        save_file(dict(state_dict), temporary, metadata={"format": "pt", **(metadata or {})})

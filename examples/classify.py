@@ -1,0 +1,150 @@
+"""Which call is it? A classifier on top of the encoder, as the authors of AVES describe it.
+
+    uv run --group examples python examples/classify.py
+    uv run --group examples python examples/classify.py --checkpoint aves-base-bio.pt --data recordings/
+    uv run --extra fairseq --group examples python examples/classify.py --compare
+
+The encoder's output is averaged over time, and one linear layer gives the labels. By default the encoder stays as it is
+and only that layer is trained; --train-encoder trains the transformer too, and never the convolutions before it. Labels
+that exclude each other are trained with cross-entropy, others with binary cross-entropy.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from aves_artifacts.atomic import replacing
+from aves_artifacts.command_line import Command, existing
+from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
+from aves_convert.safetensors_writer import write_safetensors
+from aves_convert.torch_writer import write_torch_file
+from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.subject import Subject
+from classifier import Head, Outcome, judge, train_encoder, train_head
+from compare_predictions import compare, print_changes
+from encoders import FORMS, embed, embed_all, embed_with, load_torchaudio, ports_of, present
+from labelled_clips import LabelledClips, read_labelled, synthesised
+
+HELD_OUT = 0.3  # of the clips; the classifier is judged by them and never sees them before
+FEWEST = 4  # clips of a label: with less there is nothing to learn from, or nothing to judge by
+
+
+def split(data: LabelledClips) -> NDArray[np.bool_]:
+    """Which clips are held out [clips]: of each label the same share where labels exclude each other. InputError."""
+    from sklearn.model_selection import train_test_split
+
+    if len(data.labels) < 2:
+        raise InputError(f"one label is nothing to choose from: {', '.join(data.labels) or 'none'}; give two or more")
+    counts = data.truth.sum(axis=0)
+    if counts.min() < FEWEST:
+        raise InputError(
+            f"label {data.labels[counts.argmin()]!r} has {counts.min()} usable clips; expected {FEWEST} or more"
+        )
+    stratify = data.truth.argmax(axis=1) if data.one_label_each else None
+    everything = np.arange(len(data.clips))
+    _, held_out = train_test_split(everything, test_size=HELD_OUT, random_state=0, stratify=stratify)
+    mask: NDArray[np.bool_] = np.isin(everything, held_out)
+    return mask
+
+
+def draw_confusion(outcome: Outcome, path: Path) -> None:
+    """Write the confusion matrix; where a clip may have several labels, one for each label."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, multilabel_confusion_matrix
+
+    labels, truth, chosen = outcome.data.labels, outcome.data.truth, outcome.chosen
+    if outcome.data.one_label_each:
+        matrices = [confusion_matrix(truth.argmax(axis=1), chosen.argmax(axis=1), labels=range(len(labels)))]
+        titles, ticks = [""], list(labels)
+    else:
+        matrices, titles, ticks = list(multilabel_confusion_matrix(truth, chosen)), list(labels), ["not heard", "heard"]
+    columns = min(3, len(matrices))
+    rows = -(-len(matrices) // columns)
+    size = max(2.6, 1.6 + 0.6 * len(ticks))
+    figure = Figure(figsize=(max(columns * size, 5.5), rows * size + 0.8), layout="constrained")
+    for matrix, title, axes in zip(matrices, titles, figure.subplots(rows, columns, squeeze=False).flat, strict=False):
+        ConfusionMatrixDisplay(matrix, display_labels=ticks).plot(
+            ax=axes, cmap="Blues", colorbar=False, xticks_rotation=30 if len(ticks) > 2 else 0
+        )
+        axes.set(title=title, xlabel="classified as", ylabel="is")
+    for axes in figure.axes[len(matrices) :]:
+        axes.remove()
+    figure.suptitle(str(outcome).replace(": ", "\n", 1), fontsize=11)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def write_predictions(outcome: Outcome, path: Path) -> None:
+    """A row for each held-out clip: what it is, what it was classified as, and how probable each label is."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(["clip", "is", "classified as", *outcome.data.labels])
+        names = (outcome.data.names(labels) for labels in (outcome.data.truth, outcome.chosen))
+        for clip, truth, chosen, row in zip(outcome.data.clips, *names, outcome.probabilities, strict=True):
+            table.writerow([clip.name, truth, chosen, *(f"{probability:.4f}" for probability in row)])
+
+
+def write_head(head: Head, labels: Sequence[str], ports: Subject, path: Path) -> None:
+    """Write the linear layer: ``mean embedding @ weight.T + bias`` gives a number for each label named in the file."""
+    about = {
+        "labels": json.dumps(labels),
+        "activation": "softmax" if head.one_label_each else "sigmoid",
+        "trained_on": f"fairseq checkpoint with SHA-256 {ports.recorded['fairseq']}",
+    }
+    write_safetensors({"weight": head.weight.float(), "bias": head.bias.float()}, path, metadata=about)
+
+
+def write_encoder(encoder: TorchaudioBackend, ports: Subject, out: Path) -> None:
+    """Write the trained encoder as TorchAudio weights with their config; torchaudio2onnx makes a graph of them."""
+    config = EncoderConfig.read(present(ports.config))
+    write_torch_file(encoder.weights(), out / "encoder.torchaudio.pt")
+    with replacing(out / "encoder.torchaudio.model_config.json") as temporary:
+        temporary.write_text(config.to_json(), encoding="utf-8")
+
+
+@click.command(cls=Command)
+@click.option("--checkpoint", type=existing(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
+@click.option("--data", type=existing(), metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
+@click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
+@click.option("--train-encoder", "epochs", type=click.IntRange(1), metavar="EPOCHS", help="Train the transformer too.")
+@click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
+@click.option("--out", type=existing(folder=True), default=Path("classified"), show_default=True, metavar="DIR")
+def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | None, comparing: bool, out: Path) -> None:
+    """Train a classifier of animal calls on an encoder's embeddings, and judge it by clips that it has not heard."""
+    if epochs and (comparing or form != "torchaudio"):
+        raise InputError("--train-encoder goes with --encoder torchaudio, and without --compare")
+    clips = read_labelled(data) if data else synthesised()
+    for problem in clips.unusable:
+        click.echo(f"left out: {problem}", err=True)
+    held_out = split(clips)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(clips.clips)} clips, {held_out.sum()} of them held out; labels: {', '.join(clips.labels)}")
+    with ports_of(checkpoint) as ports:
+        vectors = embed_all(ports, clips.clips) if comparing else {form: embed(form, ports, clips.clips)}
+        first = next(iter(vectors.values()))
+        head = train_head(first, clips, ~held_out)
+        if epochs:
+            encoder = load_torchaudio(ports)
+            head = train_encoder(encoder, head, ports, clips, ~held_out, epochs)
+            first = embed_with(encoder, ports, clips.clips, "embedding with the trained encoder")
+            write_encoder(encoder, ports, out)
+        write_head(head, clips.labels, ports, out / "head.safetensors")
+    outcome = judge(head, first, clips, held_out)
+    draw_confusion(outcome, out / "confusion.png")
+    write_predictions(outcome, out / "predictions.csv")
+    console.print(f"{outcome}\nwritten: {', '.join(str(path) for path in sorted(out.iterdir()))}")
+    if comparing:
+        print_changes(compare(vectors, clips, held_out), int(held_out.sum()), console)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Reading clips with their labels: a folder for each label, or a table for clips with several."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.errors import InputError
+from aves_verify.audio import find_audio, read_clip
+from aves_verify.clip import Clip, too_short
+from calls import synthesised_calls
+
+_RECEPTIVE_FIELD = 400  # samples: what one frame of every published HuBERT sees
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClips:
+    """Clips, and which of the labels each has."""
+
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    truth: NDArray[np.bool_]  # [clips, labels]
+    unusable: tuple[str, ...] = ()  # a line for each file that was left out
+
+    @property
+    def one_label_each(self) -> bool:
+        """Whether labels exclude each other."""
+        return bool((self.truth.sum(axis=1) == 1).all())
+
+    def only(self, these: NDArray[np.bool_]) -> LabelledClips:
+        """Some of the clips, chosen by ``these`` [clips]."""
+        clips = tuple(clip for clip, chosen in zip(self.clips, these, strict=True) if chosen)
+        return LabelledClips(clips, self.labels, self.truth[these])
+
+    def names(self, chosen: NDArray[np.bool_]) -> list[str]:
+        """The labels of ``chosen`` [clips, labels] as text, one line for each clip."""
+        return ["; ".join(label for label, has in zip(self.labels, row, strict=True) if has) for row in chosen]
+
+
+def read_labelled(path: Path) -> LabelledClips:
+    """Read a folder with a subfolder of recordings for each label, or a CSV table with the columns file and label.
+
+    In a table a file has a row for each of its labels, and a row with an empty label when it has none; files are
+    relative to the table. What is no audio, or too short for a frame, is left out and named. Raises InputError.
+    """
+    found = _of_table(path) if path.suffix.lower() == ".csv" else _of_folder(path)
+    usable: dict[Path, Clip] = {}
+    unusable: list[str] = []
+    for file in found:
+        try:
+            clip = read_clip(file)
+        except InputError as error:
+            unusable.append(str(error))
+            continue
+        if problem := too_short(clip, _RECEPTIVE_FIELD):
+            unusable.append(problem)
+        else:
+            usable[file] = clip
+    if not usable:
+        raise InputError(unusable[0])
+    return labelled({clip: found[file] for file, clip in usable.items()}, tuple(unusable))
+
+
+def synthesised() -> LabelledClips:
+    """The examples' own set: synthesised calls of six kinds."""
+    return labelled({clip: {kind} for kind, clips in synthesised_calls().items() for clip in clips})
+
+
+def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> LabelledClips:
+    """Clips with the labels that each has."""
+    labels = tuple(sorted(set().union(*clips.values())))
+    truth = np.array([[label in own for label in labels] for own in clips.values()])
+    return LabelledClips(tuple(clips), labels, truth, unusable)
+
+
+def _of_folder(folder: Path) -> dict[Path, set[str]]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give one with a subfolder of recordings for each label, or a .csv")
+    subfolders = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+    if not subfolders:
+        raise InputError(f"{folder}: no subfolders; expected one for each label, with recordings in it")
+    return {file: {subfolder.name} for subfolder in subfolders for file in find_audio([subfolder])}
+
+
+def _of_table(path: Path) -> dict[Path, set[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a table: {error}; expected CSV in UTF-8") from None
+    if not rows or not {"file", "label"} <= set(rows[0]):
+        raise InputError(f"{path}: expected a header with file and label, and a row for each label of each file")
+    found: dict[Path, set[str]] = {}
+    for number, row in enumerate(rows, start=2):
+        if not row["file"]:
+            raise InputError(f"{path}: row {number} names no file")
+        found.setdefault(path.parent / row["file"], set()).update({row["label"] or ""} - {""})
+    return found

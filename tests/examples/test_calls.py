@@ -1,0 +1,37 @@
+import numpy as np
+from calls import KINDS, synthesised_calls
+from tests.examples.tiny import calls
+
+from aves_verify.clip import SAMPLE_RATE, Clip
+
+
+def centre(clip: Clip) -> float:
+    """The frequency, in hertz, that half of a clip's power above 600 Hz lies below."""
+    power = np.abs(np.fft.rfft(clip.waveform.astype(np.float64))) ** 2
+    frequency = np.fft.rfftfreq(len(clip.waveform), 1 / SAMPLE_RATE)
+    power = np.where(frequency > 600, power, 0)
+    return float(frequency[np.searchsorted(np.cumsum(power), power.sum() / 2)])
+
+
+def test_the_calls_are_the_same_every_time_and_all_different() -> None:
+    again = [c.sha256 for clips in synthesised_calls(30).values() for c in clips]
+    assert again == [c.sha256 for clips in calls().values() for c in clips]
+    assert len(set(again)) == len(again) == 30 * len(KINDS)
+
+
+def test_clips_are_about_a_second_long_and_not_overdriven() -> None:
+    for clip in (c for clips in calls().values() for c in clips):
+        assert 0.7 <= clip.duration <= 1.1
+        assert 0.05 < np.abs(clip.waveform).max() < 0.99
+
+
+def test_pitch_alone_does_not_tell_the_calls_apart() -> None:
+    pitches = {kind: [centre(c) for c in clips] for kind, clips in calls().items()}
+    means = [np.mean(p) for p in pitches.values()]
+    within = np.mean([np.std(p) for p in pitches.values()])
+    assert np.std(means) < within
+
+
+def test_some_recorders_leave_an_offset() -> None:
+    offset = [abs(float(c.waveform.mean())) > 0.015 for clips in calls().values() for c in clips]
+    assert 0.02 < np.mean(offset) < 0.25

@@ -1,0 +1,179 @@
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from classifier import train_head
+from classify import main, split
+from click.testing import CliRunner, Result
+from compare_predictions import compare, print_changes
+from encoders import FORMS, embed, embed_all, load_torchaudio, ports_of
+from labelled_clips import LabelledClips, labelled, synthesised
+from rich.console import Console
+from safetensors import safe_open
+from tests.examples.tiny import calls, write_checkpoint, write_recordings
+from tests.verify.faults.weight_faults import WEIGHT_FAULTS
+
+from aves_artifacts.errors import DoesNotHoldError, InputError
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import torchaudio_to_onnx
+from aves_verify.subject import Subject
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def ports(checkpoint: Path) -> Iterator[Subject]:
+    with ports_of(checkpoint) as made:
+        yield made
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def right(outcome: str) -> tuple[int, int]:
+    """Right clips, and all that were held out."""
+    words = outcome[outcome.index(" held-out clips right") - 10 :].split()
+    at = words.index("held-out")
+    return int(words[at - 3]), int(words[at - 1])
+
+
+def test_the_command_of_the_readme_classifies_better_than_chance(checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "classify.py"), "--checkpoint", str(checkpoint)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""  # bars are for terminals
+    correct, clips = right(done.stdout)
+    assert clips == 54
+    assert clips / 6 * 2 < correct < clips  # six kinds; a perfect answer would make the task no test
+    picture = matplotlib.image.imread(tmp_path / "classified" / "confusion.png")
+    assert min(picture.shape[:2]) > 500
+    with (tmp_path / "classified" / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == clips
+    assert sum(row["is"] == row["classified as"] for row in rows) == correct
+
+
+def test_the_head_on_disk_gives_the_predictions(checkpoint: Path, ports: Subject, tmp_path: Path) -> None:
+    data = write_recordings(tmp_path / "data", ["trill", "hiss", "clicks"], 8)
+    assert run("--checkpoint", checkpoint, "--data", data, "--out", tmp_path / "out", "--encoder", "onnx").exit_code == 0
+    with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
+        weight, bias, about = file.get_tensor("weight"), file.get_tensor("bias"), file.metadata()
+    assert about["activation"] == "softmax"
+    assert ports.recorded["fairseq"] in about["trained_on"]
+    labels = json.loads(about["labels"])
+    clips = {str(data / kind / f"{c.name}.wav"): c for kind in ("trill", "hiss", "clicks") for c in calls()[kind]}
+    with (tmp_path / "out" / "predictions.csv").open() as stream:
+        for row in csv.DictReader(stream):
+            vector = torch.from_numpy(embed("fairseq", ports, [clips[row["clip"]]]))
+            probabilities = (vector @ weight.T + bias).softmax(dim=1)[0]
+            assert labels[int(probabilities.argmax())] == row["classified as"]
+            assert [float(row[label]) for label in labels] == pytest.approx(probabilities.tolist(), abs=2e-4)
+
+
+def test_several_labels_are_trained_with_binary_cross_entropy(checkpoint: Path, tmp_path: Path) -> None:
+    data = write_recordings(tmp_path, ["trill", "hiss"], 12)
+    rows = [f"{path.relative_to(data)},{path.parent.name}" for path in sorted(data.rglob("*.wav"))]
+    rows += [f"hiss/hiss {number}.wav,far" for number in range(1, 7)]
+    (data / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    done = run("--checkpoint", checkpoint, "--data", data / "labels.csv", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
+        assert file.metadata()["activation"] == "sigmoid"
+        assert file.get_tensor("weight").shape[0] == 3
+    with (tmp_path / "out" / "predictions.csv").open() as stream:
+        sums = [sum(float(row[label]) for label in ("far", "hiss", "trill")) for row in csv.DictReader(stream)]
+    assert not np.allclose(sums, 1, atol=0.01)
+
+
+def test_labels_without_sense_are_not_learned(ports: Subject) -> None:
+    data = synthesised()
+    vectors = embed("torchaudio", ports, data.clips)
+    senseless = replace(data, truth=np.random.default_rng(0).permutation(data.truth))
+    for clips, low, high in ((data, 0.4, 1.0), (senseless, 0.0, 0.35)):
+        held_out = split(clips)
+        head = train_head(vectors, clips, ~held_out)
+        chosen = head.choose(head.probabilities(vectors[held_out]))
+        assert low < (chosen == clips.truth[held_out]).all(axis=1).mean() <= high
+        seen = head.choose(head.probabilities(vectors[~held_out]))
+        assert (seen == clips.truth[~held_out]).all(axis=1).mean() > high - 0.3
+
+
+def test_of_each_label_the_same_share_is_held_out() -> None:
+    data = synthesised()
+    assert data.truth[split(data)].sum(axis=0).tolist() == [9] * 6
+
+
+def test_too_little_is_refused() -> None:
+    few = {clip: {kind} for kind in ("trill", "hiss") for clip in calls()[kind][: 3 if kind == "hiss" else 9]}
+    with pytest.raises(InputError, match="label 'hiss' has 3 usable clips; expected 4 or more"):
+        split(labelled(few))
+    with pytest.raises(InputError, match="one label is nothing to choose from: trill"):
+        split(labelled({clip: {"trill"} for clip in calls()["trill"]}))
+
+
+def test_options_that_do_not_go_together_and_missing_files_end_in_one_line(tmp_path: Path) -> None:
+    for arguments in (("--train-encoder", 1, "--compare"), ("--train-encoder", 1, "--encoder", "onnx"), ("--data", "x")):
+        done = run(*arguments, "--out", tmp_path / "out")
+        assert done.exit_code == 2
+        assert done.output.startswith("Error: ")
+        assert len(done.output.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
+    checkpoint: Path, ports: Subject, tmp_path: Path
+) -> None:
+    data, out = write_recordings(tmp_path / "data", ["trill", "hiss"], 10), tmp_path / "out"
+    assert run("--checkpoint", checkpoint, "--data", data, "--train-encoder", 2, "--out", out).exit_code == 0
+    before = load_torchaudio(ports).weights()
+    after = torch.load(out / "encoder.torchaudio.pt", weights_only=True)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("encoder.transformer.layers.1.") for name in moved)
+    assert not any(name.startswith("feature_extractor.") for name in moved)
+    config = out / "encoder.torchaudio.model_config.json"
+    assert torchaudio_to_onnx(out / "encoder.torchaudio.pt", config, out / "encoder.onnx", OnnxOptions()).exists()
+
+
+def test_no_port_changes_a_prediction(checkpoint: Path, tmp_path: Path) -> None:
+    done = run("--checkpoint", checkpoint, "--compare", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    lines = {form: line.split() for form in FORMS for line in done.output.splitlines() if line.split()[:1] == [form]}
+    assert set(lines) == set(FORMS)
+    assert lines["torchaudio"][-2:] == lines["onnx"][-2:] == ["0", "0"]
+    assert 0 < float(lines["onnx"][2]) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["first convolutions exchanged", "positional kernel reversed"])
+def test_a_planted_fault_changes_predictions(name: str, checkpoint: Path) -> None:
+    fault = next(fault for fault in WEIGHT_FAULTS if fault.name == name)
+    data = smaller(synthesised())
+    with ports_of(checkpoint) as damaged:
+        good = embed_all(damaged, data.clips)
+        assert damaged.torchaudio is not None
+        assert damaged.config is not None
+        fault.damage(damaged.torchaudio, damaged.config)
+        vectors = {**good, "torchaudio": embed("torchaudio", damaged, data.clips)}
+    held_out = split(data)
+    changes = {change.form: change for change in compare(vectors, data, held_out)}
+    assert changes["torchaudio"].exchanged > 0
+    assert changes["onnx"].exchanged == changes["onnx"].retrained == 0
+    with pytest.raises(DoesNotHoldError, match="torchaudio: .* predictions are not those of fairseq"):
+        print_changes(list(changes.values()), int(held_out.sum()), Console(quiet=True))
+    print_changes(list(compare(good, data, held_out)), int(held_out.sum()), Console(quiet=True))
+
+
+def smaller(data: LabelledClips) -> LabelledClips:
+    return data.only(np.arange(len(data.clips)) % 2 == 0)

@@ -1,0 +1,33 @@
+"""What the tests of the examples run on: a tiny stand-in, and a few recordings on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import soundfile
+from calls import synthesised_calls
+
+from aves_convert.stand_in import write_stand_in
+from aves_verify.clip import SAMPLE_RATE, Clip
+
+
+@lru_cache
+def calls(of_each: int = 30) -> dict[str, list[Clip]]:
+    return synthesised_calls(of_each)
+
+
+def write_checkpoint(folder: Path) -> Path:
+    path = folder / "tiny.pt"
+    write_stand_in("bio", path, geometry="tiny")
+    return path
+
+
+def write_recordings(folder: Path, labels: Sequence[str], of_each: int) -> Path:
+    """A subfolder for each label with recordings in it."""
+    for label in labels:
+        (folder / label).mkdir(parents=True)
+        for clip in calls()[label][:of_each]:
+            soundfile.write(folder / label / f"{clip.name}.wav", clip.waveform, SAMPLE_RATE)
+    return folder
