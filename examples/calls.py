@@ -1,6 +1,6 @@
 """A small labelled set of synthesised animal calls, for the examples to run on without a download.
 
-Six kinds of call in one band of pitch, so that pitch alone does not tell them apart: each call has its own pitch,
+Five kinds of call in one band of pitch, so that pitch alone does not tell them apart: each call has its own pitch,
 length, speed, loudness and place in the recording. Every recording has its own noise, some are of callers far off, and
 one in ten has the constant offset that cheap recorders leave.
 """
@@ -17,7 +17,7 @@ from aves_verify.synthesis import Signal, add, hann, on_grid, pink, pulse, ramp,
 Draw = Callable[[float, float], float]  # a number between two
 
 
-def synthesised_calls(of_each: int = 30) -> dict[str, list[Clip]]:
+def synthesised_calls(of_each: int = 36) -> dict[str, list[Clip]]:
     """Call type -> clips of 0.7 to 1.1 s, mono at 16 kHz; the same every time."""
     calls: dict[str, list[Clip]] = {kind: [] for kind in KINDS}
     for number in range(of_each):
@@ -27,15 +27,11 @@ def synthesised_calls(of_each: int = 30) -> dict[str, list[Clip]]:
     return calls
 
 
-def rising(draw: Draw) -> Signal:
-    """A whistle that sweeps up by a third to an octave."""
+def whistle(draw: Draw) -> Signal:
+    """A whistle that sweeps up or down, by a third to an octave."""
     length, low = draw(0.25, 0.6), draw(1200, 3200)
-    return voice(low * draw(1.3, 2.0) ** ramp(length), (1.0, draw(0, 0.3))) * hann(length)
-
-
-def falling(draw: Draw) -> Signal:
-    """The same whistle, downwards."""
-    return rising(draw)[::-1]
+    sweep = low * draw(1.3, 2.0) ** ramp(length)
+    return voice(sweep if draw(0, 1) < 0.5 else sweep[::-1], (1.0, draw(0, 0.3))) * hann(length)
 
 
 def trill(draw: Draw) -> Signal:
@@ -74,8 +70,7 @@ def hiss(draw: Draw) -> Signal:
 
 
 KINDS: dict[str, Callable[[Draw], Signal]] = {
-    "rising": rising,
-    "falling": falling,
+    "whistle": whistle,
     "trill": trill,
     "harmonics": harmonics,
     "clicks": clicks,
@@ -84,13 +79,13 @@ KINDS: dict[str, Callable[[Draw], Signal]] = {
 
 
 def _recording(synthesise: Callable[[Draw], Signal], draw: Draw) -> Signal:
-    """One call somewhere in noise with a falling spectrum, 0 to 30 dB above it."""
+    """One call somewhere in noise with a falling spectrum, 10 to 40 dB above it."""
     length = draw(0.7, 1.1)
     call = synthesise(draw)
     scene = 0.05 * pink(len(sample_times(length)), stream=int(draw(0, 1e6)))
     place = draw(0, max(0.0, length - len(call) / SAMPLE_RATE))
     level = np.sqrt(np.mean(scene**2) / np.mean(call**2))
-    add(scene, place, call, level * 10 ** (draw(0, 30) / 20))
+    add(scene, place, call, level * 10 ** (draw(10, 40) / 20))
     scene *= draw(0.1, 0.6) / max(np.abs(scene).max(), 1e-9)  # the recorder's gain
     offset = draw(0.02, 0.2) if draw(0, 1) < 0.1 else 0.0
     return scene + offset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +49,37 @@ def read_labelled(path: Path) -> LabelledClips:
     relative to the table. What is no audio, or too short for a frame, is left out and named. Raises InputError.
     """
     found = _of_table(path) if path.suffix.lower() == ".csv" else _of_folder(path)
+    usable, unusable = _usable(found)
+    return labelled({clip: found[file] for file, clip in usable.items()}, unusable)
+
+
+def read_unlabelled(folder: Path) -> tuple[list[Clip], list[str], tuple[str, ...]]:
+    """Read a folder's recordings at any depth: clips, the subfolder that each is in, and what was left out. InputError.
+
+    The subfolder is the first below ``folder``, and empty for a file that lies in no subfolder.
+    """
+    usable, unusable = _usable(find_audio([folder]))
+    subfolders = ["" if file.parent == folder else file.relative_to(folder).parts[0] for file in usable]
+    return list(usable.values()), subfolders, unusable
+
+
+def synthesised() -> LabelledClips:
+    """The examples' own set: synthesised calls of five kinds."""
+    return labelled({clip: {kind} for kind, clips in synthesised_calls().items() for clip in clips})
+
+
+def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> LabelledClips:
+    """Clips with the labels that each has."""
+    labels = tuple(sorted(set().union(*clips.values())))
+    truth = np.array([[label in own for label in labels] for own in clips.values()])
+    return LabelledClips(tuple(clips), labels, truth, unusable)
+
+
+def _usable(files: Iterable[Path]) -> tuple[dict[Path, Clip], tuple[str, ...]]:
+    """The clips of files that can be used, and a line for each of the others. Raises InputError where none can."""
     usable: dict[Path, Clip] = {}
     unusable: list[str] = []
-    for file in found:
+    for file in files:
         try:
             clip = read_clip(file)
         except InputError as error:
@@ -63,19 +91,7 @@ def read_labelled(path: Path) -> LabelledClips:
             usable[file] = clip
     if not usable:
         raise InputError(unusable[0])
-    return labelled({clip: found[file] for file, clip in usable.items()}, tuple(unusable))
-
-
-def synthesised() -> LabelledClips:
-    """The examples' own set: synthesised calls of six kinds."""
-    return labelled({clip: {kind} for kind, clips in synthesised_calls().items() for clip in clips})
-
-
-def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> LabelledClips:
-    """Clips with the labels that each has."""
-    labels = tuple(sorted(set().union(*clips.values())))
-    truth = np.array([[label in own for label in labels] for own in clips.values()])
-    return LabelledClips(tuple(clips), labels, truth, unusable)
+    return usable, tuple(unusable)
 
 
 def _of_folder(folder: Path) -> dict[Path, set[str]]:

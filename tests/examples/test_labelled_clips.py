@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from labelled_clips import read_labelled
 from tests.examples.tiny import write_recordings
 
 from aves_artifacts.errors import InputError
+from labelled_clips import read_labelled
 
 
 def test_a_subfolder_is_a_label_at_any_depth(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import soundfile
-from calls import synthesised_calls
 
 from aves_convert.stand_in import write_stand_in
 from aves_verify.clip import SAMPLE_RATE, Clip
+from calls import synthesised_calls
 
 
 @lru_cache
-def calls(of_each: int = 30) -> dict[str, list[Clip]]:
+def calls(of_each: int = 36) -> dict[str, list[Clip]]:
     return synthesised_calls(of_each)
 
 

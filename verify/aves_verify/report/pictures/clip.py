@@ -30,7 +30,7 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         for port in ports
         if (seen := port.config.evidence.get((port.backend, clip.name))) is not None
     }
-    decibels = _spectrogram(clip.waveform)
+    decibels = spectrogram(clip.waveform)
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -86,7 +86,7 @@ def _worst(ports: Sequence[Port]) -> Clip | None:
     return None if worst is None else clips[worst.clip]
 
 
-def _spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
+def spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
     """[frequency, time] in decibels below the loudest, in steps of a few milliseconds or more."""
     padded = np.pad(waveform.astype(np.float64), (0, max(0, _WINDOW - len(waveform))))
     starts = np.arange(0, len(padded) - _WINDOW + 1, max(_WINDOW // 4, len(padded) // _MOST_COLUMNS))
