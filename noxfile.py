@@ -9,7 +9,7 @@ import nox
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
 
-SOURCES = ("artifacts", "convert", "verify", "examples", "tests", "noxfile.py")
+SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "tests", "noxfile.py")
 
 
 def uv_run(session: nox.Session, *command: str, options: tuple[str, ...], **kwargs: object) -> None:
@@ -56,6 +56,12 @@ def faults(session: nox.Session) -> None:
     """Porting mistakes and clean ports: what the verifier says of each; the table goes into the docs."""
     command = ("python", "-m", "tests.verify.faults.suite", "docs/faults.md")
     uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """The documentation as a site, in site/; a link that leads nowhere fails. Arguments go to mkdocs build."""
+    uv_run(session, "mkdocs", "build", *session.posargs, options=("--group", "docs"))
 
 
 MUTATION_SCORE = 0.95  # of the mutants of the comparison's own code, this many at least must fail a test

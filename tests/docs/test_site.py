@@ -1,0 +1,124 @@
+"""The documentation as a site: it builds without a warning, no link leads nowhere, its diagrams are the code's."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from markdown_it import MarkdownIt
+
+import diagrams
+
+ROOT = Path(__file__).parents[2]
+
+
+def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(site)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+class _Page(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value for name, value in attrs if value}
+        self.links += [given[name] for name in ("href", "src") if name in given]
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+
+
+def broken(site: Path) -> Iterator[str]:
+    """Links inside the site that lead to no file, or to no place in it."""
+    pages = {path: _Page(path.read_text()) for path in site.rglob("*.html") if path.name != "404.html"}
+    for path, page in pages.items():
+        for link in page.links:
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
+                continue
+            target = (path.parent / unquote(address.path)).resolve() if address.path else path
+            target = target / "index.html" if target.is_dir() else target
+            fragment = unquote(address.fragment)
+            known = target in pages and (not fragment or fragment in pages[target].anchors | {"__top"})
+            if not (known or (target.is_file() and target not in pages)):
+                yield f"{path.relative_to(site)}: {link}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place: Path = tmp_path_factory.mktemp("site")
+    done = build(ROOT, place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_no_link_of_the_site_leads_nowhere(site: Path) -> None:
+    assert list(broken(site)) == []
+    assert len(list(site.rglob("*.html"))) > 12
+
+
+def test_the_checker_finds_links_that_do(site: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(site, tmp_path / "site")
+    page = copy / "read-a-report" / "index.html"
+    page.write_text(page.read_text() + '<a href="../gone/">x</a><a href="#gone">y</a><img src="../gone.png">')
+    assert [line.split()[1] for line in broken(copy)] == ["../gone/", "#gone", "../gone.png"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["[x](gone.md)", "[x](bundles.md#gone)", "[x](../gone.md)", "<!-- imports of aves_gone -->"]
+)
+def test_a_wrong_page_fails_the_build(wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    shutil.copytree(ROOT / "docs" / "site", tmp_path / "docs" / "site")
+    settings = (ROOT / "mkdocs.yml").read_text()
+    bare = re.sub(r"(?ms)^nav:.*?(?=^exclude_docs)|^  - mkdocstrings:.*?(?=^markdown)", "", settings)
+    (tmp_path / "mkdocs.yml").write_text(bare)
+    (tmp_path / "docs" / "bundles.md").write_text("# Bundles\n")
+    (tmp_path / "docs" / "index.md").write_text("# Good\n\n[x](bundles.md#bundles)\n")
+    assert build(tmp_path, tmp_path / "site").returncode == 0
+    (tmp_path / "docs" / "index.md").write_text(f"# Wrong\n\n{wrong}\n")
+    assert build(tmp_path, tmp_path / "site").returncode != 0
+
+
+def test_links_of_the_markdown_lead_to_files_on_github_too() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for token in MarkdownIt().enable("table").parse(path.read_text()):
+            for child in token.children or ():
+                link = child.attrGet("href") or child.attrGet("src")
+                if link and not urlsplit(str(link)).scheme:
+                    target = urlsplit(str(link)).path
+                    assert not target or (path.parent / target).exists(), f"{path.name}: {link}"
+
+
+def test_the_diagrams_are_in_the_site_and_drawn_from_the_imports(site: Path) -> None:
+    page = (site / "structure" / "index.html").read_text()
+    assert page.count('class="mermaid"') == 4
+    assert "aves_convert --&gt;|" in page
+    drawn = diagrams.imports_of("aves_verify.synthesis")
+    assert '"synthesis"' in drawn
+    assert "aves_verify_synthesis --> aves_verify_clip" in drawn
+    assert "onnx" not in drawn
+
+
+def test_imports_go_one_way_in_the_diagram_of_the_rooms() -> None:
+    arrows = re.findall(r"^  (\w+) -->\|\d+\| (\w+)$", diagrams.rooms(), flags=re.MULTILINE)
+    order = ["aves_verify", "aves_convert", "aves_artifacts"]
+    ranks = [[next(i for i, room in enumerate(order) if end.startswith(room)) for end in arrow] for arrow in arrows]
+    assert len(arrows) > 5
+    assert all(a <= b for a, b in ranks)
+
+
+def test_every_page_of_the_interface_has_its_docstrings(site: Path) -> None:
+    for page, words in (
+        ("artifacts", "Output files that appear whole or not at all"),
+        ("convert", "return their paths. Raises InputError"),
+        ("verify", "What a port may differ by"),
+    ):
+        assert words in re.sub(r"<[^>]+>", "", (site / "api" / page / "index.html").read_text()), page

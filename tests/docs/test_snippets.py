@@ -1,0 +1,85 @@
+"""What README and documentation tell users to run, run exactly as it stands there."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from click.testing import CliRunner
+from tests.examples.tiny import calls, write_recordings
+
+import classify
+import cluster
+from aves_artifacts.cli import main as aves_artifacts
+from aves_convert.cli import main as aves_convert
+from aves_convert.onnx_options import OnnxOptions
+from aves_convert.ports import Target, make_bundle
+from aves_convert.stand_in import write_stand_in
+from aves_convert.torchaudio_model import import_torchaudio
+from aves_verify.cli import main as aves_verify
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "aves-artifacts": aves_artifacts,
+    "aves-convert": aves_convert,
+    "aves-verify": aves_verify,
+    "python examples/classify.py": classify.main,
+    "python examples/cluster.py": cluster.main,
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+def execute(snippet: str) -> dict[str, Any]:
+    import_torchaudio()  # a user's torch and torchaudio belong together; the newest ones of a test run may not
+    names: dict[str, Any] = {}
+    exec(snippet, names)  # noqa: S102 - our own pages
+    return names
+
+
+def run(line: str) -> None:
+    """Run a command of the pages in this process; fail unless its status is 0."""
+    command = re.sub(r"^uv run (--extra \w+ |--group \w+ )*", "", line)
+    (name,) = [name for name in COMMANDS if command.startswith(f"{name} ")]
+    done = CliRunner().invoke(COMMANDS[name], shlex.split(command.removeprefix(name)))
+    assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+
+
+@pytest.mark.parametrize("snippet", blocks("README.md", "python"), ids=["torchaudio", "onnxruntime"])
+def test_a_snippet_of_the_readme_gives_embeddings(
+    snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
+    make_bundle(tmp_path / "x.pt", Target(tmp_path, "aves-base-bio"), OnnxOptions())
+    monkeypatch.chdir(tmp_path)
+    assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
+
+
+def test_the_way_of_a_checkpoint_can_be_gone_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
+    clip = calls()["whistle"][0]
+    soundfile.write(tmp_path / "call.wav", clip.waveform, 16_000)
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(blocks("docs/port-your-checkpoint.md", "sh")).splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        run(line)
+    vectors = [execute(snippet)["vector"] for snippet in blocks("docs/port-your-checkpoint.md", "python")]
+    assert len(vectors) == 2
+    assert vectors[0].shape == (24,)
+    assert vectors[0] == pytest.approx(vectors[1].numpy(), abs=1e-4)
+
+
+def test_the_examples_run_as_their_page_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
+    write_recordings(tmp_path / "recordings", ["trill", "hiss", "clicks"], 6)
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("docs/examples.md", "sh"):
+        for line in block.splitlines():
+            run(line)
+    for name in re.findall(r"`(\w+\.(?:png|csv|safetensors|html))`", (ROOT / "docs" / "examples.md").read_text()):
+        assert list(tmp_path.glob(f"cl*/{name}")), name
