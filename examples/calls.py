@@ -17,13 +17,19 @@ from aves_verify.synthesis import Signal, add, hann, on_grid, pink, pulse, ramp,
 Draw = Callable[[float, float], float]  # a number between two
 
 
-def synthesised_calls(of_each: int = 36) -> dict[str, list[Clip]]:
-    """Call type -> clips of 0.7 to 1.1 s, mono at 16 kHz; the same every time."""
+def synthesised_calls(of_each: int = 36, variety: float = 1.0) -> dict[str, list[Clip]]:
+    """Call type -> clips of 0.7 to 1.1 s, mono at 16 kHz; the same every time.
+
+    ``variety`` 1: every call is of another caller at another place. Below, there is one caller for each kind and one
+    place; at 0 nothing but the noise differs.
+    """
     calls: dict[str, list[Clip]] = {kind: [] for kind in KINDS}
     for number in range(of_each):
         for place, (kind, synthesise) in enumerate(KINDS.items()):
             draw = _numbers(stream=1000 + number * len(KINDS) + place)
-            calls[kind].append(Clip(f"{kind} {number + 1}", on_grid(_recording(synthesise, draw)), "synthesised"))
+            calls[kind].append(
+                Clip(f"{kind} {number + 1}", on_grid(_recording(synthesise, place, draw, variety)), "synthesised")
+            )
     return calls
 
 
@@ -78,17 +84,29 @@ KINDS: dict[str, Callable[[Draw], Signal]] = {
 }
 
 
-def _recording(synthesise: Callable[[Draw], Signal], draw: Draw) -> Signal:
+def _recording(synthesise: Callable[[Draw], Signal], kind: int, draw: Draw, variety: float) -> Signal:
     """One call somewhere in noise with a falling spectrum, 10 to 40 dB above it."""
+    noise = int(draw(0, 1e6))
+    call = synthesise(_around(_numbers(stream=kind), draw, variety))
+    draw = _around(_numbers(stream=len(KINDS)), draw, variety)  # of the place and the recorder
     length = draw(0.7, 1.1)
-    call = synthesise(draw)
-    scene = 0.05 * pink(len(sample_times(length)), stream=int(draw(0, 1e6)))
+    scene = 0.05 * pink(len(sample_times(length)), stream=noise)
     place = draw(0, max(0.0, length - len(call) / SAMPLE_RATE))
     level = np.sqrt(np.mean(scene**2) / np.mean(call**2))
     add(scene, place, call, level * 10 ** (draw(10, 40) / 20))
     scene *= draw(0.1, 0.6) / max(np.abs(scene).max(), 1e-9)  # the recorder's gain
     offset = draw(0.02, 0.2) if draw(0, 1) < 0.1 else 0.0
     return scene + offset
+
+
+def _around(usual: Draw, draw: Draw, variety: float) -> Draw:
+    """Numbers around the usual ones of a caller or a place."""
+
+    def vary(low: float, high: float) -> float:
+        centre = usual(low, high)
+        return centre + variety * (draw(low, high) - centre)
+
+    return vary
 
 
 def _numbers(stream: int) -> Draw:

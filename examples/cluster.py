@@ -4,7 +4,7 @@
     uv run --group examples python examples/cluster.py --checkpoint aves-base-bio.pt --data recordings/
     uv run --extra fairseq --group examples python examples/cluster.py --compare
 
-Embeddings are averaged over time. HDBSCAN seeks clusters in them, without being told the labels, and UMAP or t-SNE lays
+Embeddings are averaged over time. HDBSCAN seeks clusters in them, without being told the labels, and t-SNE or UMAP lays
 them out in two dimensions.
 """
 
@@ -41,7 +41,7 @@ def agreement(clusters: Clusters, labels: Sequence[str]) -> str:
 def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
     """The clips with their labels: a folder's, named by their subfolders, or the synthesised set. InputError."""
     if data is None:
-        made = synthesised()
+        made = synthesised(of_each=24, variety=0.15)  # one caller of each kind, recorded at one place
         return made.clips, made.names(made.truth)
     clips, labels, unusable = read_unlabelled(data)
     for problem in unusable:
@@ -55,8 +55,8 @@ def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
 @click.option("--checkpoint", type=existing(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
 @click.option("--data", type=existing(folder=True), metavar="DIR", help="Recordings; subfolders are shown as labels.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
-@click.option("--projection", type=click.Choice(["umap", "tsne"]), default="umap", show_default=True)
-@click.option("--smallest", type=click.IntRange(2), default=8, show_default=True, help="Clips of a cluster, at least.")
+@click.option("--projection", type=click.Choice(["tsne", "umap"]), default="tsne", show_default=True)
+@click.option("--smallest", type=click.IntRange(2), default=6, show_default=True, help="Clips of a cluster, at least.")
 @click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
 @click.option("--out", type=existing(folder=True), default=Path("clustered"), show_default=True, metavar="DIR")
 def main(

@@ -37,13 +37,15 @@ def nearest(vectors: Vectors) -> NDArray[np.int64]:
 
 
 def cluster(vectors: Vectors, smallest: int) -> Clusters:
-    """HDBSCAN's clusters of ``smallest`` clips or more.
+    """HDBSCAN's clusters of ``smallest`` clips or more: the finest ones, as calls are of types within types.
 
     They are sought in the principal components and not on the map, which a last bit can turn into another one.
     """
     from sklearn.cluster import HDBSCAN
 
-    found: Clusters = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(components(vectors))
+    found: Clusters = HDBSCAN(
+        min_cluster_size=smallest, min_samples=2, cluster_selection_method="leaf", copy=True
+    ).fit_predict(components(vectors))
     return found
 
 
@@ -58,5 +60,5 @@ def project(vectors: Vectors, projection: Projection) -> Points:
         from sklearn.manifold import TSNE
 
         made = TSNE(perplexity=min(30, (len(x) - 1) / 3), init="pca", random_state=0)
-    points: Points = made.fit_transform(x)
+    points: Points = made.fit_transform(x).astype(np.float64)
     return points

@@ -63,9 +63,10 @@ def read_unlabelled(folder: Path) -> tuple[list[Clip], list[str], tuple[str, ...
     return list(usable.values()), subfolders, unusable
 
 
-def synthesised() -> LabelledClips:
+def synthesised(of_each: int = 36, variety: float = 1.0) -> LabelledClips:
     """The examples' own set: synthesised calls of five kinds."""
-    return labelled({clip: {kind} for kind, clips in synthesised_calls().items() for clip in clips})
+    made = synthesised_calls(of_each, variety)
+    return labelled({clip: {kind} for kind, clips in made.items() for clip in clips})
 
 
 def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> LabelledClips:

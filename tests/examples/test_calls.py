@@ -19,6 +19,14 @@ def test_the_calls_are_the_same_every_time_and_all_different() -> None:
     assert len(set(again)) == len(again) == 36 * len(KINDS)
 
 
+def test_without_variety_nothing_but_the_noise_differs() -> None:
+    one, two = synthesised_calls(2, variety=0.0)["whistle"]
+    assert one.duration == two.duration
+    assert one.sha256 != two.sha256
+    different, call = one.waveform - two.waveform, one.waveform - one.waveform.mean()
+    assert 0 < np.square(different).mean() < 0.05 * np.square(call).mean()
+
+
 def test_clips_are_about_a_second_long_and_not_overdriven() -> None:
     for clip in (c for clips in calls().values() for c in clips):
         assert 0.7 <= clip.duration <= 1.1

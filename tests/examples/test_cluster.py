@@ -39,7 +39,7 @@ def out(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write_recordings(tmp_path_factory.mktemp("data"), ["trill", "hiss"], 10)
     (data / "hiss" / "hiss 1.wav").rename(data / f"{HOSTILE.replace('/', '')}.wav")
     out = tmp_path_factory.mktemp("out")
-    done = run("--checkpoint", checkpoint, "--data", data, "--projection", "tsne", "--smallest", 3, "--out", out)
+    done = run("--checkpoint", checkpoint, "--data", data, "--smallest", 3, "--out", out)
     assert done.exit_code == 0, done.output
     return out
 
@@ -54,11 +54,11 @@ def test_the_command_of_the_readme_compares_and_finds_no_change(checkpoint: Path
     lines = {form: line.split() for form in FORMS for line in done.stdout.splitlines() if line.split()[:1] == [form]}
     assert set(lines) == set(FORMS)
     assert lines["torchaudio"][-2:] == lines["onnx"][-2:] == ["0", "0"]
-    assert "180 clips in " in done.stdout
+    assert "120 clips in " in done.stdout
     assert "adjusted Rand index with the labels" in done.stdout
     picture = matplotlib.image.imread(tmp_path / "clustered" / "map.png")
     assert picture.shape[1] == 1350
-    assert 1e6 < (tmp_path / "clustered" / "map.html").stat().st_size < 8e6
+    assert 1e6 < (tmp_path / "clustered" / "map.html").stat().st_size < 4e6
 
 
 def test_a_planted_fault_changes_neighbours(checkpoint: Path) -> None:
@@ -125,7 +125,7 @@ def test_pointing_at_a_clip_shows_its_spectrogram(page: Any) -> None:
     assert page.find_element("id", "about").text.startswith("trill · ")
     picture = page.find_element("id", "picture")
     data = base64.b64decode(picture.get_attribute("src").partition(",")[2])
-    shape = matplotlib.image.imread(io.BytesIO(data)).shape
+    shape = matplotlib.image.imread(io.BytesIO(data), format="jpg").shape
     natural = page.execute_script("return [arguments[0].naturalHeight, arguments[0].naturalWidth]", picture)
     assert natural == list(shape[:2])
     assert page.execute_script("return document.querySelectorAll('.point.near').length") == 5
