@@ -86,16 +86,15 @@ KINDS: dict[str, Callable[[Draw], Signal]] = {
 
 def _recording(synthesise: Callable[[Draw], Signal], kind: int, draw: Draw, variety: float) -> Signal:
     """One call somewhere in noise with a falling spectrum, 10 to 40 dB above it."""
-    noise = int(draw(0, 1e6))
+    place = _around(_numbers(stream=len(KINDS)), draw, variety)
+    length = place(0.7, 1.1)
     call = synthesise(_around(_numbers(stream=kind), draw, variety))
-    draw = _around(_numbers(stream=len(KINDS)), draw, variety)  # of the place and the recorder
-    length = draw(0.7, 1.1)
-    scene = 0.05 * pink(len(sample_times(length)), stream=noise)
-    place = draw(0, max(0.0, length - len(call) / SAMPLE_RATE))
+    scene = 0.05 * pink(len(sample_times(length)), stream=int(draw(0, 1e6)))
+    start = place(0, max(0.0, length - len(call) / SAMPLE_RATE))
     level = np.sqrt(np.mean(scene**2) / np.mean(call**2))
-    add(scene, place, call, level * 10 ** (draw(10, 40) / 20))
-    scene *= draw(0.1, 0.6) / max(np.abs(scene).max(), 1e-9)  # the recorder's gain
-    offset = draw(0.02, 0.2) if draw(0, 1) < 0.1 else 0.0
+    add(scene, start, call, level * 10 ** (place(10, 40) / 20))
+    scene *= place(0.1, 0.6) / max(np.abs(scene).max(), 1e-9)  # the recorder's gain
+    offset = place(0.02, 0.2) if place(0, 1) < 0.1 else 0.0
     return scene + offset
 
 
