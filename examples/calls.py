@@ -25,11 +25,10 @@ def synthesised_calls(of_each: int = 36, variety: float = 1.0) -> dict[str, list
     """
     calls: dict[str, list[Clip]] = {kind: [] for kind in KINDS}
     for number in range(of_each):
-        for place, (kind, synthesise) in enumerate(KINDS.items()):
-            draw = _numbers(stream=1000 + number * len(KINDS) + place)
-            calls[kind].append(
-                Clip(f"{kind} {number + 1}", on_grid(_recording(synthesise, place, draw, variety)), "synthesised")
-            )
+        for index, (kind, synthesise) in enumerate(KINDS.items()):
+            draw = _numbers(stream=1000 + number * len(KINDS) + index)
+            recording = on_grid(_recording(synthesise, index, draw, variety))
+            calls[kind].append(Clip(f"{kind} {number + 1}", recording, "synthesised"))
     return calls
 
 

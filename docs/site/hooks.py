@@ -21,8 +21,8 @@ _OUTSIDE = re.compile(r"\]\((\.\./[^)#]+)\)")  # such as ](../README.md), which 
 def on_files(files: Files, config: Any) -> Files:
     """Take files that pages link to, but that lie outside docs/, into the site, under their names."""
     for page in list(files.documentation_pages()):
-        for link in _OUTSIDE.findall(Path(page.abs_src_path).read_text(encoding="utf-8")):
-            source = (Path(page.abs_src_path).parent / link).resolve()
+        for link in _OUTSIDE.findall(page.content_string):
+            source = (ROOT / "docs" / page.src_uri).parent.joinpath(link).resolve()
             if source.is_file() and source.is_relative_to(ROOT) and files.get_file_from_path(source.name) is None:
                 files.append(File.generated(config, source.name, abs_src_path=str(source)))
     return files
