@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # mkdocs imports hooks by their 
 import diagrams  # noqa: E402
 
 _DIAGRAM = re.compile(r"^<!-- imports of ([\w.]+) -->$|^<!-- (rooms) -->$", flags=re.MULTILINE)
-_OUTSIDE = re.compile(r"\]\((\.\./[^)#]+)\)")  # such as ](../artifacts/…/manifest.schema.json), which GitHub shows and a site has not
+_OUTSIDE = re.compile(r"\]\((\.\./[^)#]+)\)")  # GitHub shows what lies there, and a site has it not
 
 
 def on_files(files: Files, config: Any) -> Files:
