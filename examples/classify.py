@@ -35,11 +35,12 @@ from encoders import FORMS, embed, embed_all, embed_with, load_torchaudio, ports
 from labelled_clips import LabelledClips, read_labelled, synthesised
 
 HELD_OUT = 0.3  # of the clips; the classifier is judged by them and never sees them before
+SPLITS = 100  # that are tried for clips with several labels
 FEWEST = 4  # clips of a label: with less there is nothing to learn from, or nothing to judge by
 
 
 def split(data: LabelledClips) -> NDArray[np.bool_]:
-    """Which clips are held out [clips]: of each label the same share where labels exclude each other. InputError."""
+    """Which clips are held out [clips]: of each label about the same share. Raises InputError for too few."""
     from sklearn.model_selection import train_test_split
 
     if len(data.labels) < 2:
@@ -49,11 +50,18 @@ def split(data: LabelledClips) -> NDArray[np.bool_]:
         raise InputError(
             f"label {data.labels[counts.argmin()]!r} has {counts.min()} usable clips; expected {FEWEST} or more"
         )
-    stratify = data.truth.argmax(axis=1) if data.one_label_each else None
     everything = np.arange(len(data.clips))
-    _, held_out = train_test_split(everything, test_size=HELD_OUT, random_state=0, stratify=stratify)
-    mask: NDArray[np.bool_] = np.isin(everything, held_out)
-    return mask
+
+    def draw(seed: int, stratify: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+        _, held_out = train_test_split(everything, test_size=HELD_OUT, random_state=seed, stratify=stratify)
+        return np.isin(everything, held_out)
+
+    def unfairness(mask: NDArray[np.bool_]) -> float:
+        return float(np.abs(data.truth[mask].sum(axis=0) / counts - HELD_OUT).max())
+
+    if data.one_label_each:
+        return draw(0, data.truth.argmax(axis=1))
+    return min((draw(seed) for seed in range(SPLITS)), key=unfairness)  # several labels cannot be stratified exactly
 
 
 def draw_confusion(outcome: Outcome, path: Path) -> None:

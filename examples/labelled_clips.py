@@ -25,17 +25,13 @@ class LabelledClips:
     clips: tuple[Clip, ...]
     labels: tuple[str, ...]
     truth: NDArray[np.bool_]  # [clips, labels]
+    one_label_each: bool  # in the whole set: labels exclude each other
     unusable: tuple[str, ...] = ()  # a line for each file that was left out
-
-    @property
-    def one_label_each(self) -> bool:
-        """Whether labels exclude each other."""
-        return bool((self.truth.sum(axis=1) == 1).all())
 
     def only(self, these: NDArray[np.bool_]) -> LabelledClips:
         """Some of the clips, chosen by ``these`` [clips]."""
         clips = tuple(clip for clip, chosen in zip(self.clips, these, strict=True) if chosen)
-        return LabelledClips(clips, self.labels, self.truth[these])
+        return LabelledClips(clips, self.labels, self.truth[these], self.one_label_each)
 
     def names(self, chosen: NDArray[np.bool_]) -> list[str]:
         """The labels of ``chosen`` [clips, labels] as text, one line for each clip."""
@@ -73,7 +69,7 @@ def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> 
     """Clips with the labels that each has."""
     labels = tuple(sorted(set().union(*clips.values())))
     truth = np.array([[label in own for label in labels] for own in clips.values()])
-    return LabelledClips(tuple(clips), labels, truth, unusable)
+    return LabelledClips(tuple(clips), labels, truth, bool((truth.sum(axis=1) == 1).all()), unusable)
 
 
 def _usable(files: Iterable[Path]) -> tuple[dict[Path, Clip], tuple[str, ...]]:

@@ -24,7 +24,7 @@ from classifier import train_head
 from classify import main, split
 from compare_predictions import compare, print_changes
 from encoders import FORMS, embed, embed_all, load_torchaudio, ports_of
-from labelled_clips import LabelledClips, labelled, synthesised
+from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,15 +86,19 @@ def test_the_head_on_disk_gives_the_predictions(checkpoint: Path, ports: Subject
 
 
 def test_several_labels_are_trained_with_binary_cross_entropy(checkpoint: Path, tmp_path: Path) -> None:
-    data = write_recordings(tmp_path, ["trill", "hiss"], 12)
-    rows = [f"{path.relative_to(data)},{path.parent.name}" for path in sorted(data.rglob("*.wav"))]
+    folder = write_recordings(tmp_path, ["trill", "hiss"], 12)
+    rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.wav"))]
     rows += [f"hiss/hiss {number}.wav,far" for number in range(1, 7)]
-    (data / "labels.csv").write_text("\n".join(["file,label", *rows]))
-    done = run("--checkpoint", checkpoint, "--data", data / "labels.csv", "--out", tmp_path / "out")
+    (folder / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    done = run("--checkpoint", checkpoint, "--data", folder / "labels.csv", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
         assert file.metadata()["activation"] == "sigmoid"
         assert file.get_tensor("weight").shape[0] == 3
+    data = read_labelled(folder / "labels.csv")
+    held_out = data.truth[split(data)].sum(axis=0)
+    assert (held_out >= 1).all()
+    assert (held_out <= 5).all()
     with (tmp_path / "out" / "predictions.csv").open() as stream:
         sums = [sum(float(row[label]) for label in ("far", "hiss", "trill")) for row in csv.DictReader(stream)]
     assert not np.allclose(sums, 1, atol=0.01)
