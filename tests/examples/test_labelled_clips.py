@@ -42,7 +42,7 @@ def test_a_table_gives_several_labels_or_none(tmp_path: Path) -> None:
     assert data.names(data.truth) == ["hiss; trill", "", "hiss"]
     assert not data.only(
         np.array([False, False, True])
-    ).one_label_each  # those of a set do not turn exclusive by chance
+    ).one_label_each  # as in the whole set
 
 
 @pytest.mark.parametrize(
