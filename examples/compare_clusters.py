@@ -49,8 +49,8 @@ def print_changes(changes: list[Change], clips: int, console: Console) -> None:
     """A line for each form. Raises DoesNotHoldError where our ports have other neighbours or clusters than fairseq."""
     table = Table(title=f"What a port changes for {clips} clips", title_justify="left", box=None)
     table.add_column("encoder", no_wrap=True)
-    for heading in ("max |diff| of a vector", "clips with other neighbours", "clips with another cluster"):
-        table.add_column(heading, justify="right", max_width=16)
+    for heading in ("max |diff|\nof vectors", "clips with other\nneighbours", "clips with other\ncluster mates"):
+        table.add_column(heading, justify="right")
     for change in changes:
         numbers = (f"{change.moved:.1e}", str(change.neighbours), str(change.mates))
         table.add_row(change.form, *(numbers if change is not changes[0] else ()))

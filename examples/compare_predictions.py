@@ -60,12 +60,12 @@ def print_changes(changes: list[Change], clips: int, console: Console) -> None:
     table.add_column("encoder", no_wrap=True)
     for heading in (
         "right",
-        "max |diff| of a vector",
-        "of a probability",
-        "changed: head retrained",
-        "changed: head kept",
+        "max |diff|\nof vectors",
+        "max |diff| of\nprobabilities",
+        "changed,\nown head",
+        "changed,\nfairseq's head",
     ):
-        table.add_column(heading, justify="right", max_width=13)
+        table.add_column(heading, justify="right")
     for change in changes:
         numbers = (f"{change.moved:.1e}", f"{change.probability:.1e}", str(change.retrained), str(change.exchanged))
         table.add_row(change.form, str(change.right), *(numbers if change is not changes[0] else ()))
