@@ -18,13 +18,14 @@ from pathlib import Path
 
 import click
 import numpy as np
+from matplotlib import rc_context
 from numpy.typing import NDArray
 from rich.console import Console
 
 from aves_artifacts.atomic import replacing
 from aves_artifacts.command_line import Command, existing
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError
+from aves_artifacts.errors import InputError, one_line
 from aves_convert.safetensors_writer import write_safetensors
 from aves_convert.torch_writer import write_torch_file
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -64,17 +65,19 @@ def split(data: LabelledClips) -> NDArray[np.bool_]:
     return min((draw(seed) for seed in range(SPLITS)), key=unfairness)  # several labels cannot be stratified exactly
 
 
+@rc_context({"text.parse_math": False})  # a label may be called $x$
 def draw_confusion(outcome: Outcome, path: Path) -> None:
     """Write the confusion matrix; where a clip may have several labels, one for each label."""
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, multilabel_confusion_matrix
 
-    labels, truth, chosen = outcome.data.labels, outcome.data.truth, outcome.chosen
+    truth, chosen = outcome.data.truth, outcome.chosen
+    labels = [one_line(label) for label in outcome.data.labels]
     if outcome.data.one_label_each:
         matrices = [confusion_matrix(truth.argmax(axis=1), chosen.argmax(axis=1), labels=range(len(labels)))]
-        titles, ticks = [""], list(labels)
+        titles, ticks = [""], labels
     else:
-        matrices, titles, ticks = list(multilabel_confusion_matrix(truth, chosen)), list(labels), ["not heard", "heard"]
+        matrices, titles, ticks = list(multilabel_confusion_matrix(truth, chosen)), labels, ["not heard", "heard"]
     columns = min(3, len(matrices))
     rows = -(-len(matrices) // columns)
     size = max(2.6, 1.6 + 0.6 * len(ticks))
@@ -132,10 +135,11 @@ def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | No
         raise InputError("--train-encoder goes with --encoder torchaudio, and without --compare")
     clips = read_labelled(data) if data else synthesised()
     for problem in clips.unusable:
-        click.echo(f"left out: {problem}", err=True)
+        click.echo(one_line(f"left out: {problem}"), err=True)
     held_out = split(clips)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(clips.clips)} clips, {held_out.sum()} of them held out; labels: {', '.join(clips.labels)}")
+    console = Console(highlight=False, markup=False, soft_wrap=True)  # a label may be called [b]
+    labels = one_line(", ".join(clips.labels))
+    console.print(f"{len(clips.clips)} clips, {held_out.sum()} of them held out; labels: {labels}")
     with ports_of(checkpoint) as ports:
         vectors = embed_all(ports, clips.clips) if comparing else {form: embed(form, ports, clips.clips)}
         first = next(iter(vectors.values()))
@@ -149,7 +153,7 @@ def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | No
     outcome = judge(head, first, clips, held_out)
     draw_confusion(outcome, out / "confusion.png")
     write_predictions(outcome, out / "predictions.csv")
-    console.print(f"{outcome}\nwritten: {', '.join(str(path) for path in sorted(out.iterdir()))}")
+    console.print(f"{outcome}\nwritten: confusion.png, predictions.csv and head.safetensors in {out}")
     if comparing:
         print_changes(compare(vectors, clips, held_out), int(held_out.sum()), console)
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from aves_artifacts.atomic import replacing
 from aves_artifacts.command_line import Command, existing, status
-from aves_artifacts.errors import InputError
+from aves_artifacts.errors import InputError, one_line
 from aves_verify.clip import Clip
 from clusters import Clusters, Projection, cluster, nearest, project
 from compare_clusters import compare, print_changes
@@ -45,7 +45,7 @@ def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
         return made.clips, made.names(made.truth)
     clips, labels, unusable = read_unlabelled(data)
     for problem in unusable:
-        click.echo(f"left out: {problem}", err=True)
+        click.echo(one_line(f"left out: {problem}"), err=True)
     if len(clips) < FEWEST:
         raise InputError(f"{data}: {len(clips)} usable clips; expected {FEWEST} or more")
     return clips, labels
@@ -84,7 +84,7 @@ def main(
         draw(sounds, temporary)
     with replacing(page) as temporary:
         temporary.write_text(to_html(sounds, progress(clips, "drawing")), encoding="utf-8")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{title}\nwritten: {picture}, {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if comparing:
         print_changes(compare(vectors, smallest), len(clips), console)

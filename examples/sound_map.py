@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from matplotlib import rc_context
 from numpy.typing import NDArray
 
 from aves_verify.clip import SAMPLE_RATE, Clip
@@ -74,6 +75,7 @@ def colour(cluster: int) -> str:
     return NOISE if cluster < 0 else COLOURS[cluster % len(COLOURS)]
 
 
+@rc_context({"text.parse_math": False})  # a label may be called $x$
 def draw(sounds: SoundMap, path: Path) -> None:
     """Write the map as PNG: colour is the cluster, shape the label."""
     from matplotlib.figure import Figure

@@ -26,6 +26,8 @@ from compare_predictions import compare, print_changes
 from encoders import FORMS, embed, embed_all, load_torchaudio, ports_of
 from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
+HOSTILE = "[/far] $x^$ \x1b[2J"  # markup, a formula that is none, and what clears a terminal
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -88,10 +90,11 @@ def test_the_head_on_disk_gives_the_predictions(checkpoint: Path, ports: Subject
 def test_several_labels_are_trained_with_binary_cross_entropy(checkpoint: Path, tmp_path: Path) -> None:
     folder = write_recordings(tmp_path, ["trill", "hiss"], 12)
     rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.wav"))]
-    rows += [f"hiss/hiss {number}.wav,far" for number in range(1, 7)]
+    rows += [f"hiss/hiss {number}.wav,{HOSTILE}" for number in range(1, 7)]
     (folder / "labels.csv").write_text("\n".join(["file,label", *rows]))
     done = run("--checkpoint", checkpoint, "--data", folder / "labels.csv", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
+    assert "[/far] $x^$ \\x1b[2J" in done.output
     with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
         assert file.metadata()["activation"] == "sigmoid"
         assert file.get_tensor("weight").shape[0] == 3
@@ -100,7 +103,7 @@ def test_several_labels_are_trained_with_binary_cross_entropy(checkpoint: Path, 
     assert (held_out >= 1).all()
     assert (held_out <= 5).all()
     with (tmp_path / "out" / "predictions.csv").open() as stream:
-        sums = [sum(float(row[label]) for label in ("far", "hiss", "trill")) for row in csv.DictReader(stream)]
+        sums = [sum(float(row[label]) for label in (HOSTILE, "hiss", "trill")) for row in csv.DictReader(stream)]
     assert not np.allclose(sums, 1, atol=0.01)
 
 

@@ -40,9 +40,7 @@ def test_a_table_gives_several_labels_or_none(tmp_path: Path) -> None:
     data = read_labelled(tmp_path / "labels.csv")
     assert not data.one_label_each
     assert data.names(data.truth) == ["hiss; trill", "", "hiss"]
-    assert not data.only(
-        np.array([False, False, True])
-    ).one_label_each  # as in the whole set
+    assert not data.only(np.array([False, False, True])).one_label_each  # as in the whole set
 
 
 @pytest.mark.parametrize(
