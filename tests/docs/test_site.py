@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(site)]
+    # not --quiet: warnings that are not logged are not counted either
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(site)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
