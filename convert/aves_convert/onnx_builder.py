@@ -94,6 +94,23 @@ class GraphBuilder:
         weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
         return self.node(module, "LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
 
+    def layer_norm_in_float64(self, module: str, x: str, size: int) -> str:
+        """The same of x in float64, as which it is returned.
+
+        Without ``stash_type``, as onnx's own evaluator takes none but the default: runtimes compute in x's precision.
+        """
+        weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
+        operands = (x, self.float64(weight), self.float64(bias))
+        return self.node(module, "LayerNormalization", *operands, axis=-1, epsilon=EPSILON)
+
+    def float64(self, value: str) -> str:
+        """A value or weight in float64; of a weight the runtime computes it once."""
+        return self.node(f"{value.strip('/')}.float64", "Cast", value, to=onnx.TensorProto.DOUBLE)
+
+    def float32(self, value: str) -> str:
+        """A value rounded to float32."""
+        return self.node(f"{value.strip('/')}.float32", "Cast", value, to=onnx.TensorProto.FLOAT)
+
     def gelu(self, module: str, x: str) -> str:
         """x·(1 + erf(x/√2))/2, exact. ONNX Runtime fuses this spelling; it does not with a product x·(1/√2)."""
         gelu = f"{module}.gelu"

@@ -322,8 +322,11 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("a convolution padded", "conv block 3")(
         lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.3/conv/Conv"), "pads", [1, 1])
     ),
-    in_graph("stride of a convolution off by one", "conv block 6")(
-        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.6/conv/Conv"), "strides", [1])
+    in_graph("stride of a convolution off by one", "conv block 4")(
+        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.4/conv/Conv"), "strides", [1])
+    ),
+    in_graph("kernel of a convolution turned round", "conv block 6")(
+        lambda m: node(m, "/feature_extractor/conv_layers.6/conv/samples/Concat").input.reverse()
     ),
     in_graph("conv bias ignored in the graph", "conv block 2", encoder="pre-norm")(
         lambda m: node(m, "/feature_extractor/conv_layers.2/conv/Conv").input.__delitem__(2)
@@ -349,7 +352,7 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
     in_graph("dropout left on", "layer 1")(dropout_on),
     in_graph("wrong layer as output", OUTPUT)(
-        other_output("/encoder/transformer/layers.1/final_layer_norm/LayerNormalization")
+        other_output("/encoder/transformer/layers.1/final_layer_norm/LayerNormalization/float32/Cast")
     ),
     in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
     in_graph("output in half precision", OUTPUT)(half_output),
