@@ -4,7 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from aves_verify.clip import Clip, too_short
+from aves_artifacts.errors import InputError
+from aves_verify.clip import Clip, StoredClip, too_short
 
 
 def test_a_clip_knows_its_length_and_its_hash() -> None:
@@ -33,3 +34,23 @@ def test_a_clip_shorter_than_the_receptive_field_is_refused_and_named() -> None:
     clip = Clip("short", np.zeros(399, dtype=np.float32), "recordings/short.wav")
     assert too_short(clip, 399) == ""
     assert re.search(r"^recordings/short\.wav: 399 samples .* at least 400 \(25 ms\)", too_short(clip, 400))
+
+
+def test_stored_samples_are_read_when_they_are_asked_for_and_not_kept() -> None:
+    made: list[Clip] = []
+
+    def read() -> Clip:
+        made.append(Clip("x", np.arange(8, dtype=np.float32), "x.wav"))
+        return made[-1]
+
+    stored = StoredClip("x", "x.wav", 8, read)
+    assert (stored.duration, too_short(stored, 8), len(made)) == (8 / 16_000, "", 0)
+    assert np.array_equal(stored.waveform, np.arange(8))
+    assert stored.waveform is made[1].waveform
+    assert len(made) == 2
+
+
+def test_a_recording_that_changes_while_it_is_in_use_is_refused() -> None:
+    stored = StoredClip("x", "x.wav", 8, lambda: Clip("x", np.zeros(9, dtype=np.float32), "x.wav"))
+    with pytest.raises(InputError, match=r"x\.wav: changed while it was in use, from 8 samples at 16 kHz to 9"):
+        _ = stored.waveform

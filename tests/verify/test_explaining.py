@@ -18,16 +18,14 @@ from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.clip import Clip
 from aves_verify.compare import TOLERANCES, Comparison
 from aves_verify.explaining import explain_worst
-from aves_verify.inputs import Input
 from aves_verify.loading import Loaded
 
 DAMAGED = "encoder.transformer.layers.1.feed_forward.intermediate_dense.weight"
 STATE = weights(TINY)
 
 
-def given(*lengths: int) -> list[Input]:
-    clips = [Clip(f"{n}", clip(n)[0].numpy(), "made here") for n in lengths]
-    return [Input(c.name, c.waveform[None], c) for c in clips]
+def given(*lengths: int) -> list[Clip]:
+    return [Clip(f"{n}", clip(n)[0].numpy(), "made here") for n in lengths]
 
 
 def damaged() -> dict[str, torch.Tensor]:
@@ -46,7 +44,7 @@ def graph(state_dict: dict[str, torch.Tensor], folder: Path) -> OnnxBackend:
     return OnnxBackend(folder / "x.onnx")
 
 
-def compared(items: Sequence[Input], backend: str = "onnx") -> list[Comparison]:
+def compared(items: Sequence[Clip], backend: str = "onnx") -> list[Comparison]:
     tolerance = TOLERANCES["onnx"]
     return [
         Comparison(backend, "fairseq", item.name, "final", tolerance, "pass", "", error_ratio=1.0) for item in items
@@ -90,7 +88,7 @@ def test_the_clip_that_fails_comes_before_the_one_with_the_larger_error(tmp_path
 
 def test_sound_is_explained_before_silence_unless_silence_alone_shows_it(tmp_path: Path) -> None:
     silence = Clip("silence", np.zeros(3000, dtype=np.float32), "made here")
-    items = [*given(2000), Input("silence", silence.waveform[None], silence)]
+    items = [*given(2000), silence]
     comparisons = compared(items)
     comparisons[1] = dataclasses.replace(comparisons[1], error_ratio=30.0)
     assert explain_worst(loaded(graph(STATE, tmp_path)), items, comparisons)[0].clip == "2000"
@@ -99,9 +97,9 @@ def test_sound_is_explained_before_silence_unless_silence_alone_shows_it(tmp_pat
 
 
 def test_padded_and_batched_input_is_not_explained(tmp_path: Path) -> None:
-    items = [*given(2000), Input("batch of 3", clip(2000, 3).numpy())]
-    comparisons = compared(items)
-    comparisons[1] = dataclasses.replace(comparisons[1], status="fail")
+    items = given(2000)
+    (single,) = compared(items)
+    comparisons = [single, dataclasses.replace(single, clip="batch of 3", status="fail")]
     (found,) = explain_worst(loaded(graph(STATE, tmp_path)), items, comparisons)
     assert found.clip == "2000"
     assert explain_worst(loaded(graph(STATE, tmp_path)), items[1:], comparisons[1:]) == ()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from aves_convert.torch_writer import write_torch_file
 from aves_verify.cli import main
 from aves_verify.clip import Clip
 from aves_verify.inputs import network_input
+from aves_verify.memory import needed
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject, of_bundle, ready
@@ -159,6 +161,21 @@ def test_a_clip_that_is_too_short_fails_and_the_others_go_on(made: tuple[Path, P
     report = verify(of_bundle(made[1], made[0]), Plan((short, *CLIPS)))
     assert not report.passed
     assert any("399 samples" in problem for problem in report.problems)
+    assert {c.clip for c in report.comparisons} == set(INPUTS)
+
+
+def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = of_bundle(made[1], made[0])
+    longest = max(CLIPS, key=lambda clip: clip.samples)
+    too_much = Clip("too long", np.zeros(4 * longest.samples, np.float32), "too long")
+    room = needed(EncoderConfig.read(made[1] / "x.torchaudio.model_config.json"), longest.samples)
+    monkeypatch.setattr("aves_verify.verification.available", lambda: room)
+    report = verify(subject, Plan((too_much, *CLIPS)))
+    assert not report.passed
+    (problem,) = report.problems
+    assert re.search(r"too long: its .* s would take about .* enough for", problem)
     assert {c.clip for c in report.comparisons} == set(INPUTS)
 
 

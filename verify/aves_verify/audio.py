@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.errors import InputError
-from aves_verify.clip import SAMPLE_RATE, Clip
+from aves_verify.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 MAX_SECONDS = 300  # attention over a whole clip needs memory with the square of its length: some 10 GB at 5 minutes
@@ -21,18 +22,19 @@ LARGEST = 1e30  # what float32, and a network's squares of it, cannot carry
 _BLOCK = 2**20  # values read at a time
 
 
-def read_clips(paths: Sequence[Path]) -> tuple[tuple[Clip, ...], tuple[str, ...]]:
-    """Read every audio file that ``paths`` (files and folders) hold.
+def read_clips(paths: Sequence[Path]) -> tuple[tuple[StoredClip, ...], tuple[str, ...]]:
+    """Read every audio file that ``paths`` (files and folders) hold, to tell what is wrong with it before it is used.
 
-    Returns the clips, and one line for each file that could not be read: a bad file does not lose the others.
+    Returns the clips, whose samples are not kept but read again, and one line for each file that could not be read: a
+    bad file does not lose the others.
     Raises InputError for a path that is missing or holds no audio, and when not one file could be read.
     """
-    clips: list[Clip] = []
+    clips: list[StoredClip] = []
     unreadable: list[str] = []
     for path in find_audio(paths):
         result = _clip_or_reason(path)
         if isinstance(result, Clip):
-            clips.append(result)
+            clips.append(StoredClip(result.name, result.source, result.samples, partial(read_clip, path)))
         else:
             unreadable.append(result)
     if not clips and unreadable:

@@ -19,8 +19,8 @@ from aves_artifacts.errors import InputError
 from aves_verify.backends import Backend
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
-from aves_verify.clip import SAMPLE_RATE
-from aves_verify.inputs import PADDING, Input
+from aves_verify.clip import SAMPLE_RATE, AnyClip
+from aves_verify.inputs import PADDING, network_input
 from aves_verify.loading import Loaded
 
 Array = NDArray[np.float32]
@@ -49,12 +49,12 @@ CHANGES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def characterise(loaded: Loaded, inputs: Sequence[Input]) -> tuple[Sensitivity, ...]:
+def characterise(loaded: Loaded, clips: Sequence[AnyClip]) -> tuple[Sensitivity, ...]:
     """Measure every change on the longest of the clips, its first two seconds; empty without a clip."""
-    clips = [item for item in inputs if item.clip is not None]
     if not clips:
         return ()
-    waveform = max(clips, key=lambda item: item.waveform.shape[1]).waveform[:, :_LONGEST]
+    longest = max(clips, key=lambda clip: clip.samples)
+    waveform = network_input(longest, normalize=loaded.normalize)[:, :_LONGEST]
     # a change that leaves less than one frame is none
     changed = {name: change(waveform) for name, change in CHANGES.items()}
     usable = {name: w for name, w in changed.items() if w.shape[1] >= loaded.config.receptive_field}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aves_artifacts.errors import InputError
 
 SAMPLE_RATE = 16_000  # Hz; the only rate these models are trained at
 
@@ -33,9 +36,14 @@ class Clip:
             object.__setattr__(self, "waveform", waveform)
 
     @property
+    def samples(self) -> int:
+        """Length in samples."""
+        return len(self.waveform)
+
+    @property
     def duration(self) -> float:
         """Length in seconds."""
-        return len(self.waveform) / SAMPLE_RATE
+        return self.samples / SAMPLE_RATE
 
     @cached_property
     def sha256(self) -> str:
@@ -43,11 +51,44 @@ class Clip:
         return hashlib.sha256(self.waveform.astype("<f4").tobytes()).hexdigest()
 
 
-def too_short(clip: Clip, receptive_field: int) -> str:
+@dataclass(frozen=True, eq=False)
+class StoredClip:
+    """A clip whose samples stay where they are until they are asked for, each time anew.
+
+    A thousand recordings need not fit into memory. ``read`` gives the clip; a ``waveform`` that has another length by
+    then raises InputError, as does a file that cannot be read any more.
+    """
+
+    name: str
+    source: str
+    samples: int
+    read: Callable[[], Clip] = field(repr=False)
+
+    @property
+    def waveform(self) -> NDArray[np.float32]:
+        """The samples, as those of ``Clip``."""
+        waveform = self.read().waveform
+        if len(waveform) != self.samples:
+            raise InputError(
+                f"{self.source}: changed while it was in use, from {self.samples} samples at 16 kHz to "
+                f"{len(waveform)}; run again when nothing writes to it"
+            )
+        return waveform
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples / SAMPLE_RATE
+
+
+AnyClip = Clip | StoredClip
+
+
+def too_short(clip: AnyClip, receptive_field: int) -> str:
     """Why a clip gives no frame: fewer samples than one frame sees. Empty when it does give one."""
-    if len(clip.waveform) >= receptive_field:
+    if clip.samples >= receptive_field:
         return ""
     return (
-        f"{clip.source}: {len(clip.waveform)} samples at 16 kHz are too short for the model, which needs at least "
+        f"{clip.source}: {clip.samples} samples at 16 kHz are too short for the model, which needs at least "
         f"{receptive_field} ({receptive_field / SAMPLE_RATE * 1000:g} ms); give a longer clip"
     )

@@ -14,6 +14,7 @@ from aves_artifacts.errors import InputError
 from aves_verify.drift import Array, NearZero, NoiseFloor, beyond_noise, drift, near_zero, noise_floor, relative, rms
 
 Status = Literal["pass", "near-zero drift", "fail"]
+STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.errors import InputError
+from aves_verify.ahead import made_ahead
 from aves_verify.backends import BACKENDS
 from aves_verify.environment import environment
 from aves_verify.report import ConfigReport, Report
@@ -29,7 +30,7 @@ def verify_all(
     unreadable: Sequence[str] = (),
     progress: Progress = lambda *_: None,
 ) -> Run:
-    """Verify subjects one after the other, so that only one's files and models exist at a time.
+    """Verify subjects one after the other, so that only one's models exist at a time.
 
     ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it. A subject
     that cannot be used does not lose the others, nor does a stopped run lose what it had compared: either is told in
@@ -39,13 +40,14 @@ def verify_all(
     configs: list[ConfigReport] = []
     errors: list[BaseException] = []
     try:
-        for pending in subjects:
-            try:
-                configs.append(_verify(pending, plan, unreadable, progress))
-            except InputError as error:
-                errors.append(error)
-                configs.append(_not_verified(pending, plan, str(error)))
-            progress(pending.name, 1, 1)
+        with made_ahead(subjects) as prepared:
+            for pending in prepared:
+                try:
+                    configs.append(_verify(pending, plan, unreadable, progress))
+                except InputError as error:
+                    errors.append(error)
+                    configs.append(_not_verified(pending, plan, str(error)))
+                progress(pending.name, 1, 1)
     except BaseException as error:  # whatever stops the run must not lose the hours before it
         errors.insert(0, error)
         configs += [_not_verified(missed, plan, _why(error)) for missed in subjects[len(configs) :]]

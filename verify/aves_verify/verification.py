@@ -11,12 +11,13 @@ from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify.backends import BACKENDS, Backend, Embeddings, RunError
 from aves_verify.characterise import characterise
-from aves_verify.clip import Clip, too_short
+from aves_verify.clip import AnyClip, too_short
 from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
-from aves_verify.evidence import Evidence, gather
+from aves_verify.evidence import Kept
 from aves_verify.explaining import explain_worst
-from aves_verify.inputs import Input, inputs
+from aves_verify.inputs import Input, count, inputs
 from aves_verify.loading import Loaded, load
+from aves_verify.memory import available, too_long
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
@@ -29,7 +30,7 @@ Progress = Callable[[str, int, int], None]  # what is going on, steps done, step
 class Plan:
     """How a subject is verified."""
 
-    clips: tuple[Clip, ...] | None = field(default=None, repr=False)  # None: the signals, synthesised for the geometry
+    clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)  # None: signals made for the geometry
     backends: tuple[str, ...] = BACKENDS
     layers: Layers = "last"
     tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)  # by kind of port
@@ -59,17 +60,17 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     progress("loading", 0, 1)
     with _timed(seconds, "load"):
         loaded = load(subject, plan.backends)
-    clips, unusable = _long_enough(loaded, plan.clips)
+    clips, unusable = _usable(loaded, plan.clips)
     comparisons: list[Comparison] = []
-    evidence: dict[tuple[str, str], Evidence] = {}
-    given = list(inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize))
+    kept = Kept()
+    given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
     for done, item in enumerate(given):
-        progress(item.name, done, len(given))
-        comparisons += _compare(loaded, item, plan, seconds, evidence)
-    if plan.explain and given:
+        progress(item.name, done, count(clips))
+        comparisons += _compare(loaded, item, plan, seconds, kept)
+    if plan.explain and clips:
         progress("explaining", 0, 1)
-    explanations = explain_worst(loaded, given, comparisons) if plan.explain else ()
-    if plan.characterise and given:
+    explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
+    if plan.characterise and clips:
         progress("characterising", 0, 1)
     report = ConfigReport(
         name=subject.name,
@@ -80,21 +81,21 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
         seconds=seconds,
         problems=(*subject.problems, *loaded.problems, *unusable),
         explanations=explanations,
-        sensitivities=characterise(loaded, given) if plan.characterise else (),
+        sensitivities=characterise(loaded, clips) if plan.characterise else (),
         clips=clips,
-        evidence=evidence,
+        evidence=kept.found(),
     )
     if report.passed and not claims(subject):
         return report
     return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
 
 
-def _long_enough(loaded: Loaded, given: tuple[Clip, ...] | None) -> tuple[tuple[Clip, ...], list[str]]:
-    """The clips that give a frame at least, and what is wrong with the others."""
+def _usable(loaded: Loaded, given: tuple[AnyClip, ...] | None) -> tuple[tuple[AnyClip, ...], list[str]]:
+    """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
     geometry = loaded.config
     clips, problems = [], []
     for clip in given or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
-        problem = too_short(clip, geometry.receptive_field)
+        problem = too_short(clip, geometry.receptive_field) or too_long(clip, geometry, available())
         if problem:
             problems.append(problem)
         else:
@@ -107,7 +108,7 @@ def _compare(
     item: Input,
     plan: Plan,
     seconds: dict[str, float],
-    evidence: dict[tuple[str, str], Evidence],
+    kept: Kept,
 ) -> Iterator[Comparison]:
     reference, *ports = loaded.backends
     layers = plan.layers == "all"
@@ -119,11 +120,10 @@ def _compare(
         exact = {} if loaded.exact is None else loaded.exact.run(item.waveform, layers=layers)
     for backend in ports:
         outputs = found[backend.name]
-        yield from _compare_port(backend, reference.name, item, outputs, expected, exact, plan)
+        compared = list(_compare_port(backend, reference.name, item, outputs, expected, exact, plan))
+        yield from compared
         if item.clip is not None and not isinstance(outputs, RunError):
-            gathered = gather(outputs["final"], expected["final"])
-            if gathered is not None:
-                evidence[backend.name, item.name] = gathered
+            kept.add(next(c for c in compared if c.layer == "final"), outputs["final"], expected["final"])
 
 
 def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:

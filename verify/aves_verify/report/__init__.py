@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aves_verify.characterise import Sensitivity
-from aves_verify.clip import Clip
+from aves_verify.clip import AnyClip
 from aves_verify.compare import Comparison, Tolerance
 from aves_verify.evidence import Evidence
 from aves_verify.explain import Explanation
@@ -27,7 +27,7 @@ class ConfigReport:
     problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
-    clips: tuple[Clip, ...] = field(default=(), repr=False)
+    clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
 
     @property

@@ -10,10 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.compare import Comparison, Status, Tolerance
+from aves_verify.compare import STATUSES, Comparison, Status, Tolerance
 from aves_verify.report import ConfigReport, Report
-
-STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
 
 STAND_INS = "The weights are seeded stand-ins, not the published ones."
 NOTHING = "nothing was compared"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.clip import SAMPLE_RATE, Clip
+from aves_verify.clip import SAMPLE_RATE, AnyClip
+from aves_verify.compare import STATUSES
 from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
-from aves_verify.report.summary import STATUSES, Port, printable
+from aves_verify.report.summary import Port, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +75,7 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
     return picture(identity, f"{printable(clip.name)}: sound, and difference over time", caption, 3.6, draw)
 
 
-def _worst(ports: Sequence[Port]) -> Clip | None:
+def _worst(ports: Sequence[Port]) -> AnyClip | None:
     clips = {clip.name: clip for port in ports for clip in port.config.clips}
     seen = [
         c

@@ -117,8 +117,10 @@ def _caption(port: Port, kind: NDArray[np.int64], clips: int, threshold: float) 
         else "No output drifts near zero by more than the original's own rounding explains."
     )
     failed = f" Of those drawn, {beyond} are beyond the tolerance (crosses)." if beyond else ""
+    every = len(port.config.clips)
+    where = f"{clips} clips" if clips >= every else f"the worst {clips} of {every} clips"
     return (
-        f"Outputs on {clips} clips: those with the largest relative difference and a sample of the others. The smaller "
+        f"Outputs on {where}: those with the largest relative difference and a sample of the others. The smaller "
         f"the reference, the larger a relative difference: the dots follow the tolerance's hyperbola. {drift}{failed} "
         f"Shaded: near zero, |reference| below {threshold:.2g}."
     )
