@@ -149,7 +149,7 @@ def test_any_flipped_byte_is_found_and_its_file_named(name: str, verified: Bundl
     path = verified.folder / name
     content = path.read_bytes()
 
-    @settings(max_examples=100 if name == MANIFEST else 15, deadline=None, database=None)
+    @settings(max_examples=100 if name == MANIFEST else 15, database=None)
     @given(position=st.integers(0, len(content) - 1), change=st.integers(1, 255))
     def flip(position: int, change: int) -> None:
         flipped = bytearray(content)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aves_artifacts.errors import InputError
@@ -67,7 +67,6 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(value=PLAIN, protocol=st.sampled_from(PROTOCOLS))
 def test_plain_values_are_what_pickle_wrote(value: object, protocol: int) -> None:
     loaded = load(pickle.dumps(value, protocol), "test")
@@ -76,7 +75,6 @@ def test_plain_values_are_what_pickle_wrote(value: object, protocol: int) -> Non
     assert loaded.calls == ()
 
 
-@settings(deadline=None)
 @given(value=st.binary(), protocol=st.integers(3, pickle.HIGHEST_PROTOCOL))
 def test_bytes(value: bytes, protocol: int) -> None:
     assert root_of(pickle.dumps(value, protocol)) == value
@@ -330,7 +328,6 @@ _PARTS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(_PARTS, max_size=60).map(b"".join))
 def test_any_stream_ends_in_a_value_or_a_clear_line(stream: bytes) -> None:
     with nothing_runs():
@@ -344,7 +341,6 @@ _GENUINE = [
 ]
 
 
-@settings(deadline=None)
 @given(
     stream=st.sampled_from(_GENUINE + [pickled([raw]) for raw, _ in PAYLOADS.values()]),
     edits=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.binary(max_size=4)), max_size=6),

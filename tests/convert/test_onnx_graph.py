@@ -111,7 +111,7 @@ def test_each_clip_of_a_batch_is_normalised_alone() -> None:
         np.testing.assert_allclose(row, run(model, alone)["embeddings"][0], rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(samples=st.integers(60, 3000), batch=st.integers(1, 3))
 def test_frames_are_the_configs(samples: int, batch: int) -> None:
     found = run(_TINY_MODEL, clip(samples, batch))["embeddings"]

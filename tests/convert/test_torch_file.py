@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aves_artifacts.errors import InputError
@@ -376,7 +376,6 @@ def test_genuine_files_want_nothing_dangerous(tmp_path: Path) -> None:
 _FILES = [with_entries, partial(with_entries, before_end=zip64), partial(legacy, checkpoint())]
 
 
-@settings(deadline=None)
 @given(
     content=st.sampled_from([make() for make in _FILES]),
     edits=st.lists(st.tuples(st.integers(0), st.binary(min_size=1, max_size=9)), min_size=1, max_size=4),
