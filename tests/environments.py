@@ -17,14 +17,25 @@ def make_environment(
     folder: Path, *requirements: str, python: str = sys.executable, options: tuple[str, ...] = ()
 ) -> Path:
     """An environment with these packages and what else the project needs, but for torch; returns its interpreter."""
-    subprocess.run(["uv", "venv", "--quiet", "--python", python, str(folder)], check=True)
-    made = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    made = _empty_environment(folder, python)
     given = {_package(requirement) for requirement in requirements} | {"torch", "torchaudio"}
     needed = [need for need in importlib.metadata.requires("aves-ports") or () if "extra ==" not in need]
     _install(made, *options, *requirements, *(need for need in needed if _package(need) not in given))
     # Without its requirements: installing those would bring the torch that the project prefers.
     _install(made, "--no-deps", "--editable", str(PROJECT))
     return made
+
+
+def plain_environment(folder: Path, *requirements: str, python: str = sys.executable) -> Path:
+    """An environment with these packages and nothing of the project, in the place of what is there; its interpreter."""
+    made = _empty_environment(folder, python)
+    _install(made, *requirements)
+    return made
+
+
+def _empty_environment(folder: Path, python: str) -> Path:
+    subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", python, str(folder)], check=True)
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 def _package(requirement: str) -> str:

@@ -1,20 +1,24 @@
-"""One checkpoint's graph as each exporter makes it: ours, torch.onnx.export's two, and optimum's."""
+"""One checkpoint's graph as each exporter makes it: ours, torch.onnx.export's two, and optimum's.
+
+    python -m tests.benchmarks.onnx_peers CHECKPOINT FOLDER EXPORTER...
+
+writes FOLDER/EXPORTER/model.onnx. Peers' files that are there already are kept; ours are made anew.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import subprocess
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
+from tests.benchmarks import peers
+from tests.benchmarks.processes import run
 from tests.hugging_face import hubert_model
 
 from aves_convert.fairseq_checkpoint import read_checkpoint
@@ -24,29 +28,15 @@ from aves_convert.onnx_port import build_onnx
 from aves_convert.torchaudio_model import load_model
 from aves_convert.torchaudio_port import TorchaudioPort, port
 
-LABELS = {
-    "graph": "our graph",
-    "fused": "our graph, fused attention",
-    "torchscript": "torch.onnx.export",
-    "dynamo": "torch.onnx.export, dynamo",
-    "optimum": "optimum",
-}
-# optimum holds transformers below version 5, so it gets an environment of its own.
-OPTIMUM = ("optimum-onnx[onnxruntime]==0.1.0", "torch==2.15.0")
 
-
-def make_files(checkpoint: Path, folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The exporters' files in the folder; what is there already is kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / name / "model.onnx" for name in names}
-    missing = {name: path for name, path in files.items() if not path.exists()}
-    if missing:
-        converted = port(read_checkpoint(checkpoint))
-        for name, path in missing.items():
-            print(f"exporting: {name}", file=sys.stderr)
-            path.parent.mkdir(exist_ok=True)
+def main(checkpoint: Path, folder: Path, *names: str) -> None:
+    """Write what is missing."""
+    converted = port(read_checkpoint(checkpoint))
+    for name in names:
+        path = folder / name / "model.onnx"
+        if name in ("graph", "fused") or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             EXPORTERS[name](converted, path)
-    return files
 
 
 def _ours(**options: Any) -> Callable[[TorchaudioPort, Path], None]:
@@ -89,15 +79,11 @@ def _dynamo(converted: TorchaudioPort, path: Path) -> None:
 
 
 def _optimum(converted: TorchaudioPort, path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="optimum-") as temporary:
-        environment, model, out = (Path(temporary) / name for name in ("environment", "model", "out"))
-        subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
-        python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *OPTIMUM], check=True)
-        hubert_model(converted.config, converted.state_dict).save_pretrained(model)
-        command = [str(python), "-m", "optimum.exporters.onnx", "--model", str(model)]
-        subprocess.run([*command, "--task", "feature-extraction", str(out)], check=True, capture_output=True)
-        onnx.save(onnx.load(out / "model.onnx"), path)
+    """By way of the model folder ``pretrained``, which is left there: the export of it is timed elsewhere."""
+    pretrained, out = path.parent / "pretrained", path.parent / "exported"
+    hubert_model(converted.config, converted.state_dict).save_pretrained(pretrained)
+    run(peers.optimum_export(peers.optimum(path.parents[2]), pretrained, out))
+    onnx.save(onnx.load(out / "model.onnx"), path)
 
 
 EXPORTERS: dict[str, Callable[[TorchaudioPort, Path], None]] = {
@@ -107,3 +93,7 @@ EXPORTERS: dict[str, Callable[[TorchaudioPort, Path], None]] = {
     "dynamo": _dynamo,
     "optimum": _optimum,
 }
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]), *sys.argv[3:])

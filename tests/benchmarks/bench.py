@@ -1,0 +1,44 @@
+"""What every part of the benchmark is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tests.benchmarks.flops import forward_flops
+from tests.benchmarks.machine import Floors
+from tests.benchmarks.processes import python, run, tool
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The checkpoint, a folder for what takes long to make, and how far the machine can go."""
+
+    checkpoint: Path
+    work: Path
+    floors: Floors
+    quick: bool  # tiny and without peers that need an environment: only to see that all of it runs
+
+    @cached_property
+    def bundle(self) -> Path:
+        """The checkpoint's bundle, made anew."""
+        folder = self.work / "bundle"
+        run(tool("aves-convert", "bundle", self.checkpoint, "--out", folder, "--name", "base", "--force"))
+        return folder
+
+    def graphs(self, names: Sequence[str]) -> dict[str, Path]:
+        """The exporters' ONNX files of the checkpoint."""
+        folder = self.work / "graphs"
+        run(python("tests.benchmarks.onnx_peers", self.checkpoint, folder, *names))
+        return {name: folder / name / "model.onnx" for name in names}
+
+    def product_seconds(self, seconds: float, batch: int, threads: int) -> float:
+        """What the products alone of one forward pass take at the rate of a large matrix product."""
+        config = json.loads((self.bundle / "base.torchaudio.model_config.json").read_text(encoding="utf-8"))
+        flops = batch * forward_flops(config, round(seconds * SAMPLE_RATE))
+        return flops / 1e9 / self.floors.gflops[threads]

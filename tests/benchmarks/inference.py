@@ -1,0 +1,163 @@
+"""Forward passes: our graphs against other exporters' at many sizes, and against the models themselves."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.processes import Run, python, run, take_turns
+from tests.benchmarks.results import Curve, Measured, Part, Row
+
+OURS = ("graph", "fused")
+EXPORTS = ("torchscript", "dynamo", "optimum")
+FRAMEWORKS = ("torchaudio", "fairseq", "hugging-face")
+NAMES = {
+    "graph": "our graph",
+    "fused": "our graph, fused attention",
+    "torchscript": "torch.onnx.export",
+    "dynamo": "torch.onnx.export, dynamo",
+    "optimum": "optimum's ONNX",
+    "torchaudio": "TorchAudio",
+    "compiled": "TorchAudio, torch.compile",
+    "fairseq": "fairseq",
+    "hugging-face": "Hugging Face",
+}
+SAME = 1e-3  # RMS difference from float64 over the output's RMS: beyond it something else was computed
+LENGTHS = (1, 3, 10, 30, 60, 120)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is embedded, with how many threads, and how often."""
+
+    seconds: float
+    threads: int
+    batch: int = 1
+    rounds: int = 5
+    repeats: int = 1
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        batch = "" if self.batch == 1 else f"{self.batch} clips of "
+        return f"{batch}{self.seconds:g} s, {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+QUICK = (Case(1, 2, batch=2, rounds=1),)
+
+
+def exports(bench: Bench) -> Part:
+    """1 and 10 seconds, and eight seconds in a batch."""
+    cases = [
+        Case(seconds, threads, batch, repeats=repeats)
+        for seconds, batch, repeats in ((1, 1, 10), (10, 1, 2), (1, 8, 3))
+        for threads in (1, 2)
+    ]
+    return _against_exports(bench, QUICK if bench.quick else cases)
+
+
+def long(bench: Bench) -> Part:
+    """One and two minutes, where attention and memory count."""
+    cases = [Case(60, 1, rounds=3), Case(60, 2, rounds=3), Case(120, 2, rounds=3)]
+    return _against_exports(bench, QUICK[:0] if bench.quick else cases)
+
+
+def _against_exports(bench: Bench, cases: Sequence[Case]) -> Part:
+    others = EXPORTS[:2] if bench.quick else EXPORTS
+    files = bench.graphs([*OURS, *others]) if cases else {}
+    rows, measured = [], []
+    for case in cases:
+        found = _measure(bench, case, files)
+        measured += found.values()
+        rows += _export_rows(bench, case, found, others)
+    return Part(rows=rows, measured=measured)
+
+
+def _export_rows(bench: Bench, case: Case, found: dict[str, Measured], others: Sequence[str]) -> list[Row]:
+    """Ours against the best of the others, which may be another one for time, memory and error."""
+    fastest = min((found[name] for name in others), key=lambda each: statistics.median(each.seconds))
+    smallest = min((found[name] for name in others), key=lambda each: each.peak_mib)
+    closest = min((found[name] for name in others), key=lambda each: each.error_ratio)
+    graph, fused = found["graph"], found["fused"]
+    floor = bench.product_seconds(case.seconds, case.batch, case.threads)
+
+    def time(mine: Measured, allowed: float | None) -> Row:
+        what = f"{NAMES[mine.encoder]}: {case.name}"
+        peer = NAMES[fastest.encoder]
+        return Row(what, peer, "s", mine.seconds, fastest.seconds, allowed, floor, "its products")
+
+    two_minutes = case.seconds == 120
+    rows = [time(graph, None if bench.quick else 1.03), time(fused, 0.75 if two_minutes else None)]
+    for mine, allowed in ((graph, None), (fused, 0.5)) if two_minutes else ():
+        what = f"{NAMES[mine.encoder]}: {case.name}, peak memory"
+        rows.append(Row(what, NAMES[smallest.encoder], "MiB", [mine.peak_mib], [smallest.peak_mib], allowed))
+    what, unit = f"our graph: {case.name}, error against float64", "of the original's"
+    allowed = None if bench.quick else 1.0
+    rows.append(Row(what, NAMES[closest.encoder], unit, [graph.error_ratio], [closest.error_ratio], allowed))
+    return rows
+
+
+def frameworks(bench: Bench) -> Part:
+    """Our graph against the models themselves; torch.compile at 10 seconds alone, as it takes long to compile."""
+    cases = [Case(seconds, threads, batch, 3, 2) for seconds, batch in ((10, 1), (1, 8)) for threads in (1, 2)]
+    graphs = bench.graphs(OURS)
+    rows, measured = [], []
+    for case in QUICK if bench.quick else cases:
+        names = (*FRAMEWORKS, "compiled") if case.seconds == 10 else FRAMEWORKS
+        found = _measure(bench, case, {**graphs, **dict.fromkeys(names, bench.checkpoint)})
+        measured += found.values()
+        floor = bench.product_seconds(case.seconds, case.batch, case.threads)
+        graph = found["graph"].seconds
+        for name in names:
+            row = (f"our graph: {case.name}", NAMES[name], "s", graph, found[name].seconds, None, floor, "its products")
+            rows.append(Row(*row))
+    return Part(rows=rows, measured=measured)
+
+
+def scale_length(bench: Bench) -> Part:
+    """Time and peak memory over the length of a clip, 2 threads."""
+    names = OURS if bench.quick else (*OURS, "optimum")
+    lengths = (1, 2) if bench.quick else LENGTHS
+    files = bench.graphs(names)
+    curves = []
+    runs: dict[str, list[dict[str, list[float]]]] = {name: [] for name in names}
+    for seconds in lengths:
+        case = Case(seconds, 2, repeats=3 if seconds < 30 else 1)
+        turn = take_turns({name: _command(case, name, files[name]) for name in names}, 1, warm_up=False)
+        for name, (each,) in turn.items():
+            runs[name].append(json.loads(each.output))
+    for name, each in runs.items():
+        xs = [float(seconds) for seconds in lengths]
+        times = [statistics.median(found["seconds"]) for found in each]
+        curves.append(Curve("inference", NAMES[name], "s of audio", "s", xs, times))
+        curves.append(Curve("inference", NAMES[name], "s of audio", "MiB", xs, [found["peak_mib"] for found in each]))
+    return Part(curves=curves)
+
+
+def _measure(bench: Bench, case: Case, files: dict[str, Path]) -> dict[str, Measured]:
+    """Every encoder's figures, all of them at the same exact answer."""
+    exact = bench.work / f"exact-{case.batch}x{case.seconds:g}.npy"
+    run([*_command(case, "exact", bench.checkpoint), "--save", str(exact)])
+    compare = ["--exact", str(exact)]
+    original = json.loads(run([*_command(case, "torchaudio", bench.checkpoint), *compare]).output)
+    commands = {name: [*_command(case, name, path), *compare] for name, path in files.items()}
+    runs = take_turns(commands, case.rounds, warm_up=False)
+    return {name: _measured(case, name, each, original["error"]) for name, each in runs.items()}
+
+
+def _command(case: Case, name: str, path: Path) -> list[str]:
+    sizes = ("--threads", case.threads, "--seconds", case.seconds, "--batch", case.batch, "--repeats", case.repeats)
+    return python("tests.benchmarks.encoder_process", name, path, *sizes)
+
+
+def _measured(case: Case, name: str, runs: list[Run], unit: float) -> Measured:
+    found = [json.loads(each.output) for each in runs]
+    relative = found[0]["error"] / found[0]["scale"]
+    if not relative <= SAME:  # NaN neither
+        raise RuntimeError(f"{name}, {case.name}: {relative:.1e} from the exact answer; these do not do the same work")
+    times = [statistics.median(each["seconds"]) for each in found]
+    return Measured(case.name, name, times, max(each["peak_mib"] for each in found), found[0]["error"] / unit)

@@ -1,0 +1,101 @@
+"""The results for people: on a terminal and as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from tests.benchmarks.inference import NAMES
+from tests.benchmarks.results import Measured, Row, Session
+
+HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "allowed", "floor", "rounds", "")
+Sessions = Mapping[str, Session]
+
+
+def print_table(sessions: Sessions) -> None:
+    """Every row, then how the curves grow."""
+    table = Table(*HEADINGS, box=None, header_style="bold")
+    for session in sessions.values():
+        for row in session.part.rows:
+            table.add_row(*_cells(row), style="red" if row.met is False else None)
+    console = Console()
+    console.print(table)
+    for line in _growth(sessions):
+        console.print(line)
+
+
+def write_markdown(sessions: Sessions, path: Path) -> None:
+    """The machine, the rows by part, each encoder's figures, and how the curves grow."""
+    path.write_text("\n\n".join(_sections(sessions)) + "\n", encoding="utf-8")
+
+
+def _sections(sessions: Sessions) -> Iterator[str]:
+    yield _machine(sessions)
+    for name, session in sessions.items():
+        if session.part.rows:
+            yield f"### {name}"
+            yield _table(HEADINGS, map(_cells, session.part.rows))
+    measured = [each for session in sessions.values() for each in session.part.measured]
+    figures: tuple[tuple[str, Callable[[Measured], str]], ...] = (
+        ("seconds of a forward pass", lambda each: _short(statistics.median(each.seconds))),
+        ("peak memory of the process, MiB", lambda each: f"{each.peak_mib:.0f}"),
+        ("error against float64, over the original's", lambda each: f"{each.error_ratio:.2f}"),
+    )
+    for what, text in figures if measured else ():
+        yield f"### {what}"
+        yield _pivot(measured, text)
+    if any(session.part.curves for session in sessions.values()):
+        yield "### growth"
+        yield "\n".join(f"- {line}" for line in _growth(sessions))
+
+
+def _machine(sessions: Sessions) -> str:
+    machine = next(iter(sessions.values())).machine
+    floors = machine["floors"]
+    loads = [load for session in sessions.values() for load in session.machine["load"]]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    rates = ", ".join(f"{rate:.0f} with {threads}" for threads, rate in floors["gflops"].items())
+    return (
+        f"{machine['cpu']}; {machine['cores']} cores, {machine['memory_gib']:.0f} GiB; {machine['system']}; Python "
+        f"{machine['python']}, {versions}. Disk: reads {floors['read_cold']:.0f} MiB/s ({floors['read_warm']:.0f} from "
+        f"the page cache), writes {floors['write']:.0f} MiB/s. float32 products: {rates} threads, 1e9 operations a "
+        f"second. Load average around the parts: {min(loads):.1f} to {max(loads):.1f}."
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    theirs = _short(statistics.median(row.theirs)) if row.theirs else ""
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    allowed = "" if row.allowed is None else f"{row.allowed:.2f}"
+    floor = "" if row.floor is None else f"{_short(row.floor)}: {row.floor_of}"
+    met = {True: "met", False: "NOT MET", None: ""}[row.met]
+    ours = _short(statistics.median(row.ours))
+    return [row.what, row.peer, row.unit, ours, theirs, ratio, allowed, floor, str(len(row.ours)), met]
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _pivot(measured: Sequence[Measured], text: Callable[[Measured], str]) -> str:
+    """A line for each case, a column for each encoder."""
+    cases = dict.fromkeys(each.case for each in measured)
+    encoders = [name for name in NAMES if any(each.encoder == name for each in measured)]
+    cells = {(each.case, each.encoder): text(each) for each in measured}
+    lines = ([case, *(cells.get((case, name), "") for name in encoders)] for case in cases)
+    return _table(("", *(NAMES[name] for name in encoders)), lines)
+
+
+def _table(headings: Sequence[str], lines: Any) -> str:
+    rows = [headings, ["---"] * len(headings), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _growth(sessions: Sessions) -> Iterator[str]:
+    for session in sessions.values():
+        for curve in session.part.curves:
+            yield f"{curve.what}, {curve.who}, {curve.unit}: {curve.growth()}"

@@ -1,0 +1,67 @@
+"""One picture of all results: the promises, and how time and memory grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.results import Curve, Row, Session
+
+OURS, OTHER, LIMIT = "#0072b2", "#999999", "#d55e00"
+KINDS = (
+    ("inference", "s"),
+    ("inference", "MiB"),
+    ("converting", "s"),
+    ("converting", "MiB"),
+    ("verifying", "s"),
+    ("verifying", "MiB"),
+)
+
+
+def plot(sessions: Mapping[str, Session], path: Path) -> None:
+    """Ratios with their limits on top, then a panel for each kind of curve."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "aves"
+    import matplotlib.pyplot as plt
+
+    rows = [row for each in sessions.values() for row in each.part.rows if row.allowed is not None and row.ratio]
+    curves = [curve for each in sessions.values() for curve in each.part.curves]
+    height = 1 + 0.24 * max(len(rows), 1)
+    figure = plt.figure(figsize=(11, height + 7), layout="constrained")
+    top, below = figure.subfigures(2, 1, height_ratios=[height, 7])
+    _promises(top.subplots(), rows)
+    for axes, (what, unit) in zip(below.subplots(2, 3).T.flat, KINDS, strict=True):
+        _growth(axes, what, unit, [curve for curve in curves if (curve.what, curve.unit) == (what, unit)])
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _promises(axes: Any, rows: list[Row]) -> None:
+    labels = [f"{row.what}  ({row.peer})" for row in rows]
+    axes.barh(labels, [row.ratio for row in rows], color=OURS, height=0.6)
+    axes.scatter(
+        [row.allowed for row in rows], range(len(rows)), marker="|", s=160, color=LIMIT, label="allowed", zorder=3
+    )
+    axes.axvline(1, color=OTHER, linewidth=1)
+    axes.invert_yaxis()
+    axes.set_title("ours over the peer's, medians")
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    if rows:
+        axes.legend(frameon=False, loc="lower right")
+
+
+def _growth(axes: Any, what: str, unit: str, curves: list[Curve]) -> None:
+    for curve in curves:
+        axes.plot(curve.xs, curve.ys, marker="o", markersize=4, label=curve.who)
+    axes.set_title(f"{what}: {'seconds' if unit == 's' else 'peak memory, MiB'}", fontsize=10)
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    if curves:
+        axes.set_xlabel(curves[0].size)
+        axes.legend(frameon=False, fontsize=8)
+        if curves[0].xs[-1] / curves[0].xs[0] > 500:
+            axes.set_xscale("log")

@@ -1,0 +1,136 @@
+"""What was measured: rows that a peer is held against, curves, and every encoder's figures; kept as JSON by part."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """Ours against a peer's, the values of paired rounds; without a peer the limit is of ours itself."""
+
+    what: str
+    peer: str
+    unit: str  # "s", "MiB", …
+    ours: list[float]
+    theirs: list[float] = field(default_factory=list)
+    allowed: float | None = None  # of the ratio of medians, or of our median
+    floor: float | None = None  # what physics leaves, in the same unit
+    floor_of: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Our median over the peer's."""
+        return statistics.median(self.ours) / statistics.median(self.theirs) if self.theirs else None
+
+    @property
+    def met(self) -> bool | None:
+        """Is it within what is allowed? None where nothing was promised."""
+        if self.allowed is None:
+            return None
+        return (statistics.median(self.ours) if self.ratio is None else self.ratio) <= self.allowed
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a quantity grows with a size."""
+
+    what: str
+    who: str
+    size: str  # what the xs count
+    unit: str
+    xs: list[float]
+    ys: list[float]
+
+    def growth(self) -> str:
+        """The line through the points, how far they are from it, and the exponent between the last two."""
+        line = statistics.linear_regression(self.xs, self.ys)
+        away = max(abs(line.intercept + line.slope * x - y) / y for x, y in zip(self.xs, self.ys, strict=True))
+        exponents = [_exponent(self.xs[i : i + 2], self.ys[i : i + 2]) for i in range(len(self.xs) - 1)]
+        return (
+            f"{line.intercept:.3g} + {line.slope:.3g} per {self.size}, all within {away:.0%}; exponent between "
+            f"neighbours {', '.join(f'{exponent:.2f}' for exponent in exponents)}"
+        )
+
+
+def _exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """p of y ~ x**p between two points."""
+    return math.log(ys[1] / ys[0]) / math.log(xs[1] / xs[0])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An encoder's figures in one case."""
+
+    case: str
+    encoder: str
+    seconds: list[float]  # one forward pass, median of each round
+    peak_mib: float  # the process, the largest of all rounds
+    error_ratio: float  # RMS error against float64, over that of the original in float32
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part's results."""
+
+    rows: list[Row] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A part's results and the machine that they are from."""
+
+    machine: dict[str, Any]
+    part: Part
+
+
+def read(path: Path) -> dict[str, Session]:
+    """Part's name -> its results; nothing where there is no file yet."""
+    if not path.exists():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["schema"] != SCHEMA:
+        raise ValueError(f"{path}: schema {document['schema']}, this version reads {SCHEMA}")
+    return {
+        name: Session(
+            entry["machine"],
+            Part(
+                [Row(**row) for row in entry["rows"]],
+                [Curve(**curve) for curve in entry["curves"]],
+                [Measured(**each) for each in entry["measured"]],
+            ),
+        )
+        for name, entry in document["parts"].items()
+    }
+
+
+def merge(path: Path, name: str, session: Session) -> dict[str, Session]:
+    """Put a part's results into the file, in the place of earlier ones; returns all that is there."""
+    sessions = {**read(path), name: session}
+    document = {
+        "schema": SCHEMA,
+        "parts": {each: {"machine": found.machine, **asdict(found.part)} for each, found in sessions.items()},
+    }
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(_rounded(document), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return sessions
+
+
+def _rounded(value: Any) -> Any:
+    """Five significant digits: the rest is noise."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value

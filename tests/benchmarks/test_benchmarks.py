@@ -1,0 +1,100 @@
+"""The benchmark runs from end to end on a tiny model, and its arithmetic is right."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.benchmarks.flops import forward_flops
+from tests.benchmarks.processes import run, take_turns
+from tests.benchmarks.results import Curve, Part, Row, Session, merge, read
+from torch.utils.flop_counter import FlopCounterMode
+
+from aves_convert.fairseq_checkpoint import read_checkpoint
+from aves_convert.stand_in import write_stand_in
+from aves_convert.torchaudio_model import load_model
+from aves_convert.torchaudio_port import port
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads the machine from /proc")
+def test_quick(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    parts = json.loads((tmp_path / "results.json").read_text())["parts"]
+    for name, part in parts.items():
+        assert part["rows"] or part["curves"] or name == "long"
+        assert all(value > 0 for row in part["rows"] for value in row["ours"])
+    assert {each["encoder"] for each in parts["exports"]["measured"]} == {"graph", "fused", "torchscript", "dynamo"}
+    assert {each["encoder"] for each in parts["frameworks"]["measured"]} > {"torchaudio", "fairseq", "hugging-face"}
+    assert "our graph" in (tmp_path / "results.md").read_text()
+    assert (tmp_path / "results.svg").stat().st_size > 10_000
+
+
+def test_a_childs_peak_memory_is_its_own() -> None:
+    small, large = run([sys.executable, "-c", "pass"]), run([sys.executable, "-c", "bytes(1 << 28).find(1)"])
+    assert 200 < large.peak_mib - small.peak_mib < 320
+
+
+def test_the_runner_stays_small() -> None:
+    names = "[name for name in ('numpy', 'torch', 'rich') if name in sys.modules]"
+    program = f"import sys, tests.benchmarks.__main__; print({names})"
+    assert run([sys.executable, "-c", program]).output.strip() == "[]"
+
+
+def test_what_fails_is_told() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)status 3:.*why"):
+        run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"])
+
+
+def test_turns_are_taken_forwards_then_backwards(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    commands = {name: [sys.executable, "-c", program, log, name] for name in "abc"}
+    runs = take_turns(commands, 2, warm_up=False)
+    assert log.read_text() == "abccba"
+    assert [len(each) for each in runs.values()] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("allowed", "met"), [(0.49, False), (0.51, True), (None, None)])
+def test_a_ratio_is_of_medians(allowed: float | None, met: bool | None) -> None:
+    row = Row("x", "peer", "s", [1.0, 9.0, 1.0], [2.0, 2.0, 0.1], allowed)
+    assert (row.ratio, row.met) == (0.5, met)
+
+
+@pytest.mark.parametrize(("allowed", "met"), [(2.9, False), (3.1, True)])
+def test_without_a_peer_the_limit_is_ours(allowed: float, met: bool) -> None:
+    row = Row("x", "", "s", [3.0, 1.0, 4.0], allowed=allowed)
+    assert (row.ratio, row.met) == (None, met)
+
+
+def test_results_of_parts_are_merged(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    old, new = (Session({"cpu": "x"}, Part(rows=[Row("x", "", "s", [value])])) for value in (1.0, 2.0))
+    merge(path, "one", old)
+    merge(path, "two", old)
+    assert merge(path, "one", new) == {"one": new, "two": old}
+    assert read(path) == {"one": new, "two": old}
+
+
+def test_growth_tells_lines_from_squares() -> None:
+    sizes = [1.0, 10.0, 100.0]
+    assert (
+        Curve("x", "y", "clip", "s", sizes, [3 + 2 * size for size in sizes])
+        .growth()
+        .startswith("3 + 2 per clip, all within 0%")
+    )
+    assert Curve("x", "y", "clip", "s", sizes, [size**2 for size in sizes]).growth().endswith("2.00, 2.00")
+
+
+def test_flops_are_those_that_torch_counts(tmp_path: Path) -> None:
+    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
+    converted = port(read_checkpoint(tmp_path / "x.pt"))
+    config, model = converted.config, load_model(converted.config, converted.state_dict)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 16_000))
+    assert forward_flops(json.loads(config.to_json()), 16_000) == counter.get_total_flops()
