@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_convert.torchaudio_model import import_torchaudio
 
 # Where a TorchAudio name begins so, Hugging Face's begins so; the longest fits. All that follows is the same.
 PREFIXES = {
@@ -21,6 +22,7 @@ PREFIXES = {
 
 def hubert_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) -> Any:
     """HubertModel in evaluation mode; the weights fit strictly."""
+    import_torchaudio()  # transformers imports it too, and fails where its extension does
     from transformers import HubertConfig, HubertModel
 
     channels, kernels, strides = zip(*config.extractor_conv_layer_config, strict=True)

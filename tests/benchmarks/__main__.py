@@ -3,7 +3,7 @@
     python -m tests.benchmarks [CHECKPOINT] [--only PART,…] [--work DIR] [--out DIR] [--quick]
 
 Without a checkpoint fairseq's own trainer makes one. Results of parts are merged into what ``--out`` has already, so
-they may be measured one by one, on a machine that does nothing else. ``--quick`` only shows that every part runs. Linux.
+they may be measured one by one, on a machine that does nothing else. ``--quick`` only shows that all runs. Linux.
 Exit status: 0 everything promised is met, 1 something is not.
 """
 

@@ -66,10 +66,8 @@ def hugging_face(path: Path, threads: int) -> Encoder:
     from tests.hugging_face import hubert_model
 
     from aves_convert.fairseq_checkpoint import read_checkpoint
-    from aves_convert.torchaudio_model import import_torchaudio
     from aves_convert.torchaudio_port import port
 
-    import_torchaudio()  # transformers imports it too, and fails where its extension does
     converted = port(read_checkpoint(path))
     model = hubert_model(converted.config, converted.state_dict)
     return _torch(model, threads, lambda output: output.last_hidden_state)
