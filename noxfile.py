@@ -64,6 +64,13 @@ def docs(session: nox.Session) -> None:
     uv_run(session, "mkdocs", "build", *session.posargs, options=("--group", "docs"))
 
 
+@nox.session(python=False)
+def bench(session: nox.Session) -> None:
+    """Time and memory against what people use today, an hour; arguments go to tests.benchmarks, such as --quick."""
+    command = ("python", "-m", "tests.benchmarks", *session.posargs)
+    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+
+
 MUTATION_SCORE = 0.95  # of the mutants of the comparison's own code, this many at least must fail a test
 
 

@@ -70,7 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, nargs="?", help="a base checkpoint as fairseq's trainer wrote it")
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, help="where checkpoints, peers and their files are kept")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="where the results go")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where the results go")
     parser.add_argument("--quick", action="store_true", help="a tiny model, and no peer that needs an environment")
     given = parser.parse_args()
     given.only = given.only.split(",")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.benchmarks.bench import Bench
@@ -67,7 +67,7 @@ def long(bench: Bench) -> Part:
 
 
 def _against_exports(bench: Bench, cases: Sequence[Case]) -> Part:
-    others = EXPORTS[:2] if bench.quick else EXPORTS
+    others = EXPORTS[:1] if bench.quick else EXPORTS
     files = bench.graphs([*OURS, *others]) if cases else {}
     rows, measured = [], []
     for case in cases:
@@ -139,14 +139,23 @@ def scale_length(bench: Bench) -> Part:
 
 
 def _measure(bench: Bench, case: Case, files: dict[str, Path]) -> dict[str, Measured]:
-    """Every encoder's figures, all of them at the same exact answer."""
-    exact = bench.work / f"exact-{case.batch}x{case.seconds:g}.npy"
-    run([*_command(case, "exact", bench.checkpoint), "--save", str(exact)])
-    compare = ["--exact", str(exact)]
-    original = json.loads(run([*_command(case, "torchaudio", bench.checkpoint), *compare]).output)
-    commands = {name: [*_command(case, name, path), *compare] for name, path in files.items()}
+    """Every encoder's figures, all of them held against the same exact answer."""
+    exact, unit = _answer(bench, case)
+    commands = {name: [*_command(case, name, path), "--exact", str(exact)] for name, path in files.items()}
     runs = take_turns(commands, case.rounds, warm_up=False)
-    return {name: _measured(case, name, each, original["error"]) for name, each in runs.items()}
+    return {name: _measured(case, name, each, unit) for name, each in runs.items()}
+
+
+def _answer(bench: Bench, case: Case) -> tuple[Path, float]:
+    """The float64 answer, and how far from it the original's float32 one is, which TorchAudio computes bit for bit."""
+    key = (case.seconds, case.batch)
+    if key not in bench.answers:
+        once = replace(case, threads=2, repeats=1)
+        path = bench.work / f"exact-{case.batch}x{case.seconds:g}.npy"
+        run([*_command(once, "exact", bench.checkpoint), "--save", str(path)])
+        original = json.loads(run([*_command(once, "torchaudio", bench.checkpoint), "--exact", str(path)]).output)
+        bench.answers[key] = path, original["error"]
+    return bench.answers[key]
 
 
 def _command(case: Case, name: str, path: Path) -> list[str]:
