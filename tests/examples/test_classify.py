@@ -2,7 +2,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from aves_verify.subject import Subject
 from classifier import train_head
 from classify import main, split
 from compare_predictions import compare, print_changes
-from encoders import FORMS, embed, embed_all, load_torchaudio, ports_of
+from encoders import FORMS, Vectors, embed, embed_all, load_torchaudio, ports_of
 from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
 HOSTILE = "[/far] $x^$ \x1b[2J"  # markup, a formula that is none, and what clears a terminal
@@ -40,6 +40,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ports(checkpoint: Path) -> Iterator[Subject]:
     with ports_of(checkpoint) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def good(ports: Subject) -> Mapping[str, Vectors]:
+    """Half of the set by every form of the encoder."""
+    return embed_all(ports, smaller(synthesised()).clips)
 
 
 def run(*arguments: object) -> Result:
@@ -168,11 +174,10 @@ def test_no_port_changes_a_prediction(checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["first convolutions exchanged", "positional kernel reversed"])
-def test_a_planted_fault_changes_predictions(name: str, checkpoint: Path) -> None:
+def test_a_planted_fault_changes_predictions(name: str, good: Mapping[str, Vectors], checkpoint: Path) -> None:
     fault = next(fault for fault in WEIGHT_FAULTS if fault.name == name)
     data = smaller(synthesised())
     with ports_of(checkpoint) as damaged:
-        good = embed_all(damaged, data.clips)
         assert damaged.torchaudio is not None
         assert damaged.config is not None
         fault.damage(damaged.torchaudio, damaged.config)
