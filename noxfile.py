@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox does not put it there
+from tests.regression.legs import LEGS
 
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
@@ -36,6 +40,20 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, with the real fairseq; arguments go to pytest."""
     uv_run(session, "pytest", *session.posargs, options=("--extra", "fairseq", "--group", "dev"))
+
+
+@nox.session(python=False)
+@nox.parametrize("leg", [nox.param(name, id=name) for name in LEGS])
+def tests_torch(session: nox.Session, leg: str) -> None:
+    """Conversion and numbers beside other versions, against the goldens: --quick, --plant. Then nox -s torch_table."""
+    uv_run(session, "python", "-m", "tests.regression.run_leg", leg, *session.posargs, options=())
+
+
+@nox.session(python=False)
+def torch_table(session: nox.Session) -> None:
+    """What the legs of tests_torch found; with -- --docs docs the table and the plot in the docs are made anew."""
+    command = ("python", "-m", "tests.regression.summary", "build/torch-versions")
+    uv_run(session, *command, *session.posargs, options=())
 
 
 @nox.session(python=False)

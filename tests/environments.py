@@ -14,12 +14,22 @@ PROJECT = Path(__file__).parents[1]
 
 
 def make_environment(
-    folder: Path, *requirements: str, python: str = sys.executable, options: tuple[str, ...] = ()
+    folder: Path,
+    *requirements: str,
+    python: str = sys.executable,
+    options: tuple[str, ...] = (),
+    torch_cache: Path | None = None,
 ) -> Path:
-    """An environment with these packages and what else the project needs, but for torch; returns its interpreter."""
+    """An environment with these packages and what else the project needs, but for torch; returns its interpreter.
+
+    ``torch_cache``: the folder through which torch, which is large, is installed before everything else.
+    """
     made = _empty_environment(folder, python)
     given = {_package(requirement) for requirement in requirements} | {"torch", "torchaudio"}
     needed = [need for need in importlib.metadata.requires("aves-ports") or () if "extra ==" not in need]
+    if torch_cache is not None:
+        large = [need for need in requirements if _package(need) in ("torch", "torchaudio", "numpy")]
+        _install(made, "--cache-dir", str(torch_cache), *large)
     _install(made, *options, *requirements, *(need for need in needed if _package(need) not in given))
     # Without its requirements: installing those would bring the torch that the project prefers.
     _install(made, "--no-deps", "--editable", str(PROJECT))

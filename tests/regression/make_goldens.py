@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tests.environments import interpreter
+from tests.environments import interpreter, plain_environment
 from tests.regression.golden import FOLDER, Golden, clip_hashes, sampled, values, waveforms, write_golden
 from tests.regression.models import NAMES, Files, write_model
 
@@ -33,10 +33,7 @@ REQUIREMENTS = ("torch==1.13.1", "torchaudio==0.13.1", "numpy==1.23.5", "fairseq
 
 def make_environment_of_its_time(folder: Path) -> Path:
     """An environment with the original and nothing of ours; returns its interpreter."""
-    subprocess.run(["uv", "venv", "--quiet", "--python", interpreter(PYTHON), str(folder)], check=True)
-    python = folder / "bin" / "python"
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *REQUIREMENTS], check=True)
-    return python
+    return plain_environment(folder, *REQUIREMENTS, python=interpreter(PYTHON))
 
 
 def make_goldens(names: Sequence[str], out: Path, python: Path) -> None:

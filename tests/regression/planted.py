@@ -1,0 +1,74 @@
+"""Regressions put into the converter, to see that the legs notice them and name the cause."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+
+import aves_convert.ports
+from aves_convert.torchaudio_model import load_model
+from aves_convert.torchaudio_port import TorchaudioPort
+
+ROUNDED = "encoder.transformer.layers.0.attention.k_proj.weight"
+
+
+@contextlib.contextmanager
+def keys_of_this_torch() -> Iterator[None]:
+    """The file gets the names that this torch gives the model's weights: from 2.1 on those of the parametrisation."""
+    write = aves_convert.ports._write_torchaudio
+
+    def changed(converted: TorchaudioPort, *arguments: Any) -> None:
+        state = load_model(converted.config, converted.state_dict).state_dict()
+        write(dataclasses.replace(converted, state_dict=state), *arguments)
+
+    with mock.patch.object(aves_convert.ports, "_write_torchaudio", changed):
+        yield
+
+
+@contextlib.contextmanager
+def one_tensor_in_half_precision() -> Iterator[None]:
+    """One matrix goes through float16 on its way."""
+    port = aves_convert.ports.port
+
+    def changed(*arguments: Any, **options: Any) -> TorchaudioPort:
+        converted = port(*arguments, **options)
+        rounded = {ROUNDED: converted.state_dict[ROUNDED].half().float()}
+        return dataclasses.replace(converted, state_dict={**converted.state_dict, **rounded})
+
+    with mock.patch.object(aves_convert.ports, "port", changed):
+        yield
+
+
+@contextlib.contextmanager
+def exporter_flipped() -> Iterator[None]:
+    """``torch.onnx.export`` takes its newer exporter, as it does from torch 2.9 on for who does not say otherwise."""
+    export: Any = torch.onnx.export
+    if not has_dynamo():
+        yield
+        return
+
+    def flipped(*arguments: Any, **options: Any) -> Any:
+        return export(*arguments, **{**options, "dynamo": True})
+
+    flipped.__signature__ = inspect.signature(export)  # type: ignore[attr-defined]
+    with mock.patch.object(torch.onnx, "export", flipped):
+        yield
+
+
+def has_dynamo() -> bool:
+    """Does this torch's ``torch.onnx.export`` have the newer exporter? It has since 2.5."""
+    return "dynamo" in inspect.signature(torch.onnx.export).parameters
+
+
+PLANTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    "nothing": contextlib.nullcontext,
+    "keys": keys_of_this_torch,
+    "half": one_tensor_in_half_precision,
+    "exporter": exporter_flipped,
+}
