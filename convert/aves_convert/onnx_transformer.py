@@ -21,8 +21,8 @@ FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
 
 _TRANSFORMER = "encoder.transformer"
 
-# Of the last layers' norms the rounding goes straight into the output, that of earlier ones is averaged away: half of all
-# norms' share of the output's squared error is that of the last two layers.
+# Of the last layers' norms the rounding goes straight into the output, that of earlier ones is averaged away: half of
+# all norms' share of the output's squared error is that of the last two layers.
 _NORMS_IN_FLOAT64 = 2  # layers
 
 
