@@ -11,7 +11,7 @@ are
 which needs float64 only for the K small rows, and no pass over the convolution's output. A constant offset of the
 recording is gone before anything is rounded. The convolution's own bias moves the mean alone, and drops out.
 
-The last two convolutions are products in float64: 1 % of the work, and a twentieth of the output's squared error.
+The last two convolutions are products in float64: 1 % of the work, and more than that of the output's squared error.
 """
 
 from __future__ import annotations
