@@ -66,8 +66,8 @@ class GraphBuilder:
             self._problems.append(f"missing {name}")
             return np.zeros(shape, np.float32)
         if isinstance(tensor, torch.Tensor):
-            half = tensor.dtype in (torch.float16, torch.bfloat16)  # numpy has no bfloat16; both widen exactly
-            tensor = (tensor.float() if half else tensor).detach().cpu().numpy()
+            short = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has not all; they widen exactly
+            tensor = (tensor.float() if short else tensor).detach().cpu().numpy()
         if tensor.dtype not in (np.float16, np.float32):
             self._problems.append(f"{name} is {tensor.dtype}, expected float32")
         elif tensor.shape != shape:

@@ -94,6 +94,13 @@ def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> 
     assert_exact(run(model, waveform), expected)
 
 
+@pytest.mark.parametrize("opset", OPSETS)
+def test_fused_attention_at_every_opset(opset: int) -> None:
+    model = write_graph(TINY, weights(TINY), layers="all", attention="fused", opset=opset)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset), ("com.microsoft", 1)]
+    assert_exact(run(model, clip(700, 3, offset=0.1)), exact(TINY, 700, 3))
+
+
 @pytest.mark.parametrize("shape", [(0, 16_000), (2, 0), (2, FIELD - 1), (16_000,), (1, 1, 16_000)])
 @pytest.mark.parametrize("attention", ["standard", "fused"])
 @pytest.mark.parametrize("variant", ["base", "large"])

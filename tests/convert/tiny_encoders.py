@@ -45,6 +45,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ctc-head": {"aux_num_out": 5},
     "odd-head-size": {"encoder_num_heads": 8},  # 3 numbers per head: the scale is no power of two
     "stride-over-kernel": {"extractor_conv_layer_config": ((16, 3, 5), (16, 2, 2))},
+    "one-convolution": {"extractor_mode": "layer_norm", "extractor_conv_layer_config": ((7, 10, 5),)},
+    "two-convolutions": {"extractor_conv_bias": True, "extractor_conv_layer_config": ((6, 5, 2), (9, 3, 2))},
+    "kernel-of-one": {
+        "extractor_mode": "layer_norm",
+        "extractor_conv_bias": True,
+        "extractor_conv_layer_config": ((6, 1, 1), (9, 2, 5), (1, 1, 3)),
+    },
+    "one-layer": {"encoder_layer_norm_first": True, "encoder_num_layers": 1},
+    "odd-sizes": {
+        "encoder_embed_dim": 15,
+        "encoder_num_heads": 5,
+        "encoder_pos_conv_groups": 3,
+        "encoder_ff_interm_features": 11,
+        "aux_num_out": 1,
+    },
 }
 
 
