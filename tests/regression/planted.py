@@ -62,7 +62,7 @@ def exporter_flipped() -> Iterator[None]:
 
 
 def has_dynamo() -> bool:
-    """Does this torch's ``torch.onnx.export`` have the newer exporter? It has since 2.5."""
+    """Can this torch's ``torch.onnx.export`` be told to take the newer exporter?"""
     return "dynamo" in inspect.signature(torch.onnx.export).parameters
 
 

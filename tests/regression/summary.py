@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ BACKENDS = {  # and what the table calls them
 }
 AXES = {"torch": "torch and Python", "runtime": "ONNX Runtime, onnx and numpy beside the newest torch"}
 _LONGEST = 240  # characters of a note
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # torch's messages have some
 _START, _END = "<!-- made by nox -s torch_table -->", "<!-- end -->"
 
 Result = dict[str, Any]
@@ -145,7 +147,7 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
     legs: dict[str, dict[str, list[str]]] = {}
     for result in results:
         for note in result.get("notes", ()):
-            model, _, told = note.partition(", ")
+            model, _, told = _COLOUR.sub("", note).partition(", ")
             legs.setdefault(told, {}).setdefault(result["leg"], []).append(model)
     for told, names in legs.items():
         where = (f"{leg} ({', '.join(models)})" for leg, models in names.items())

@@ -95,7 +95,9 @@ def test_a_fall_is_a_jump_too_and_axes_are_not_mixed(tmp_path: Path) -> None:
 def test_a_note_of_several_legs_is_told_once(tmp_path: Path) -> None:
     names = ("torch-2.8.0", "torch-2.9.1")
     text = summary.markdown(
-        written(tmp_path, *(result(name, notes=["base, no exporter", "deep, no exporter"]) for name in names))
+        written(
+            tmp_path, *(result(name, notes=["base, no \x1b[96mexporter\x1b[0m", "deep, no exporter"]) for name in names)
+        )
     )
     assert "### Notes\n\n- torch-2.8.0 (base, deep); torch-2.9.1 (base, deep): no exporter\n" in text
 
