@@ -5,6 +5,7 @@ Arguments: folder for the sources, number of files, their size, seed, address. T
 
 import resource
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -13,6 +14,17 @@ from tests.artifacts.plain_releases import Silent, plain_release
 from aves_artifacts.address import open_address
 from aves_artifacts.command_line import Group
 from aves_artifacts.publish import plan, publish, told
+
+
+class Stuck(Silent):
+    """A Watcher who never lets a file go: whoever kills this process is never too late."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def held(self, path: Path, size: int) -> None:
+        if path == self._file:
+            threading.Event().wait()
 
 
 @click.group(cls=Group)
@@ -27,13 +39,15 @@ def main() -> None:
 @click.argument("seed", type=int)
 @click.argument("url")
 @click.option("--largest", type=int, help="The size of the largest file that can be written.")
-def run(folder: str, files: int, size: int, seed: int, url: str, largest: int | None) -> None:
+@click.option("--stuck", is_flag=True, help="Never get done with the last file.")
+def run(folder: str, files: int, size: int, seed: int, url: str, largest: int | None, stuck: bool) -> None:
     """Publish."""
     release = plain_release(Path(folder), files=files, size=size, seed=seed)
     if largest is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     print("begin", flush=True)
-    for line in told(publish(plan(release, open_address(url)), Silent())):
+    watcher = Stuck(release.files[-1].source) if stuck else Silent()
+    for line in told(publish(plan(release, open_address(url)), watcher)):
         print(line, flush=True)
 
 

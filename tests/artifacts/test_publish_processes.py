@@ -99,7 +99,7 @@ def test_killed_at_ten_random_moments_and_run_again(address: Address, reading: R
     generator = random.Random(6)  # noqa: S311
     place = address.below("1.0")
     for kill in range(10):
-        process = start(tmp_path / "sources", address.url)
+        process = start(tmp_path / "sources", address.url, "--stuck")
         begun(process)
         wait_until(process, place, generator.randint(kill * FILES // 12, (kill + 1) * FILES // 12))
         time.sleep(generator.random() * 0.02)
