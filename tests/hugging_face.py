@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_convert.torchaudio_model import import_torchaudio
@@ -20,7 +21,7 @@ PREFIXES = {
 }
 
 
-def hubert_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) -> Any:
+def hubert_model(config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> Any:
     """HubertModel in evaluation mode; the weights fit strictly."""
     import_torchaudio()  # transformers imports it too, and fails where its extension does
     from transformers import HubertConfig, HubertModel
@@ -45,6 +46,6 @@ def hubert_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) 
     renamed = {}
     for name, tensor in state_dict.items():
         prefix = max((prefix for prefix in PREFIXES if name.startswith(prefix)), key=len)
-        renamed[PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
+        renamed[PREFIXES[prefix] + name.removeprefix(prefix)] = torch.as_tensor(tensor)
     model.load_state_dict(renamed, strict=True)
     return model.eval()

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.encoder_shapes import encoder_shapes
@@ -23,24 +24,14 @@ from aves_convert.fairseq_checkpoint import checkpoint_of, read_checkpoint
 from aves_convert.inert_records import Global, Record, preview
 from aves_convert.pretrained_settings import with_pretrained_settings
 from aves_convert.torch_file import LazyTensor, open_torch_file
-from aves_convert.torch_writer import PickledObject
-from aves_convert.torchaudio_port import LedgerEntry, account
+from aves_convert.torch_writer import STORAGE_CLASSES, PickledObject
+from aves_convert.torchaudio_port import LedgerEntry, account, identity
 from aves_convert.torchaudio_weights import read_state_dict
 
 _NEEDED = ("args", "cfg", "task_state")  # without these fairseq builds another model, or none
 _FORMER_WEIGHTS = ("last_optimizer_state", "optimizer", "ema", "ema_fp32_params")
 _MAX_DEPTH = 100
 _MAX_VALUES = 4_000_000  # far above any label dictionary; a stream can mention one list many times
-_WRITABLE = (
-    torch.float64,
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-    torch.int64,
-    torch.int32,
-    torch.uint8,
-    torch.bool,
-)
 _RECONSTRUCT = Global("copyreg", "_reconstructor")
 _OBJECT = Global("builtins", "object")
 
@@ -104,30 +95,31 @@ def _refuse_other_geometry(config: EncoderConfig, wanted: EncoderConfig, weights
 
 
 def _refuse_lost(
-    state_dict: Mapping[str, torch.Tensor], ledger: tuple[LedgerEntry, ...], weights: Path, like: Path
+    state_dict: Mapping[str, NDArray[np.float32]], ledger: tuple[LedgerEntry, ...], weights: Path, like: Path
 ) -> None:
     """A tensor that fairseq's model has no place for must still be the identity that conversion made it."""
     for entry in ledger:
-        if entry.action == "created" and entry.target is not None:
-            identity = torch.eye(entry.shape[0]) if len(entry.shape) == 2 else torch.zeros(entry.shape)
-            if not torch.equal(state_dict[entry.target], identity):
-                raise InputError(
-                    f"{weights}: {entry.target} is no longer the identity, and the model of {like} has no tensor for "
-                    "it: no checkpoint of that config computes what these weights compute"
-                )
+        if entry.source is not None or entry.target is None:
+            continue
+        if not np.array_equal(state_dict[entry.target], identity(entry.shape)):
+            raise InputError(
+                f"{weights}: {entry.target} is no longer the identity, and the model of {like} has no tensor for "
+                "it: no checkpoint of that config computes what these weights compute"
+            )
 
 
 def _tensor(
-    entry: LedgerEntry, like: LazyTensor, state_dict: Mapping[str, torch.Tensor], wide: list[str]
-) -> torch.Tensor:
+    entry: LedgerEntry, like: LazyTensor, state_dict: Mapping[str, NDArray[np.float32]], wide: list[str]
+) -> NDArray[Any]:
     """One tensor of the model; the names of those whose values do not fit the checkpoint's type go into ``wide``."""
-    if like.dtype not in _WRITABLE:
+    if like.dtype.name not in STORAGE_CLASSES:
         raise InputError(f"{like.storage.source.path}: {entry.source} is {entry.dtype}, which cannot be written again")
     if entry.target is None:
         return like.read()
     tensor = state_dict[entry.target]
-    narrowed = tensor.to(like.dtype)
-    if bool(((narrowed.to(tensor.dtype) == tensor) | (tensor != tensor)).all()):
+    with np.errstate(over="ignore"):  # what does not fit stays wide
+        narrowed = tensor.astype(like.dtype, copy=False)
+    if np.all((narrowed.astype(tensor.dtype, copy=False) == tensor) | (tensor != tensor)):
         return narrowed
     wide.append(str(entry.source))
     return tensor
@@ -201,7 +193,7 @@ class _Thawing:
             return [self.value(item, at, depth + 1) for item in value]
         if type(value) is tuple:
             return tuple(self.value(item, at, depth + 1) for item in value)
-        if type(value) is LazyTensor and value.dtype in _WRITABLE:
+        if type(value) is LazyTensor and value.dtype.name in STORAGE_CLASSES:
             return value.read()
         if type(value) is Record:
             return self._record(value, at, depth)

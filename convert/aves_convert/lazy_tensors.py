@@ -11,16 +11,19 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.errors import InputError
 from aves_convert.inert_records import Global, Record
 from aves_convert.zip_directory import Extent
 
-_MAX_DIMENSIONS = 64  # torch's own limit
+_MAX_DIMENSIONS = 32  # numpy 1's limit; torch's is 64, and an encoder has three
 _MAX_KEY = 100  # characters of a storage's name, which is a number
-_MAX_SIZE = 2**62  # far above any file, far below where torch's 64-bit arithmetic wraps
+_MAX_SIZE = 2**56  # far above any file, far below where 64-bit arithmetic wraps
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Storage:
 
     source: Source = field(repr=False)
     key: str
-    dtype: torch.dtype | None
+    dtype: np.dtype[Any] | None
     numel: int
     offset: int = 0
 
@@ -68,7 +71,7 @@ class LazyTensor:
     ``stride`` and ``offset`` count elements of ``storage``.
     """
 
-    dtype: torch.dtype
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     offset: int
@@ -82,67 +85,65 @@ class LazyTensor:
     @property
     def nbytes(self) -> int:
         """Bytes of the elements."""
-        return self.numel * item_size(self.dtype)
+        return self.numel * self.dtype.itemsize
 
-    def read(self) -> torch.Tensor:
-        """The tensor as stored: contiguous, on the CPU, its own dtype, bit for bit.
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether the elements are real numbers, of whatever precision."""
+        return self.dtype in _FLOATING
+
+    def read(self) -> NDArray[Any]:
+        """The tensor as stored: contiguous, its own dtype, bit for bit.
 
         Where the layout allows it shares the mapped file's memory; writing into it changes memory, never the file.
         Raises InputError where it repeats few stored elements many times, which could exhaust memory.
         """
         count = self.numel
         if count == 0:
-            return torch.empty(self.shape, dtype=self.dtype)
+            return np.empty(self.shape, self.dtype)
         if count > self.storage.numel:
             raise InputError(
                 f"{self.storage.source.path}: a tensor of shape {list(self.shape)} repeats the {self.storage.numel} "
                 "values that are stored; save it again with .contiguous()"
             )
         self.storage.source.check_intact(self.storage.key)
-        stored = _elements(self.storage, self.dtype, self.offset, _span(self.shape, self.stride))
-        return stored.as_strided(self.shape, self.stride).contiguous()
+        span = _bytes(self.storage, self.dtype, self.offset, _span(self.shape, self.stride))
+        strides = [step * self.dtype.itemsize for step in self.stride]
+        stored: NDArray[Any] = np.ndarray(self.shape, self.dtype, buffer=span, strides=strides)
+        return np.ascontiguousarray(stored).reshape(self.shape)  # numpy gives a scalar an axis
 
-    def float32(self) -> torch.Tensor:
+    def float32(self) -> NDArray[np.float32]:
         """The tensor in float32, every value exact.
 
         Raises InputError for integers, and for float64 with a value that float32 does not have.
         """
-        if not self.dtype.is_floating_point:
-            raise InputError(
-                f"{self.storage.source.path}: a tensor is {_name(self.dtype)}, expected floating-point weights"
-            )
+        if not self.is_floating_point:
+            raise InputError(f"{self.storage.source.path}: a tensor is {self.dtype}, expected floating-point weights")
         stored = self.read()
-        widened = stored.to(torch.float32)
-        if item_size(self.dtype) > 4 and not torch.all((widened == stored) | (stored != stored)):
+        with np.errstate(over="ignore"):  # what does not fit is refused below
+            widened = stored.astype(np.float32, copy=False)
+        if self.dtype.itemsize > 4 and not np.all((widened == stored) | (stored != stored)):
             raise InputError(
-                f"{self.storage.source.path}: a tensor is {_name(self.dtype)} with values that float32 cannot hold; "
+                f"{self.storage.source.path}: a tensor is {self.dtype} with values that float32 cannot hold; "
                 "convert the checkpoint to float32 first"
             )
         return widened
 
 
-def item_size(dtype: torch.dtype) -> int:
-    """Bytes of one element. ``torch.dtype.itemsize`` came with torch 2.1; what 2.0 offers warns of some types."""
-    return dtype.itemsize if hasattr(dtype, "itemsize") else torch.empty((), dtype=dtype, device="meta").element_size()
-
-
-def _elements(storage: Storage, dtype: torch.dtype, offset: int, count: int) -> torch.Tensor:
+def _bytes(storage: Storage, dtype: np.dtype[Any], offset: int, count: int) -> NDArray[np.uint8]:
     """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
     assert storage.dtype is not None  # noqa: S101 - _tensor refuses it
-    source, size = storage.source, item_size(dtype)
-    before = storage.offset * item_size(storage.dtype) + offset * size
-    start = source.extents[storage.key].start + before
-    if start % size == 0 and not source.big_endian:
-        return torch.frombuffer(source.data, dtype=dtype, count=count, offset=start)
-    raw = torch.frombuffer(source.data, dtype=torch.uint8, count=count * size, offset=start)
+    source, size = storage.source, dtype.itemsize
+    start = source.extents[storage.key].start + storage.offset * storage.dtype.itemsize + offset * size
+    raw = np.frombuffer(source.data, np.uint8, count * size, start)
     if source.big_endian:
-        raw = raw.view(-1, _word(dtype)).flip(1).reshape(-1)
-    return raw.clone().view(dtype)
+        return raw.reshape(-1, _word(dtype))[:, ::-1].reshape(-1)
+    return raw.copy() if start % size else raw
 
 
-def _word(dtype: torch.dtype) -> int:
+def _word(dtype: np.dtype[Any]) -> int:
     """Bytes of the number that byte order applies to: half an element for complex ones."""
-    return item_size(dtype) // 2 if dtype.is_complex else item_size(dtype)
+    return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
 
 
 def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
@@ -153,34 +154,32 @@ def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     return last + 1
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 # torch's storage classes. A class that is not here (quantised, say) gives tensors that stay records.
-_STORAGE_DTYPES: dict[str, torch.dtype] = {
-    "BFloat16Storage": torch.bfloat16,
-    "BoolStorage": torch.bool,
-    "ByteStorage": torch.uint8,
-    "CharStorage": torch.int8,
-    "ComplexDoubleStorage": torch.complex128,
-    "ComplexFloatStorage": torch.complex64,
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "IntStorage": torch.int32,
-    "LongStorage": torch.int64,
-    "ShortStorage": torch.int16,
-    "UntypedStorage": torch.uint8,
+_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(element)
+    for name, element in {
+        "BFloat16Storage": ml_dtypes.bfloat16,
+        "BoolStorage": np.bool_,
+        "ByteStorage": np.uint8,
+        "CharStorage": np.int8,
+        "ComplexDoubleStorage": np.complex128,
+        "ComplexFloatStorage": np.complex64,
+        "DoubleStorage": np.float64,
+        "FloatStorage": np.float32,
+        "HalfStorage": np.float16,
+        "IntStorage": np.int32,
+        "LongStorage": np.int64,
+        "ShortStorage": np.int16,
+        "UntypedStorage": np.uint8,
+    }.items()
 }
 _STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
-# The element types of untyped storages, by name: ordinary ones, which every function of torch knows. Of others (packed
-# halves of bytes, quantised numbers) some end the process when they are read as what they are not.
-_NEWER = ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
-_DTYPES: dict[str, torch.dtype] = {
-    **{_name(dtype): dtype for dtype in _STORAGE_DTYPES.values()},
-    **{name: getattr(torch, name) for name in _NEWER if hasattr(torch, name)},
-}
+# The element types of untyped storages; torch and numpy call them by the same names. Ordinary ones: others (packed
+# halves of bytes, quantised numbers) cannot be read one by one.
+_FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
+_FLOATING = tuple(map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16, *_FLOAT8)))
+_UNSIGNED = tuple(map(np.dtype, (np.uint16, np.uint32, np.uint64)))
+_DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *_FLOATING, *_UNSIGNED)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +215,7 @@ class Storages:
         extent = self.source.extents.get(storage.key)
         if extent is None:
             raise ValueError(f"the file lacks the storage {_short(storage.key)}")
-        needed = storage.numel * item_size(storage.dtype) if storage.dtype else 0
+        needed = storage.numel * storage.dtype.itemsize if storage.dtype else 0
         if extent.size < needed:
             raise ValueError(f"the storage {_short(storage.key)} has {extent.size} bytes where {needed} are claimed")
 
@@ -239,7 +238,7 @@ def _short(key: str) -> str:
     return ascii(key[:40])
 
 
-def _tensor(storage: object, dtype: torch.dtype | None, offset: object, shape: object, stride: object) -> LazyTensor:
+def _tensor(storage: object, dtype: np.dtype[Any] | None, offset: object, shape: object, stride: object) -> LazyTensor:
     """A tensor whose every element lies inside its storage. Raises ValueError."""
     if type(storage) is not Storage or storage.dtype is None or dtype is None:
         raise ValueError("a tensor without a storage")
@@ -248,7 +247,7 @@ def _tensor(storage: object, dtype: torch.dtype | None, offset: object, shape: o
     sizes, steps = shape, stride
     if len(sizes) != len(steps) or len(sizes) > _MAX_DIMENSIONS or not all(map(_is_size, (*sizes, *steps))):
         raise ValueError("a tensor with impossible shape or stride")
-    available = storage.numel * item_size(storage.dtype) // item_size(dtype)
+    available = storage.numel * storage.dtype.itemsize // dtype.itemsize
     if math.prod(sizes) and offset + _span(sizes, steps) > available:  # type: ignore[operator]
         raise ValueError(
             f"a tensor of shape {list(sizes)[:8]} reaches past the end of its storage of {available} values"

@@ -10,10 +10,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -24,6 +23,9 @@ from aves_convert.onnx_builder import GraphBuilder
 from aves_convert.onnx_extractor import write_extractor
 from aves_convert.onnx_options import Attention, Layers
 from aves_convert.onnx_transformer import FUSED_DOMAIN, write_encoder, write_shapes
+
+if TYPE_CHECKING:
+    import torch
 
 PRODUCER = "aves-convert"
 FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
@@ -63,7 +65,7 @@ def write_graph(
     graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
     for i, layer in enumerate(each if layers == "all" else []):
         outputs[f"layer.{i}"] = config.encoder_embed_dim
-        graph.node(f"layer.{i}", "Reshape", layer, shapes.sequence, output=f"layer.{i}")
+        graph.node(f"layer.{i}", "Reshape", graph.float32(layer), shapes.sequence, output=f"layer.{i}")
     if config.aux_num_out is not None:
         outputs["logits"] = config.aux_num_out
         flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)

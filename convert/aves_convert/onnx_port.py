@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
-import torch
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
@@ -23,29 +23,9 @@ RANDOM_OPERATORS = frozenset(
 _SMALL = 256  # elements; above that a constant is a weight
 
 
-def onnx_metadata(
-    config: EncoderConfig, *, name: str, normalize: bool | None, sample_rate: int, source_sha256: str, licence: str
-) -> dict[str, str]:
-    """The ``metadata_props`` of a graph: everything that a user of the lone file must know. Lengths are in samples.
-
-    ``licence`` of the weights is an SPDX identifier; empty: not known.
-    """
-    return {
-        "configuration": name,
-        "sample_rate": str(sample_rate),
-        "hop": str(config.hop),
-        "receptive_field": str(config.receptive_field),
-        "dimension": str(config.encoder_embed_dim),
-        "normalize": {True: "true", False: "false", None: "unknown"}[normalize],
-        "licence": licence or "unknown",
-        "source_sha256": source_sha256,
-        "converter": f"aves-convert {importlib.metadata.version('aves-ports')}",
-    }
-
-
 def build_onnx(
     config: EncoderConfig,
-    state_dict: Mapping[str, torch.Tensor],
+    state_dict: Mapping[str, NDArray[np.float32]],
     options: OnnxOptions,
     metadata: Mapping[str, str],
 ) -> onnx.ModelProto:
@@ -115,7 +95,10 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _exported(
-    config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], options: OnnxOptions, metadata: Mapping[str, str]
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[np.float32]],
+    options: OnnxOptions,
+    metadata: Mapping[str, str],
 ) -> onnx.ModelProto:
     if options.attention != "standard":
         raise InputError("--attention fused needs --exporter graph")

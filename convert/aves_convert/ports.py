@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.bundle import Bundle, staged
 from aves_artifacts.encoder_config import EncoderConfig
@@ -15,8 +16,8 @@ from aves_artifacts.file_record import file_record, sha256_of
 from aves_artifacts.manifest import FILE_NAMES, MANIFEST, REPORT
 from aves_artifacts.model_card import write_card
 from aves_convert.bundle_manifest import known_terms, manifest_of, printable_name
+from aves_convert.onnx_metadata import onnx_metadata
 from aves_convert.onnx_options import OnnxOptions
-from aves_convert.onnx_port import build_onnx, onnx_metadata
 from aves_convert.pretrained_settings import read_settled
 from aves_convert.safetensors_writer import write_safetensors
 from aves_convert.torch_writer import write_torch_file
@@ -148,12 +149,13 @@ def _write_torchaudio(converted: TorchaudioPort, folder: Path, names: list[str])
 
 def _write_onnx(
     config: EncoderConfig,
-    state_dict: Mapping[str, torch.Tensor],
+    state_dict: Mapping[str, NDArray[np.float32]],
     options: OnnxOptions,
     metadata: Mapping[str, str],
     path: Path,
 ) -> None:
-    from aves_convert.onnx_graph import save_graph
+    from aves_convert.onnx_graph import save_graph  # onnx is imported only where a graph is written
+    from aves_convert.onnx_port import build_onnx
 
     save_graph(build_onnx(config, state_dict, options, metadata), path)
 

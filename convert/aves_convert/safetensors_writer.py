@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.atomic import replacing
 
 
 def write_safetensors(
-    state_dict: Mapping[str, torch.Tensor], path: Path, *, metadata: Mapping[str, str] | None = None
+    state_dict: Mapping[str, NDArray[np.float32]], path: Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write tensors that safetensors alone reads, straight from their memory, and text beside them. Raises InputError.
 
     The same tensors give the same bytes, whatever their order. The file appears whole or not at all.
     """
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file
 
     with replacing(path) as temporary:
         save_file(dict(state_dict), temporary, metadata={"format": "pt", **(metadata or {})})

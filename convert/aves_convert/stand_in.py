@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_convert.fairseq_architecture import DEFAULTS, Architecture, architecture
@@ -66,7 +65,7 @@ def checkpoint_contents(
     seed: str,
     near_zero: bool = False,
     task: Mapping[str, Any] | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: DTypeLike = np.float32,
 ) -> dict[str, Any]:
     """What fairseq's trainer would put into the file: ``cfg``, ``task_state``, the ``model`` tensors and the counters.
 
@@ -84,7 +83,7 @@ def checkpoint_contents(
     }
     described = architecture(Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={}))
     tensors = {
-        name: torch.from_numpy(_weight(name, shape, f"{seed}/{name}")).to(dtype)
+        name: _weight(name, shape, f"{seed}/{name}").astype(dtype, copy=False)
         for name, shape in _shapes(described).items()
     }
     if near_zero:
@@ -155,7 +154,7 @@ def _gaussian(count: int, seed: str) -> NDArray[np.float32]:
     return (total - 2 * 0xFFFF).astype(np.float32) / np.float32(math.sqrt(variance))
 
 
-def _press_outputs_towards_zero(tensors: dict[str, torch.Tensor], described: Architecture) -> None:
+def _press_outputs_towards_zero(tensors: dict[str, NDArray[np.float32]], described: Architecture) -> None:
     """Give the last layer a few large dimensions; its layer norm then divides all the others down towards zero.
 
     Trained transformers have such outlier dimensions. A difference that is nothing beside them is a large relative one
@@ -163,9 +162,9 @@ def _press_outputs_towards_zero(tensors: dict[str, torch.Tensor], described: Arc
     """
     last = f"encoder.layers.{described.config.encoder_num_layers - 1}"
     dim = described.config.encoder_embed_dim
-    outliers = torch.arange(0, dim, max(dim // 12, 2))[: dim // 12 // 2 * 2][:12]
-    signs = torch.tensor([1.0, -1.0]).repeat(len(outliers) // 2)  # balanced: the norm's mean stays where it was
-    tensors[f"{last}.fc2.bias"][outliers] += _OUTLIER * signs
+    outliers = np.arange(0, dim, max(dim // 12, 2))[: dim // 12 // 2 * 2][:12]
+    signs = np.tile(np.array([1, -1], np.float32), len(outliers) // 2)  # balanced: the norm's mean stays where it was
+    tensors[f"{last}.fc2.bias"][outliers] += np.float32(_OUTLIER) * signs
     tensors[f"{last}.final_layer_norm.weight"][outliers] *= 0.05
     tensors[f"{last}.final_layer_norm.bias"] *= 0.01
 

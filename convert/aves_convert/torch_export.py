@@ -10,8 +10,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import OnnxOptions
@@ -44,7 +46,7 @@ class _Encoder(torch.nn.Module):
 
 
 def torch_export(
-    config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], options: OnnxOptions, temporary: Path
+    config: EncoderConfig, state_dict: Mapping[str, NDArray[np.float32]], options: OnnxOptions, temporary: Path
 ) -> onnx.ModelProto:
     """Trace the TorchAudio model with this torch's exporter; ``temporary`` is a file that may be overwritten.
 

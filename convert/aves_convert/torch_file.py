@@ -21,7 +21,7 @@ from aves_artifacts.errors import InputError
 from aves_convert import inert_pickle
 from aves_convert.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
 from aves_convert.inert_records import Call, Global, printable
-from aves_convert.lazy_tensors import REBUILD, LazyTensor, Source, Storages, item_size
+from aves_convert.lazy_tensors import REBUILD, LazyTensor, Source, Storages
 from aves_convert.pickle_calls import refuse_dangerous
 from aves_convert.zip_directory import LOCAL, Extent, read_zip_directory
 
@@ -206,7 +206,7 @@ def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages)
         numel = int.from_bytes(data[at : at + 8], "little")
         if numel != storage.numel:
             raise ValueError(f"a storage of {storage.numel} elements is announced as {numel}")
-        size = numel * item_size(storage.dtype)
+        size = numel * storage.dtype.itemsize
         extents[key] = Extent(at + 8, size, 0)
         at += 8 + size
         if at > len(data):

@@ -17,6 +17,7 @@ from aves_convert.inspection import Inspection, command, sibling
 from aves_convert.pickle_calls import is_harmless
 from aves_convert.torch_file import LazyTensor, TorchFile, open_torch_file, wanted_calls
 from aves_convert.torchaudio_port import account
+from aves_convert.torchaudio_weights import old_weight_norm_name
 
 _MAX_CALLS = 100
 _DIALECTS = {
@@ -102,17 +103,11 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
 def _misfit(config: EncoderConfig, tensors: Mapping[str, LazyTensor], path: Path, where: Path) -> str | None:
     """The first tensors that are not those of the config, None when all are."""
     shapes = encoder_shapes(config)
-    given = {_old_name(name): tensor.shape for name, tensor in tensors.items()}
+    given = {old_weight_norm_name(name): tensor.shape for name, tensor in tensors.items()}
     wrong = [name for name in {**shapes, **given} if shapes.get(name) != given.get(name)]
     more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     shown = ", ".join(printable(name) for name in wrong[:5])
     return f"{path}: not the weights of {where.name}: {shown}{more}" if wrong else None
-
-
-def _old_name(name: str) -> str:
-    return name.replace("parametrizations.weight.original0", "weight_g").replace(
-        "parametrizations.weight.original1", "weight_v"
-    )
 
 
 def _format(file: TorchFile) -> dict[str, Any]:
@@ -122,10 +117,10 @@ def _format(file: TorchFile) -> dict[str, Any]:
 
 def _tensors(tensors: Iterable[LazyTensor]) -> dict[str, Any]:
     listed = list(tensors)
-    precision = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in listed)
+    precision = Counter(tensor.dtype.name for tensor in listed)
     return {
         "tensors": len(listed),
-        "parameters": sum(tensor.numel for tensor in listed if tensor.dtype.is_floating_point),
+        "parameters": sum(tensor.numel for tensor in listed if tensor.is_floating_point),
         "precision": dict(precision),
     }
 

@@ -8,6 +8,7 @@ and ``caffe2/serialize/inline_container.cc`` (records aligned to 64 bytes).
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -15,20 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.atomic import replacing
 
 _ALIGNMENT = 64
-_STORAGE_CLASSES = {
-    torch.float64: "DoubleStorage",
-    torch.float32: "FloatStorage",
-    torch.float16: "HalfStorage",
-    torch.bfloat16: "BFloat16Storage",
-    torch.int64: "LongStorage",
-    torch.int32: "IntStorage",
-    torch.uint8: "ByteStorage",
-    torch.bool: "BoolStorage",
+STORAGE_CLASSES = {
+    "float64": "DoubleStorage",
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "bfloat16": "BFloat16Storage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
 }
 
 
@@ -42,11 +44,11 @@ class PickledObject:
 
 
 def write_torch_file(root: object, path: Path) -> None:
-    """Write containers, numbers, strings, tensors and PickledObjects so that ``torch.load`` reads them.
+    """Write containers, numbers, strings, PickledObjects, and arrays as tensors, so that ``torch.load`` reads them.
 
     The file appears whole or not at all. Raises InputError where nothing can be written.
     """
-    tensors: list[torch.Tensor] = []
+    tensors: list[NDArray[Any]] = []
     pickled = b"\x80\x02" + _encode(root, tensors) + b"."
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "archive/data.pkl", pickled)
@@ -56,7 +58,7 @@ def write_torch_file(root: object, path: Path) -> None:
         _add(archive, "archive/version", b"3\n")
 
 
-def _encode(value: object, tensors: list[torch.Tensor]) -> bytes:
+def _encode(value: object, tensors: list[NDArray[Any]]) -> bytes:
     """The opcodes that put ``value`` on the unpickler's stack; tensors are collected in order."""
     if value is None or isinstance(value, bool):
         return {None: b"N", True: b"\x88", False: b"\x89"}[value]
@@ -68,7 +70,7 @@ def _encode(value: object, tensors: list[torch.Tensor]) -> bytes:
     if isinstance(value, str):
         text = value.encode()
         return b"X" + struct.pack("<I", len(text)) + text
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, np.ndarray):
         return _encode_tensor(value, tensors)
     if isinstance(value, tuple):
         return b"(" + b"".join(_encode(item, tensors) for item in value) + b"t"
@@ -81,19 +83,18 @@ def _encode(value: object, tensors: list[torch.Tensor]) -> bytes:
     raise TypeError(f"cannot write a {type(value).__name__} into a torch file")
 
 
-def _encode_tensor(tensor: torch.Tensor, tensors: list[torch.Tensor]) -> bytes:
+def _encode_tensor(tensor: NDArray[Any], tensors: list[NDArray[Any]]) -> bytes:
     """``torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)``, contiguous."""
     storage = (
         b"("
         + _encode("storage", tensors)
-        + _global("torch", _STORAGE_CLASSES[tensor.dtype])
-        + b"".join(_encode(item, tensors) for item in (str(len(tensors)), "cpu", tensor.numel()))
+        + _global("torch", STORAGE_CLASSES[tensor.dtype.name])
+        + b"".join(_encode(item, tensors) for item in (str(len(tensors)), "cpu", tensor.size))
         + b"tQ"
     )
     tensors.append(tensor)
-    shape = tuple(tensor.shape)
-    stride = tuple(torch.empty(shape, device="meta").stride())
-    arguments = b"".join(_encode(item, tensors) for item in (0, shape, stride, False))
+    stride = tuple(math.prod(max(size, 1) for size in tensor.shape[i + 1 :]) for i in range(tensor.ndim))
+    arguments = b"".join(_encode(item, tensors) for item in (0, tensor.shape, stride, False))
     hooks = _global("collections", "OrderedDict") + b")R"
     return _global("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + arguments + hooks + b"tR"
 
@@ -102,9 +103,8 @@ def _global(module: str, name: str) -> bytes:
     return f"c{module}\n{name}\n".encode()
 
 
-def _bytes_of(tensor: torch.Tensor) -> memoryview:
-    flat = tensor.detach().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+def _bytes_of(tensor: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data if tensor.size else memoryview(b"")
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:

@@ -13,11 +13,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
+from aves_convert.torchaudio_weights import mismatches, old_weight_norm_name
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
@@ -49,7 +50,7 @@ def build_model(config: EncoderConfig) -> Wav2Vec2Model:
     return model.eval()
 
 
-def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) -> Wav2Vec2Model:
+def load_model(config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> Wav2Vec2Model:
     """The TorchAudio model with these weights, loaded strictly, in float32 and evaluation mode.
 
     Raises InputError with every missing, unknown or misshapen tensor.
@@ -59,33 +60,9 @@ def load_model(config: EncoderConfig, state_dict: Mapping[str, torch.Tensor]) ->
         raise InputError("the weights do not fit the config: " + "; ".join(problems))
     model = build_model(config)
     # every torch from 2.0 on reads the old names
-    model.load_state_dict({old_weight_norm_name(name): tensor for name, tensor in state_dict.items()}, strict=True)
+    tensors = {old_weight_norm_name(name): torch.as_tensor(tensor) for name, tensor in state_dict.items()}
+    model.load_state_dict(tensors, strict=True)
     return model
-
-
-def old_weight_norm_name(name: str) -> str:
-    """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
-    for new, old in (
-        ("parametrizations.weight.original0", "weight_g"),
-        ("parametrizations.weight.original1", "weight_v"),
-    ):
-        if name.endswith(new):
-            return name.removesuffix(new) + old
-    return name
-
-
-def mismatches(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Every tensor that is missing, unknown or misshapen; empty when the shapes are exactly the model's."""
-    expected = encoder_shapes(config)
-    given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
-    problems = [f"missing {name}" for name in expected if name not in given]
-    problems += [f"unknown {name}" for name in given if name not in expected]
-    problems += [
-        f"{name} has shape {list(given[name])}, expected {list(shape)}"
-        for name, shape in expected.items()
-        if name in given and given[name] != shape
-    ]
-    return problems
 
 
 def _import_without_extension() -> ModuleType:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.encoder_shapes import encoder_shapes
@@ -38,7 +39,7 @@ class TorchaudioPort:
     """A TorchAudio model's config and weights, and how they came from the checkpoint."""
 
     architecture: Architecture
-    state_dict: Mapping[str, torch.Tensor] = field(repr=False)  # contiguous float32, in the model's own order
+    state_dict: Mapping[str, NDArray[np.float32]] = field(repr=False)  # contiguous float32, in the model's own order
     ledger: tuple[LedgerEntry, ...] = field(repr=False)
 
     @property
@@ -57,16 +58,15 @@ def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> Torchaudi
     expected = encoder_shapes(arch.config)
     ledger = account(checkpoint, arch, expected)
     by_target = {entry.target: entry for entry in ledger if entry.target is not None}
-    state_dict: dict[str, torch.Tensor] = {}
+    state_dict: dict[str, NDArray[np.float32]] = {}
     non_finite = []
     for target in expected:
         entry = by_target[target]
-        tensor = _created(entry) if entry.source is None else checkpoint.tensors[entry.source].float32()
+        tensor = identity(entry.shape) if entry.source is None else checkpoint.tensors[entry.source].float32()
         # NaN and infinity show in the extremes, which need no temporary of the tensor's size as isfinite(tensor) does.
-        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(tensor)):
-            non_finite.append(
-                f"{entry.source} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or infinite"
-            )
+        if not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
+            count = int((~np.isfinite(tensor)).sum())
+            non_finite.append(f"{entry.source} holds {count} values that are NaN or infinite")
         state_dict[target] = tensor
     if not allow_non_finite:
         _raise_if_any(
@@ -90,7 +90,7 @@ def hashed(converted: TorchaudioPort, checkpoint: Checkpoint) -> TorchaudioPort:
 
 def _sha256(tensor: LazyTensor) -> str:
     elements = tensor.read().reshape(-1)
-    return hashlib.sha256(elements.view(torch.uint8).numpy().data if elements.numel() else b"").hexdigest()
+    return hashlib.sha256(elements.view(np.uint8).data).hexdigest()
 
 
 def account(
@@ -105,11 +105,11 @@ def account(
     problems = [f"missing {name}" for name in (*arch.mapping, *arch.dropped) if name not in checkpoint.tensors]
     ledger: list[LedgerEntry] = []
     for name, tensor in checkpoint.tensors.items():
-        dtype = str(tensor.dtype).removeprefix("torch.")
+        dtype = tensor.dtype.name
         if name in arch.mapping:
             target = arch.mapping[name]
             problems += _misshapen(name, tensor.shape, expected[target])
-            if not tensor.dtype.is_floating_point:
+            if not tensor.is_floating_point:
                 problems.append(f"{name} is {dtype}, expected floating point")
             ledger.append(LedgerEntry(name, target, "mapped", "", tensor.shape, dtype))
         elif name in arch.dropped:
@@ -141,8 +141,9 @@ def _identity_projection(dim: int) -> list[LedgerEntry]:
     ]
 
 
-def _created(entry: LedgerEntry) -> torch.Tensor:
-    return torch.eye(entry.shape[0]) if len(entry.shape) == 2 else torch.zeros(entry.shape)
+def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The weight or the bias of a created projection."""
+    return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
 
 
 def _raise_if_any(problems: list[str], what: str) -> None:

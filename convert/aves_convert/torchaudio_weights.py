@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
 from aves_convert.torch_file import LazyTensor, open_torch_file
-from aves_convert.torchaudio_model import mismatches, old_weight_norm_name
 
 _MAX_LISTED = 10
 
 
-def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor]:
-    """The weights at ``path`` as float32 tensors, under the names of the ``weight_g``/``weight_v`` dialect.
+def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.float32]]:
+    """The weights at ``path`` as float32 arrays, under the names of the ``weight_g``/``weight_v`` dialect.
 
     Raises InputError where the file is no state dict or its tensors are not exactly those of the config's model.
     """
@@ -32,3 +34,28 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor
         raise InputError(f"{path}: not the weights of this config: " + "; ".join(problems[:_MAX_LISTED]) + more)
     file.refuse_repeated(root.values())
     return {old_weight_norm_name(name): tensor.float32() for name, tensor in root.items()}
+
+
+def old_weight_norm_name(name: str) -> str:
+    """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
+    for new, old in (
+        ("parametrizations.weight.original0", "weight_g"),
+        ("parametrizations.weight.original1", "weight_v"),
+    ):
+        if name.endswith(new):
+            return name.removesuffix(new) + old
+    return name
+
+
+def mismatches(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Every tensor that is missing, unknown or misshapen; empty when the shapes are exactly the model's."""
+    expected = encoder_shapes(config)
+    given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
+    problems = [f"missing {name}" for name in expected if name not in given]
+    problems += [f"unknown {name}" for name in given if name not in expected]
+    problems += [
+        f"{name} has shape {list(given[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    return problems

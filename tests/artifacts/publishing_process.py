@@ -22,7 +22,7 @@ class Stuck(Silent):
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def held(self, path: Path, size: int) -> None:
+    def held(self, path: Path, size: int) -> None:  # noqa: ARG002 - as a Watcher is told
         if path == self._file:
             threading.Event().wait()
 

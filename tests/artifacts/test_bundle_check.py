@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -17,6 +18,7 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import DTypeLike
 from safetensors.torch import load_file, save_file
 from tests.artifacts.bundles import (
     as_document,
@@ -102,10 +104,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize(("model", "task"), VARIANTS.values(), ids=VARIANTS)
 def test_bundles_of_every_kind_pass(
-    model: dict[str, Any], task: dict[str, Any], dtype: torch.dtype, tmp_path: Path
+    model: dict[str, Any], task: dict[str, Any], dtype: DTypeLike, tmp_path: Path
 ) -> None:
     """The ledger has the hashes of the source's tensors, in half precision where they are; the port is widened."""
     write_torch_file(

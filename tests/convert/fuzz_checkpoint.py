@@ -93,7 +93,7 @@ def one_input(data: bytes) -> None:
 def _read_everything(path: Path) -> None:
     checkpoint = read_checkpoint(path)
     for tensor in checkpoint.tensors.values():
-        if tensor.read().nbytes != tensor.nbytes or tensor.float32().numel() != tensor.numel:
+        if tensor.read().nbytes != tensor.nbytes or tensor.float32().size != tensor.numel:
             raise AssertionError("a tensor of another size")
     json.dumps([str(checkpoint.model_config), str(checkpoint.task_config), checkpoint.dictionaries])
 

@@ -411,7 +411,7 @@ TENSORS: dict[str, tuple[Raw, str]] = {
     "storage_traversal": (tensor(stored=storage("../version")), "lacks the storage"),
     "short_storage": (tensor(stored=storage(numel=7)), "has 24 bytes where 28 are claimed"),
     "short_double_storage": (tensor(stored=storage(cls=name("torch", "DoubleStorage"))), "24 bytes where 48"),
-    "huge_storage": (tensor(stored=storage(numel=2**61)), "are claimed"),
+    "huge_storage": (tensor(stored=storage(numel=2**55)), "are claimed"),
     "overflowing_storage": (tensor(stored=storage(numel=2**64)), "without a name or a size"),
     "negative_storage": (tensor(stored=storage(numel=-1)), "without a name or a size"),
     "storage_by_text": (tensor(stored=storage(numel="6")), "without a name or a size"),

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from tests.convert.test_torchaudio_port import TINY, VARIANTS
+from tests.tensors import with_tensors
 from tests.trained_checkpoint import train
 
 from aves_artifacts.bundle import read_bundle
@@ -49,11 +52,7 @@ def assert_same_tensors(returned: Checkpoint, original: Checkpoint) -> None:
     for name, tensor in original.tensors.items():
         found = returned.tensors[name]
         assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape), name
-        assert raw(found.read()) == raw(tensor.read()), name
-
-
-def raw(tensor: torch.Tensor) -> bytes:
-    return bytes(tensor.reshape(-1).view(torch.uint8).numpy())
+        assert found.read().tobytes() == tensor.read().tobytes(), name
 
 
 def assert_same_checkpoint(returned: Path, original: Path) -> None:
@@ -73,8 +72,8 @@ def test_every_variant_returns_bit_by_bit(name: str, tmp_path: Path) -> None:
     assert remarks == ()
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_every_precision_returns_bit_by_bit(dtype: torch.dtype, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_every_precision_returns_bit_by_bit(dtype: type[np.generic], tmp_path: Path) -> None:
     original = written(tmp_path, checkpoint_contents(TINY, seed="test", dtype=dtype))
     returned, remarks = there_and_back(original)
     assert_same_checkpoint(returned, original)
@@ -83,7 +82,7 @@ def test_every_precision_returns_bit_by_bit(dtype: torch.dtype, tmp_path: Path) 
 
 def test_weights_that_are_no_numbers_return_too(tmp_path: Path) -> None:
     contents = checkpoint_contents(TINY, seed="test")
-    contents["model"]["encoder.layers.0.fc1.weight"][0, :2] = torch.tensor([float("nan"), float("-inf")])
+    contents["model"]["encoder.layers.0.fc1.weight"][0, :2] = float("nan"), float("-inf")
     original = written(tmp_path, contents)
     assert_same_checkpoint(there_and_back(original, allow_non_finite=True)[0], original)
 
@@ -110,24 +109,26 @@ def test_other_weights_replace_those_of_the_checkpoint(tmp_path: Path) -> None:
     test, other = (checkpoint_contents(TINY, seed=seed)["model"] for seed in ("test", "other"))
     for name, tensor in made.contents["model"].items():
         dropped = name in ("mask_emb", "label_embs_concat", "final_proj.weight", "final_proj.bias")
-        assert torch.equal(tensor, (other if dropped else test)[name]), name
+        assert np.array_equal(tensor, (other if dropped else test)[name]), name
 
 
 def test_what_does_not_fit_into_half_precision_stays_float32(tmp_path: Path) -> None:
     weights, config = there(written(tmp_path, checkpoint_contents(TINY, seed="test")))
-    like = written(tmp_path, checkpoint_contents(TINY, seed="test", dtype=torch.float16))
+    like = written(tmp_path, checkpoint_contents(TINY, seed="test", dtype=np.float16))
     made = fairseq_port(weights, EncoderConfig.read(config), like)
     assert any("half precision" in remark and "fc1.weight" not in remark for remark in made.remarks)
     original = checkpoint_contents(TINY, seed="test")["model"]
-    assert made.contents["model"]["encoder.layers.0.fc1.weight"].dtype == torch.float32
-    assert torch.equal(made.contents["model"]["encoder.layers.0.fc1.weight"], original["encoder.layers.0.fc1.weight"])
-    assert made.contents["model"]["mask_emb"].dtype == torch.float16
+    assert made.contents["model"]["encoder.layers.0.fc1.weight"].dtype == np.float32
+    assert np.array_equal(
+        made.contents["model"]["encoder.layers.0.fc1.weight"], original["encoder.layers.0.fc1.weight"]
+    )
+    assert made.contents["model"]["mask_emb"].dtype == np.float16
 
 
 def test_optimizer_state_and_moving_average_are_left_out_in_so_many_words(tmp_path: Path) -> None:
     contents = checkpoint_contents(TINY, seed="test")
-    contents["last_optimizer_state"] = {"state": {0: {"exp_avg": torch.ones(3)}}}
-    contents["extra_state"]["ema"] = {"mask_emb": torch.ones(24)}
+    contents["last_optimizer_state"] = {"state": {0: {"exp_avg": np.ones(3, np.float32)}}}
+    contents["extra_state"]["ema"] = {"mask_emb": np.ones(24, np.float32)}
     contents["optimizer_history"][0]["optimizer"] = {"state": {}}
     contents["cfg"] |= {"ema": {"store_ema": True}, "optimizer": {"_name": "adam"}}
     returned, remarks = there_and_back(written(tmp_path, contents))
@@ -151,8 +152,7 @@ class _Odd:
 def saved(folder: Path, contents: dict[str, Any]) -> Path:
     """Written by torch itself, for objects that this project's writer does not have."""
     path = folder / "original.pt"
-    contents["task_state"] = {}
-    torch.save(contents, path)
+    torch.save({**with_tensors(contents), "task_state": {}}, path)
     return path
 
 
@@ -192,7 +192,7 @@ def test_omegaconf_nodes_become_the_dicts_that_fairseq_writes_today(zipped: bool
     import_hubert()
     from omegaconf import OmegaConf
 
-    contents = checkpoint_contents(TINY, seed="test")
+    contents = with_tensors(checkpoint_contents(TINY, seed="test"))
     cfg = contents["cfg"]
     contents |= {"cfg": OmegaConf.create(cfg), "task_state": {}}
     original = tmp_path / "original.pt"
@@ -278,7 +278,7 @@ def test_the_manifest_has_the_hash_of_every_source_tensor(tmp_path: Path) -> Non
     )
     tensors = read_checkpoint(original).tensors
     hashes = {entry["source"]: entry["sha256"] for entry in bundle.manifest.ledger if entry["source"] is not None}
-    assert hashes == {name: hashlib.sha256(raw(tensor.read())).hexdigest() for name, tensor in tensors.items()}
+    assert hashes == {name: hashlib.sha256(tensor.read().tobytes()).hexdigest() for name, tensor in tensors.items()}
     assert all(entry["sha256"] is None for entry in bundle.manifest.ledger if entry["source"] is None)
 
 

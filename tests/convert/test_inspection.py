@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.convert.hostile_files import COMMAND, HOSTILE_FILES, SYSTEM, HostileFile, pickled, reduced
 from tests.convert.test_torchaudio_port import TINY, VARIANTS
+from tests.tensors import with_tensors
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.encoder_shapes import encoder_shapes
@@ -31,7 +33,8 @@ from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import checkpoint_contents
 from aves_convert.torch_writer import write_torch_file
-from aves_convert.torchaudio_model import build_model, old_weight_norm_name
+from aves_convert.torchaudio_model import build_model
+from aves_convert.torchaudio_weights import old_weight_norm_name
 
 
 def written(path: Path, model: dict[str, Any], **changes: Any) -> Path:
@@ -94,9 +97,9 @@ def _described(contents: dict[str, Any]) -> Any:
 
 
 def test_what_a_checkpoint_carries(tmp_path: Path) -> None:
-    contents = checkpoint_contents(TINY, seed="test", task={"normalize": True}, dtype=torch.float16)
+    contents = checkpoint_contents(TINY, seed="test", task={"normalize": True}, dtype=np.float16)
     contents["last_optimizer_state"] = {"state": {}}
-    contents["extra_state"]["ema"] = {"mask_emb": torch.zeros(24)}
+    contents["extra_state"]["ema"] = {"mask_emb": np.zeros(24, np.float32)}
     contents["optimizer_history"][0]["num_updates"] = 400_000
     write_torch_file(contents, tmp_path / "x.pt")
     facts = inspect(tmp_path / "x.pt").facts
@@ -115,7 +118,7 @@ def test_what_a_checkpoint_carries(tmp_path: Path) -> None:
 
 
 def test_the_format_from_before_zip(tmp_path: Path) -> None:
-    contents = {**checkpoint_contents(TINY, seed="test"), "task_state": {}}
+    contents = {**with_tensors(checkpoint_contents(TINY, seed="test")), "task_state": {}}
     torch.save(contents, tmp_path / "x.pt", _use_new_zipfile_serialization=False)
     found = inspect(tmp_path / "x.pt")
     assert_usable(found, "fairseq checkpoint")
@@ -133,8 +136,8 @@ def without(contents: dict[str, Any], name: str) -> None:
         (lambda c: c["cfg"]["model"].update(_name="data2vec_audio"), "model 'data2vec_audio'"),
         (lambda c: c["cfg"]["model"].update(encoder_layers=200), "the config says 200 layers"),
         (lambda c: without(c, "encoder.layers.0.fc1.bias"), "missing encoder.layers.0.fc1.bias"),
-        (lambda c: c["model"].update({"encoder.layers.0.fc1.bias": torch.zeros(3)}), "fc1.bias has shape"),
-        (lambda c: c["model"].update(extra=torch.zeros(3)), "unknown extra"),
+        (lambda c: c["model"].update({"encoder.layers.0.fc1.bias": np.zeros(3, np.float32)}), "fc1.bias has shape"),
+        (lambda c: c["model"].update(extra=np.zeros(3, np.float32)), "unknown extra"),
     ],
 )
 def test_a_checkpoint_that_does_not_convert_says_why(

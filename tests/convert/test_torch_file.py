@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from aves_artifacts.errors import InputError
 from aves_convert import inert_pickle, zip_directory
@@ -62,20 +64,19 @@ def written(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-def reading(value: object) -> torch.Tensor:
+def reading(value: object) -> NDArray[Any]:
     """The one tensor, read."""
     assert isinstance(value, LazyTensor)
     return value.read()
 
 
-def same(read: torch.Tensor, original: torch.Tensor) -> None:
-    assert read.dtype == original.dtype
+def same(read: NDArray[Any], original: torch.Tensor) -> None:
+    assert read.dtype.name == str(original.dtype).removeprefix("torch.")
     assert read.shape == original.shape
-    assert read.is_contiguous()
-    assert read.device.type == "cpu"
+    assert read.flags.c_contiguous
     expected = original.detach().contiguous()
-    if read.numel():
-        assert bytes(read.flatten().view(torch.uint8)) == bytes(expected.flatten().view(torch.uint8))
+    if read.size:
+        assert read.tobytes() == bytes(expected.flatten().view(torch.uint8))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -88,7 +89,8 @@ def test_every_element_type_is_read_bit_for_bit(dtype: torch.dtype, layout: str,
     assert file.layout == layout
     assert isinstance(file.root, dict)
     lazy = file.root["x"]
-    assert (lazy.dtype, lazy.shape, lazy.nbytes) == (dtype, (3, 4), 12 * dtype.itemsize)
+    assert (lazy.dtype.name, lazy.shape) == (str(dtype).removeprefix("torch."), (3, 4))
+    assert lazy.nbytes == 12 * dtype.itemsize
     same(lazy.read(), original)
 
 
@@ -241,15 +243,14 @@ def test_half_precision_is_widened_exactly(dtype: torch.dtype, tmp_path: Path) -
     root: Any = open_torch_file(saved(tmp_path, every)).root
 
     widened = root.float32()
-    assert widened.dtype == torch.float32
-    assert torch.equal(widened.to(dtype).nan_to_num(), every.nan_to_num())
-    assert torch.equal(widened.isnan(), every.isnan())
+    assert widened.dtype == np.float32
+    assert np.array_equal(widened, every.float().numpy(), equal_nan=True)
 
 
 def test_float64_is_narrowed_only_where_nothing_is_lost(tmp_path: Path) -> None:
     exact = torch.tensor([1.5, -0.0, float("nan"), float("inf")], dtype=torch.float64)
     root: Any = open_torch_file(saved(tmp_path, exact)).root
-    assert torch.equal(root.float32().nan_to_num(), exact.float().nan_to_num())
+    assert np.array_equal(root.float32(), exact.float().numpy(), equal_nan=True)
 
     for value in (0.1, 1e300, torch.finfo(torch.float64).max, 1e-60):
         root = open_torch_file(saved(tmp_path, torch.tensor([value], dtype=torch.float64))).root

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.torch_writer import PickledObject, write_torch_file
@@ -84,9 +84,9 @@ def _fine_tuned(contents: dict[str, Any], letters: PickledObject) -> dict[str, A
     kept = {name: tensor for name, tensor in contents["model"].items() if not name.startswith(gone)}
     model = {f"w2v_encoder.w2v_model.{name}": tensor for name, tensor in kept.items()}
     rows, columns = len(letters.state["symbols"]), pretrained["encoder_embed_dim"]
-    scattered = torch.arange(rows * columns).mul(40_503).remainder(65_536).float() / 65_536 - 0.5
+    scattered = (np.arange(rows * columns) * 40_503 % 65_536).astype(np.float32) / np.float32(65_536) - np.float32(0.5)
     model["w2v_encoder.proj.weight"] = scattered.reshape(rows, columns)
-    model["w2v_encoder.proj.bias"] = scattered[:rows].clone()
+    model["w2v_encoder.proj.bias"] = scattered[:rows].copy()
     if pretrained["_name"] == "hubert":
         name, settings = "hubert_ctc", {"_name": "hubert_pretraining", "labels": ["ltr"], "fine_tuning": True}
     else:

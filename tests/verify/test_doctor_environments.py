@@ -78,7 +78,7 @@ def test_python_3_13(tmp_path: Path) -> None:
 
 
 def test_torchaudio_beside_a_torch_that_it_was_not_built_for(tmp_path: Path) -> None:
-    python = environment(tmp_path / "environment", "torch==2.15.0", "torchaudio==2.11.0", "numpy")
+    python = environment(tmp_path / "environment", "torch==2.15.0", "torchaudio==2.11.0", "numpy", "ml-dtypes")
     document = doctor(python)
     told = document["of"]["torchaudio"]
     assert "2.11.0 was built for torch 2.11, here is torch 2.15.0" in told["what"]

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
@@ -69,7 +71,7 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
 
 def _weights(
     subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None
-) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
+) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
     if checkpoint is not None:
         converted = port(checkpoint, allow_non_finite=True)
@@ -82,7 +84,7 @@ def _weights(
 
 
 def _weight_problems(
-    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, torch.Tensor]
+    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
 ) -> tuple[str, ...]:
     """What is wrong with the ports' config and weights, before anything is computed with them."""
     problems: list[str] = []
@@ -109,7 +111,7 @@ def _settings_problems(subject: Subject, checkpoint: Checkpoint | None) -> Itera
         )
 
 
-def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
+def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     if subject.torchaudio is None or subject.config is None:
         raise InputError(f"{subject.name}: --torchaudio needs --config with the model_config.json beside it")
     config = EncoderConfig.read(subject.config)

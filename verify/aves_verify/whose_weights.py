@@ -90,8 +90,8 @@ def _of_torch_file(path: Path) -> Iterator[NDArray[np.float32]]:
     state_dict = root.get("model", root) if isinstance(root, dict) else {}
     tensors: Iterable[object] = state_dict.values() if isinstance(state_dict, dict) else ()
     for tensor in tensors:
-        if isinstance(tensor, LazyTensor) and tensor.dtype.is_floating_point:
-            yield tensor.float32().numpy()
+        if isinstance(tensor, LazyTensor) and tensor.is_floating_point:
+            yield tensor.float32()
 
 
 def _of_graph(path: Path) -> Iterator[NDArray[np.float32]]:

@@ -190,7 +190,9 @@ def _refuse_larger_than_file(model_config: Any, checkpoint: Checkpoint) -> None:
 def _load(model: Any, name: str, checkpoint: Checkpoint) -> None:
     """Put the file's weights in place of the uninitialised ones. Raises InputError naming each that does not fit."""
     wrapped = wrapper(checkpoint)
-    state = {key.removeprefix(wrapped): tensor.float32() for key, tensor in checkpoint.tensors.items()}
+    state = {
+        key.removeprefix(wrapped): torch.from_numpy(tensor.float32()) for key, tensor in checkpoint.tensors.items()
+    }
     model.upgrade_state_dict(state)
     # torch's own method: fairseq's, which does no more than the upgrade above, does not know assign; nor does torch 2.0
     load = torch.nn.Module.load_state_dict

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_convert.torchaudio_model import import_torchaudio, load_model, old_weight_norm_name
+from aves_convert.torchaudio_model import import_torchaudio, load_model
+from aves_convert.torchaudio_weights import old_weight_norm_name
 from aves_verify.backends import Embeddings, RunError
 
 
@@ -19,7 +20,11 @@ class TorchaudioBackend:
     name = kind = "torchaudio"
 
     def __init__(
-        self, config: EncoderConfig, state_dict: Mapping[str, torch.Tensor], *, dtype: torch.dtype = torch.float32
+        self,
+        config: EncoderConfig,
+        state_dict: Mapping[str, NDArray[np.float32]],
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """Raise InputError where the weights do not fit the config."""
         self.version: str = import_torchaudio().__version__
@@ -27,9 +32,9 @@ class TorchaudioBackend:
         self._dtype = dtype
         self.model = load_model(config, state_dict).to(dtype)
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> dict[str, NDArray[np.float32]]:
         """The state dict in float32, in the ``weight_g``/``weight_v`` dialect; exact, as that is what was loaded."""
-        return {old_weight_norm_name(name): tensor.float() for name, tensor in self.model.state_dict().items()}
+        return {old_weight_norm_name(name): tensor.float().numpy() for name, tensor in self.model.state_dict().items()}
 
     def in_float32(self) -> TorchaudioBackend:
         """The same encoder in float32."""
