@@ -40,9 +40,7 @@ def write_extractor(graph: GraphBuilder, config: EncoderConfig, waveform: str) -
         else:
             x = _convolution_in_float64(graph, config, i, x)
         x = graph.gelu(module, x)
-        if i == in_float32 - 1:
-            x = graph.node("feature_extractor.frames_first", "Transpose", x, perm=[0, 2, 1])
-    return x
+    return graph.node("feature_extractor.frames_first", "Transpose", x, perm=[0, 2, 1])
 
 
 def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
@@ -58,31 +56,37 @@ def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> 
 
 
 def _convolution_in_float64(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
-    """The same, but [batch, positions, channels], as a product: ONNX Runtime has no Conv of float64."""
+    """The same as a product: ONNX Runtime has no Conv of float64.
+
+    The weight is its left factor: the runtime rearranges the right one anew for each clip.
+    """
     module, (channels, kernel, stride) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
     weight, *bias = (graph.float64(name) for name in _weights(graph, config, i))
-    # [out, in, kernel] -> [kernel·in, out]: of weights, so the runtime does it once
-    columns = graph.constant(f"columns_{channels}", [-1, channels])
-    weight = graph.node(f"{module}.conv.weight", "Transpose", weight, perm=[2, 1, 0])
-    weight = graph.node(f"{module}.conv.weight", "Reshape", weight, columns)
+    # [out, in, kernel] -> [out, kernel·in]: of weights, so the runtime does it once
+    weight = graph.node(f"{module}.conv.weight", "Transpose", weight, perm=[0, 2, 1])
+    weight = graph.node(f"{module}.conv.weight", "Reshape", weight, graph.constant(f"rows_{channels}", [channels, -1]))
     x = graph.float64(_under_the_kernel(graph, f"{module}.conv", x, kernel, stride))
-    x = graph.node(f"{module}.conv", "MatMul", x, weight)
-    x = graph.node(f"{module}.conv", "Add", x, *bias) if bias else x
+    x = graph.node(f"{module}.conv", "MatMul", weight, x)
+    for name in bias:
+        column = graph.node(f"{module}.conv.bias", "Reshape", name, graph.constant("column", [-1, 1]))
+        x = graph.node(f"{module}.conv", "Add", x, column)
     if config.extractor_mode == "layer_norm":
+        x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 1])
         x = graph.layer_norm_in_float64(f"{module}.layer_norm", x, channels)
+        x = graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
     return graph.float32(x)
 
 
 def _under_the_kernel(graph: GraphBuilder, module: str, x: str, kernel: int, stride: int) -> str:
-    """What each position of a kernel sees: [batch, samples, channels] -> [batch, positions, kernel·channels]."""
-    axis, step = graph.constant("axis_1", [1]), graph.constant(f"step_{stride}", [stride])
+    """What each position of a kernel sees: [batch, channels, samples] -> [batch, kernel·channels, positions]."""
+    axis, step = graph.constant("last_axis", [-1]), graph.constant(f"step_{stride}", [stride])
     parts = []
     for j in range(kernel):
         behind = kernel - 1 - j  # samples of a position that lie behind this one
         start = graph.constant(f"start_{j}", [j])
         end = graph.constant(f"end_{behind}", [-behind if behind else np.iinfo(np.int64).max])
         parts.append(graph.node(f"{module}.sample.{j}", "Slice", x, start, end, axis, step))
-    return graph.node(f"{module}.samples", "Concat", *parts, axis=-1)
+    return graph.node(f"{module}.samples", "Concat", *parts, axis=1)
 
 
 def _weights(graph: GraphBuilder, config: EncoderConfig, i: int) -> list[str]:

@@ -90,6 +90,13 @@ def bypass(model: Model, name: str, keep: int = 0) -> None:
     model.graph.node.remove(gone)
 
 
+def bypass_norm(model: Model, path: str) -> None:
+    """The same for a layer norm in float64, from the subtraction of the mean to the addition of the bias."""
+    last = node(model, f"{path}/Add")
+    last.input[0] = node(model, f"{path}/Sub").input[0]
+    bypass(model, last.name)
+
+
 def replace(model: Model, name: str, op: str, inputs: list[str], **attributes: object) -> None:
     old = node(model, name)
     new = helper.make_node(op, inputs, list(old.output), name=f"{name}/{op}", **attributes)
@@ -125,11 +132,16 @@ def gelu(op: str, only: str = "") -> Change:
     return change
 
 
-def epsilon(value: float, only: str = "LayerNormalization") -> Change:
+def epsilon(value: float, only: str = "") -> Change:
+    """In the layer norms that are one operator, and in those that are written step by step in float64."""
+
     def change(model: Model) -> None:
-        for n in nodes(model, "LayerNormalization"):
-            if only in n.name:
+        changed = constant(model, "changed_epsilon", np.float64(value))
+        for n in model.graph.node:
+            if n.op_type == "LayerNormalization" and only in n.name:
                 set_attribute(n, "epsilon", value)
+            if n.name.endswith("/variance/Add") and only in n.name:
+                n.input[1] = changed
 
     return change
 
@@ -281,7 +293,15 @@ def ten_bits(array: np.ndarray) -> np.ndarray:
 
 
 def other_output(value: str) -> Change:
-    return lambda m: node(m, "/embeddings/Reshape").input.__setitem__(0, value)
+    """Another value, rounded to float32, in the place of the last norm's."""
+
+    def change(model: Model) -> None:
+        last = node(model, "/embeddings/Reshape")
+        (place,) = [i for i, n in enumerate(model.graph.node) if n.name == last.name]
+        model.graph.node.insert(place, helper.make_node("Cast", [value], ["other"], to=onnx.TensorProto.FLOAT))
+        last.input[0] = "other"
+
+    return change
 
 
 POSITIONS = "positional convolution"
@@ -299,12 +319,12 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("layer norm epsilon 1e-3 in one layer", "layer 1")(epsilon(1e-3, f"{MIDDLE}/layer_norm")),
     in_graph("group norm epsilon 1e-3", EVERYWHERE)(lambda m: set_weight(m, "epsilon_float64", lambda e: e * 100)),
     in_graph("group norm not centred", EVERYWHERE)(lambda m: bypass(m, "/feature_extractor/conv_layers.0/conv/Sub")),
-    in_graph("norm of one layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/layer_norm/LayerNormalization")),
+    in_graph("norm of one layer missing", "layer 1")(lambda m: bypass_norm(m, f"{MIDDLE}/layer_norm")),
     in_graph("last layer norm missing", "last layer norm", OUTPUT, encoder="pre-norm")(
-        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
+        lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
     ),
     in_graph("norm before the positions missing", POSITIONS)(
-        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
+        lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
     ),
     in_graph("residual of a layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/attended/Add", keep=1)),
     in_graph("positions not added", POSITIONS)(lambda m: bypass(m, "/encoder/transformer/Add")),
@@ -351,9 +371,7 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("graph weights with ten bits", EVERYWHERE)(every_weight(ten_bits)),
     in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
     in_graph("dropout left on", "layer 1")(dropout_on),
-    in_graph("wrong layer as output", OUTPUT)(
-        other_output("/encoder/transformer/layers.1/final_layer_norm/LayerNormalization/float32/Cast")
-    ),
+    in_graph("wrong layer as output", OUTPUT)(other_output("/encoder/transformer/layers.1/final_layer_norm/Add")),
     in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
     in_graph("output in half precision", OUTPUT)(half_output),
     in_graph("NaN in one frame", OUTPUT)(nan_in_a_frame),
