@@ -111,7 +111,11 @@ def write_head(head: Head, labels: Sequence[str], ports: Subject, path: Path) ->
         "activation": "softmax" if head.one_label_each else "sigmoid",
         "trained_on": f"fairseq checkpoint with SHA-256 {ports.recorded['fairseq']}",
     }
-    write_safetensors({"weight": head.weight.float().numpy(), "bias": head.bias.float().numpy()}, path, metadata=about)
+    write_safetensors(
+        {"weight": head.weight.detach().float().numpy(), "bias": head.bias.detach().float().numpy()},
+        path,
+        metadata=about,
+    )
 
 
 def write_encoder(encoder: TorchaudioBackend, ports: Subject, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -21,6 +22,11 @@ def tensor(values: NDArray[Any]) -> torch.Tensor:
     """The array's values in a tensor of its own."""
     bits = torch.from_numpy(np.ascontiguousarray(values).reshape(-1).view(np.uint8).copy())
     return bits.view(getattr(torch, values.dtype.name)).reshape(values.shape)
+
+
+def arrays(state_dict: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+    """A state dict as this project's writers take it."""
+    return {name: array(value) for name, value in state_dict.items()}
 
 
 def with_tensors(contents: dict[str, Any]) -> dict[str, Any]:

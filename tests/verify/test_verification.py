@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from tests.fairseq_models import LETTERS, Variant, build
+from tests.tensors import arrays
 
 from aves_artifacts.bundle import Bundle
 from aves_artifacts.catalog import catalog
@@ -85,7 +86,7 @@ def rewrite(bundle: Bundle, change: Callable[[Weights], None]) -> None:
     path = bundle.path("torchaudio")
     weights = torch.load(path, weights_only=True)
     change(weights)
-    write_torch_file(weights, path)
+    write_torch_file(arrays(weights), path)
 
 
 LAYER = "encoder.transformer.layers.{}."
@@ -472,7 +473,8 @@ def fine_tuned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def behead(bundle: Bundle) -> None:
     """Take the head out of the TorchAudio port: a config and weights that fit each other."""
     path = bundle.path("torchaudio")
-    write_torch_file({n: x for n, x in torch.load(path, weights_only=True).items() if not n.startswith("aux.")}, path)
+    weights = torch.load(path, weights_only=True)
+    write_torch_file(arrays({n: x for n, x in weights.items() if not n.startswith("aux.")}), path)
     config = EncoderConfig.read(bundle.path("config"))
     assert config.aux_num_out == LETTERS
     bundle.path("config").write_text(dataclasses.replace(config, aux_num_out=None).to_json())

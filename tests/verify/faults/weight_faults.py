@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.tensors import array
+from tests.tensors import arrays
 from tests.verify.faults.fault import ENCODERS, REFUSED, WAVEFORM, Fault, Kind, Weights
 
 from aves_convert.fairseq_checkpoint import read_checkpoint
@@ -28,7 +28,7 @@ def in_weights(name: str, *stages: str, encoder: Kind = "post-norm") -> Callable
         def damage(weights: Path, _config: Path) -> None:
             state = torch.load(weights, weights_only=True)
             change(state)
-            write_torch_file({key: array(value) for key, value in state.items()}, weights)
+            write_torch_file(arrays(state), weights)
 
         return Fault(name, stages, "torchaudio", damage, encoder)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jsonschema import Draft202012Validator
+from tests.tensors import arrays
 
 from aves_artifacts.catalog import catalog
 from aves_artifacts.errors import InputError
@@ -42,7 +43,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
     weights = torch.load(made.path("torchaudio"), weights_only=True)
     weights["feature_extractor.conv_layers.0.conv.weight"][0] = torch.nan
-    write_torch_file(weights, made.path("torchaudio"))
+    write_torch_file(arrays(weights), made.path("torchaudio"))
     (folder / "torn.pt").write_text("no checkpoint")
     subjects = [
         ready(of_bundle(made.folder, folder / "other.pt")),
