@@ -97,7 +97,7 @@ def _word(value: object) -> str:
 
 
 def _file(path: Path) -> Inspection:
-    """Told from the first bytes; torch and onnx are imported only where the file is theirs."""
+    """Told from the first bytes; onnx is imported only where the file is its own."""
     if not path.is_file():
         raise InputError(f"{path}: no ordinary file; give the file itself")
     try:

@@ -4,7 +4,7 @@ From the projection on everything is [batch·frames, dim]: a Gemm then takes tor
 shows them under the state dict's own names.
 
 What the layers add to, from the projection to the last norm, is float64, and so are the norms; products are float32 and
-see it rounded. The sums and norms are next to no work, and more than 15 % of the output's squared error.
+see it rounded. Sums and norms are next to no work, and a tenth of the output's squared error.
 """
 
 from __future__ import annotations

@@ -227,6 +227,21 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert "Usage:" in ended.stdout
 
 
+@pytest.mark.parametrize("command", ["fairseq2torchaudio", "bundle"])
+def test_converting_imports_no_torch(command: str, checkpoint: Path, tmp_path: Path) -> None:
+    """It would take four fifths of the time and most of the memory; TorchAudio files need no onnx either."""
+    program = (
+        "import sys; from aves_convert.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print('STATUS', end.code)\n"
+        "print('HEAVY', sorted({'torch', 'onnx'} & set(sys.modules)))"
+    )
+    arguments = [sys.executable, "-c", program, command, str(checkpoint), "--out", str(tmp_path / "ports")]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "STATUS 0" in ended.stdout
+    assert ("HEAVY []" if command == "fairseq2torchaudio" else "HEAVY ['onnx']") in ended.stdout
+
+
 def test_a_bundle_has_the_terms_that_are_known_or_given(checkpoint: Path, tmp_path: Path) -> None:
     def terms(folder: str, *arguments: object, source: Path = checkpoint) -> tuple[str, str]:
         result = run("bundle", source, "--out", tmp_path / folder, *arguments)

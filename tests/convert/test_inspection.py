@@ -454,9 +454,10 @@ def test_the_next_command_runs(name: str, bundle: Path, tmp_path: Path, monkeypa
     assert inspect(tmp_path / "ports").kind == "bundle"
 
 
-def test_files_without_tensors_are_told_without_torch(bundle: Path, tmp_path: Path) -> None:
+def test_files_are_told_without_torch(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "page.pt").write_bytes(b"<html>")
-    paths = [tmp_path / "page.pt", bundle, bundle / "tiny.onnx", bundle / "tiny.torchaudio.model_config.json"]
+    endings = ("onnx", "torchaudio.pt", "torchaudio.model_config.json")
+    paths = [tmp_path / "page.pt", bundle, *(bundle / f"tiny.{ending}" for ending in endings)]
     program = (
         "import sys; from pathlib import Path; from aves_convert.inspection import inspect; "
         "[inspect(Path(p)).to_text() for p in sys.argv[1:]]; sys.exit('torch' in sys.modules)"
