@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 _MAX_LISTED = 5  # problems of one kind told one by one
+_FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+_SOURCE_DTYPES = ("float64", "float16", "bfloat16", *_FLOAT8)
 
 
 def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
@@ -177,7 +179,7 @@ def _sha256_as(tensor: torch.Tensor, dtype: str) -> str:
     """Of a tensor's bytes in the dtype that it had in the source: to float32 and back, nothing is lost."""
     import torch
 
-    stored = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}.get(dtype, torch.float32)
+    stored = getattr(torch, dtype, torch.float32) if dtype in _SOURCE_DTYPES else torch.float32
     flat = _flat_bytes(tensor.to(stored))
     return hashlib.sha256(flat.numpy().data if flat.numel() else b"").hexdigest()
 

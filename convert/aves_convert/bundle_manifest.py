@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -73,7 +74,7 @@ def manifest_of(
         versions={
             "aves-ports": importlib.metadata.version("aves-ports"),
             "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in _PACKAGES},
+            **_installed(),
         },
         licence=terms.licence,
         citation=terms.citation,
@@ -83,6 +84,15 @@ def manifest_of(
 def printable_name(name: str) -> str:
     """A file's name as ONNX and JSON can hold it: in UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _installed() -> dict[str, str]:
+    """Package -> version, of those that are there: converting needs no torch."""
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def _recorded(source: FileRecord) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: P
         for entry in ledger
         if entry.source is not None
     }
-    thawing = _Thawing()
+    thawing = _Thawing(bytes_left=file.size)
     contents = thawing.entries({str(key): value for key, value in _entries(file.root).items() if key != "model"})
     _refuse_unwritable(thawing.omitted, like)
     contents = {str(key): model if key == "model" else contents.get(key) for key in _entries(file.root)}
@@ -117,10 +117,10 @@ def _tensor(
     if entry.target is None:
         return like.read()
     tensor = state_dict[entry.target]
-    with np.errstate(over="ignore"):  # what does not fit stays wide
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit stays wide
         narrowed = tensor.astype(like.dtype, copy=False)
-    if np.all((narrowed.astype(tensor.dtype, copy=False) == tensor) | (tensor != tensor)):
-        return narrowed
+        if np.all((narrowed.astype(tensor.dtype, copy=False) == tensor) | (tensor != tensor)):
+            return narrowed
     wide.append(str(entry.source))
     return tensor
 
@@ -165,6 +165,7 @@ class _Thawing:
     omitted: list[tuple[str, str]] = field(default_factory=list)  # path and what is there
     left_ema: bool = False
     left: int = _MAX_VALUES
+    bytes_left: int = 0  # of tensors: a stream can mention one of them many times
 
     def entries(self, values: Mapping[Any, object], at: str = "", depth: int = 0) -> dict[Any, Any]:
         """The entries of a dict. What belongs to the former weights is None on top and missing elsewhere."""
@@ -194,6 +195,9 @@ class _Thawing:
         if type(value) is tuple:
             return tuple(self.value(item, at, depth + 1) for item in value)
         if type(value) is LazyTensor and value.dtype.name in STORAGE_CLASSES:
+            self.bytes_left -= value.nbytes
+            if self.bytes_left < 0:
+                raise _UnwritableError("more bytes than the file has")
             return value.read()
         if type(value) is Record:
             return self._record(value, at, depth)

@@ -120,9 +120,10 @@ class LazyTensor:
         if not self.is_floating_point:
             raise InputError(f"{self.storage.source.path}: a tensor is {self.dtype}, expected floating-point weights")
         stored = self.read()
-        with np.errstate(over="ignore"):  # what does not fit is refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused; what is no number stays so
             widened = stored.astype(np.float32, copy=False)
-        if self.dtype.itemsize > 4 and not np.all((widened == stored) | (stored != stored)):
+            exact = self.dtype.itemsize <= 4 or bool(np.all((widened == stored) | (stored != stored)))
+        if not exact:
             raise InputError(
                 f"{self.storage.source.path}: a tensor is {self.dtype} with values that float32 cannot hold; "
                 "convert the checkpoint to float32 first"
@@ -137,7 +138,7 @@ def _bytes(storage: Storage, dtype: np.dtype[Any], offset: int, count: int) -> N
     start = source.extents[storage.key].start + storage.offset * storage.dtype.itemsize + offset * size
     raw = np.frombuffer(source.data, np.uint8, count * size, start)
     if source.big_endian:
-        return raw.reshape(-1, _word(dtype))[:, ::-1].reshape(-1)
+        return np.ascontiguousarray(raw.reshape(-1, _word(dtype))[:, ::-1]).reshape(-1)
     return raw.copy() if start % size else raw
 
 

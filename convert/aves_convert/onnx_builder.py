@@ -50,7 +50,7 @@ class GraphBuilder:
         """Put a value into the graph, once for each name; whole numbers become int64. Returns the name."""
         if name not in self._constants:
             self._constants.add(name)
-            array = np.asarray(value)
+            array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value, np.int64)
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             tensor = self.model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
             # Straight into its place: onnx.helper's way copies the hundreds of megabytes three times more.
@@ -78,6 +78,11 @@ class GraphBuilder:
         else:
             return np.ascontiguousarray(tensor, np.float32)
         return np.zeros(shape, np.float32)
+
+    def read_float64(self, name: str, *shape: int) -> NDArray[np.float64]:
+        """The same in float64."""
+        with np.errstate(invalid="ignore"):  # what is no number stays so
+            return self.read(name, *shape).astype(np.float64)
 
     def check(self) -> None:
         """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""

@@ -20,9 +20,11 @@ import numpy as np
 from onnx import TensorProto
 
 from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.errors import InputError
 from aves_convert.onnx_builder import EPSILON, GraphBuilder
 
 _IN_FLOAT64 = 2  # convolutions
+_LONGEST_KERNEL = 2048  # of the first convolution, in samples; HuBERT has 10
 
 
 def write_extractor(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> str:
@@ -101,11 +103,16 @@ def _weights(graph: GraphBuilder, config: EncoderConfig, i: int) -> list[str]:
 def _normalised_convolution(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
     """The first convolution and its group norm as one product, [batch, 1, samples] -> [batch, channels, positions]."""
     channels, kernel, stride = config.extractor_conv_layer_config[0]
-    weight = graph.read(f"{module}.conv.weight", channels, 1, kernel).astype(np.float64)
+    if kernel > _LONGEST_KERNEL:  # what follows grows with its square
+        raise InputError(
+            f"the first convolution's kernel has {kernel} samples; the graph of a group norm is written up to "
+            f"{_LONGEST_KERNEL}; --exporter torch takes any"
+        )
+    weight = graph.read_float64(f"{module}.conv.weight", channels, 1, kernel)
     if config.extractor_conv_bias:
         graph.read(f"{module}.conv.bias", channels)
-    gain = graph.read(f"{module}.layer_norm.weight", channels).astype(np.float64)
-    bias = graph.read(f"{module}.layer_norm.bias", channels).astype(np.float64)
+    gain = graph.read_float64(f"{module}.layer_norm.weight", channels)
+    bias = graph.read_float64(f"{module}.layer_norm.bias", channels)
     rows, moments = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
 
     # One more column carries the bias, to be multiplied by the row of ones: no further pass over the output.

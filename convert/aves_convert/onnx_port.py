@@ -102,7 +102,10 @@ def _exported(
 ) -> onnx.ModelProto:
     if options.attention != "standard":
         raise InputError("--attention fused needs --exporter graph")
-    from aves_convert.torch_export import torch_export
+    try:
+        from aves_convert.torch_export import torch_export
+    except ModuleNotFoundError as error:
+        raise InputError(f"--exporter torch needs {error.name}; pip install {error.name}") from None
 
     with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
         model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")

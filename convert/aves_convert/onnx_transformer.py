@@ -113,10 +113,10 @@ def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float3
 
     Computed in float64 and rounded once. Rows are added one by one: numpy's own sums may take another order tomorrow.
     """
-    v = direction.astype(np.float64)
-    squares = functools.reduce(np.add, map(np.square, v))
-    norms = np.sqrt(functools.reduce(np.add, squares))
     with np.errstate(invalid="ignore", divide="ignore"):  # a zero column is 0/0 = NaN in torch as well
+        v = direction.astype(np.float64)
+        squares = functools.reduce(np.add, map(np.square, v))
+        norms = np.sqrt(functools.reduce(np.add, squares))
         weight: NDArray[np.float64] = length.astype(np.float64) * v / norms
     return weight.astype(np.float32)
 

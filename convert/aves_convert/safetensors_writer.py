@@ -20,5 +20,7 @@ def write_safetensors(
     """
     from safetensors.numpy import save_file
 
+    # save_file is given addresses, and takes what lies there as contiguous without a word
+    contiguous = {name: np.asarray(array, order="C") for name, array in state_dict.items()}
     with replacing(path) as temporary:
-        save_file(dict(state_dict), temporary, metadata={"format": "pt", **(metadata or {})})
+        save_file(contiguous, temporary, metadata={"format": "pt", **(metadata or {})})

@@ -64,7 +64,9 @@ def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> Torchaudi
         entry = by_target[target]
         tensor = identity(entry.shape) if entry.source is None else checkpoint.tensors[entry.source].float32()
         # NaN and infinity show in the extremes, which need no temporary of the tensor's size as isfinite(tensor) does.
-        if not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
+        with np.errstate(invalid="ignore"):
+            finite = np.isfinite(tensor.min()) and np.isfinite(tensor.max())
+        if not finite:
             count = int((~np.isfinite(tensor)).sum())
             non_finite.append(f"{entry.source} holds {count} values that are NaN or infinite")
         state_dict[target] = tensor

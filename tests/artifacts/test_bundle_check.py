@@ -29,6 +29,7 @@ from tests.artifacts.bundles import (
     report_on,
     sealed,
 )
+from tests.tensors import with_tensors
 
 from aves_artifacts.attached_report import attach_report
 from aves_artifacts.bundle import Bundle, read_bundle
@@ -116,6 +117,12 @@ def test_bundles_of_every_kind_pass(
     made = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
     assert problems(made) == []
     assert {entry["action"] for entry in made.manifest.ledger} >= {"mapped", "dropped"}
+
+
+def test_a_bundle_of_8_bit_weights_passes(tmp_path: Path) -> None:
+    contents = with_tensors(checkpoint_contents(GEOMETRIES["tiny"], seed="x", dtype=ml_dtypes.float8_e5m2))
+    torch.save({**contents, "task_state": {}}, tmp_path / "x.pt")
+    assert problems(make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())) == []
 
 
 def test_hidden_files_of_other_tools_do_no_harm(bundle: Bundle) -> None:

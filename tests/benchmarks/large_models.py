@@ -168,14 +168,12 @@ def difference(given: NDArray[np.float32], answer: Path) -> dict[str, Any]:
 
 def compare_bits(original: Path, returned: Path) -> dict[str, Any]:
     """Whether every tensor of the way back has the original's name, place, type, shape and bits."""
-    import torch
-
     from aves_convert.fairseq_checkpoint import read_checkpoint
 
     ours, theirs = read_checkpoint(returned).tensors, read_checkpoint(original).tensors
     same = list(ours) == list(theirs) and all(
         (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape)
-        and torch.equal(ours[name].read().view(torch.uint8), tensor.read().view(torch.uint8))
+        and ours[name].read().tobytes() == tensor.read().tobytes()
         for name, tensor in theirs.items()
     )
     return {"tensors": len(theirs), "bit_identical": same}

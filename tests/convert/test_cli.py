@@ -242,6 +242,25 @@ def test_converting_imports_no_torch(command: str, checkpoint: Path, tmp_path: P
     assert ("HEAVY []" if command == "fairseq2torchaudio" else "HEAVY ['onnx']") in ended.stdout
 
 
+def test_bundles_are_made_where_torch_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+    program = (
+        "import importlib.metadata as m, sys; sys.modules['torch'] = None; version = m.version\n"
+        "def absent(name):\n"
+        "    if name.startswith('torch'): raise m.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "m.version = absent\n"
+        "from aves_convert.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "bundle", str(checkpoint), "--out", str(tmp_path / "ports")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert not {"torch", "torchaudio"} & json.loads((tmp_path / "ports/manifest.json").read_text())["versions"].keys()
+
+    ended = subprocess.run([*command, "--force", "--exporter", "torch"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "--exporter torch needs torch" in ended.stderr
+
+
 def test_a_bundle_has_the_terms_that_are_known_or_given(checkpoint: Path, tmp_path: Path) -> None:
     def terms(folder: str, *arguments: object, source: Path = checkpoint) -> tuple[str, str]:
         result = run("bundle", source, "--out", tmp_path / folder, *arguments)

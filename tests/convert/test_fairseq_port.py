@@ -167,6 +167,23 @@ def test_what_fairseq_can_do_without_is_named(tmp_path: Path) -> None:
     assert sorted(root["extra_state"]) == ["stand_in", "train_iterator"]
 
 
+def test_a_tensor_that_is_mentioned_many_times_does_not_swell_the_file(tmp_path: Path) -> None:
+    contents = checkpoint_contents(TINY, seed="test")
+    original = written(tmp_path, contents)
+    whole = original.stat().st_size
+    contents["extra_state"]["many"] = [np.zeros(whole // 40, np.float32)] * 20
+    large = tmp_path / "large.pt"
+    torch.save({**with_tensors(contents), "extra_state": _one_mentioned_often(contents), "task_state": {}}, large)
+    returned, remarks = there_and_back(large)
+    assert returned.stat().st_size < 3 * large.stat().st_size
+    assert "more bytes than the file has" in remarks[0]
+
+
+def _one_mentioned_often(contents: dict[str, Any]) -> dict[str, Any]:
+    one = torch.from_numpy(contents["extra_state"]["many"][0])
+    return {**contents["extra_state"], "many": {f"copy {i}": one for i in range(200)}}
+
+
 def test_what_fairseq_needs_and_cannot_be_written_is_refused(tmp_path: Path) -> None:
     contents = checkpoint_contents(TINY, seed="test")
     contents["cfg"]["task"]["odd"] = _Odd()

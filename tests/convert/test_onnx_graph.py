@@ -95,6 +95,13 @@ def test_every_name_is_the_only_one_and_a_path(variant: str, attention: Any) -> 
     assert {tensor.name for tensor in graph.initializer} <= used
 
 
+def test_a_first_kernel_that_no_encoder_has_is_refused() -> None:
+    layers = ((4, 2**20, 1), *TINY.extractor_conv_layer_config[1:])
+    config = dataclasses.replace(TINY, extractor_conv_layer_config=layers)
+    with pytest.raises(InputError, match="1048576 samples; the graph of a group norm is written up to 2048"):
+        write_graph(config, {})
+
+
 @pytest.mark.parametrize("variant", ["base", "one-layer"])
 def test_what_is_small_is_in_float64(variant: str) -> None:
     """The last two convolutions, the projection, all norms behind them, and the sums of the layers."""

@@ -4,6 +4,7 @@ import gc
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from aves_convert import inert_pickle, zip_directory
 from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.inspection import inspect
 from aves_convert.torch_file import LazyTensor, open_torch_file, wanted_calls
+from aves_convert.torch_writer import write_torch_file
 
 from .hostile_files import (
     COMMAND,
@@ -151,6 +153,16 @@ def test_big_endian_files(tmp_path: Path) -> None:
     same(reading(open_torch_file(path).root), SIX)
 
 
+@pytest.mark.parametrize("root", [tensor((), ()), tensor((1,), (1,)), tensor((3,), (0,))], ids=["0d", "1", "repeated"])
+def test_one_element_of_a_big_endian_file(root: Raw, tmp_path: Path) -> None:
+    big = Entry("archive/data/0", struct.pack(">6f", 1, 2, 3, 4, 5, 6))
+    path = written(tmp_path, archive(data_pkl(root), big, Entry("archive/byteorder", b"big")))
+
+    read = reading(open_torch_file(path).root)
+    assert np.all(read == 1)
+    assert read.size in (1, 3)
+
+
 def test_big_endian_complex_numbers(tmp_path: Path) -> None:
     big = Entry("archive/data/0", struct.pack(">6f", 1, 2, 3, 4, 5, 6))
     stored = storage(numel=3, cls=name("torch", "ComplexFloatStorage"))
@@ -245,6 +257,17 @@ def test_half_precision_is_widened_exactly(dtype: torch.dtype, tmp_path: Path) -
     widened = root.float32()
     assert widened.dtype == np.float32
     assert np.array_equal(widened, every.float().numpy(), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_a_signalling_nan_is_read_without_a_warning(dtype: str, tmp_path: Path) -> None:
+    bits = {"float64": 0x7FF0000000000001, "float32": 0x7F800001, "float16": 0x7C01}[dtype]
+    values = np.array([bits, 0], f"u{np.dtype(dtype).itemsize}").view(dtype)
+    write_torch_file(values, tmp_path / "x.pt")
+    root: Any = open_torch_file(tmp_path / "x.pt").root
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(root.float32()).tolist() == [True, False]
 
 
 def test_float64_is_narrowed_only_where_nothing_is_lost(tmp_path: Path) -> None:

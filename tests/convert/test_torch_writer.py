@@ -9,9 +9,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from tests.tensors import array
 
 from aves_artifacts.errors import InputError
+from aves_convert.safetensors_writer import write_safetensors
 from aves_convert.torch_file import LazyTensor, open_torch_file
 from aves_convert.torch_writer import PickledObject, write_torch_file
 
@@ -95,6 +97,16 @@ def test_objects_of_absent_classes_are_written_as_pickle_writes_them(tmp_path: P
         loaded = pickle.loads(archive.read("archive/data.pkl"))
     assert type(loaded["o"]).__name__ == "UserDict"
     assert dict(loaded["o"]) == {"a": 1}
+
+
+def test_safetensors_have_the_values_however_they_lie_in_memory(tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    written = {"turned": values.T, "backwards": values[::-1], "part": values[:, 1:], "scalar": np.float32(3)[...]}
+    write_safetensors(written, tmp_path / "x.safetensors")
+    read = load_file(tmp_path / "x.safetensors")
+    assert read.keys() == written.keys()
+    for name, array_ in written.items():
+        assert np.array_equal(read[name], array_), name
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def _told(
     backend: str, different: Mapping[str, tuple[NDArray[np.generic], NDArray[np.generic]]], where: Path
 ) -> Iterator[str]:
     for name, (found, expected) in list(different.items())[:_MAX_LISTED]:
-        a, b = found.astype(np.float64), expected.astype(np.float64)
-        size = np.abs(a - b).max()
+        with np.errstate(invalid="ignore"):
+            a, b = found.astype(np.float64), expected.astype(np.float64)
+            size = np.abs(a - b).max()
         yield (
             f"{backend}: {name} in {where} is not the original's: max |difference| {size:.2e} "
             f"where the largest value is {np.abs(b).max():.2e}{_rounded(found, expected)}"
@@ -79,7 +80,7 @@ def _told(
 def _rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:
     """The usual cause, where it is that: the original's values went through half precision."""
     for dtype in (np.float16, ml_dtypes.bfloat16):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             rounded = expected.astype(dtype)
         if np.array_equal(found, rounded.astype(expected.dtype)):
             return f"; it is the original's, rounded to {rounded.dtype}"
