@@ -157,7 +157,7 @@ def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
     assert run("--checkpoint", checkpoint, "--data", data, "--train-encoder", 2, "--out", out).exit_code == 0
     before = load_torchaudio(ports).weights()
     after = torch.load(out / "encoder.torchaudio.pt", weights_only=True)
-    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert any(name.startswith("encoder.transformer.layers.1.") for name in moved)
     assert not any(name.startswith("feature_extractor.") for name in moved)
     config = out / "encoder.torchaudio.model_config.json"
