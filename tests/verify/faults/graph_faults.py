@@ -317,7 +317,11 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("layer norm epsilon 1e-6", "projection")(epsilon(1e-6)),
     in_graph("layer norm epsilon 1e-3", "projection")(epsilon(1e-3)),
     in_graph("layer norm epsilon 1e-3 in one layer", "layer 1")(epsilon(1e-3, f"{MIDDLE}/layer_norm")),
-    in_graph("group norm epsilon 1e-3", EVERYWHERE)(lambda m: set_weight(m, "epsilon_float64", lambda e: e * 100)),
+    in_graph("group norm epsilon 1e-3", EVERYWHERE)(
+        lambda m: node(m, "/feature_extractor/conv_layers.0/layer_norm/Add").input.__setitem__(
+            1, constant(m, "changed_epsilon", np.float64(1e-3))
+        )
+    ),
     in_graph("group norm not centred", EVERYWHERE)(lambda m: bypass(m, "/feature_extractor/conv_layers.0/conv/Sub")),
     in_graph("norm of one layer missing", "layer 1")(lambda m: bypass_norm(m, f"{MIDDLE}/layer_norm")),
     in_graph("last layer norm missing", "last layer norm", OUTPUT, encoder="pre-norm")(
