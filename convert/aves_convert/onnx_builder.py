@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from aves_artifacts.errors import InputError
 
@@ -31,6 +31,7 @@ class GraphBuilder:
     def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> None:
         self.model = onnx.ModelProto()
         self._constants: set[str] = set()
+        self._in_float64: set[str] = set()  # values
         self._rounded: dict[str, str] = {}
         self._state_dict = state_dict
         self._unread = dict.fromkeys(state_dict)
@@ -44,6 +45,9 @@ class GraphBuilder:
         name = "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op
         node = helper.make_node(op, inputs, [output or name], name=name, domain=domain or None, **attributes)
         self.model.graph.node.append(node)
+        wide = attributes["to"] == TensorProto.DOUBLE if op == "Cast" else not self._in_float64.isdisjoint(inputs)
+        if wide and op != "Shape":
+            self._in_float64.add(output or name)
         return output or name
 
     def constant(self, name: str, value: NDArray[Any] | np.generic | Sequence[int]) -> str:
@@ -52,6 +56,8 @@ class GraphBuilder:
             self._constants.add(name)
             array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value, np.int64)
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            if kind == TensorProto.DOUBLE:
+                self._in_float64.add(name)
             tensor = self.model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
             # Straight into its place: onnx.helper's way copies the hundreds of megabytes three times more.
             tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -98,16 +104,14 @@ class GraphBuilder:
         return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
 
     def layer_norm(self, module: str, x: str, size: int) -> str:
-        """A torch LayerNorm over the last axis of x [..., size]."""
+        """A torch LayerNorm over the last axis of x [..., size], in float64 where x is that."""
         weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
+        if x in self._in_float64:
+            return self._layer_norm_in_float64(module, x, size, self.float64(weight), self.float64(bias))
         return self.node(module, "LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
 
-    def layer_norm_in_float64(self, module: str, x: str, size: int) -> str:
-        """The same of x in float64, as which it is returned.
-
-        Step by step: ONNX Runtime's LayerNormalization is not vectorised in float64, and takes four times as long.
-        """
-        weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
+    def _layer_norm_in_float64(self, module: str, x: str, size: int, weight: str, bias: str) -> str:
+        """Step by step: ONNX Runtime's LayerNormalization is not vectorised in float64, and takes four times longer."""
         last, share = self.constant("last_axis", [-1]), self.constant(f"share_of_{size}", np.float64(1 / size))
         epsilon = self.constant("epsilon_float64", np.float64(EPSILON))
         mean = self.node(f"{module}.mean", "Mul", self.node(f"{module}.mean", "ReduceSum", x, last), share)
@@ -119,16 +123,22 @@ class GraphBuilder:
         variance = self.node(f"{module}.variance", "Add", variance, epsilon)
         scale = self.node(module, "Reciprocal", self.node(module, "Sqrt", variance))
         normal = self.node(f"{module}.normal", "Mul", centred, scale)
-        return self.node(module, "Add", self.node(module, "Mul", normal, self.float64(weight)), self.float64(bias))
+        return self.node(module, "Add", self.node(module, "Mul", normal, weight), bias)
+
+    def add(self, module: str, x: str, y: str) -> str:
+        """x + y, in float64 where x is that."""
+        return self.node(module, "Add", x, self.float64(y) if x in self._in_float64 else y)
 
     def float64(self, value: str) -> str:
-        """A value or weight in float64; of a weight the runtime computes it once."""
-        return self.node(f"{value.strip('/')}.float64", "Cast", value, to=onnx.TensorProto.DOUBLE)
+        """A float32 value or weight in float64; of a weight the runtime computes it once."""
+        return self.node(f"{value.strip('/')}.float64", "Cast", value, to=TensorProto.DOUBLE)
 
     def float32(self, value: str) -> str:
-        """A value rounded to float32, once for all who use it."""
+        """A value rounded to float32, once for all who use it; itself where it is that already."""
+        if value not in self._in_float64:
+            return value
         if value not in self._rounded:
-            cast = self.node(f"{value.strip('/')}.float32", "Cast", value, to=onnx.TensorProto.FLOAT)
+            cast = self.node(f"{value.strip('/')}.float32", "Cast", value, to=TensorProto.FLOAT)
             self._rounded[value] = cast
         return self._rounded[value]
 

@@ -74,7 +74,7 @@ def _convolution_in_float64(graph: GraphBuilder, config: EncoderConfig, i: int, 
         x = graph.node(f"{module}.conv", "Add", x, column)
     if config.extractor_mode == "layer_norm":
         x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 1])
-        x = graph.layer_norm_in_float64(f"{module}.layer_norm", x, channels)
+        x = graph.layer_norm(f"{module}.layer_norm", x, channels)
         x = graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
     return graph.float32(x)
 

@@ -6,9 +6,7 @@ dict's names and values; nodes are named by their path: ``/encoder/transformer/l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +14,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from aves_artifacts.atomic import replacing
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_builder import GraphBuilder
 from aves_convert.onnx_extractor import write_extractor
 from aves_convert.onnx_options import Attention, Layers
-from aves_convert.onnx_transformer import FUSED_DOMAIN, write_encoder, write_shapes
+from aves_convert.onnx_transformer import FUSED_DOMAIN, attention_in, write_encoder, write_shapes
 
 if TYPE_CHECKING:
     import torch
 
 PRODUCER = "aves-convert"
 FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
-
-_LARGEST_FILE = 2**31 - 2**20  # protobuf reads no message of 2 GiB; a little is left for what is not weights
-_SMALLEST_EXTERNAL = 1024  # bytes; shapes and other small constants stay in the graph, where shape inference needs them
-_PAGE = 4096  # weights start on a page, so that a runtime can map them
 
 
 def write_graph(
@@ -60,7 +53,7 @@ def write_graph(
     graph = GraphBuilder(state_dict)
     features = write_extractor(graph, config, "waveform")
     shapes = write_shapes(graph, config, "waveform")
-    each, final = write_encoder(graph, config, features, shapes, attention)
+    each, final = write_encoder(graph, config, features, shapes, attention_in(attention, opset))
     outputs = {"embeddings": config.encoder_embed_dim}
     graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
     for i, layer in enumerate(each if layers == "all" else []):
@@ -76,22 +69,6 @@ def write_graph(
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if attention == "fused" else []
     return _model(graph, outputs, domains, metadata)
-
-
-def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write the model as one file; past 2 GB, which no ONNX file can hold, the weights go to ``path``.data beside it.
-
-    A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
-    """
-    if sum(map(_size, model.graph.initializer)) <= _LARGEST_FILE:
-        with replacing(path) as temporary:
-            temporary.write_bytes(model.SerializeToString(deterministic=True))
-        return
-    data = path.with_name(f"{path.name}.data")
-    with replacing(data) as temporary:
-        shell = _with_external_weights(model, data.name, temporary)
-    with replacing(path) as temporary:
-        temporary.write_bytes(shell.SerializeToString(deterministic=True))
 
 
 def _model(
@@ -113,38 +90,3 @@ def _model(
     model.graph.output.extend(values)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model
-
-
-def _size(tensor: onnx.TensorProto) -> int:
-    """Bytes of a tensor's data, without the copy that reading them would cost."""
-    size: int = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return size
-
-
-def _with_external_weights(model: onnx.ModelProto, location: str, path: Path) -> onnx.ModelProto:
-    """Write the weights to ``path`` one after the other; returns the model with references to them in ``location``."""
-    shell = onnx.ModelProto(
-        ir_version=model.ir_version,
-        producer_name=model.producer_name,
-        opset_import=model.opset_import,
-        metadata_props=model.metadata_props,
-        graph=onnx.GraphProto(
-            name=model.graph.name, node=model.graph.node, input=model.graph.input, output=model.graph.output
-        ),
-    )
-    with path.open("wb") as stream:
-        for tensor in model.graph.initializer:
-            if _size(tensor) < _SMALLEST_EXTERNAL:
-                shell.graph.initializer.append(tensor)
-                continue
-            stream.write(bytes(-stream.tell() % _PAGE))
-            place = {"location": location, "offset": stream.tell(), "length": _size(tensor)}
-            shell.graph.initializer.add(
-                name=tensor.name,
-                data_type=tensor.data_type,
-                dims=tensor.dims,
-                data_location=TensorProto.EXTERNAL,
-                external_data=[onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in place.items()],
-            )
-            stream.write(tensor.raw_data)
-    return shell

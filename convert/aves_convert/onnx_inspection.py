@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import mmap
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.errors import InputError
 from aves_convert.inspection import Inspection, command, sibling
+from aves_convert.protobuf_fields import Fields, prefix
 
 if TYPE_CHECKING:
     import onnx
@@ -25,36 +25,33 @@ _SECOND_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"  # producer, domain, version,
 _GRAPH, _INITIALIZER, _SPARSE_INITIALIZER = 7, 5, 15
 _DIMS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
 _FLOATS = (1, 10, 11, 16)  # TensorProto.DataType: float, float16, double, bfloat16
-_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}  # wire types; bytes of the fixed ones
 _MAX_DIMENSIONS = 64
-_MAX_FIELDS = 2_000_000  # on the way to the nodes and through the initializers; genuine graphs have some thousand
 
 
 @dataclass
 class _Walk:
     """One walk over the fields of a model, and what its initializers amount to. Methods raise ValueError."""
 
-    data: mmap.mmap
+    fields: Fields
     names: set[str] = field(default_factory=set)  # of the initializers
     parameters: int = 0
     files: set[str] = field(default_factory=set)  # where weights outside the file lie
-    left: int = _MAX_FIELDS
 
     def without_weights(self) -> bytes:
         """The model without its initializers, which are counted instead."""
-        kept, graphs = bytearray(), 0
-        for tag, number, begin, end in self._fields(0, len(self.data)):
+        kept, graphs, data = bytearray(), 0, self.fields.data
+        for tag, number, begin, end in self.fields.within(0, len(data)):
             if number != _GRAPH:
-                kept += self.data[tag:end]
+                kept += data[tag:end]
                 continue
             graphs += 1
             graph = bytearray()
-            for inner, part, start, stop in self._fields(begin, end):
+            for inner, part, start, stop in self.fields.within(begin, end):
                 if part == _INITIALIZER:
                     self._count(start, stop)
                 elif part != _SPARSE_INITIALIZER:
-                    graph += self.data[inner:stop]
-            kept += _varint(_GRAPH << 3 | _BYTES) + _varint(len(graph)) + graph
+                    graph += data[inner:stop]
+            kept += prefix(_GRAPH, len(graph)) + graph
         if graphs != 1:
             raise ValueError(f"{graphs} graphs, expected one")
         return bytes(kept)
@@ -63,55 +60,23 @@ class _Walk:
         """Add one TensorProto to the sum."""
         sizes: list[int] = []
         kind = 0
-        for _, number, begin, end in self._fields(start, stop):
+        for _, number, begin, end in self.fields.within(start, stop):
             if number == _DIMS:  # one field each, or all packed into one
                 while begin < end and len(sizes) < _MAX_DIMENSIONS:
-                    size, begin = self._number(begin, end)
+                    size, begin = self.fields.number(begin, end)
                     sizes.append(size)
             elif number == _TYPE:
-                kind, _ = self._number(begin, end)
+                kind, _ = self.fields.number(begin, end)
             elif number == _NAME:
-                self.names.add(_text(self.data[begin:end]))
+                self.names.add(_text(self.fields.data[begin:end]))
             elif number == _EXTERNAL:
-                entry = {part: _text(self.data[first:last]) for _, part, first, last in self._fields(begin, end)}
+                entry = {
+                    part: _text(self.fields.data[first:last]) for _, part, first, last in self.fields.within(begin, end)
+                }
                 if entry.get(1) == "location":
                     self.files.add(entry.get(2, ""))
         if kind in _FLOATS:
             self.parameters += math.prod(sizes)
-
-    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """Position of the tag, number, begin and end of the content of every field of a message."""
-        while at < end:
-            self.left -= 1
-            if self.left < 0:
-                raise ValueError("more fields than any graph has")
-            tag = at
-            key, begin = self._number(at, end)
-            kind = key & 7
-            if kind == _VARINT:
-                at = self._number(begin, end)[1]
-            elif kind == _BYTES:
-                size, begin = self._number(begin, end)
-                at = begin + size
-            elif kind in _FIXED:
-                at = begin + _FIXED[kind]
-            else:
-                raise ValueError(f"an unknown field at byte {tag}")
-            if at > end:
-                raise ValueError(f"the file ends inside the field at byte {tag}")
-            yield tag, key >> 3, begin, at
-
-    def _number(self, at: int, end: int) -> tuple[int, int]:
-        """A number of seven bits per byte, and the byte after it."""
-        value = 0
-        for index in range(10):
-            if at + index >= end:
-                raise ValueError(f"the file ends inside the number at byte {at}")
-            byte = self.data[at + index]
-            value |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:
-                return value, at + index + 1
-        raise ValueError(f"no number at byte {at}")
 
 
 def looks_like_onnx(head: bytes) -> bool:
@@ -124,7 +89,7 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    walk = _Walk(data)
+    walk = _Walk(Fields(data))
     try:
         model = onnx.ModelProto.FromString(walk.without_weights())
     except (ValueError, DecodeError) as error:
@@ -187,11 +152,3 @@ def _described(value: onnx.ValueInfoProto) -> str:
 def _text(value: str | bytes) -> str:
     """Text of a message; protobuf gives bytes where it is not UTF-8."""
     return value if isinstance(value, str) else value.decode("utf-8", "replace")
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

@@ -3,23 +3,26 @@
 From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
 shows them under the state dict's own names.
 
-What the layers add to, from the projection to the last norm, is float64, and so are the norms; products are float32 and
-see it rounded. Sums and norms are next to no work, and a tenth of the output's squared error.
+In the later half of the layers, what they add to is float64, and so are the norms; products are float32 and see it
+rounded. Sums and norms are next to no work, and a tenth of the output's squared error; the earlier half's share of that
+is small, as the later norms and sums come after it.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_convert.onnx_builder import GraphBuilder
+from aves_convert.onnx_options import Attention
 
 FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
+ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 _TRANSFORMER = "encoder.transformer"
 
@@ -32,6 +35,9 @@ class Shapes:
     flat: str  # [batch·frames, dim]
     sequence: str  # [batch, frames, dim]
     heads: str  # [batch, frames, heads, dim / heads]
+
+
+Attend = Callable[[GraphBuilder, EncoderConfig, str, str, Shapes], str]  # a layer's attention of x, in float32
 
 
 def write_shapes(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> Shapes:
@@ -53,42 +59,44 @@ def write_encoder(
     config: EncoderConfig,
     features: str,
     shapes: Shapes,
-    attention: Literal["standard", "fused"],
+    attend: Attend,
 ) -> tuple[list[str], str]:
     """Append projection, positions and layers.
 
-    Returns the layers' outputs in float64 and the final one in float32, [batch·frames, dim].
+    Returns the layers' outputs and the final one in float32, [batch·frames, dim].
     """
-    dim = config.encoder_embed_dim
+    dim, count = config.encoder_embed_dim, config.encoder_num_layers
     x = _project(graph, config, features)
     x = _add_positions(graph, config, x, shapes)
     if not config.encoder_layer_norm_first:
-        x = graph.layer_norm_in_float64(f"{_TRANSFORMER}.layer_norm", x, dim)
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     layers = []
-    for i in range(config.encoder_num_layers):
-        x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attention)
+    for i in range(count):
+        if i == count // 2:
+            x = graph.float64(x)
+        x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attend)
         layers.append(x)
     if config.encoder_layer_norm_first:
-        x = graph.layer_norm_in_float64(f"{_TRANSFORMER}.layer_norm", x, dim)
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     return layers, graph.float32(x)
 
 
 def _project(graph: GraphBuilder, config: EncoderConfig, features: str) -> str:
-    """Features [batch, frames, channels] -> [batch·frames, dim] in float64, the product too: 0.3 % of the work."""
+    """Features [batch, frames, channels] -> [batch·frames, dim]; the product in float64: it is 0.3 % of the work."""
     module, channels = "encoder.feature_projection", config.extractor_conv_layer_config[-1][0]
     x = graph.node(module, "Reshape", features, graph.constant("frames_channels", [-1, channels]))
-    x = graph.layer_norm_in_float64(f"{module}.layer_norm", graph.float64(x), channels)
+    x = graph.float64(graph.layer_norm(f"{module}.layer_norm", x, channels))
     dim = config.encoder_embed_dim
     weight = graph.float64(graph.weight(f"{module}.projection.weight", dim, channels))
     bias = graph.float64(graph.weight(f"{module}.projection.bias", dim))
     bias = graph.node(f"{module}.projection.bias", "Reshape", bias, graph.constant("column", [-1, 1]))
     # The weight is the left factor: the runtime rearranges the right one anew for each clip.
-    x = graph.node(f"{module}.projection", "Gemm", weight, x, bias, transB=1)
+    x = graph.float32(graph.node(f"{module}.projection", "Gemm", weight, x, bias, transB=1))
     return graph.node(f"{module}.projection", "Transpose", x, perm=[1, 0])
 
 
 def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: Shapes) -> str:
-    """Add the positional convolution of x to x, float64 in and out."""
+    """Add the positional convolution of x to x, [batch·frames, dim]."""
     module, kernel = f"{_TRANSFORMER}.pos_conv_embed", config.encoder_pos_conv_kernel
     dim, groups = config.encoder_embed_dim, config.encoder_pos_conv_groups
     direction = graph.read(f"{module}.conv.weight_v", dim, dim // groups, kernel)
@@ -99,13 +107,13 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
         kernel // 2,
         (kernel - 1) // 2,
     ]  # an even kernel gives a frame too many, which the original cuts off at the end
-    y = graph.node(f"{module}.sequence", "Reshape", graph.float32(x), shapes.sequence)
+    y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
     y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
     y = graph.node(f"{module}.conv", "Conv", y, weight, bias, kernel_shape=[kernel], group=groups, pads=pads)
     y = graph.gelu(module, y)
     y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
     y = graph.node(f"{module}.flat", "Reshape", y, shapes.flat)
-    return graph.node(_TRANSFORMER, "Add", x, graph.float64(y))
+    return graph.node(_TRANSFORMER, "Add", x, y)
 
 
 def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,29 +129,20 @@ def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float3
     return weight.astype(np.float32)
 
 
-def _layer(
-    graph: GraphBuilder,
-    config: EncoderConfig,
-    module: str,
-    x: str,
-    shapes: Shapes,
-    attention: Literal["standard", "fused"],
-) -> str:
-    """One transformer layer, [batch·frames, dim] in float64 in and out."""
-    attend = _fused_attention if attention == "fused" else _attention
+def _layer(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes, attend: Attend) -> str:
+    """One transformer layer, [batch·frames, dim]; sums and norms are in float64 where x is that."""
 
     def norm(name: str, x: str) -> str:
-        return graph.layer_norm_in_float64(f"{module}.{name}", x, config.encoder_embed_dim)
+        return graph.layer_norm(f"{module}.{name}", x, config.encoder_embed_dim)
 
     def attended(x: str, y: str) -> str:
         """x and the attention of y."""
         y = attend(graph, config, f"{module}.attention", graph.float32(y), shapes)
-        return graph.node(f"{module}.attended", "Add", x, graph.float64(y))
+        return graph.add(f"{module}.attended", x, y)
 
     def fed_forward(x: str, y: str) -> str:
         """x and the feed-forward network of y."""
-        y = _feed_forward(graph, config, f"{module}.feed_forward", graph.float32(y))
-        return graph.node(module, "Add", x, graph.float64(y))
+        return graph.add(module, x, _feed_forward(graph, config, f"{module}.feed_forward", graph.float32(y)))
 
     if config.encoder_layer_norm_first:
         x = attended(x, norm("layer_norm", x))
@@ -158,8 +157,15 @@ def _feed_forward(graph: GraphBuilder, config: EncoderConfig, module: str, x: st
     return graph.linear(f"{module}.output_dense", graph.gelu(module, x), dim, inner)
 
 
+def attention_in(attention: Attention, opset: int) -> Attend:
+    """How attention is written: by ONNX Runtime's own operator, the standard's where it has one, or spelled out."""
+    if attention == "fused":
+        return _fused_attention
+    return _attention_operator if opset >= ATTENTION_OPSET else _attention
+
+
 def _attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
-    """softmax(q·k/sqrt(d))·v in standard operators."""
+    """softmax(q·k/sqrt(d))·v in the operators of any opset."""
     dim, heads = config.encoder_embed_dim, config.encoder_num_heads
     parts = {}
     for name, perm in (("q_proj", [0, 2, 1, 3]), ("k_proj", [0, 2, 3, 1]), ("v_proj", [0, 2, 1, 3])):
@@ -175,14 +181,30 @@ def _attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, 
     return graph.linear(f"{module}.out_proj", x, dim, dim)
 
 
+def _attention_operator(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """The same in the standard's operator, which scales by 1/sqrt(d) itself."""
+    parts, heads = _sequences(graph, config, module, x, shapes), config.encoder_num_heads
+    x = graph.node(module, "Attention", *parts, q_num_heads=heads, kv_num_heads=heads)
+    return _attention_output(graph, config, module, x, shapes)
+
+
 def _fused_attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
     """The same in ONNX Runtime's own operator, which never holds all scores at once. It scales by 1/sqrt(d) itself."""
-    dim = config.encoder_embed_dim
-    parts = []
+    parts, heads = _sequences(graph, config, module, x, shapes), config.encoder_num_heads
+    x = graph.node(module, "MultiHeadAttention", *parts, domain=FUSED_DOMAIN, num_heads=heads)
+    return _attention_output(graph, config, module, x, shapes)
+
+
+def _sequences(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> list[str]:
+    """Queries, keys and values, each [batch, frames, dim]."""
+    parts, dim = [], config.encoder_embed_dim
     for name in ("q_proj", "k_proj", "v_proj"):
         part = graph.linear(f"{module}.{name}", x, dim, dim)
         parts.append(graph.node(f"{module}.{name}", "Reshape", part, shapes.sequence))
-    heads = config.encoder_num_heads
-    x = graph.node(module, "MultiHeadAttention", *parts, domain=FUSED_DOMAIN, num_heads=heads)
+    return parts
+
+
+def _attention_output(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """[batch, frames, dim] -> [batch·frames, dim]."""
     x = graph.node(module, "Reshape", x, shapes.flat)
-    return graph.linear(f"{module}.out_proj", x, dim, dim)
+    return graph.linear(f"{module}.out_proj", x, config.encoder_embed_dim, config.encoder_embed_dim)

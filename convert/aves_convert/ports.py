@@ -154,8 +154,8 @@ def _write_onnx(
     metadata: Mapping[str, str],
     path: Path,
 ) -> None:
-    from aves_convert.onnx_graph import save_graph  # onnx is imported only where a graph is written
-    from aves_convert.onnx_port import build_onnx
+    from aves_convert.onnx_port import build_onnx  # onnx is imported only where a graph is written
+    from aves_convert.onnx_writer import save_graph
 
     save_graph(build_onnx(config, state_dict, options, metadata), path)
 

@@ -7,6 +7,7 @@ extension.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -50,8 +51,10 @@ def build_model(config: EncoderConfig) -> Wav2Vec2Model:
     return model.eval()
 
 
-def load_model(config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> Wav2Vec2Model:
-    """The TorchAudio model with these weights, loaded strictly, in float32 and evaluation mode.
+def load_model(
+    config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor], *, dtype: torch.dtype = torch.float32
+) -> Wav2Vec2Model:
+    """The TorchAudio model with copies of these weights, loaded strictly, in evaluation mode.
 
     Raises InputError with every missing, unknown or misshapen tensor.
     """
@@ -60,8 +63,11 @@ def load_model(config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | to
         raise InputError("the weights do not fit the config: " + "; ".join(problems))
     model = build_model(config)
     # every torch from 2.0 on reads the old names
-    tensors = {old_weight_norm_name(name): torch.as_tensor(tensor) for name, tensor in state_dict.items()}
-    model.load_state_dict(tensors, strict=True)
+    tensors = {old_weight_norm_name(n): torch.as_tensor(t).to(dtype, copy=True) for n, t in state_dict.items()}
+    if "assign" in inspect.signature(model.load_state_dict).parameters:  # from torch 2.1 on
+        model.load_state_dict(tensors, strict=True, assign=True)
+    else:
+        model.to(dtype).load_state_dict(tensors, strict=True)
     return model
 
 

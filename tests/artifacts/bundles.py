@@ -14,7 +14,7 @@ from aves_artifacts.attached_report import attach_report
 from aves_artifacts.bundle import Bundle, read_bundle
 from aves_artifacts.file_record import file_record
 from aves_artifacts.manifest import MANIFEST, REPORT, Manifest, ReportRecord
-from aves_convert import onnx_graph
+from aves_convert import onnx_writer
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import write_stand_in
@@ -32,7 +32,7 @@ def make_tiny(folder: Path, *, seed: int = 0) -> Bundle:
 def make_verified(folder: Path) -> Bundle:
     """With every file that a bundle can have: weights outside the graph, as past 2 GB, and a report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_graph, "_LARGEST_FILE", 10_000)
+        patch.setattr(onnx_writer, "_LARGEST_FILE", 10_000)
         bundle = make_tiny(folder)
     return attach_report(folder, as_document(report_on(bundle.manifest)))
 

@@ -22,9 +22,9 @@ from tests.benchmarks.processes import run
 from tests.hugging_face import hubert_model
 
 from aves_convert.fairseq_checkpoint import read_checkpoint
-from aves_convert.onnx_graph import save_graph
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.onnx_port import build_onnx
+from aves_convert.onnx_writer import save_graph
 from aves_convert.torchaudio_model import load_model
 from aves_convert.torchaudio_port import TorchaudioPort, port
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from aves_convert.fairseq_checkpoint import read_checkpoint
-from aves_convert.onnx_graph import save_graph
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.onnx_port import build_onnx
+from aves_convert.onnx_writer import save_graph
 from aves_convert.ports import fairseq_to_onnx
 from aves_convert.torchaudio_port import port
 

@@ -20,7 +20,8 @@ from tests.fairseq_models import CLUSTERS, LETTERS, Original, Variant, build
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_checkpoint import Checkpoint, read_checkpoint
-from aves_convert.onnx_graph import save_graph, write_graph
+from aves_convert.onnx_graph import write_graph
+from aves_convert.onnx_writer import save_graph
 from aves_convert.torchaudio_model import load_model
 from aves_convert.torchaudio_port import TorchaudioPort, port
 from aves_verify.backends.fairseq_hubert import FairseqBackend

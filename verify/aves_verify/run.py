@@ -11,6 +11,7 @@ from aves_artifacts.errors import InputError
 from aves_verify.ahead import made_ahead
 from aves_verify.backends import BACKENDS
 from aves_verify.environment import environment
+from aves_verify.fairseq_import import import_hubert
 from aves_verify.report import ConfigReport, Report
 from aves_verify.subject import Pending
 from aves_verify.verification import Plan, Progress, verify
@@ -34,8 +35,11 @@ def verify_all(
 
     ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it. A subject
     that cannot be used does not lose the others, nor does a stopped run lose what it had compared: either is told in
-    the report, and given back as the error. Where nothing was compared, the error is raised.
+    the report, and given back as the error. Where nothing was compared, the error is raised; so is one where fairseq
+    does not import, before anything is made.
     """
+    if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
+        import_hubert()  # seconds, and better told now than after a gigabyte of files is made
     start = time.perf_counter()
     configs: list[ConfigReport] = []
     errors: list[BaseException] = []

@@ -54,11 +54,12 @@ class Pending:
     name: str
     source: str  # as the subject's
     files: AbstractContextManager[Subject] = field(repr=False)  # they exist within it
+    has_original: bool = True  # a checkpoint for fairseq to run
 
 
 def ready(subject: Subject) -> Pending:
     """A subject whose files are there already."""
-    return Pending(subject.name, subject.source, nullcontext(subject))
+    return Pending(subject.name, subject.source, nullcontext(subject), has_original=subject.fairseq is not None)
 
 
 def of_bundle(folder: Path, fairseq: Path | None) -> Subject:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-import onnx
 from numpy.typing import NDArray
+
+from aves_convert.onnx_weights import graph_weights
 
 _MAX_LISTED = 5
 
@@ -35,15 +36,13 @@ def onnx_problems(original: Mapping[str, NDArray[np.float32]], path: Path) -> It
 
     Weights that a graph holds folded or transposed are judged by what it computes.
     """
-    model = onnx.load(str(path))
     different = {}
-    for tensor in model.graph.initializer:
-        expected = original.get(tensor.name)
-        if expected is None or tuple(tensor.dims) != expected.shape:
+    for name, found in graph_weights(path):
+        expected = original.get(name)
+        if expected is None or found.shape != expected.shape:
             continue
-        found = onnx.numpy_helper.to_array(tensor)
         if not np.array_equal(_bits(found), _bits(expected)):
-            different[tensor.name] = (found, expected)
+            different[name] = (found, expected)
     yield from _told("onnx", different, path)
 
 
@@ -57,9 +56,9 @@ def fingerprint(state_dict: Mapping[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()
 
 
-def _bits(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _bits(array: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
     """Equal exactly where all bits are, NaN included."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
 
 
 def _told(

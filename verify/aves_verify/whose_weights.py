@@ -96,10 +96,9 @@ def _of_torch_file(path: Path) -> Iterator[NDArray[np.float32]]:
 
 def _of_graph(path: Path) -> Iterator[NDArray[np.float32]]:
     """Every weight as it is and transposed: exporters turn the matrices of linear layers round."""
-    import onnx
+    from aves_convert.onnx_weights import graph_weights  # onnx need not be installed
 
-    for tensor in onnx.load(str(path)).graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
+    for _, array in graph_weights(path):
         if array.dtype == np.float32:
             yield array
             if array.ndim == 2:

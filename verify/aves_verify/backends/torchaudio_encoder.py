@@ -30,7 +30,7 @@ class TorchaudioBackend:
         self.version: str = import_torchaudio().__version__
         self._config = config
         self._dtype = dtype
-        self.model = load_model(config, state_dict).to(dtype)
+        self.model = load_model(config, state_dict, dtype=dtype)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The state dict in float32, in the ``weight_g``/``weight_v`` dialect; exact, as that is what was loaded."""

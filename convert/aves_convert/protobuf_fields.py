@@ -1,0 +1,70 @@
+"""protobuf's encoding: the fields of a message one after the other, none of them copied.
+
+A field is a key, which is its number and wire type, and then its content; source: "Encoding" in protobuf's
+documentation. Readers raise ValueError for bytes that are no message.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}  # wire types; bytes of the fixed ones
+_MAX_FIELDS = 2_000_000  # of one file; genuine graphs have some thousand
+
+
+@dataclass
+class Fields:
+    """The fields in a file, as positions; ``left`` is how many more are read before it is taken for damaged."""
+
+    data: mmap.mmap
+    left: int = _MAX_FIELDS
+
+    def within(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Position of the key, number, begin and end of the content of every field of the message from at to end."""
+        while at < end:
+            self.left -= 1
+            if self.left < 0:
+                raise ValueError("more fields than any graph has")
+            tag = at
+            key, begin = self.number(at, end)
+            kind = key & 7
+            if kind == _VARINT:
+                at = self.number(begin, end)[1]
+            elif kind == _BYTES:
+                size, begin = self.number(begin, end)
+                at = begin + size
+            elif kind in _FIXED:
+                at = begin + _FIXED[kind]
+            else:
+                raise ValueError(f"an unknown field at byte {tag}")
+            if at > end:
+                raise ValueError(f"the file ends inside the field at byte {tag}")
+            yield tag, key >> 3, begin, at
+
+    def number(self, at: int, end: int) -> tuple[int, int]:
+        """A number of seven bits per byte, and the byte after it."""
+        value = 0
+        for index in range(10):
+            if at + index >= end:
+                raise ValueError(f"the file ends inside the number at byte {at}")
+            byte = self.data[at + index]
+            value |= (byte & 0x7F) << 7 * index
+            if byte < 0x80:
+                return value, at + index + 1
+        raise ValueError(f"no number at byte {at}")
+
+
+def prefix(number: int, length: int) -> bytes:
+    """What stands before the ``length`` bytes of a field that is text, bytes or a message."""
+    return _varint(number << 3 | _BYTES) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    """A number as seven bits to the byte, the least first; the highest bit says that more follow."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
