@@ -27,7 +27,13 @@ def _onnx_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Outputs of the graph.",
         ),
-        click.option("--opset", type=int, default=17, show_default=True, help="Version of the ONNX operators."),
+        click.option(
+            "--opset",
+            type=int,
+            default=17,
+            show_default=True,
+            help="Version of the ONNX operators; from 23 on attention is one.",
+        ),
         click.option(
             "--exporter",
             type=click.Choice(["graph", "torch"]),

@@ -29,9 +29,8 @@ def graph_weights(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         for start, stop in _initializers(Fields(data)):
             yield _weight(Fields(data), start, stop, path)
     except (OSError, ValueError, TypeError, DecodeError, onnx.checker.ValidationError) as error:
-        raise InputError(
-            f"{path}: no readable ONNX file ({str(error).splitlines()[0]:.120}); convert it again"
-        ) from None
+        reason = f"{str(error).splitlines()[0]:.120}"
+        raise InputError(f"{path}: a damaged or truncated ONNX file ({reason}); fetch or convert it again") from None
 
 
 def _initializers(fields: Fields) -> Iterator[tuple[int, int]]:
@@ -44,17 +43,16 @@ def _initializers(fields: Fields) -> Iterator[tuple[int, int]]:
 
 
 def _weight(fields: Fields, start: int, stop: int, path: Path) -> tuple[str, NDArray[Any]]:
-    head, raw = bytearray(), (0, 0)
-    for tag, number, begin, end in fields.within(start, stop):
+    head, begin, end = bytearray(), 0, 0
+    for tag, number, first, last in fields.within(start, stop):
         if number == TensorProto.RAW_DATA_FIELD_NUMBER:
-            raw = begin, end
+            begin, end = first, last
         else:
-            head += fields.data[tag:end]
+            head += fields.data[tag:last]
     tensor = TensorProto.FromString(bytes(head))
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
-    begin, end = raw
-    if math.prod(tensor.dims) * dtype.itemsize == end - begin:
-        stored = np.frombuffer(fields.data, dtype.newbyteorder("<"), math.prod(tensor.dims), begin)
-        return tensor.name, stored.reshape(tensor.dims)
-    tensor.raw_data = fields.data[begin:end]  # values in other fields, in another file, or several to the byte
+    dtype, count = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)), math.prod(tensor.dims)
+    if count * dtype.itemsize == end - begin:
+        return tensor.name, np.frombuffer(fields.data, dtype.newbyteorder("<"), count, begin).reshape(tensor.dims)
+    if end > begin:  # several values to the byte
+        tensor.raw_data = fields.data[begin:end]
     return tensor.name, onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))

@@ -31,6 +31,7 @@ from aves_convert.fairseq_checkpoint import read_checkpoint
 from aves_convert.inspection import Inspection, inspect
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
+from aves_convert.protobuf_fields import Fields
 from aves_convert.stand_in import checkpoint_contents
 from aves_convert.torch_writer import write_torch_file
 from aves_convert.torchaudio_model import build_model
@@ -310,7 +311,7 @@ def test_a_damaged_onnx_file_never_breaks_the_telling(tmp_path_factory: pytest.T
 
 
 def test_more_fields_than_any_graph_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_inspection, "_Walk", functools.partial(onnx_inspection._Walk, left=10))
+    monkeypatch.setattr(onnx_inspection, "Fields", functools.partial(Fields, left=10))
     path = saved(tmp_path / "x.onnx", x=["b", 300])
     assert "more fields than any graph has" in str(inspect(path).problem)
 

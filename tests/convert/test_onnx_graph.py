@@ -124,6 +124,16 @@ def test_what_is_small_is_in_float64(variant: str) -> None:
     assert "/encoder/transformer/Add" not in names
 
 
+def test_attention_is_the_standards_operator_where_it_has_one() -> None:
+    """Spelled out before that; fused only where that is asked for."""
+    cases = {(22, "standard"): "Softmax", (23, "standard"): "Attention", (23, "fused"): "MultiHeadAttention"}
+    for (opset, attention), operator in cases.items():
+        nodes = write_graph(TINY, weights(TINY), opset=opset, attention=attention).graph.node  # type: ignore[arg-type]
+        found = [node.name for node in nodes if node.op_type in cases.values()]
+        layers = [f"/encoder/transformer/layers.{i}" for i in range(TINY.encoder_num_layers)]
+        assert found == [f"{layer}/attention/{operator}" for layer in layers]
+
+
 def test_one_position_alone_is_normalised_as_in_a_batch() -> None:
     """torch refuses to normalise a single value, unless it is one of several clips; what is left is the norm's bias."""
     config = dataclasses.replace(TINY, extractor_conv_layer_config=((7, 10, 5),))

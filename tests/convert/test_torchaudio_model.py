@@ -61,6 +61,16 @@ def test_no_weight_is_left_as_it_was_allocated(converted: TorchaudioPort) -> Non
     assert not list(model.buffers())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_are_copies_of_the_wanted_kind(converted: TorchaudioPort, dtype: torch.dtype) -> None:
+    name = "encoder.feature_projection.projection.weight"
+    given = {**converted.state_dict, name: converted.state_dict[name].copy()}
+    model = load_model(converted.config, given, dtype=dtype)
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {dtype}
+    given[name][:] = 0
+    assert np.array_equal(model.state_dict()[name], converted.state_dict[name])
+
+
 def test_weights_that_do_not_fit_are_listed(converted: TorchaudioPort) -> None:
     weights = dict(converted.state_dict)
     weights["extra"] = weights.pop("encoder.transformer.layer_norm.bias")

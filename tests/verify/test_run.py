@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from aves_artifacts.errors import InputError
 from aves_convert.stand_in import write_stand_in
-from aves_verify import run, verification
+from aves_verify import run, subject, verification
 from aves_verify.cli import main
 from aves_verify.run import verify_all
 from aves_verify.selection import Selection
@@ -135,3 +135,22 @@ def test_a_run_that_ends_well_has_no_error(owls: Path, torn: Path) -> None:
     assert verify_all(Selection(names=(str(owls),)).subjects("last"), plan).error is None
     with pytest.raises(InputError, match=r"torn\.pt"):
         verify_all(Selection(names=(str(torn),)).subjects("last"), plan)
+
+
+def test_a_fairseq_that_does_not_import_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise InputError("fairseq is not installed")
+
+    monkeypatch.setattr(run, "import_hubert", missing)
+    monkeypatch.setattr(subject, "write_stand_in", lambda *_, **__: pytest.fail("made a stand-in"))
+    with pytest.raises(InputError, match="fairseq is not installed"):
+        verify_all(Selection(names=("bio",), stand_in=True).subjects("last"), Plan())
+
+
+def test_fairseq_is_not_imported_where_it_has_nothing_to_run(owls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "import_hubert", lambda: pytest.fail("imported fairseq"))
+    with subject.converted(owls) as made:
+        ports = Selection(torchaudio=made.torchaudio, config=made.config, onnx=made.onnx)
+        verify_all(ports.subjects("last"), Plan(backends=("torchaudio", "onnx")))
+        with pytest.raises(InputError, match="no file for fairseq"):
+            verify_all(ports.subjects("last"), Plan())

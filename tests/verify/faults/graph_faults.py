@@ -328,7 +328,7 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
         lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
     ),
     in_graph("norm before the positions missing", POSITIONS)(
-        lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
+        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
     ),
     in_graph("residual of a layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/attended/Add", keep=1)),
     in_graph("positions not added", POSITIONS)(lambda m: bypass(m, "/encoder/transformer/Add")),
