@@ -42,7 +42,7 @@ def write_graph(
     The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
     ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
     CTC head also to ``logits`` [batch, frames, aux_num_out]. ``attention="fused"`` needs ONNX Runtime, everything else
-    runs anywhere. ``metadata`` becomes the model's ``metadata_props``.
+    runs wherever the opset does. ``metadata`` becomes the model's ``metadata_props``.
 
     Raises InputError with every missing, unknown or misshapen tensor, and for an opset that cannot be written.
     Source: ``torchaudio.models.wav2vec2.components``, of which this is the inference.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import onnx
-from google.protobuf.message import Message
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
 from aves_artifacts.atomic import replacing
@@ -66,11 +66,11 @@ def _write_weights(tensors: Iterable[TensorProto], location: str, path: Path) ->
     references = []
     with path.open("wb") as stream:
         for tensor in tensors:
-            if _size(tensor) < _SMALLEST_EXTERNAL:
+            if len(tensor.raw_data) < _SMALLEST_EXTERNAL:  # also what has its values in other fields
                 references.append(tensor)
                 continue
             stream.write(bytes(-stream.tell() % _PAGE))
-            place = {"location": location, "offset": stream.tell(), "length": _size(tensor)}
+            place = {"location": location, "offset": stream.tell(), "length": len(tensor.raw_data)}
             entries = [onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in place.items()]
             references.append(
                 TensorProto(
@@ -92,7 +92,7 @@ def _size(tensor: TensorProto) -> int:
 
 
 def _around(message: Message, number: int) -> tuple[bytes, bytes]:
-    """The bytes of all fields before the one of that number, and of all after it."""
+    """The bytes of all fields before the one of that number, and of all after it; that one has the weights."""
     before, after = type(message)(), type(message)()
     for field, value in message.ListFields():
         part = before if field.number < number else after

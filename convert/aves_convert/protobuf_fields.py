@@ -1,4 +1,4 @@
-"""protobuf's encoding: the fields of a message one after the other, none of them copied.
+"""protobuf's encoding: where the fields of a message lie in a file, none of them copied.
 
 A field is a key, which is its number and wire type, and then its content; source: "Encoding" in protobuf's
 documentation. Readers raise ValueError for bytes that are no message.
@@ -10,7 +10,8 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}  # wire types; bytes of the fixed ones
+_VARINT, _BYTES = 0, 2  # wire types
+_FIXED = {1: 8, 5: 4}  # wire type -> bytes
 _MAX_FIELDS = 2_000_000  # of one file; genuine graphs have some thousand
 
 

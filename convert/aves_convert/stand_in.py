@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,10 +82,10 @@ def checkpoint_contents(
         **(task or {}),
     }
     described = architecture(Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={}))
-    shapes = _shapes(described)
-    with ThreadPoolExecutor() as pool:  # numpy's generators leave the interpreter to the others
-        made = pool.map(lambda name: _weight(name, shapes[name], f"{seed}/{name}").astype(dtype, copy=False), shapes)
-        tensors = dict(zip(shapes, made, strict=True))
+    tensors = {
+        name: _weight(name, shape, f"{seed}/{name}").astype(dtype, copy=False)
+        for name, shape in _shapes(described).items()
+    }
     if near_zero:
         _press_outputs_towards_zero(tensors, described)
     only = {name: value for name, value in model_cfg.items() if name in _HUBERT_ENTRIES or name in model}

@@ -63,7 +63,10 @@ def load_model(
         raise InputError("the weights do not fit the config: " + "; ".join(problems))
     model = build_model(config)
     # every torch from 2.0 on reads the old names
-    tensors = {old_weight_norm_name(n): torch.as_tensor(t).to(dtype, copy=True) for n, t in state_dict.items()}
+    tensors = {
+        old_weight_norm_name(name): torch.as_tensor(tensor).to(dtype, copy=True).contiguous()
+        for name, tensor in state_dict.items()
+    }
     if "assign" in inspect.signature(model.load_state_dict).parameters:  # from torch 2.1 on
         model.load_state_dict(tensors, strict=True, assign=True)
     else:

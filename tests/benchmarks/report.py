@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from tests.benchmarks.inference import NAMES
 from tests.benchmarks.results import Measured, Row, Session
 
 HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "allowed", "floor", "rounds", "")
 Sessions = Mapping[str, Session]
 
+_WIDTH = 240  # columns, more than the longest row
+
 
 def print_table(sessions: Sessions) -> None:
-    """Every row, then how the curves grow."""
-    table = Table(*HEADINGS, box=None, header_style="bold")
+    """Every row, then how the curves grow. As wide as it has to be: a wrapped figure is read wrongly."""
+    table = Table(*(Column(heading, no_wrap=True) for heading in HEADINGS), box=None, header_style="bold")
     for session in sessions.values():
         for row in session.part.rows:
             table.add_row(*_cells(row), style="red" if row.met is False else None)
-    console = Console()
+    console = Console(width=_WIDTH, soft_wrap=True)
     console.print(table)
     for line in _growth(sessions):
         console.print(line)

@@ -73,7 +73,7 @@ def test_weights_beside_the_graph(tmp_path: Path) -> None:
     ((_, found),) = graph_weights(path)
     np.testing.assert_array_equal(found, values)
     (tmp_path / "x.onnx.data").unlink()
-    with pytest.raises(InputError, match=r"x\.onnx: a damaged or truncated ONNX file .*should be stored in"):
+    with pytest.raises(InputError, match=r"x\.onnx: its weights beside it cannot be read .*x\.onnx\.data"):
         list(graph_weights(path))
 
 
@@ -87,6 +87,51 @@ def test_what_is_no_onnx_is_told(content: bytes, tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.onnx"):
         list(graph_weights(tmp_path / "x.onnx"))
+
+
+def _impossible(**fields: object) -> TensorProto:
+    return TensorProto(name="w", **{"data_type": TensorProto.FLOAT, "dims": [2], "raw_data": bytes(8), **fields})
+
+
+@pytest.mark.parametrize(
+    ("tensor", "told"),
+    [
+        (_impossible(dims=[2**62] * 200_000), "w has an impossible shape"),
+        (_impossible(dims=[-2]), "w has an impossible shape"),
+        (_impossible(data_type=99), "w has the unknown element type 99"),
+        (_impossible(dims=[3]), "damaged"),
+        (_impossible(dims=[2**40]), "damaged"),
+    ],
+)
+def test_impossible_tensors_are_told_where_they_are_wanted(tensor: TensorProto, told: str, tmp_path: Path) -> None:
+    path = _saved(tmp_path / "x.onnx", tensor, numpy_helper.from_array(np.ones(2), "sound"))
+    with pytest.raises(InputError, match=told):
+        list(graph_weights(path))
+    ((name, _),) = graph_weights(path, lambda name, _: name == "sound")
+    assert name == "sound"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"location": "beside", "length": "12"},
+        {"location": "beside"},
+        {"location": "beside", "offset": "4", "length": "8"},
+        {"location": "x" * 5000, "length": "8"},
+        {"location": "../beside", "length": "8"},
+        {"location": "beside", "length": "many"},
+    ],
+)
+def test_files_beside_it_are_looked_at_before_they_are_read(place: dict[str, str], tmp_path: Path) -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in place.items():
+        tensor.external_data.add(key=key, value=value)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "beside").write_bytes(bytes(9))
+    (tmp_path / "beside").write_bytes(bytes(8))
+    with pytest.raises(InputError, match=r"x\.onnx: its weights beside it cannot be read"):
+        list(graph_weights(_saved(folder / "x.onnx", tensor)))
 
 
 @given(st.data())

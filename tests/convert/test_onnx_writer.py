@@ -83,6 +83,17 @@ def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: py
     )
 
 
+def test_past_the_limit_every_value_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_writer, "_LARGEST_FILE", 100)
+    model = _everything()
+    model.graph.initializer.append(helper.make_tensor("large", TensorProto.FLOAT, [400], range(400)))
+    model.graph.initializer.append(helper.make_tensor("four bits", TensorProto.INT4, [4000], [1] * 4000))
+    save_graph(model, tmp_path / "x.onnx")
+    loaded = onnx.load(tmp_path / "x.onnx")
+    for found, expected in zip(loaded.graph.initializer, model.graph.initializer, strict=True):
+        np.testing.assert_array_equal(onnx.numpy_helper.to_array(found), onnx.numpy_helper.to_array(expected))
+
+
 def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):

@@ -102,6 +102,29 @@ def test_half_precision_of_the_same_shape_is_told(graph: Path) -> None:
     assert len(list(onnx_problems(original, graph))) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.complex128, np.bool_, object])
+def test_what_is_no_weight_at_all_is_told_by_its_kind(graph: Path, dtype: type) -> None:
+    original = arrays(LINEAR)
+    model = onnx.load(graph)
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == LINEAR)
+    values = np.zeros(original[LINEAR].shape, dtype) if dtype is not object else np.full(24, "text", object)
+    tensor.CopyFrom(numpy_helper.from_array(values, LINEAR))
+    onnx.save(model, graph)
+    (problem,) = onnx_problems(original, graph)
+    assert problem.startswith(f"onnx: {LINEAR} in {graph} is ")
+    assert problem.endswith(", the original's is float32")
+
+
+def test_equal_values_of_another_kind_are_other_weights(graph: Path) -> None:
+    original = arrays(LINEAR)
+    original[LINEAR][:] = 0
+    model = onnx.load(graph)
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == LINEAR)
+    tensor.CopyFrom(numpy_helper.from_array(original[LINEAR].astype(np.float16), LINEAR))
+    onnx.save(model, graph)
+    assert len(list(onnx_problems(original, graph))) == 1
+
+
 def test_a_fingerprint_is_the_weights_own() -> None:
     original = arrays()
     known = fingerprint(original)

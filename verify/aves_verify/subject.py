@@ -59,7 +59,8 @@ class Pending:
 
 def ready(subject: Subject) -> Pending:
     """A subject whose files are there already."""
-    return Pending(subject.name, subject.source, nullcontext(subject), has_original=subject.fairseq is not None)
+    has_original = subject.fairseq is not None and subject.fairseq.is_file()
+    return Pending(subject.name, subject.source, nullcontext(subject), has_original)
 
 
 def of_bundle(folder: Path, fairseq: Path | None) -> Subject:

@@ -24,9 +24,7 @@ def torchaudio_problems(
 ) -> Iterator[str]:
     """Every tensor of a TorchAudio port that is not bit for bit the original's, with the size of the difference."""
     different = {
-        name: (ported[name], tensor)
-        for name, tensor in original.items()
-        if not np.array_equal(_bits(ported[name]), _bits(tensor))
+        name: (ported[name], tensor) for name, tensor in original.items() if not _same_bits(ported[name], tensor)
     }
     yield from _told("torchaudio", different, where)
 
@@ -37,12 +35,11 @@ def onnx_problems(original: Mapping[str, NDArray[np.float32]], path: Path) -> It
     Weights that a graph holds folded or transposed are judged by what it computes.
     """
     different = {}
-    for name, found in graph_weights(path):
-        expected = original.get(name)
-        if expected is None or found.shape != expected.shape:
-            continue
-        if not np.array_equal(_bits(found), _bits(expected)):
-            different[name] = (found, expected)
+    for name, found in graph_weights(path, lambda name, shape: name in original and original[name].shape == shape):
+        if found.dtype.kind not in "fV":  # V: bfloat16 and the like
+            yield f"onnx: {name} in {path} is {found.dtype}, the original's is {original[name].dtype}"
+        elif not _same_bits(found, original[name]):
+            different[name] = (found, original[name])
     yield from _told("onnx", different, path)
 
 
@@ -56,9 +53,12 @@ def fingerprint(state_dict: Mapping[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()
 
 
-def _bits(array: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
-    """Equal exactly where all bits are, NaN included."""
-    return np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
+def _same_bits(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
+    """Of one kind and equal in all bits, NaN included."""
+    if a.dtype != b.dtype:
+        return False
+    one, other = (np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}") for array in (a, b))
+    return np.array_equal(one, other)
 
 
 def _told(
