@@ -103,7 +103,7 @@ def test_made_again_they_agree_to_the_last_few_bits(tmp_path: Path) -> None:
             assert again.provenance[told] == ours.provenance[told]
         same = [again.clips.index(clip) for clip in ours.clips]
         for layer, original in ours.original.items():
-            floor = np.abs(original - ours.exact[layer]).max(axis=1, keepdims=True)
+            floor = np.abs(original - ours.exact[layer]).max()  # of any frame: another processor is lucky in others
             few_bits = 4 * EPS * np.abs(original).max(axis=1, keepdims=True)
             difference = np.abs(again.original[layer][same] - original)
             assert (difference <= few_bits + 2 * floor).all(), (name, layer)
