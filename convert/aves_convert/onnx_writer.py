@@ -66,11 +66,12 @@ def _write_weights(tensors: Iterable[TensorProto], location: str, path: Path) ->
     references = []
     with path.open("wb") as stream:
         for tensor in tensors:
-            if len(tensor.raw_data) < _SMALLEST_EXTERNAL:  # also what has its values in other fields
+            data = tensor.raw_data
+            if len(data) < _SMALLEST_EXTERNAL:  # also what has its values in other fields
                 references.append(tensor)
                 continue
             stream.write(bytes(-stream.tell() % _PAGE))
-            place = {"location": location, "offset": stream.tell(), "length": len(tensor.raw_data)}
+            place = {"location": location, "offset": stream.tell(), "length": len(data)}
             entries = [onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in place.items()]
             references.append(
                 TensorProto(
@@ -81,7 +82,7 @@ def _write_weights(tensors: Iterable[TensorProto], location: str, path: Path) ->
                     external_data=entries,
                 )
             )
-            stream.write(tensor.raw_data)
+            stream.write(data)
     return references
 
 

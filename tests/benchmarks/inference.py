@@ -155,8 +155,8 @@ def _paired(bench: Bench, case: Case, files: dict[str, Path]) -> dict[str, Measu
     """The same of graphs, their times taken side by side in one process."""
     alone = _measure(bench, replace(case, rounds=1), files)
     graphs = [f"{name}={path}" for name, path in files.items()]
-    sizes = ("--threads", case.threads, "--seconds", case.seconds, "--batch", case.batch, "--rounds", case.rounds)
-    times = json.loads(run(python("tests.benchmarks.paired_process", *sizes, *graphs)).output)
+    command = python("tests.benchmarks.paired_process", *graphs, *_sizes(case), "--rounds", case.rounds)
+    times = json.loads(run(command).output)
     return {name: replace(each, seconds=times[name]) for name, each in alone.items()}
 
 
@@ -173,8 +173,11 @@ def _answer(bench: Bench, case: Case) -> tuple[Path, float]:
 
 
 def _command(case: Case, name: str, path: Path) -> list[str]:
-    sizes = ("--threads", case.threads, "--seconds", case.seconds, "--batch", case.batch, "--repeats", case.repeats)
-    return python("tests.benchmarks.encoder_process", name, path, *sizes)
+    return python("tests.benchmarks.encoder_process", name, path, *_sizes(case), "--repeats", case.repeats)
+
+
+def _sizes(case: Case) -> tuple[object, ...]:
+    return ("--threads", case.threads, "--seconds", case.seconds, "--batch", case.batch)
 
 
 def _measured(case: Case, name: str, runs: list[Run], unit: float) -> Measured:
