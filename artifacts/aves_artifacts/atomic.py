@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,8 +72,12 @@ def check_writable(path: Path) -> None:
     Path(name).unlink()
 
 
+_READING_UMASK = threading.Lock()
+
+
 def _set_ordinary_mode(path: Path) -> None:
     """Give the file the permissions of any new file; mkstemp makes it private."""
-    umask = os.umask(0)
-    os.umask(umask)
+    with _READING_UMASK:  # it can only be read by setting it, which is of the whole process
+        umask = os.umask(0)
+        os.umask(umask)
     path.chmod(0o666 & ~umask)

@@ -12,9 +12,12 @@ which needs float64 only for the K small rows, and no pass over the convolution'
 recording is gone before anything is rounded. The convolution's own bias moves the mean alone, and drops out.
 
 The last two convolutions are products in float64: 1 % of the work, and more than that of the output's squared error.
+Their kernels are as long as their strides, so frames first, what lies under a kernel is consecutive already.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from onnx import TensorProto
@@ -32,17 +35,25 @@ def write_extractor(graph: GraphBuilder, config: EncoderConfig, waveform: str) -
     # Not Unsqueeze: of an empty batch Reshape is an error, and Einsum below a division by zero that ends the process.
     x = graph.node("feature_extractor", "Reshape", waveform, graph.constant("one_channel", [0, 1, -1]))
     count = len(config.extractor_conv_layer_config)
-    in_float32 = max(1, count - _IN_FLOAT64)
-    for i in range(count):
+    in_float32 = count - _in_float64(config)
+    for i in range(in_float32):
         module = f"feature_extractor.conv_layers.{i}"
         if i == 0 and config.extractor_mode == "group_norm":
             x = _normalised_convolution(graph, config, module, x)
-        elif i < in_float32:
-            x = _convolution(graph, config, i, x)
         else:
-            x = _convolution_in_float64(graph, config, i, x)
+            x = _convolution(graph, config, i, x)
         x = graph.gelu(module, x)
-    return graph.node("feature_extractor.frames_first", "Transpose", x, perm=[0, 2, 1])
+    x = graph.node("feature_extractor.frames_first", "Transpose", x, perm=[0, 2, 1])
+    for i in range(in_float32, count):
+        x = graph.gelu(f"feature_extractor.conv_layers.{i}", _convolution_in_float64(graph, config, i, x))
+    return x
+
+
+def _in_float64(config: EncoderConfig) -> int:
+    """How many of the last convolutions are computed in float64: those whose kernels do not overlap, two at most."""
+    last = config.extractor_conv_layer_config[1:][-_IN_FLOAT64:]
+    without_overlap = itertools.takewhile(lambda layer: layer[1] == layer[2], reversed(last))
+    return len(list(without_overlap))
 
 
 def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
@@ -58,37 +69,38 @@ def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> 
 
 
 def _convolution_in_float64(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
-    """The same as a product: ONNX Runtime has no Conv of float64.
+    """The same, of a kernel as long as its stride, as a product; [batch, positions, channels] in and out.
 
-    The weight is its left factor: the runtime rearranges the right one anew for each clip.
+    ONNX Runtime has no Conv of float64.
     """
-    module, (channels, kernel, stride) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
+    module, (channels, kernel, _) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
+    in_channels = config.extractor_conv_layer_config[i - 1][0]
     weight, *bias = (graph.float64(name) for name in _weights(graph, config, i))
     # [out, in, kernel] -> [out, kernel·in]: of weights, so the runtime does it once
     weight = graph.node(f"{module}.conv.weight", "Transpose", weight, perm=[0, 2, 1])
     weight = graph.node(f"{module}.conv.weight", "Reshape", weight, graph.constant(f"rows_{channels}", [channels, -1]))
-    x = graph.float64(_under_the_kernel(graph, f"{module}.conv", x, kernel, stride))
-    x = graph.node(f"{module}.conv", "MatMul", weight, x)
-    for name in bias:
-        column = graph.node(f"{module}.conv.bias", "Reshape", name, graph.constant("column", [-1, 1]))
-        x = graph.node(f"{module}.conv", "Add", x, column)
+    column = [graph.node(f"{module}.conv.bias", "Reshape", name, graph.constant("column", [-1, 1])) for name in bias]
+    x = _whole_kernels(graph, f"{module}.conv", x, kernel)
+    batch = graph.node(f"{module}.conv.batch", "Shape", x, end=1)
+    x = graph.node(f"{module}.conv.samples", "Reshape", x, graph.constant(f"kernels_{i}", [-1, kernel * in_channels]))
+    # The weight is the left factor: the runtime rearranges the right one anew for each clip.
+    x = graph.node(f"{module}.conv", "Gemm", weight, graph.float64(x), *column, transB=1)
     if config.extractor_mode == "layer_norm":
-        x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 1])
-        x = graph.layer_norm(f"{module}.layer_norm", x, channels)
-        x = graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
-    return graph.float32(x)
+        x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[1, 0])
+        x = graph.float32(graph.layer_norm(f"{module}.layer_norm", x, channels))
+    else:
+        x = graph.node(f"{module}.frames_first", "Transpose", graph.float32(x), perm=[1, 0])
+    rest = graph.constant(f"positions_{channels}", [-1, channels])
+    shape = graph.node(f"{module}.conv.shape", "Concat", batch, rest, axis=0)
+    return graph.node(f"{module}.conv", "Reshape", x, shape)
 
 
-def _under_the_kernel(graph: GraphBuilder, module: str, x: str, kernel: int, stride: int) -> str:
-    """What each position of a kernel sees: [batch, channels, samples] -> [batch, kernel·channels, positions]."""
-    axis, step = graph.constant("last_axis", [-1]), graph.constant(f"step_{stride}", [stride])
-    parts = []
-    for j in range(kernel):
-        behind = kernel - 1 - j  # samples of a position that lie behind this one
-        start = graph.constant(f"start_{j}", [j])
-        end = graph.constant(f"end_{behind}", [-behind if behind else np.iinfo(np.int64).max])
-        parts.append(graph.node(f"{module}.sample.{j}", "Slice", x, start, end, axis, step))
-    return graph.node(f"{module}.samples", "Concat", *parts, axis=1)
+def _whole_kernels(graph: GraphBuilder, module: str, x: str, kernel: int) -> str:
+    """x [batch, positions, channels] without the last positions, where they are too few for the kernel."""
+    axis, size = graph.constant("frames_axis", [1]), graph.constant(f"kernel_{kernel}", [kernel])
+    count = graph.node(f"{module}.positions", "Shape", x, start=1, end=2)
+    whole = graph.node(f"{module}.whole", "Mul", graph.node(f"{module}.whole", "Div", count, size), size)
+    return graph.node(f"{module}.whole", "Slice", x, graph.constant("start_0", [0]), whole, axis)
 
 
 def _weights(graph: GraphBuilder, config: EncoderConfig, i: int) -> list[str]:

@@ -3,14 +3,15 @@
 From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
 shows them under the state dict's own names.
 
-In the later half of the layers, what they add to is float64, and so are the norms; products are float32 and see it
-rounded. Sums and norms are next to no work, and a tenth of the output's squared error; the earlier half's share of that
-is small, as the later norms and sums come after it.
+In the last third of the layers, what they add to is float64, and so are the norms; products are float32 and see it
+rounded. Sums and norms are a tenth of the output's squared error; the earlier layers' share of that is small, as the
+later norms and sums come after it.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
 ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 _TRANSFORMER = "encoder.transformer"
+_IN_FLOAT64 = 3  # one layer of so many, the last ones, adds and normalises in float64
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def write_encoder(
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     layers = []
     for i in range(count):
-        if i == count // 2:
+        if i == count - math.ceil(count / _IN_FLOAT64):
             x = graph.float64(x)
         x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attend)
         layers.append(x)

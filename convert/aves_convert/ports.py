@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from aves_convert.safetensors_writer import write_safetensors
 from aves_convert.torch_writer import write_torch_file
 from aves_convert.torchaudio_port import TorchaudioPort, hashed, port
 from aves_convert.torchaudio_weights import read_state_dict
+
+BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
 
 
 @dataclass(frozen=True)
@@ -128,16 +131,29 @@ def make_bundle(
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
-    converted = hashed(port(read, allow_non_finite=allow_non_finite), read)
+    converted = port(read, allow_non_finite=allow_non_finite)
     with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
-        source = file_record(checkpoint)
-        _write_torchaudio(converted, staging, [names["torchaudio"], names["config"]])
-        write_safetensors(converted.state_dict, staging / names["safetensors"])
-        metadata = _metadata(converted, target.name, source.sha256, terms.licence)
-        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
-        records = {role: file_record(staging / name) for role, name in names.items() if (staging / name).exists()}
-        manifest = write_card(manifest_of(target.name, read, converted, records, source, terms), staging)
-        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        # while one file waits for the disk, another is written or hashed
+        with ThreadPoolExecutor(BUNDLE_THREADS, thread_name_prefix="bundle") as pool:
+            source = pool.submit(file_record, checkpoint)
+            accounted = pool.submit(hashed, converted, read)
+
+            def write_onnx() -> None:
+                metadata = _metadata(converted, target.name, source.result().sha256, terms.licence)
+                _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
+
+            writing = [
+                pool.submit(_write_torchaudio, converted, staging, [names["torchaudio"], names["config"]]),
+                pool.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
+                pool.submit(write_onnx),
+            ]
+            for each in writing:
+                each.result()
+            there = [role for role, name in names.items() if (staging / name).exists()]
+            records = pool.map(lambda role: file_record(staging / names[role]), there)
+            files = dict(zip(there, records, strict=True))
+        manifest = manifest_of(target.name, read, accounted.result(), files, source.result(), terms)
+        (staging / MANIFEST).write_text(write_card(manifest, staging).to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)
 
 

@@ -22,14 +22,15 @@ class Row:
     unit: str  # "s", "MiB", …
     ours: list[float]
     theirs: list[float] = field(default_factory=list)
-    allowed: float | None = None  # of the ratio of medians, or of our median
+    allowed: float | None = None  # of the ratio, or of our median
     floor: float | None = None  # what physics leaves, in the same unit
     floor_of: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """Our median over the peer's."""
-        return statistics.median(self.ours) / statistics.median(self.theirs) if self.theirs else None
+        """Ours over the peer's, the median of the rounds: what slows the machine slows a whole round."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs) if self.theirs else None
 
     @property
     def met(self) -> bool | None:

@@ -67,8 +67,8 @@ def test_turns_are_taken_forwards_then_backwards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("allowed", "met"), [(0.49, False), (0.51, True), (None, None)])
-def test_a_ratio_is_of_medians(allowed: float | None, met: bool | None) -> None:
-    row = Row("x", "peer", "s", [1.0, 9.0, 1.0], [2.0, 2.0, 0.1], allowed)
+def test_a_ratio_is_the_median_of_the_rounds(allowed: float | None, met: bool | None) -> None:
+    row = Row("x", "peer", "s", [1.0, 4.0, 9.0], [2.0, 8.0, 3.0], allowed)
     assert (row.ratio, row.met) == (0.5, met)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
@@ -99,27 +100,30 @@ def test_a_first_kernel_that_no_encoder_has_is_refused() -> None:
         write_graph(config, {})
 
 
-@pytest.mark.parametrize("variant", ["base", "one-layer"])
-def test_what_is_small_is_in_float64(variant: str) -> None:
-    """The last two convolutions, the projection, and the norms and sums of the later layers."""
-    config = tiny(variant)
+@pytest.mark.parametrize(
+    ("variant", "convolutions"),
+    [("base", [3]), ("one-layer", [3]), ("no-overlap", [2, 3]), ("two-convolutions", []), ("one-convolution", [])],
+)
+def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> None:
+    """Up to two last convolutions whose kernels do not overlap, the projection, and the last layers' norms and sums."""
+    config = dataclasses.replace(tiny(variant), extractor_mode="group_norm")
     graph = onnx.shape_inference.infer_shapes(write_graph(config, weights(config))).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     double = [node for node in graph.node if types.get(node.output[0]) == onnx.TensorProto.DOUBLE]
     products = [node.name.rsplit("/", 1)[0] for node in double if node.op_type in ("MatMul", "Gemm", "Conv")]
     assert products == [
         "/feature_extractor/conv_layers.0/layer_norm",
-        "/feature_extractor/conv_layers.2/conv",
-        "/feature_extractor/conv_layers.3/conv",
+        *(f"/feature_extractor/conv_layers.{i}/conv" for i in convolutions),
         "/encoder/feature_projection/projection",
     ]
     names = {node.name for node in double}
     count = config.encoder_num_layers
     parts = ("attended/Add", "Add", "layer_norm/Sub", "final_layer_norm/Sub")
     paths = [{f"/encoder/transformer/layers.{i}/{part}" for part in parts} for i in range(count)]
-    for earlier in paths[: count // 2]:
+    first = count - math.ceil(count / 3)
+    for earlier in paths[:first]:
         assert not names & earlier
-    for later in paths[count // 2 :]:
+    for later in paths[first:]:
         assert names >= later
     assert "/encoder/transformer/Add" not in names
 

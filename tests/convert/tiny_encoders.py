@@ -47,6 +47,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "stride-over-kernel": {"extractor_conv_layer_config": ((16, 3, 5), (16, 2, 2))},
     "one-convolution": {"extractor_mode": "layer_norm", "extractor_conv_layer_config": ((7, 10, 5),)},
     "two-convolutions": {"extractor_conv_bias": True, "extractor_conv_layer_config": ((6, 5, 2), (9, 3, 2))},
+    "no-overlap": {"extractor_conv_layer_config": ((16, 10, 5), (12, 3, 2), (9, 3, 3), (7, 2, 2))},
+    "no-overlap-layer-norm": {
+        "extractor_mode": "layer_norm",
+        "extractor_conv_bias": True,
+        "extractor_conv_layer_config": ((6, 10, 5), (5, 2, 2), (9, 2, 2)),
+    },
     "kernel-of-one": {
         "extractor_mode": "layer_norm",
         "extractor_conv_bias": True,

@@ -40,7 +40,7 @@ class Workshop:
 
 def test_the_next_is_made_while_one_is_used_and_none_before_its_turn() -> None:
     shop = Workshop()
-    with made_ahead(shop.subjects(), spare=1) as subjects:
+    with made_ahead(shop.subjects(), spare=2) as subjects:
         assert not shop.log
         for pending, following in zip(subjects, "bc-", strict=True):
             with pending.files as subject:
@@ -61,14 +61,14 @@ def test_without_a_spare_core_nothing_is_made_ahead() -> None:
 
 def test_what_was_begun_and_never_used_is_removed() -> None:
     shop = Workshop()
-    with made_ahead(shop.subjects(), spare=1) as subjects, subjects[0].files:
+    with made_ahead(shop.subjects(), spare=2) as subjects, subjects[0].files:
         assert shop.made["b"].wait(PATIENCE)
     assert shop.log == ["make a", "make b", "remove a", "remove b"]
 
 
 def test_one_that_cannot_be_made_is_told_in_its_turn_and_the_others_go_on() -> None:
     shop = Workshop(broken="b")
-    with made_ahead(shop.subjects(), spare=1) as (first, second, third):
+    with made_ahead(shop.subjects(), spare=2) as (first, second, third):
         with first.files:
             pass
         with pytest.raises(InputError, match="b cannot be made"), second.files:

@@ -1,4 +1,4 @@
-"""Making one subject's files while the one before it is verified, where there is a core that nothing else uses."""
+"""Making one subject's files while the one before it is verified, where there are cores that nothing else uses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+from aves_convert.ports import BUNDLE_THREADS
 from aves_verify.subject import Pending, Subject
 
 
@@ -18,11 +19,12 @@ def made_ahead(subjects: Sequence[Pending], *, spare: int | None = None) -> Iter
     """The same subjects; entering one begins with the next one's files, in a thread.
 
     ``spare`` is the number of cores that the forward passes leave idle, by default those beyond torch's threads.
-    Without one the subjects are given back as they are: their timings may not be disturbed. Two subjects' files exist
-    at a time, 1.2 GB each at base size. What was begun and never used is removed in the end.
+    Fewer than a bundle is written with, and the subjects are given back as they are: their timings may not be
+    disturbed. Two subjects' files exist at a time, 1.2 GB each at base size. What was begun and never used is removed
+    in the end.
     """
     idle = _cores() - torch.get_num_threads() if spare is None else spare
-    if idle < 1 or len(subjects) < 2:
+    if idle < BUNDLE_THREADS or len(subjects) < 2:
         yield subjects
         return
     with ThreadPoolExecutor(1, thread_name_prefix="made-ahead") as pool:
