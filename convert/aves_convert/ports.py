@@ -152,8 +152,10 @@ def make_bundle(
             there = [role for role, name in names.items() if (staging / name).exists()]
             records = pool.map(lambda role: file_record(staging / names[role]), there)
             files = dict(zip(there, records, strict=True))
-        manifest = manifest_of(target.name, read, accounted.result(), files, source.result(), terms)
-        (staging / MANIFEST).write_text(write_card(manifest, staging).to_json(), encoding="utf-8")
+        manifest = write_card(
+            manifest_of(target.name, read, accounted.result(), files, source.result(), terms), staging
+        )
+        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)
 
 

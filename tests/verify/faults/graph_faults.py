@@ -91,7 +91,10 @@ def bypass(model: Model, name: str, keep: int = 0) -> None:
 
 
 def bypass_norm(model: Model, path: str) -> None:
-    """The same for a layer norm in float64, from the subtraction of the mean to the addition of the bias."""
+    """The same for a layer norm, in float64 from the subtraction of the mean to the addition of the bias."""
+    if any(n.name == f"{path}/LayerNormalization" for n in model.graph.node):
+        bypass(model, f"{path}/LayerNormalization")
+        return
     last = node(model, f"{path}/Add")
     last.input[0] = node(model, f"{path}/Sub").input[0]
     bypass(model, last.name)
@@ -350,7 +353,9 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
         lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.4/conv/Conv"), "strides", [1])
     ),
     in_graph("kernel of a convolution turned round", "conv block 6")(
-        lambda m: node(m, "/feature_extractor/conv_layers.6/conv/samples/Concat").input.reverse()
+        lambda m: after(
+            m, "/feature_extractor/conv_layers.6/conv/weight/Transpose", "Gather", constant(m, "back", [1, 0]), axis=1
+        )
     ),
     in_graph("conv bias ignored in the graph", "conv block 2", encoder="pre-norm")(
         lambda m: node(m, "/feature_extractor/conv_layers.2/conv/Conv").input.__delitem__(2)
@@ -375,7 +380,7 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("graph weights with ten bits", EVERYWHERE)(every_weight(ten_bits)),
     in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
     in_graph("dropout left on", "layer 1")(dropout_on),
-    in_graph("wrong layer as output", OUTPUT)(other_output("/encoder/transformer/layers.1/final_layer_norm/Add")),
+    in_graph("wrong layer as output", OUTPUT)(other_output(f"{MIDDLE}/final_layer_norm/LayerNormalization")),
     in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
     in_graph("output in half precision", OUTPUT)(half_output),
     in_graph("NaN in one frame", OUTPUT)(nan_in_a_frame),
