@@ -1,11 +1,11 @@
-"""Several files at once, in threads of this process and beside other processes."""
+"""Several things at once, in threads of this process and beside other processes."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -55,6 +55,18 @@ def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     for _ in range(min(_WORKERS, len(items))):
         threading.Thread(target=run, daemon=True).start()
     return [future.result() for future in futures]
+
+
+@contextmanager
+def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads; where the block ends with an error, what runs is waited for and what waits is dropped."""
+    executor = ThreadPoolExecutor(threads)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +37,11 @@ def creating(path: Path) -> Iterator[Path]:
 def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-        os.close(handle)
+        temporary = _created(path)
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
-    temporary = Path(name)
     try:
         yield temporary
-        _set_ordinary_mode(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         give_name(temporary, path)
@@ -65,19 +60,13 @@ def check_writable(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}; make it first")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        _created(path).unlink()
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
-    os.close(handle)
-    Path(name).unlink()
 
 
-_READING_UMASK = threading.Lock()
-
-
-def _set_ordinary_mode(path: Path) -> None:
-    """Give the file the permissions of any new file; mkstemp makes it private."""
-    with _READING_UMASK:  # it can only be read by setting it, which is of the whole process
-        umask = os.umask(0)
-        os.umask(umask)
-    path.chmod(0o666 & ~umask)
+def _created(path: Path) -> Path:
+    """A new file beside ``path``, with the permissions of any new file: mkstemp's are private."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}{PARTIAL}")
+    temporary.touch(exist_ok=False)
+    return temporary

@@ -12,7 +12,8 @@ which needs float64 only for the K small rows, and no pass over the convolution'
 recording is gone before anything is rounded. The convolution's own bias moves the mean alone, and drops out.
 
 The last two convolutions are products in float64: 1 % of the work, and more than that of the output's squared error.
-Their kernels are as long as their strides, so frames first, what lies under a kernel is consecutive already.
+That is where their kernels are as long as their strides, as HuBERT's are: frames first, what lies under a kernel is
+consecutive already. Others stay in float32.
 """
 
 from __future__ import annotations

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.at_once import pool
 from aves_artifacts.bundle import Bundle, staged
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
@@ -134,23 +136,25 @@ def make_bundle(
     converted = port(read, allow_non_finite=allow_non_finite)
     with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
         # while one file waits for the disk, another is written or hashed
-        with ThreadPoolExecutor(BUNDLE_THREADS, thread_name_prefix="bundle") as pool:
-            source = pool.submit(file_record, checkpoint)
-            accounted = pool.submit(hashed, converted, read)
+        with pool(BUNDLE_THREADS) as threads:
+            source = threads.submit(file_record, checkpoint)
+            accounted = threads.submit(hashed, converted, read)
 
             def write_onnx() -> None:
                 metadata = _metadata(converted, target.name, source.result().sha256, terms.licence)
                 _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
 
-            writing = [
-                pool.submit(_write_torchaudio, converted, staging, [names["torchaudio"], names["config"]]),
-                pool.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
-                pool.submit(write_onnx),
+            begun: list[Future[Any]] = [
+                source,
+                accounted,
+                threads.submit(_write_torchaudio, converted, staging, [names["torchaudio"], names["config"]]),
+                threads.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
+                threads.submit(write_onnx),
             ]
-            for each in writing:
+            for each in begun:
                 each.result()
             there = [role for role, name in names.items() if (staging / name).exists()]
-            records = pool.map(lambda role: file_record(staging / names[role]), there)
+            records = threads.map(lambda role: file_record(staging / names[role]), there)
             files = dict(zip(there, records, strict=True))
         manifest = write_card(
             manifest_of(target.name, read, accounted.result(), files, source.result(), terms), staging

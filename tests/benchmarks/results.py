@@ -28,9 +28,8 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over the peer's, the median of the rounds: what slows the machine slows a whole round."""
-        pairs = zip(self.ours, self.theirs, strict=True)
-        return statistics.median(ours / theirs for ours, theirs in pairs) if self.theirs else None
+        """Ours over the peer's."""
+        return paired_ratio(self.ours, self.theirs) if self.theirs else None
 
     @property
     def met(self) -> bool | None:
@@ -38,6 +37,11 @@ class Row:
         if self.allowed is None:
             return None
         return (statistics.median(self.ours) if self.ratio is None else self.ratio) <= self.allowed
+
+
+def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the rounds' ratios: what slows the machine slows a whole round."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True)

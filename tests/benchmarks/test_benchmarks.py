@@ -30,6 +30,7 @@ def test_quick(tmp_path: Path) -> None:
         assert part["rows"] or part["curves"] or name == "long"
         assert all(value > 0 for row in part["rows"] for value in row["ours"])
     assert {each["encoder"] for each in parts["exports"]["measured"]} == {"graph", "fused", "torchscript"}
+    assert all(len(each["seconds"]) == 2 for each in parts["exports"]["measured"])  # of two processes
     assert {each["encoder"] for each in parts["frameworks"]["measured"]} > {"torchaudio", "fairseq", "hugging-face"}
     assert "our graph" in (tmp_path / "results.md").read_text()
     assert (tmp_path / "results.svg").stat().st_size > 10_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from typing import Any
 
@@ -117,15 +116,27 @@ def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> N
         "/encoder/feature_projection/projection",
     ]
     names = {node.name for node in double}
-    count = config.encoder_num_layers
     parts = ("attended/Add", "Add", "layer_norm/Sub", "final_layer_norm/Sub")
-    paths = [{f"/encoder/transformer/layers.{i}/{part}" for part in parts} for i in range(count)]
-    first = count - math.ceil(count / 3)
-    for earlier in paths[:first]:
+    layers = range(config.encoder_num_layers)
+    paths = [{f"/encoder/transformer/layers.{i}/{part}" for part in parts} for i in layers]
+    for earlier in paths[:-1]:  # of three layers, and of one, the last is a third
         assert not names & earlier
-    for later in paths[first:]:
-        assert names >= later
+    assert names >= paths[-1]
     assert "/encoder/transformer/Add" not in names
+
+
+@pytest.mark.parametrize(("layers", "first"), [(1, 0), (2, 1), (4, 2), (12, 8)])
+def test_layers_are_in_float64_from_two_thirds_on(layers: int, first: int) -> None:
+    config = dataclasses.replace(TINY, encoder_num_layers=layers)
+    names = {node.name for node in write_graph(config, weights(config)).graph.node}
+    found = [i for i in range(layers) if f"/encoder/transformer/layers.{i}/layer_norm/Sub" in names]
+    assert found == list(range(first, layers))
+
+
+def test_a_convolutions_own_norm_is_in_float64_where_it_is() -> None:
+    config = tiny("no-overlap-layer-norm")
+    names = {node.name for node in write_graph(config, weights(config)).graph.node}
+    assert [i for i in range(3) if f"/feature_extractor/conv_layers.{i}/layer_norm/Sub" in names] == [1, 2]
 
 
 def test_attention_is_the_standards_operator_where_it_has_one() -> None:

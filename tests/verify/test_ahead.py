@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from aves_artifacts.errors import InputError
+from aves_convert.ports import BUNDLE_THREADS
 from aves_verify.ahead import made_ahead
 from aves_verify.subject import Pending, Subject
 
@@ -40,7 +41,7 @@ class Workshop:
 
 def test_the_next_is_made_while_one_is_used_and_none_before_its_turn() -> None:
     shop = Workshop()
-    with made_ahead(shop.subjects(), spare=2) as subjects:
+    with made_ahead(shop.subjects(), spare=BUNDLE_THREADS) as subjects:
         assert not shop.log
         for pending, following in zip(subjects, "bc-", strict=True):
             with pending.files as subject:
@@ -50,9 +51,10 @@ def test_the_next_is_made_while_one_is_used_and_none_before_its_turn() -> None:
     assert shop.log == ["make a", "make b", "remove a", "make c", "remove b", "remove c"]
 
 
-def test_without_a_spare_core_nothing_is_made_ahead() -> None:
+@pytest.mark.parametrize("spare", [0, BUNDLE_THREADS - 1])
+def test_with_fewer_cores_to_spare_than_a_bundle_takes_nothing_is_made_ahead(spare: int) -> None:
     shop = Workshop()
-    with made_ahead(shop.subjects(), spare=0) as subjects:
+    with made_ahead(shop.subjects(), spare=spare) as subjects:
         for pending in subjects:
             with pending.files:
                 pass
@@ -61,14 +63,14 @@ def test_without_a_spare_core_nothing_is_made_ahead() -> None:
 
 def test_what_was_begun_and_never_used_is_removed() -> None:
     shop = Workshop()
-    with made_ahead(shop.subjects(), spare=2) as subjects, subjects[0].files:
+    with made_ahead(shop.subjects(), spare=BUNDLE_THREADS) as subjects, subjects[0].files:
         assert shop.made["b"].wait(PATIENCE)
     assert shop.log == ["make a", "make b", "remove a", "remove b"]
 
 
 def test_one_that_cannot_be_made_is_told_in_its_turn_and_the_others_go_on() -> None:
     shop = Workshop(broken="b")
-    with made_ahead(shop.subjects(), spare=2) as (first, second, third):
+    with made_ahead(shop.subjects(), spare=BUNDLE_THREADS) as (first, second, third):
         with first.files:
             pass
         with pytest.raises(InputError, match="b cannot be made"), second.files:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aves_artifacts.at_once import pool
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_checkpoint import Checkpoint
@@ -58,20 +58,22 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
             "record the checkpoint that this port was made from"
         )
     original = state_dict if checkpoint is not None or recording is not None else {}
-    with ThreadPoolExecutor(1, thread_name_prefix="loading") as pool:
+    with pool(1) as thread:
         # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
-        session = pool.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
-        compared = pool.submit(_weight_problems, subject, names, config, original) if original else None
+        session = thread.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
+        compared = thread.submit(_weight_problems, subject, names, config, original) if original else None
         loaded = [
             _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
         ]
         exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict else None
+        loaded += [session.result()] if session else []
+        problems = compared.result() if compared else ()
     return Loaded(
-        backends=(*loaded, session.result()) if session else tuple(loaded),
+        backends=tuple(loaded),
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
-        problems=(*_settings_problems(subject, checkpoint), *(compared.result() if compared else ())),
+        problems=(*_settings_problems(subject, checkpoint), *problems),
     )
 
 
