@@ -38,8 +38,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """All tests, with the real fairseq; arguments go to pytest."""
-    uv_run(session, "pytest", *session.posargs, options=("--extra", "fairseq", "--group", "dev"))
+    """All tests, with the real fairseq, in two processes; arguments go to pytest, such as -n 0 for one."""
+    command = ("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)  # a file's fixtures are made once
+    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
 
 
 @nox.session(python=False)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from aves_artifacts.at_once import pool
 from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_convert.fairseq_architecture import DEFAULTS, Architecture, architecture
 from aves_convert.fairseq_checkpoint import Checkpoint
@@ -45,6 +46,7 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
     },
 }
 
+_THREADS = 2  # numpy lets others run while it draws
 _LABELS = 500  # k-means clusters, as in HuBERT's second iteration; fairseq's Dictionary adds four symbols of its own
 _OUTLIER = 300.0  # size of the large dimensions of `all`'s last layer; the others are of the order of 1
 
@@ -82,10 +84,10 @@ def checkpoint_contents(
         **(task or {}),
     }
     described = architecture(Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={}))
-    tensors = {
-        name: _weight(name, shape, f"{seed}/{name}").astype(dtype, copy=False)
-        for name, shape in _shapes(described).items()
-    }
+    shapes = _shapes(described)
+    with pool(_THREADS) as threads:
+        weights = threads.map(lambda name: _weight(name, shapes[name], f"{seed}/{name}"), shapes)
+        tensors = {name: weight.astype(dtype, copy=False) for name, weight in zip(shapes, weights, strict=True)}
     if near_zero:
         _press_outputs_towards_zero(tensors, described)
     only = {name: value for name, value in model_cfg.items() if name in _HUBERT_ENTRIES or name in model}
