@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ KINDS = (
 
 
 def plot(sessions: Mapping[str, Session], path: Path) -> None:
-    """Ratios with their limits on top, then a panel for each kind of curve."""
+    """Ratios with their limits on top, then a panel for each kind of curve that was measured."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -29,12 +30,17 @@ def plot(sessions: Mapping[str, Session], path: Path) -> None:
 
     rows = [row for each in sessions.values() for row in each.part.rows if row.allowed is not None and row.ratio]
     curves = [curve for each in sessions.values() for curve in each.part.curves]
+    growth = {kind: [each for each in curves if (each.what, each.unit) == kind] for kind in KINDS}
+    measured = {kind: some for kind, some in growth.items() if some}
     height = 1 + 0.24 * max(len(rows), 1)
-    figure = plt.figure(figsize=(11, height + 7), layout="constrained")
-    top, below = figure.subfigures(2, 1, height_ratios=[height, 7])
+    heights = [height, 7] if measured else [height]
+    figure = plt.figure(figsize=(11, sum(heights)), layout="constrained")
+    top, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     _promises(top.subplots(), rows)
-    for axes, (what, unit) in zip(below.subplots(2, 3).T.flat, KINDS, strict=True):
-        _growth(axes, what, unit, [curve for curve in curves if (curve.what, curve.unit) == (what, unit)])
+    for part in below:
+        panels = part.subplots(2, math.ceil(len(measured) / 2), squeeze=False).T.flat
+        for axes, (kind, some) in zip(panels, measured.items(), strict=False):
+            _growth(axes, *kind, some)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -47,11 +53,11 @@ def _promises(axes: Any, rows: list[Row]) -> None:
     )
     axes.axvline(1, color=OTHER, linewidth=1)
     axes.invert_yaxis()
-    axes.set_title("ours over the peer's, medians")
+    axes.set_title("ours over the peer's")
     axes.tick_params(axis="y", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     if rows:
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 
 
 def _growth(axes: Any, what: str, unit: str, curves: list[Curve]) -> None:
@@ -60,8 +66,7 @@ def _growth(axes: Any, what: str, unit: str, curves: list[Curve]) -> None:
     axes.set_title(f"{what}: {'seconds' if unit == 's' else 'peak memory, MiB'}", fontsize=10)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
-    if curves:
-        axes.set_xlabel(curves[0].size)
-        axes.legend(frameon=False, fontsize=8)
-        if curves[0].xs[-1] / curves[0].xs[0] > 500:
-            axes.set_xscale("log")
+    axes.set_xlabel(curves[0].size)
+    axes.legend(frameon=False, fontsize=8)
+    if curves[0].xs[-1] / curves[0].xs[0] > 500:
+        axes.set_xscale("log")
