@@ -407,9 +407,12 @@ def test_another_geometry_in_the_config_is_named(made: tuple[Path, Path], bundle
     assert not report.passed
 
 
-def test_names_from_outside_are_shown_as_they_are(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_names_from_outside_are_shown_as_they_are(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import soundfile
 
+    monkeypatch.setenv("COLUMNS", "400")  # the table cuts what is too wide for it, and pytest's folders may be that
     soundfile.write(tmp_path / "[bold]\x1b[31m[x.wav", np.zeros(8000), 16_000)
     result = cli("--bundle", made[1], "--backends", "torchaudio,onnx", "--audio", tmp_path, "-v")
     assert result.exit_code == 0, result.output
