@@ -67,6 +67,6 @@ def check_writable(path: Path) -> None:
 
 def _created(path: Path) -> Path:
     """A new file beside ``path``, with the permissions of any new file: mkstemp's are private."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}{PARTIAL}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{PARTIAL}")
     temporary.touch(exist_ok=False)
     return temporary

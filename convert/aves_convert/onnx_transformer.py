@@ -26,7 +26,7 @@ FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
 ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 _TRANSFORMER = "encoder.transformer"
-_IN_FLOAT64 = 3  # one layer of so many, the last ones, adds and normalises in float64
+_PARTS = 3  # of the layers; the last part adds and normalises in float64
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def write_encoder(
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     layers = []
     for i in range(count):
-        if i == count - math.ceil(count / _IN_FLOAT64):
+        if i == count - math.ceil(count / _PARTS):
             x = graph.float64(x)
         x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attend)
         layers.append(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,9 +36,9 @@ def plot(sessions: Mapping[str, Session], path: Path) -> None:
     figure = plt.figure(figsize=(11, sum(heights)), layout="constrained")
     top, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     _promises(top.subplots(), rows)
-    for part in below:
-        panels = part.subplots(2, math.ceil(len(measured) / 2), squeeze=False).T.flat
-        for axes, (kind, some) in zip(panels, measured.items(), strict=False):
+    for part in below:  # of what grows, time and memory are measured together: a column for each
+        panels = part.subplots(2, len(measured) // 2, squeeze=False).T.flat
+        for axes, (kind, some) in zip(panels, measured.items(), strict=True):
             _growth(axes, *kind, some)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
