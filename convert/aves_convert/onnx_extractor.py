@@ -59,9 +59,8 @@ def _in_float64(config: EncoderConfig) -> int:
 
 def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
     """A convolution, and its layer norm where there is one; [batch, channels, positions] in and out."""
-    module, (channels, kernel, stride) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
-    weights = _weights(graph, config, i)
-    x = graph.node(f"{module}.conv", "Conv", x, *weights, kernel_shape=[kernel], strides=[stride])
+    module, (channels, _, stride) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
+    x = graph.convolution(f"{module}.conv", x, *_weights(graph, config, i), stride=stride)
     if config.extractor_mode == "layer_norm":
         x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 1])
         x = graph.layer_norm(f"{module}.layer_norm", x, channels)

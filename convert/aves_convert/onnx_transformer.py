@@ -105,13 +105,13 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
     length = graph.read(f"{module}.conv.weight_g", 1, 1, kernel)
     weight = graph.constant(f"{module}.conv.weight", folded_weight_norm(length, direction))
     bias = graph.weight(f"{module}.conv.bias", dim)
-    pads = [
-        kernel // 2,
-        (kernel - 1) // 2,
-    ]  # an even kernel gives a frame too many, which the original cuts off at the end
+    # An even kernel gives a frame too many, which the original cuts off at the end.
+    before, after = kernel // 2, (kernel - 1) // 2
+    pads = graph.constant("positions_padding", [0, 0, before, 0, 0, after])
     y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
     y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
-    y = graph.node(f"{module}.conv", "Conv", y, weight, bias, kernel_shape=[kernel], group=groups, pads=pads)
+    y = graph.node(f"{module}.padded", "Pad", y, pads)  # Conv's own padding takes it longer where it meets the edge
+    y = graph.convolution(f"{module}.conv", y, weight, bias, groups=groups)
     y = graph.gelu(module, y)
     y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
     y = graph.node(f"{module}.flat", "Reshape", y, shapes.flat)

@@ -230,7 +230,7 @@ def reversed_groups(model: Model) -> None:
 
 
 def pads(left: int, right: int) -> Change:
-    return lambda m: set_attribute(node(m, "/encoder/transformer/pos_conv_embed/conv/Conv"), "pads", [left, right])
+    return lambda m: set_weight(m, "positions_padding", lambda pad: np.array([0, 0, left, 0, 0, right], pad.dtype))
 
 
 def scores_scaled(factor: float) -> Change:
@@ -347,10 +347,10 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("positional groups reversed", POSITIONS)(reversed_groups),
     in_graph("positional convolution off by one frame", POSITIONS)(pads(9, 6)),
     in_graph("a convolution padded", "conv block 3")(
-        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.3/conv/Conv"), "pads", [1, 1])
+        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.3/conv/Conv"), "pads", [0, 1, 0, 1])
     ),
     in_graph("stride of a convolution off by one", "conv block 4")(
-        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.4/conv/Conv"), "strides", [1])
+        lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.4/conv/Conv"), "strides", [1, 1])
     ),
     in_graph("kernel of a convolution turned round", "conv block 6")(
         lambda m: after(
