@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,7 @@ def exact(config: EncoderConfig, samples: int, batch: int) -> dict[str, np.ndarr
 
 @each_session
 @pytest.mark.parametrize("attention", ["standard", "fused"])
-@pytest.mark.parametrize("variant", ["base", "large"])
+@pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
 def test_levels_threads_batches_and_lengths(variant: str, attention: Any, threads: int, level: str) -> None:
     config = tiny(variant)
     session = open_session(write_graph(config, weights(config), layers="all", attention=attention), level, threads)
@@ -101,9 +103,24 @@ def test_fused_attention_at_every_opset(opset: int) -> None:
     assert_exact(run(model, clip(700, 3, offset=0.1)), exact(TINY, 700, 3))
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="blocks of channels are for these processors")
+@pytest.mark.parametrize("variant", ["channel-blocks", "channel-blocks-layer-norm"])
+def test_convolutions_are_computed_in_blocks_of_channels(variant: str, tmp_path: Path) -> None:
+    """All but the first, whose product has another form, and the last ones in float64."""
+    config = tiny(variant)
+    path, options = tmp_path / "optimised.onnx", onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(path), 3
+    graph = write_graph(config, weights(config)).SerializeToString()
+    onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(path).graph.node
+    found = {node.name.removesuffix("_nchwc") for node in nodes if node.domain == "com.microsoft.nchwc"}
+    convolutions = [f"/feature_extractor/conv_layers.{i}/conv/Conv" for i in (1, 2)]
+    assert found >= {*convolutions, "/encoder/transformer/pos_conv_embed/conv/Conv"}
+
+
 @pytest.mark.parametrize("shape", [(0, 16_000), (2, 0), (2, FIELD - 1), (16_000,), (1, 1, 16_000)])
 @pytest.mark.parametrize("attention", ["standard", "fused"])
-@pytest.mark.parametrize("variant", ["base", "large"])
+@pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
 def test_unusable_input_is_an_error_and_not_the_end_of_the_process(
     variant: str, attention: Any, shape: tuple[int, ...]
 ) -> None:
