@@ -68,7 +68,8 @@ def exports(bench: Bench) -> Part:
 
 def long(bench: Bench) -> Part:
     """One and two minutes, where attention and memory count."""
-    cases = [Case(60, 1), Case(60, 2), Case(120, 2)]
+    minute = Case(60, 1, rounds=1, processes=3)
+    cases = [minute, replace(minute, threads=2), Case(120, 2)]
     return _against_exports(bench, QUICK[:0] if bench.quick else cases)
 
 
