@@ -106,9 +106,10 @@ class GraphBuilder:
     def convolution(self, module: str, x: str, weight: str, *bias: str, stride: int = 1, groups: int = 1) -> str:
         """A torch Conv1d of x [batch, channels, positions], without padding.
 
-        Written as a Conv over two axes, the first of size 1: those ONNX Runtime computes directly, with the channels in
-        blocks, and those over one axis as a product with a copy of x that is as many times larger as the kernel is
-        long. Directly is faster, and more accurate, as partial sums are shorter.
+        Written as a Conv over two axes, the first of size 1. ONNX Runtime computes a Conv over one axis as a product
+        with a copy of x that is as many times larger as the kernel is long. Over two axes it needs no copy on
+        processors for which it has kernels that take the channels in blocks, as on x86. That is faster, and more
+        accurate, as partial sums are shorter.
         """
         axis = self.constant("height_axis", [2])
         weight = self.node(f"{module}.weight", "Unsqueeze", weight, axis)

@@ -110,7 +110,9 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
     pads = graph.constant("positions_padding", [0, 0, before, 0, 0, after])
     y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
     y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
-    y = graph.node(f"{module}.padded", "Pad", y, pads)  # Conv's own padding takes it longer where it meets the edge
+    # A Conv that pads is slower at the edges, and here an edge is half a kernel. Not directly before the Conv: the
+    # runtime would make one of the two again.
+    y = graph.node(f"{module}.padded", "Pad", y, pads)
     y = graph.convolution(f"{module}.conv", y, weight, bias, groups=groups)
     y = graph.gelu(module, y)
     y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
