@@ -34,6 +34,12 @@ TINY = EncoderConfig(
     encoder_layer_drop=0.05,
 )
 
+_CHANNEL_BLOCKS: dict[str, Any] = {  # of 16 everywhere, as in a model of full size
+    "extractor_conv_layer_config": ((32, 10, 5), (16, 3, 2), (32, 3, 2), (16, 2, 2)),
+    "encoder_embed_dim": 48,
+    "encoder_pos_conv_groups": 3,
+}
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "conv-bias": {"extractor_conv_bias": True},
@@ -58,18 +64,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "extractor_conv_bias": True,
         "extractor_conv_layer_config": ((6, 1, 1), (9, 2, 5), (1, 1, 3)),
     },
-    "channel-blocks": {  # of 16 everywhere, as in a model of full size
-        "extractor_conv_layer_config": ((32, 10, 5), (16, 3, 2), (32, 3, 2), (16, 2, 2)),
-        "encoder_embed_dim": 48,
-        "encoder_pos_conv_groups": 3,
-    },
-    "channel-blocks-layer-norm": {
-        "extractor_mode": "layer_norm",
-        "extractor_conv_bias": True,
-        "extractor_conv_layer_config": ((32, 10, 5), (16, 3, 2), (32, 3, 2), (16, 2, 2)),
-        "encoder_embed_dim": 48,
-        "encoder_pos_conv_groups": 3,
-    },
+    "channel-blocks": _CHANNEL_BLOCKS,
+    "channel-blocks-layer-norm": {"extractor_mode": "layer_norm", "extractor_conv_bias": True, **_CHANNEL_BLOCKS},
     "one-layer": {"encoder_layer_norm_first": True, "encoder_num_layers": 1},
     "odd-sizes": {
         "encoder_embed_dim": 15,
