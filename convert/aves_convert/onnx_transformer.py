@@ -3,7 +3,7 @@
 From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
 shows them under the state dict's own names.
 
-In the last third of the layers, what they add to is float64, and so are the norms; products are float32 and see it
+In the last half of the layers, what they add to is float64, and so are the norms; products are float32 and see it
 rounded. Sums and norms are a tenth of the output's squared error; the earlier layers' share of that is small, as the
 later norms and sums come after it.
 """
@@ -26,7 +26,7 @@ FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
 ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 _TRANSFORMER = "encoder.transformer"
-_PARTS = 3  # of the layers; the last part adds and normalises in float64
+_PARTS = 2  # of the layers; the last part adds and normalises in float64
 
 
 @dataclass(frozen=True)
