@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
 from aves_convert.fairseq_architecture import architecture
 from aves_convert.fairseq_checkpoint import Checkpoint, checkpoint_of, kind_of
-from aves_convert.inert_records import preview, printable
+from aves_convert.inert_records import preview
 from aves_convert.inspection import Inspection, command, sibling
 from aves_convert.pickle_calls import is_harmless
 from aves_convert.torch_file import LazyTensor, TorchFile, open_torch_file, wanted_calls
 from aves_convert.torchaudio_port import account
-from aves_convert.torchaudio_weights import old_weight_norm_name
+from aves_convert.torchaudio_weights import misfit
 
 _MAX_CALLS = 100
 _DIALECTS = {
@@ -91,23 +91,15 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
             preview(name) for name in root if name not in tensors
         )
     elif config is not None:
-        problem = _misfit(EncoderConfig.read(config), tensors, file.path, config)
-        facts["fits_its_config"] = problem is None
+        found = misfit(EncoderConfig.read(config), {str(name): tensor.shape for name, tensor in tensors.items()})
+        facts["fits_its_config"] = not found
+        if found:
+            problem = f"{file.path}: not the weights of {config.name}: {found}"
     stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
     words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
     return Inspection(
         file.path, "TorchAudio state dict", facts, None if problem else command("aves-convert", *words), problem
     )
-
-
-def _misfit(config: EncoderConfig, tensors: Mapping[str, LazyTensor], path: Path, where: Path) -> str | None:
-    """The first tensors that are not those of the config, None when all are."""
-    shapes = encoder_shapes(config)
-    given = {old_weight_norm_name(name): tensor.shape for name, tensor in tensors.items()}
-    wrong = [name for name in {**shapes, **given} if shapes.get(name) != given.get(name)]
-    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    shown = ", ".join(printable(name) for name in wrong[:5])
-    return f"{path}: not the weights of {where.name}: {shown}{more}" if wrong else None
 
 
 def _format(file: TorchFile) -> dict[str, Any]:

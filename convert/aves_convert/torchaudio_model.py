@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
-from aves_convert.torchaudio_weights import mismatches, old_weight_norm_name
+from aves_convert.torchaudio_weights import misfit, old_weight_norm_name
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
@@ -56,11 +56,11 @@ def load_model(
 ) -> Wav2Vec2Model:
     """The TorchAudio model with copies of these weights, loaded strictly, in evaluation mode.
 
-    Raises InputError with every missing, unknown or misshapen tensor.
+    Raises InputError where tensors are missing, unknown or misshapen.
     """
-    problems = mismatches(config, {name: tuple(tensor.shape) for name, tensor in state_dict.items()})
-    if problems:
-        raise InputError("the weights do not fit the config: " + "; ".join(problems))
+    problem = misfit(config, {name: tuple(tensor.shape) for name, tensor in state_dict.items()})
+    if problem:
+        raise InputError(f"the weights do not fit the config: {problem}")
     model = build_model(config)
     # every torch from 2.0 on reads the old names
     tensors = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.encoder_shapes import encoder_shapes
 from aves_artifacts.errors import InputError
+from aves_convert.inert_records import printable
 from aves_convert.torch_file import LazyTensor, open_torch_file
 
 _MAX_LISTED = 10
@@ -28,10 +29,9 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.f
             f"{path}: not a TorchAudio state dict; expected the .torchaudio.pt that "
             "aves-convert fairseq2torchaudio writes"
         )
-    problems = mismatches(config, {str(name): tensor.shape for name, tensor in root.items()})
-    if problems:
-        more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        raise InputError(f"{path}: not the weights of this config: " + "; ".join(problems[:_MAX_LISTED]) + more)
+    problem = misfit(config, {str(name): tensor.shape for name, tensor in root.items()})
+    if problem:
+        raise InputError(f"{path}: not the weights of this config: {problem}")
     file.refuse_repeated(root.values())
     return {old_weight_norm_name(name): tensor.float32() for name, tensor in root.items()}
 
@@ -47,15 +47,16 @@ def old_weight_norm_name(name: str) -> str:
     return name
 
 
-def mismatches(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Every tensor that is missing, unknown or misshapen; empty when the shapes are exactly the model's."""
+def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Which tensors are missing, unknown or misshapen, in words; empty when the shapes are exactly the model's."""
     expected = encoder_shapes(config)
     given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
     problems = [f"missing {name}" for name in expected if name not in given]
-    problems += [f"unknown {name}" for name in given if name not in expected]
+    problems += [f"unknown {printable(name)}" for name in given if name not in expected]
     problems += [
         f"{name} has shape {list(given[name])}, expected {list(shape)}"
         for name, shape in expected.items()
         if name in given and given[name] != shape
     ]
-    return problems
+    more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+    return "; ".join(problems[:_MAX_LISTED]) + more

@@ -191,7 +191,7 @@ def test_torchaudio_weights_in_either_dialect(dialect: str, bundle: Path, tmp_pa
         (
             "encoder_num_layers",
             1000,
-            "not the weights of tiny.torchaudio.model_config.json: encoder.transformer.layers.2",
+            "not the weights of tiny.torchaudio.model_config.json: missing encoder.transformer.layers.2",
         ),
         ("encoder_num_layers", 2**31 - 1, "encoder_num_layers is 2147483647, expected a whole number from 1 to 1000"),
     ],
