@@ -12,6 +12,7 @@ from tests.benchmarks.processes import Command, Run, python, take_turns, tool
 from tests.benchmarks.results import Part, Row
 
 ALONE, ROUTE = "torchaudio's import_fairseq_model", "the same and optimum's export"
+UNCHECKED, OPTIMUM = f"{ROUTE}, which does not run its graph", "optimum's export of a HubertModel"
 STARTS = ("aves-artifacts", "aves-convert", "aves-verify")
 
 
@@ -36,11 +37,11 @@ def _peers(bench: Bench, out: Path) -> dict[str, Command]:
     route = Path(__file__).with_name("torchaudio_route.py")
     variables = [f"{name}={value}" for name, value in peers.ROUTE_VARIABLES.items()]
     files = [str(bench.checkpoint), str(out / "route.pt"), str(out / "route.json")]
+    python, pretrained = peers.optimum(bench.work), bench.work / "graphs" / "optimum" / "pretrained"
     return {
         "route": ["env", *variables, str(peers.torchaudio_route(bench.work)), str(route), *files],
-        "optimum": peers.optimum_export(
-            peers.optimum(bench.work), bench.work / "graphs" / "optimum" / "pretrained", out / "optimum"
-        ),
+        "optimum": peers.optimum_export(python, pretrained, out / "optimum"),
+        "optimum alone": peers.optimum_export_alone(python, pretrained, out / "optimum-alone"),
     }
 
 
@@ -48,19 +49,30 @@ def _rows(bench: Bench, runs: dict[str, list[Run]], out: Path) -> list[Row]:
     weights = (out / "x.onnx").stat().st_size
     whole = bench.checkpoint.stat().st_size
     start = min(each.seconds for each in runs["start"])
-    route = [each.seconds for each in runs.get("route", [])]
-    both = [a + b.seconds for a, b in zip(route, runs.get("optimum", []), strict=True)]
     memory = [each.peak_mib for each in runs.get("route", [])]
 
     def seconds(name: str) -> list[float]:
-        return [each.seconds for each in runs[name]]
+        return [each.seconds for each in runs.get(name, [])]
+
+    def after_route(name: str) -> list[float]:
+        return [a + b for a, b in zip(seconds("route"), seconds(name), strict=True)]
 
     def floor(read: int, files: int) -> float:
         return start + bench.floors.io_seconds(read, files * weights)
 
-    told = "Python, the weights read and written"
+    bundle = "checkpoint to a bundle: TorchAudio, safetensors, ONNX"
+    three = (floor(whole, 3), "Python, the checkpoint read and three files written")
     return [
-        Row("checkpoint to TorchAudio files", ALONE, "s", seconds("torchaudio"), route, 0.40, floor(weights, 1), told),
+        Row(
+            "checkpoint to TorchAudio files",
+            ALONE,
+            "s",
+            seconds("torchaudio"),
+            seconds("route"),
+            0.40,
+            floor(weights, 1),
+            "Python, the weights read and written",
+        ),
         Row(
             "checkpoint to TorchAudio files, peak memory",
             ALONE,
@@ -69,17 +81,18 @@ def _rows(bench: Bench, runs: dict[str, list[Run]], out: Path) -> list[Row]:
             memory,
             0.40,
         ),
+        Row(bundle, ROUTE, "s", seconds("bundle"), after_route("optimum"), 0.35, *three),
+        Row(bundle, UNCHECKED, "s", seconds("bundle"), after_route("optimum alone"), None, *three),
         Row(
-            "checkpoint to a bundle: TorchAudio, safetensors, ONNX",
-            ROUTE,
+            "checkpoint to ONNX",
+            OPTIMUM,
             "s",
-            seconds("bundle"),
-            both,
-            0.35,
-            floor(whole, 3),
-            "Python, the checkpoint read and three files written",
+            seconds("onnx"),
+            seconds("optimum"),
+            None,
+            floor(whole, 1),
+            "Python, the checkpoint read and one file written",
         ),
-        Row("checkpoint to ONNX", ROUTE, "s", seconds("onnx"), both, None, floor(whole, 1), told),
     ]
 
 

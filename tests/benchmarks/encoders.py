@@ -97,6 +97,7 @@ def _torch(model: Any, threads: int, embeddings: Callable[[Any], Any]) -> Encode
 ENCODERS: dict[str, Callable[[Path, int], Encoder]] = {
     "graph": onnx,
     "fused": onnx,
+    "opset-23": onnx,
     "torchscript": onnx,
     "dynamo": onnx,
     "optimum": onnx,

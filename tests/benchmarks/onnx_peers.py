@@ -34,7 +34,7 @@ def main(checkpoint: Path, folder: Path, *names: str) -> None:
     converted = port(read_checkpoint(checkpoint))
     for name in names:
         path = folder / name / "model.onnx"
-        if name in ("graph", "fused") or not path.exists():
+        if name in OURS or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             EXPORTERS[name](converted, path)
 
@@ -86,9 +86,11 @@ def _optimum(converted: TorchaudioPort, path: Path) -> None:
     onnx.save(onnx.load(out / "model.onnx"), path)
 
 
+OURS = ("graph", "fused", "opset-23")
 EXPORTERS: dict[str, Callable[[TorchaudioPort, Path], None]] = {
     "graph": _ours(),
     "fused": _ours(attention="fused"),
+    "opset-23": _ours(opset=23),
     "torchscript": _ours(exporter="torch"),
     "dynamo": _dynamo,
     "optimum": _optimum,

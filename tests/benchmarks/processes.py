@@ -30,14 +30,17 @@ class Run:
 
 def run(command: Command, environment: Mapping[str, str] | None = None) -> Run:
     """Run a command in the project's folder. Raises RuntimeError with the end of its messages where it fails."""
+    # A shell that wants no bytecode would have every peer compiled anew in each run.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output, tempfile.TemporaryFile("w+") as messages:
+        os.sync()  # what the command before has left to be written is no cost of this one
         start = time.perf_counter()
         child = subprocess.Popen(
             [str(part) for part in command],
             stdout=output,
             stderr=messages,
             cwd=ROOT,
-            env={**os.environ, **(environment or {})},
+            env={**inherited, **(environment or {})},
         )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start

@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 from tests.benchmarks.inference import NAMES
+from tests.benchmarks.report_runs import number
 from tests.benchmarks.results import Measured, Row, Session
 
-HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "allowed", "floor", "rounds", "")
+HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "of medians", "allowed", "floor", "rounds", "")
 Sessions = Mapping[str, Session]
 
 _WIDTH = 240  # columns, more than the longest row
@@ -43,7 +44,7 @@ def _sections(sessions: Sessions) -> Iterator[str]:
             yield _table(HEADINGS, map(_cells, session.part.rows))
     measured = [each for session in sessions.values() for each in session.part.measured]
     figures: tuple[tuple[str, Callable[[Measured], str]], ...] = (
-        ("seconds of a forward pass", lambda each: _short(statistics.median(each.seconds))),
+        ("seconds of a forward pass", lambda each: number(statistics.median(each.seconds))),
         ("peak memory of the process, MiB", lambda each: f"{each.peak_mib:.0f}"),
         ("error against float64, over the original's", lambda each: f"{each.error_ratio:.2f}"),
     )
@@ -70,17 +71,14 @@ def _machine(sessions: Sessions) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    theirs = _short(statistics.median(row.theirs)) if row.theirs else ""
+    theirs = number(statistics.median(row.theirs)) if row.theirs else ""
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    of_medians = "" if row.ratio_of_medians is None else f"{row.ratio_of_medians:.2f}"
     allowed = "" if row.allowed is None else f"{row.allowed:.2f}"
-    floor = "" if row.floor is None else f"{_short(row.floor)}: {row.floor_of}"
+    floor = "" if row.floor is None else f"{number(row.floor)}: {row.floor_of}"
     met = {True: "met", False: "NOT MET", None: ""}[row.met]
-    ours = _short(statistics.median(row.ours))
-    return [row.what, row.peer, row.unit, ours, theirs, ratio, allowed, floor, str(len(row.ours)), met]
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    ours = number(statistics.median(row.ours))
+    return [row.what, row.peer, row.unit, ours, theirs, ratio, of_medians, allowed, floor, str(len(row.ours)), met]
 
 
 def _pivot(measured: Sequence[Measured], text: Callable[[Measured], str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
+STRAIGHT = 0.1  # points that are all within this part of a line lie on it
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,14 @@ class Row:
         return paired_ratio(self.ours, self.theirs) if self.theirs else None
 
     @property
+    def ratio_of_medians(self) -> float | None:
+        """The same of medians; where it differs much, the machine's speed changed between rounds."""
+        return statistics.median(self.ours) / statistics.median(self.theirs) if self.theirs else None
+
+    @property
     def met(self) -> bool | None:
-        """Is it within what is allowed? None where nothing was promised."""
-        if self.allowed is None:
+        """Is it within what is allowed? None where nothing was promised, or the peer was not measured."""
+        if self.allowed is None or (self.peer and not self.theirs):
             return None
         return (statistics.median(self.ours) if self.ratio is None else self.ratio) <= self.allowed
 
@@ -56,14 +62,25 @@ class Curve:
     ys: list[float]
 
     def growth(self) -> str:
-        """The line through the points, how far they are from it, and the exponent between the last two."""
-        line = statistics.linear_regression(self.xs, self.ys)
-        away = max(abs(line.intercept + line.slope * x - y) / y for x, y in zip(self.xs, self.ys, strict=True))
+        """The line near the points, or the parabola where no line is; how far they are from it; and exponents."""
+        terms, away = _fitted(self.xs, self.ys, 1)
+        if away > STRAIGHT and len(self.xs) > 3:  # a parabola goes through any three
+            terms, away = _fitted(self.xs, self.ys, 2)
+        powers = "".join(f" + {term:.3g} n{power}" for term, power in zip(terms[1:], ("", "²"), strict=False))
         exponents = [_exponent(self.xs[i : i + 2], self.ys[i : i + 2]) for i in range(len(self.xs) - 1)]
         return (
-            f"{line.intercept:.3g} + {line.slope:.3g} per {self.size}, all within {away:.0%}; exponent between "
-            f"neighbours {', '.join(f'{exponent:.2f}' for exponent in exponents)}"
+            f"{terms[0]:.3g}{powers}, n {self.size}, all within {away:.0%}; exponent between neighbours "
+            f"{', '.join(f'{exponent:.2f}' for exponent in exponents)}".replace("+ -", "- ")
         )
+
+
+def _fitted(xs: Sequence[float], ys: Sequence[float], degree: int) -> tuple[list[float], float]:
+    """The coefficients of least relative squares, the constant first, and the largest relative distance."""
+    import numpy as np  # only the report needs it; what measures stays small
+
+    x, y = np.array(xs), np.array(ys)
+    terms = np.polynomial.polynomial.polyfit(x, y, degree, w=1 / y)
+    return terms.tolist(), float(np.max(np.abs(np.polynomial.polynomial.polyval(x, terms) / y - 1)))
 
 
 def _exponent(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -1,15 +1,20 @@
 """The benchmark runs from end to end on a tiny model, and its arithmetic is right."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.benchmarks.bench import Bench
 from tests.benchmarks.flops import forward_flops
+from tests.benchmarks.inference import Case, export_rows
+from tests.benchmarks.machine import Floors
 from tests.benchmarks.processes import run, take_turns
-from tests.benchmarks.results import Curve, Part, Row, Session, merge, read
+from tests.benchmarks.results import Curve, Measured, Part, Row, Session, merge, read
+from tests.convert.tiny_encoders import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from aves_convert.fairseq_checkpoint import read_checkpoint
@@ -27,7 +32,7 @@ def test_quick(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "results.json").read_text())["parts"]
     for name, part in parts.items():
-        assert part["rows"] or part["curves"] or name == "long"
+        assert part["rows"] or part["curves"] or name == "long"  # which has nothing that is quick
         assert all(value > 0 for row in part["rows"] for value in row["ours"])
     assert {each["encoder"] for each in parts["exports"]["measured"]} == {"graph", "fused", "torchscript"}
     assert all(len(each["seconds"]) == 2 for each in parts["exports"]["measured"])  # of two processes
@@ -88,14 +93,33 @@ def test_results_of_parts_are_merged(tmp_path: Path) -> None:
     assert read(path) == {"one": new, "two": old}
 
 
+def test_without_its_peer_nothing_is_judged() -> None:
+    assert Row("x", "peer", "s", [3.0], allowed=0.4).met is None
+
+
 def test_growth_tells_lines_from_squares() -> None:
-    sizes = [1.0, 10.0, 100.0]
-    assert (
-        Curve("x", "y", "clip", "s", sizes, [3 + 2 * size for size in sizes])
-        .growth()
-        .startswith("3 + 2 per clip, all within 0%")
-    )
-    assert Curve("x", "y", "clip", "s", sizes, [size**2 for size in sizes]).growth().endswith("2.00, 2.00")
+    sizes = [1.0, 10.0, 100.0, 1000.0]
+    line, square = (Curve("x", "y", "clips", "s", sizes, [3 + 2 * n**power for n in sizes]) for power in (1, 2))
+    assert line.growth().startswith("3 + 2 n, n clips, all within 0%")
+    assert re.match(r"3 [+-] \S+ n \+ 2 n², n clips, all within 0%; .*, 2.00$", square.growth())
+
+
+def test_each_graph_is_held_against_the_peer_that_it_does_worst_against(tmp_path: Path) -> None:
+    """And at two minutes the smallest peer's memory counts too."""
+    seconds = {"graph": [1.0, 2, 3], "fused": [3.0, 2, 1], "torchscript": [1.0, 1, 3], "dynamo": [2.0, 1, 1]}
+    peaks = {"graph": 40.0, "fused": 30.0, "torchscript": 60.0, "dynamo": 80.0}
+    found = {name: Measured("x", name, seconds[name], peaks[name], error_ratio=1.0) for name in seconds}
+    config = tmp_path / "bundle" / "base.torchaudio.model_config.json"
+    config.parent.mkdir()
+    config.write_text(tiny("base").to_json())
+    bench = Bench(tmp_path / "x.pt", tmp_path, Floors(1, 1, 1, {1: 1.0, 2: 1.0}), quick=False)
+    bench.__dict__["bundle"] = config.parent
+    rows = {row.what: row for row in export_rows(bench, Case(120, 2), found, ("torchscript", "dynamo"))}
+    graph, fused = rows["our graph: 120 s, 2 threads"], rows["our graph, fused attention: 120 s, 2 threads"]
+    assert (graph.peer, graph.ratio, graph.met) == ("torch.onnx.export, dynamo", 2, False)
+    assert (fused.peer, fused.ratio, fused.met) == ("torch.onnx.export", 2, False)
+    memory = rows["our graph, fused attention: 120 s, 2 threads, peak memory"]
+    assert (memory.peer, memory.ratio, memory.met) == ("torch.onnx.export", 0.5, True)
 
 
 def test_flops_are_those_that_torch_counts(tmp_path: Path) -> None:
