@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.benchmarks.report_runs import runs_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "onnx-drift.md").read_text(encoding="utf-8")
@@ -44,3 +45,8 @@ def test_the_error_ratios_are_those_that_were_measured() -> None:
         for number, value in zip(row, found, strict=True):
             decimals = len(number.partition(".")[2])
             assert number == f"{value:.{decimals}f}"
+
+
+def test_the_benchmarks_table_is_of_the_runs_that_are_kept() -> None:
+    page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    assert runs_table([DOCS / "data" / f"benchmarks_{run}.json" for run in (1, 2)]) in page
