@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.errors import InputError
+from aves_convert.inert_records import printable
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ class GraphBuilder:
 
     def check(self) -> None:
         """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""
-        problems = self._problems + [f"unknown {name}" for name in self._unread]
+        problems = self._problems + [f"unknown {printable(name)}" for name in self._unread]
         if problems:
             more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
             listed = "; ".join(problems[:_MAX_LISTED]) + more

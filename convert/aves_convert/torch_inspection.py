@@ -76,7 +76,7 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
 def _state_dict(file: TorchFile, kind: str) -> Inspection:
     """TorchAudio weights; where their config lies beside them, whether they fit it."""
     root: Any = file.root
-    tensors = {name: tensor for name, tensor in root.items() if isinstance(tensor, LazyTensor)}
+    tensors = {name: tensor for name, tensor in root.items() if type(name) is str and isinstance(tensor, LazyTensor)}
     facts = {
         **_format(file),
         "weight_norm": _DIALECTS[kind],
@@ -87,11 +87,11 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
     config = sibling(file.path, ".pt", ".model_config.json")
     problem = None
     if len(tensors) < len(root):
-        problem = f"{file.path}: holds something else than tensors: " + ", ".join(
+        problem = f"{file.path}: holds something else than named tensors: " + ", ".join(
             preview(name) for name in root if name not in tensors
         )
     elif config is not None:
-        found = misfit(EncoderConfig.read(config), {str(name): tensor.shape for name, tensor in tensors.items()})
+        found = misfit(EncoderConfig.read(config), {name: tensor.shape for name, tensor in tensors.items()})
         facts["fits_its_config"] = not found
         if found:
             problem = f"{file.path}: not the weights of {config.name}: {found}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,12 +25,16 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.f
     """
     file = open_torch_file(path)
     root = file.root
-    if not isinstance(root, dict) or not root or not all(isinstance(value, LazyTensor) for value in root.values()):
+    if (
+        not isinstance(root, dict)
+        or not root
+        or not all(type(name) is str and isinstance(value, LazyTensor) for name, value in root.items())
+    ):
         raise InputError(
             f"{path}: not a TorchAudio state dict; expected the .torchaudio.pt that "
             "aves-convert fairseq2torchaudio writes"
         )
-    problem = misfit(config, {str(name): tensor.shape for name, tensor in root.items()})
+    problem = misfit(config, {name: tensor.shape for name, tensor in root.items()})
     if problem:
         raise InputError(f"{path}: not the weights of this config: {problem}")
     file.refuse_repeated(root.values())
@@ -48,10 +53,12 @@ def old_weight_norm_name(name: str) -> str:
 
 
 def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which tensors are missing, unknown or misshapen, in words; empty when the shapes are exactly the model's."""
+    """Which tensors are missing, unknown, misshapen or there twice, in words; empty when they are the model's own."""
     expected = encoder_shapes(config)
     given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
-    problems = [f"missing {name}" for name in expected if name not in given]
+    spelled = Counter(map(old_weight_norm_name, shapes))
+    problems = [f"{printable(name)} is there in both spellings" for name, count in spelled.items() if count > 1]
+    problems += [f"missing {name}" for name in expected if name not in given]
     problems += [f"unknown {printable(name)}" for name in given if name not in expected]
     problems += [
         f"{name} has shape {list(given[name])}, expected {list(shape)}"

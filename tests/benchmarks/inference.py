@@ -135,7 +135,7 @@ def scale_length(bench: Bench) -> Part:
     times: dict[str, list[float]] = {name: [] for name in names}
     peaks: dict[str, list[float]] = {name: [] for name in names}
     for seconds in lengths:
-        case = Case(seconds, 2, rounds=3 if seconds < 60 else 1, first=True)
+        case = Case(seconds, 2, rounds=1 if bench.quick or seconds >= 60 else 3, first=True)
         turns = take_turns({name: _command(case, name, files[name]) for name in names}, case.rounds, warm_up=False)
         for name, runs in turns.items():
             found = [json.loads(each.output) for each in runs]

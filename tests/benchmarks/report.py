@@ -16,7 +16,7 @@ from tests.benchmarks.results import Measured, Row, Session
 HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "of medians", "allowed", "floor", "rounds", "")
 Sessions = Mapping[str, Session]
 
-_WIDTH = 240  # columns, more than the longest row
+_WIDTH = 300  # columns, more than the longest row
 
 
 def print_table(sessions: Sessions) -> None:
@@ -42,15 +42,15 @@ def _sections(sessions: Sessions) -> Iterator[str]:
         if session.part.rows:
             yield f"### {name}"
             yield _table(HEADINGS, map(_cells, session.part.rows))
-    measured = [each for session in sessions.values() for each in session.part.measured]
     figures: tuple[tuple[str, Callable[[Measured], str]], ...] = (
         ("seconds of a forward pass", lambda each: number(statistics.median(each.seconds))),
         ("peak memory of the process, MiB", lambda each: f"{each.peak_mib:.0f}"),
         ("error against float64, over the original's", lambda each: f"{each.error_ratio:.2f}"),
     )
-    for what, text in figures if measured else ():
-        yield f"### {what}"
-        yield _pivot(measured, text)
+    for name, session in sessions.items():
+        for what, text in figures if session.part.measured else ():
+            yield f"### {name}: {what}"
+            yield _pivot(session.part.measured, text)
     if any(session.part.curves for session in sessions.values()):
         yield "### growth"
         yield "\n".join(f"- {line}" for line in _growth(sessions))

@@ -18,31 +18,40 @@ HEADINGS = ("what", "against", "unit", "ours", "peer's", "floor")
 
 
 def runs_table(paths: Sequence[Path]) -> str:
-    """A line for each row of the first run; the others have the same parts, or leave some out."""
-    runs = [read(path) for path in paths]
+    """A line for each row that a run has. Raises FileNotFoundError."""
+    runs = [read(path.resolve(strict=True)) for path in paths]
     headings = [*HEADINGS, *(f"run {i}" for i in range(1, len(runs) + 1)), "allowed", ""]
     lines = [headings, ["---"] * len(headings), *_lines(runs)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _lines(runs: Sequence[Mapping[str, Session]]) -> Iterator[list[str]]:
-    for name, session in runs[0].items():
-        others = [run[name].part.rows if name in run else [None] * len(session.part.rows) for run in runs[1:]]
-        for rows in zip(session.part.rows, *others, strict=True):
-            yield _cells([row for row in rows if row is not None], len(runs))
+    for part in dict.fromkeys(part for run in runs for part in run):
+        found = [{row.what: row for row in run[part].part.rows} if part in run else {} for run in runs]
+        for what in dict.fromkeys(what for rows in found for what in rows):
+            yield _cells(what, [rows.get(what) for rows in found])
 
 
-def _cells(rows: Sequence[Row], count: int) -> list[str]:
-    """Ours and the peer's of the first run; the promise is met where it is in every run."""
+def _cells(what: str, runs: Sequence[Row | None]) -> list[str]:
+    """Ours and the peer's of the first run that has it; the promise is met where it is in every run."""
+    rows = [row for row in runs if row is not None]
     first = rows[0]
     peers = " or ".join(dict.fromkeys(row.peer for row in rows))  # the best one may be another in each run
-    numbers = (statistics.median(first.ours), *([statistics.median(first.theirs)] if first.theirs else []))
-    floor = "" if first.floor is None else number(first.floor)
+    theirs = number(statistics.median(first.theirs)) if first.theirs else ""
+    floors = [row.floor for row in rows if row.floor is not None]  # the machine's best rate, whenever it had it
     allowed = "" if first.allowed is None else f"{first.allowed:.2f}"
-    verdict = "" if first.met is None else "met" if all(row.met for row in rows) else "not met"
-    values = [*map(number, numbers), *[""] * (2 - len(numbers))]
-    found = [_run(row) for row in rows]
-    return [first.what, peers, first.unit, *values, floor, *found, *[""] * (count - len(rows)), allowed, verdict]
+    verdicts = [row.met for row in rows if row.met is not None]
+    return [
+        what,
+        peers,
+        first.unit,
+        number(statistics.median(first.ours)),
+        theirs,
+        number(min(floors)) if floors else "",
+        *("" if row is None else _run(row) for row in runs),
+        allowed,
+        ("met" if all(verdicts) else "not met") if verdicts else "",
+    ]
 
 
 def _run(row: Row) -> str:

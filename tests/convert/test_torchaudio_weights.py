@@ -22,7 +22,7 @@ def test_weights_are_read_as_they_are(tmp_path: Path) -> None:
 
 
 def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
-    for content in ({}, [torch.ones(1)], {"epoch": 3}):
+    for content in ({}, [torch.ones(1)], {"epoch": 3}, {5: torch.ones(1)}):
         torch.save(content, tmp_path / "x.pt")
         with pytest.raises(InputError, match="not a TorchAudio state dict"):
             read_state_dict(tmp_path / "x.pt", tiny("base"))
@@ -32,6 +32,16 @@ def test_weights_of_another_geometry_are_listed(tmp_path: Path) -> None:
     torch.save(weights(tiny("base")), tmp_path / "x.pt")
     with pytest.raises(InputError, match=r"not the weights of this config: missing .*; and 6 more"):
         read_state_dict(tmp_path / "x.pt", dataclasses.replace(tiny("base"), encoder_num_layers=4))
+
+
+def test_one_weight_in_both_spellings_is_refused(tmp_path: Path) -> None:
+    """Which of the two torch would take depends on its version."""
+    whole = weights(tiny("base"))
+    name = "encoder.transformer.pos_conv_embed.conv.weight_g"
+    twice = name.replace("weight_g", "parametrizations.weight.original0")
+    torch.save({**whole, twice: torch.ones_like(whole[name])}, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=rf"not the weights of this config: {name} is there in both spellings$"):
+        read_state_dict(tmp_path / "x.pt", tiny("base"))
 
 
 def test_a_few_values_in_the_place_of_all_weights_are_refused(tmp_path: Path) -> None:
