@@ -85,7 +85,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
-    """Time and memory against what people use today, one to two hours; arguments go to tests.benchmarks."""
+    """Time and memory against what people use today, about three hours; arguments go to tests.benchmarks."""
     command = ("python", "-m", "tests.benchmarks", *session.posargs)
     uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
 
