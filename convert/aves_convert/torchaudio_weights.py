@@ -55,9 +55,9 @@ def old_weight_norm_name(name: str) -> str:
 def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Which tensors are missing, unknown, misshapen or there twice, in words; empty when they are the model's own."""
     expected = encoder_shapes(config)
-    given = {old_weight_norm_name(name): shape for name, shape in shapes.items()}
-    spelled = Counter(map(old_weight_norm_name, shapes))
-    problems = [f"{printable(name)} is there in both spellings" for name, count in spelled.items() if count > 1]
+    names = list(map(old_weight_norm_name, shapes))
+    given = dict(zip(names, shapes.values(), strict=True))
+    problems = [f"{printable(name)} is there in both spellings" for name, n in Counter(names).items() if n > 1]
     problems += [f"missing {name}" for name in expected if name not in given]
     problems += [f"unknown {printable(name)}" for name in given if name not in expected]
     problems += [

@@ -34,7 +34,7 @@ def main(checkpoint: Path, folder: Path, *names: str) -> None:
     converted = port(read_checkpoint(checkpoint))
     for name in names:
         path = folder / name / "model.onnx"
-        if name in OURS or not path.exists():
+        if name in _MADE_ANEW or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             EXPORTERS[name](converted, path)
 
@@ -86,7 +86,7 @@ def _optimum(converted: TorchaudioPort, path: Path) -> None:
     onnx.save(onnx.load(out / "model.onnx"), path)
 
 
-OURS = ("graph", "fused", "opset-23")
+_MADE_ANEW = ("graph", "fused", "opset-23")
 EXPORTERS: dict[str, Callable[[TorchaudioPort, Path], None]] = {
     "graph": _ours(),
     "fused": _ours(attention="fused"),

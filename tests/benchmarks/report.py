@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 from tests.benchmarks.inference import NAMES
-from tests.benchmarks.report_runs import number
+from tests.benchmarks.report_runs import markdown_table, number
 from tests.benchmarks.results import Measured, Row, Session
 
 HEADINGS = ("what", "against", "unit", "ours", "peer's", "ratio", "of medians", "allowed", "floor", "rounds", "")
@@ -41,7 +40,7 @@ def _sections(sessions: Sessions) -> Iterator[str]:
     for name, session in sessions.items():
         if session.part.rows:
             yield f"### {name}"
-            yield _table(HEADINGS, map(_cells, session.part.rows))
+            yield markdown_table(HEADINGS, map(_cells, session.part.rows))
     figures: tuple[tuple[str, Callable[[Measured], str]], ...] = (
         ("seconds of a forward pass", lambda each: number(statistics.median(each.seconds))),
         ("peak memory of the process, MiB", lambda each: f"{each.peak_mib:.0f}"),
@@ -87,12 +86,7 @@ def _pivot(measured: Sequence[Measured], text: Callable[[Measured], str]) -> str
     encoders = [name for name in NAMES if any(each.encoder == name for each in measured)]
     cells = {(each.case, each.encoder): text(each) for each in measured}
     lines = ([case, *(cells.get((case, name), "") for name in encoders)] for case in cases)
-    return _table(("", *(NAMES[name] for name in encoders)), lines)
-
-
-def _table(headings: Sequence[str], lines: Any) -> str:
-    rows = [headings, ["---"] * len(headings), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(("", *(NAMES[name] for name in encoders)), lines)
 
 
 def _growth(sessions: Sessions) -> Iterator[str]:

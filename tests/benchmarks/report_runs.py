@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks.results import Row, Session, read
@@ -21,8 +21,12 @@ def runs_table(paths: Sequence[Path]) -> str:
     """A line for each row that a run has. Raises FileNotFoundError."""
     runs = [read(path.resolve(strict=True)) for path in paths]
     headings = [*HEADINGS, *(f"run {i}" for i in range(1, len(runs) + 1)), "allowed", ""]
-    lines = [headings, ["---"] * len(headings), *_lines(runs)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table(headings, _lines(runs)) + "\n"
+
+
+def markdown_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Lines of cells as Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, ["---"] * len(headings), *lines))
 
 
 def _lines(runs: Sequence[Mapping[str, Session]]) -> Iterator[list[str]]:

@@ -66,7 +66,7 @@ class Curve:
         terms, away = _fitted(self.xs, self.ys, 1)
         if away > STRAIGHT and len(self.xs) > 3:  # a parabola goes through any three
             terms, away = _fitted(self.xs, self.ys, 2)
-        powers = "".join(f" + {term:.3g} n{power}" for term, power in zip(terms[1:], ("", "²"), strict=False))
+        powers = "".join(f" + {term:.3g} {('n', 'n²')[i]}" for i, term in enumerate(terms[1:]))
         exponents = [_exponent(self.xs[i : i + 2], self.ys[i : i + 2]) for i in range(len(self.xs) - 1)]
         return (
             f"{terms[0]:.3g}{powers}, n {self.size}, all within {away:.0%}; exponent between neighbours "
