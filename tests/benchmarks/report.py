@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -31,12 +32,12 @@ def print_table(sessions: Sessions) -> None:
 
 
 def write_markdown(sessions: Sessions, path: Path) -> None:
-    """The machine, the rows by part, each encoder's figures, and how the curves grow."""
+    """The machines, the rows by part, each encoder's figures, and how the curves grow."""
     path.write_text("\n\n".join(_sections(sessions)) + "\n", encoding="utf-8")
 
 
 def _sections(sessions: Sessions) -> Iterator[str]:
-    yield _machine(sessions)
+    yield "\n".join(f"- {line}" for line in machines(sessions))
     for name, session in sessions.items():
         if session.part.rows:
             yield f"### {name}"
@@ -55,17 +56,31 @@ def _sections(sessions: Sessions) -> Iterator[str]:
         yield "\n".join(f"- {line}" for line in _growth(sessions))
 
 
-def _machine(sessions: Sessions) -> str:
-    machine = next(iter(sessions.values())).machine
-    floors = machine["floors"]
-    loads = [load for session in sessions.values() for load in session.machine["load"]]
+def machines(sessions: Sessions) -> Iterator[str]:
+    """Each machine, the parts that were measured on it, and the rates there before each of them."""
+    parts: dict[str, list[str]] = {}
+    for name, session in sessions.items():
+        parts.setdefault(_machine(session.machine), []).append(name)
+    for machine, names in parts.items():
+        rates = "; ".join(f"{name}: {_rates(sessions[name].machine)}" for name in names)
+        yield f"{machine}. Rates when each part began: {rates}."
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    rates = ", ".join(f"{rate:.0f} with {threads}" for threads, rate in floors["gflops"].items())
     return (
         f"{machine['cpu']}; {machine['cores']} cores, {machine['memory_gib']:.0f} GiB; {machine['system']}; Python "
-        f"{machine['python']}, {versions}. Disk: reads {floors['read_cold']:.0f} MiB/s ({floors['read_warm']:.0f} from "
-        f"the page cache), writes {floors['write']:.0f} MiB/s. float32 products: {rates} threads, 1e9 operations a "
-        f"second. Load average around the parts: {min(loads):.1f} to {max(loads):.1f}."
+        f"{machine['python']}, {versions}"
+    )
+
+
+def _rates(machine: Mapping[str, Any]) -> str:
+    floors, (before, after) = machine["floors"], machine["load"]
+    products = ", ".join(f"{rate:.0f} with {threads}" for threads, rate in floors["gflops"].items())
+    return (
+        f"disk reads {floors['read_cold']:.0f} MiB/s ({floors['read_warm']:.0f} from the page cache), writes "
+        f"{floors['write']:.0f}; float32 products {products} threads, 1e9 operations a second; load average "
+        f"{before:.1f} before, {after:.1f} after"
     )
 
 

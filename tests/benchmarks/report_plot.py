@@ -16,6 +16,8 @@ KINDS = (
     ("converting", "MiB"),
     ("verifying", "s"),
     ("verifying", "MiB"),
+    ("verifying long clips", "s"),
+    ("verifying long clips", "MiB"),
 )
 
 

@@ -35,19 +35,29 @@ class Row:
     @property
     def ratio_of_medians(self) -> float | None:
         """The same of medians; where it differs much, the machine's speed changed between rounds."""
-        return statistics.median(self.ours) / statistics.median(self.theirs) if self.theirs else None
+        return ratio_of_medians(self.ours, self.theirs) if self.theirs else None
 
     @property
     def met(self) -> bool | None:
-        """Is it within what is allowed? None where nothing was promised, or the peer was not measured."""
+        """Is it within what is allowed, by either ratio? None where nothing was promised or no peer was measured."""
         if self.allowed is None or (self.peer and not self.theirs):
             return None
-        return (statistics.median(self.ours) if self.ratio is None else self.ratio) <= self.allowed
+        return (worst_ratio(self.ours, self.theirs) if self.theirs else statistics.median(self.ours)) <= self.allowed
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The median of the rounds' ratios: what slows the machine slows a whole round."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def ratio_of_medians(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The other way to put rounds together: it asks nothing of the order that they ran in."""
+    return statistics.median(ours) / statistics.median(theirs)
+
+
+def worst_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The greater of the two: a promise has to hold by both."""
+    return max(paired_ratio(ours, theirs), ratio_of_medians(ours, theirs))
 
 
 @dataclass(frozen=True)

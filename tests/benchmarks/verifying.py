@@ -1,9 +1,10 @@
-"""Does the main job spend its time in forward passes, and does its memory stay as it is with more clips?"""
+"""Does the main job spend its time in forward passes, and how does its memory grow with clips and their length?"""
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from tests.benchmarks.results import Curve, Part, Row
 PASSES = ("fairseq", "torchaudio", "onnx", "exact")
 CLIPS = (1, 10, 100, 1000)
 CLIP_SECONDS = 0.5
+LENGTHS = (10, 30, 60, 120)  # seconds
 ROUNDS = 3
+_TOLD = "a short clip's and what is told before"
 
 
 def verifying(bench: Bench) -> Part:
@@ -46,40 +49,57 @@ def _forward_seconds(report: dict[str, Any]) -> float:
 
 
 def scale_verifying(bench: Bench) -> Part:
-    """Time and peak memory of verifying a bundle on more and more clips of half a second."""
-    counts = CLIPS[:2] if bench.quick else CLIPS
-    runs = {count: _verify_clips(bench, count) for count in counts}
-    sizes = [float(count) for count in counts]
-    few, many = counts[0], counts[-1]
+    """Verifying a bundle on more and more clips of half a second, and on two that are longer and longer.
+
+    Memory may not grow with the number, nor beyond what the verifier says of a clip's length before it runs one.
+    """
+    counts, lengths = (CLIPS[:2], LENGTHS[:1]) if bench.quick else (CLIPS, LENGTHS)
+    runs = {count: _verify_clips(bench, count, CLIP_SECONDS) for count in counts}
+    long = {seconds: _verify_clips(bench, 2, seconds) for seconds in lengths}
+    one, *_, many = runs.values()
+    rows = [Row(f"verify {counts[-1]} clips, peak memory", "1 clip", "MiB", [many.peak_mib], [one.peak_mib], 1.05)]
+    for seconds, each in long.items():
+        told = one.peak_mib + _told_mib(bench, seconds)
+        rows.append(Row(f"verify 2 clips of {seconds} s, peak memory", _TOLD, "MiB", [each.peak_mib], [told], 1.0))
+    who, sizes = "aves-verify", [float(count) for count in counts]
     return Part(
-        rows=[
-            Row(
-                f"verify {count} clips, peak memory",
-                f"{few} clip",
-                "MiB",
-                [runs[count].peak_mib],
-                [runs[few].peak_mib],
-                1.05 if not bench.quick else None,
-            )
-            for count in (many, *counts[1:-1])
-        ],
+        rows=rows,
         curves=[
-            Curve("verifying", "aves-verify", "clips", "s", sizes, [each.seconds for each in runs.values()]),
-            Curve("verifying", "aves-verify", "clips", "MiB", sizes, [each.peak_mib for each in runs.values()]),
+            Curve("verifying", who, "clips", "s", sizes, [each.seconds for each in runs.values()]),
+            Curve("verifying", who, "clips", "MiB", sizes, [each.peak_mib for each in runs.values()]),
+            *_over_length(who, long),
         ],
     )
 
 
-def _verify_clips(bench: Bench, count: int) -> Run:
-    folder = bench.work / "clips" / str(count)
+def _over_length(who: str, runs: dict[int, Run]) -> list[Curve]:
+    sizes, size = [float(seconds) for seconds in runs], "s of audio, twice"
+    return [
+        Curve("verifying long clips", who, size, "s", sizes, [each.seconds for each in runs.values()]),
+        Curve("verifying long clips", who, size, "MiB", sizes, [each.peak_mib for each in runs.values()]),
+    ]
+
+
+def _told_mib(bench: Bench, seconds: int) -> float:
+    """What the verifier says that a clip takes; asked of a process, because this one has to stay small."""
+    program = (
+        "import sys; from pathlib import Path; from aves_artifacts.encoder_config import EncoderConfig; "
+        "from aves_verify.memory import needed; print(needed(EncoderConfig.read(Path(sys.argv[1])), int(sys.argv[2])))"
+    )
+    config = bench.bundle / "base.torchaudio.model_config.json"
+    return int(run([sys.executable, "-c", program, config, str(seconds * SAMPLE_RATE)]).output) / 2**20
+
+
+def _verify_clips(bench: Bench, count: int, seconds: float) -> Run:
+    folder = bench.work / "clips" / f"{count}x{seconds:g}"
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        _write_noise(folder / f"{i:04}.wav", i)
+        _write_noise(folder / f"{i:04}.wav", seconds, i)
     return run(tool("aves-verify", "--bundle", bench.bundle, "--fairseq", bench.checkpoint, "--audio", folder))
 
 
-def _write_noise(path: Path, seed: int) -> None:
-    samples = round(CLIP_SECONDS * SAMPLE_RATE)
+def _write_noise(path: Path, seconds: float, seed: int) -> None:
+    samples = round(seconds * SAMPLE_RATE)
     with wave.open(str(path), "wb") as stream:
         stream.setnchannels(1)
         stream.setsampwidth(2)
