@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
+import torch
 
 from aves_artifacts.errors import InputError
 from aves_convert.ports import BUNDLE_THREADS
 from aves_verify.ahead import made_ahead
+from aves_verify.report import ConfigReport
+from aves_verify.run import verify_all
 from aves_verify.subject import Pending, Subject
+from aves_verify.verification import Plan
 
 PATIENCE = 30  # seconds
 
@@ -59,6 +65,37 @@ def test_with_fewer_cores_to_spare_than_a_bundle_takes_nothing_is_made_ahead(spa
             with pending.files:
                 pass
     assert shop.log == ["make a", "remove a", "make b", "remove b", "make c", "remove c"]
+
+
+@pytest.mark.parametrize(
+    ("physical", "allowed", "threads", "ahead"),
+    [(8, 16, 4, True), (4, 8, 4, False), (8, 16, 8, False), (16, 4, 4, False), (None, 4, 1, False)],
+    ids=["idle cores", "only second threads idle", "all in use", "an affinity", "cores unknown"],
+)
+def test_cores_are_spare_that_no_forward_pass_uses(
+    physical: int | None, allowed: int, threads: int, ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda *, logical: 2 * physical if logical and physical else physical)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(allowed)), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    given = Workshop().subjects()
+    with made_ahead(given) as subjects:
+        assert (subjects is not given) == ahead
+
+
+def test_a_run_makes_the_next_subjects_files_while_it_verifies_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop()
+
+    def verify(subject: Subject, *_: object) -> ConfigReport:
+        if subject.name != "c":
+            assert shop.made[chr(ord(subject.name) + 1)].wait(PATIENCE)
+        return ConfigReport(subject.name, "file", "torchaudio", {}, (), {})
+
+    monkeypatch.setattr("aves_verify.ahead._cores", lambda: torch.get_num_threads() + BUNDLE_THREADS)
+    monkeypatch.setattr("aves_verify.run.verify", verify)
+    run = verify_all(shop.subjects(), Plan(backends=("torchaudio", "onnx")))
+    assert [config.name for config in run.report.configs] == ["a", "b", "c"]
+    assert run.error is None
 
 
 def test_what_was_begun_and_never_used_is_removed() -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import onnx
 import psutil
-from tests.convert.tiny_encoders import TINY
+import pytest
+from tests.convert.tiny_encoders import TINY, weights
 
+from aves_convert.onnx_graph import write_graph
 from aves_verify.clip import Clip
-from aves_verify.memory import available, needed, too_long
+from aves_verify.memory import available, left_in_container, needed, too_long
 
 GIB = 2**30
 BASE = dataclasses.replace(
@@ -44,5 +51,61 @@ def test_a_clip_too_long_is_told_with_the_length_that_fits() -> None:
     assert "enough for 0.0 s" in too_long(clip, BASE, 0)
 
 
+def test_every_layers_output_is_kept_where_all_are_compared() -> None:
+    """Three encoders' in float32 and the exact one's in float64, of each layer [frames, dim]."""
+    samples = 16_000
+    more = needed(BASE, samples, layers=True) - needed(BASE, samples)
+    assert more == BASE.encoder_num_layers * BASE.frames(samples) * 768 * (3 * 4 + 8)
+    clip = Clip("x", np.zeros(samples, np.float32), "x.wav")
+    assert too_long(clip, BASE, needed(BASE, samples)) == ""
+    assert too_long(clip, BASE, needed(BASE, samples), layers=True)
+
+
 def test_the_memory_at_hand_is_the_systems() -> None:
     assert 0 < available() <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "cache"),
+    [
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_or_the_containers(folder: str, limit: str, used: str, cache: str, tmp_path: Path) -> None:
+    """What it holds of files is given back before a process is ended."""
+    assert left_in_container(tmp_path) == sys.maxsize
+    group = tmp_path / folder
+    group.mkdir(exist_ok=True)
+    (group / limit).write_text("8000\n")
+    (group / used).write_text("5000\n")
+    (group / "memory.stat").write_text(f"anon 4000\n{cache} 700\n")
+    assert left_in_container(tmp_path) == 3700
+    (group / used).write_text("9000\n")
+    assert left_in_container(tmp_path) == 0
+    (group / limit).write_text("max\n")
+    assert left_in_container(tmp_path) == sys.maxsize
+
+
+def test_a_second_clip_of_a_length_takes_no_more_than_the_first(tmp_path: Path) -> None:
+    """ONNX Runtime would lay its arrays out anew for it, beside the first one's, and take half as much again."""
+    onnx.save(write_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    program = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import psutil
+from aves_verify.backends.onnx_session import OnnxBackend
+
+backend, clip = OnnxBackend(Path(sys.argv[1])), np.zeros((1, 96_000), np.float32)
+held = [psutil.Process().memory_info().rss]
+for _ in range(3):
+    backend.run(clip)
+    held.append(psutil.Process().memory_info().rss)
+print(json.dumps(held))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "x.onnx")]
+    before, first, *later = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert first - before > 100 * 2**20  # the scores: there is something to be taken twice
+    assert max(later) - before < 1.1 * (first - before)

@@ -130,6 +130,16 @@ def test_a_bad_file_among_the_audio_stops_a_recording(made: Path, tmp_path: Path
     assert not (tmp_path / "x.reference").exists()
 
 
+def test_a_clip_that_does_not_fit_into_memory_stops_a_recording(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aves_verify.recording.available", lambda: 2**20)
+    subject = of_bundle(made / "bundle", made / "x.pt")
+    with pytest.raises(InputError, match=r"would take about .* enough for .*; nothing was recorded"):
+        make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_short_clip_stops_a_recording(made: Path, tmp_path: Path) -> None:
     short = Clip("short", np.zeros(399, np.float32), "short.wav")
     subject = of_bundle(made / "bundle", made / "x.pt")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
+import psutil
 import torch
 
 from aves_convert.ports import BUNDLE_THREADS
@@ -18,7 +19,8 @@ from aves_verify.subject import Pending, Subject
 def made_ahead(subjects: Sequence[Pending], *, spare: int | None = None) -> Iterator[Sequence[Pending]]:
     """The same subjects; entering one begins with the next one's files, in a thread.
 
-    ``spare`` is the number of cores that the forward passes leave idle, by default those beyond torch's threads.
+    ``spare`` is the number of cores that the forward passes leave idle, by default the physical ones beyond torch's
+    threads: a core's second thread takes from the first.
     Fewer than a bundle is written with, and the subjects are given back as they are: their timings may not be
     disturbed. Two subjects' files exist at a time, 1.2 GB each at base size. What was begun and never used is removed
     in the end.
@@ -68,5 +70,6 @@ class _Files(AbstractContextManager[Subject]):
 
 
 def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Physical ones, and no more than this process may use."""
+    physical = psutil.cpu_count(logical=False) or 1
+    return min(physical, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else physical

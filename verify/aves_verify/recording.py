@@ -24,7 +24,8 @@ def make_recording(
     config = loaded.config
     chosen = clips or reference_signals(receptive_field=config.receptive_field, hop=config.hop)
     for clip in chosen:
-        problem = too_short(clip, config.receptive_field) or too_long(clip, config, available())
+        problem = too_short(clip, config.receptive_field)
+        problem = problem or too_long(clip, config, available(), layers=layers == "all")
         if problem:
             raise InputError(f"{problem}; nothing was recorded")
     given = inputs(chosen, receptive_field=config.receptive_field, normalize=loaded.normalize)

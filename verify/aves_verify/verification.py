@@ -60,7 +60,7 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     progress("loading", 0, 1)
     with _timed(seconds, "load"):
         loaded = load(subject, plan.backends)
-    clips, unusable = _usable(loaded, plan.clips)
+    clips, unusable = _usable(loaded, plan)
     comparisons: list[Comparison] = []
     kept = Kept()
     given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
@@ -90,12 +90,13 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
     return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
 
 
-def _usable(loaded: Loaded, given: tuple[AnyClip, ...] | None) -> tuple[tuple[AnyClip, ...], list[str]]:
+def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
     """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
     geometry = loaded.config
     clips, problems = [], []
-    for clip in given or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
-        problem = too_short(clip, geometry.receptive_field) or too_long(clip, geometry, available())
+    for clip in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+        problem = too_short(clip, geometry.receptive_field)
+        problem = problem or too_long(clip, geometry, available(), layers=plan.layers == "all")
         if problem:
             problems.append(problem)
         else:
