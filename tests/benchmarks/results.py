@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
-STRAIGHT = 0.1  # points that are all within this part of a line lie on it
+NEAR = 0.1  # points that are all within this part of a line or a parabola lie on it
+_LAWS = ("constant", "linear", "quadratic")
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,18 @@ class Curve:
     ys: list[float]
 
     def growth(self) -> str:
-        """The line near the points, or the parabola where no line is; how far they are from it; and exponents."""
-        terms, away = _fitted(self.xs, self.ys, 1)
-        if away > STRAIGHT and len(self.xs) > 3:  # a parabola goes through any three
-            terms, away = _fitted(self.xs, self.ys, 2)
+        """The simplest law that all points are near, else that none is; how far they are; the neighbours' exponents."""
+        for degree in range(min(len(_LAWS), len(self.xs) - 1)):  # what has as many terms as points fits any
+            terms, away = _fitted(self.xs, self.ys, degree)
+            law = _LAWS[degree]
+            if away <= NEAR:
+                break
+        else:
+            law = f"not even {law}"
         powers = "".join(f" + {term:.3g} {('n', 'n²')[i]}" for i, term in enumerate(terms[1:]))
         exponents = [_exponent(self.xs[i : i + 2], self.ys[i : i + 2]) for i in range(len(self.xs) - 1)]
-        return (
-            f"{terms[0]:.3g}{powers}, n {self.size}, all within {away:.0%}; exponent between neighbours "
-            f"{', '.join(f'{exponent:.2f}' for exponent in exponents)}".replace("+ -", "- ")
-        )
+        fit = f"{law}: {terms[0]:.3g}{powers}, n {self.size}, all within {away:.0%}".replace("+ -", "- ")
+        return f"{fit}; exponent between neighbours {', '.join(f'{exponent:.2f}' for exponent in exponents)}"
 
 
 def _fitted(xs: Sequence[float], ys: Sequence[float], degree: int) -> tuple[list[float], float]:

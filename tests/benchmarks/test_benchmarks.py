@@ -116,11 +116,23 @@ def test_without_its_peer_nothing_is_judged() -> None:
     assert Row("x", "peer", "s", [3.0], allowed=0.4).met is None
 
 
-def test_growth_tells_lines_from_squares() -> None:
-    sizes = [1.0, 10.0, 100.0, 1000.0]
-    line, square = (Curve("x", "y", "clips", "s", sizes, [3 + 2 * n**power for n in sizes]) for power in (1, 2))
-    assert line.growth().startswith("3 + 2 n, n clips, all within 0%")
-    assert re.match(r"3 [+-] \S+ n \+ 2 n², n clips, all within 0%; .*, 2.00$", square.growth())
+@pytest.mark.parametrize(
+    ("power", "law"),
+    [
+        (0, r"constant: [45]\.?\d*, n clips, all within [2-7]%; .*"),
+        (1, r"linear: \S+ \+ [12]\.\d* n, n clips, all within [2-7]%; .*"),
+        (2, r"quadratic: \S+ [+-] \S+ n \+ [12]\.\d* n², n clips, all within [2-7]%; .*"),
+        (4, r"not even quadratic: .*"),
+    ],
+)
+def test_growth_names_the_law_that_noisy_points_follow(power: int, law: str) -> None:
+    sizes, noise = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0], [1.03, 0.97, 1.05, 0.96, 1.02, 0.98]
+    curve = Curve("x", "y", "clips", "s", sizes, [(3 + 2 * n**power) * e for n, e in zip(sizes, noise, strict=True)])
+    assert re.fullmatch(law, curve.growth()), curve.growth()
+
+
+def test_a_law_needs_more_points_than_terms() -> None:
+    assert Curve("x", "y", "clips", "s", [1.0, 2.0, 3.0], [1.0, 4.0, 9.0]).growth().startswith("not even linear")
 
 
 def test_each_graph_is_held_against_the_peer_that_it_does_worst_against(tmp_path: Path) -> None:
