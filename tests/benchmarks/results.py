@@ -80,7 +80,7 @@ class Curve:
             if away <= NEAR:
                 break
         else:
-            law = f"not even {law}"
+            law = f"none, but nearest {law}"
         powers = "".join(f" + {term:.3g} {('n', 'n²')[i]}" for i, term in enumerate(terms[1:]))
         exponents = [_exponent(self.xs[i : i + 2], self.ys[i : i + 2]) for i in range(len(self.xs) - 1)]
         fit = f"{law}: {terms[0]:.3g}{powers}, n {self.size}, all within {away:.0%}".replace("+ -", "- ")
