@@ -132,7 +132,8 @@ def test_growth_names_the_law_that_noisy_points_follow(power: int, law: str) -> 
 
 
 def test_a_law_needs_more_points_than_terms() -> None:
-    assert Curve("x", "y", "clips", "s", [1.0, 2.0, 3.0], [1.0, 4.0, 9.0]).growth().startswith("none, but nearest linear: ")
+    curve = Curve("x", "y", "clips", "s", [1.0, 2.0, 3.0], [1.0, 4.0, 9.0])
+    assert curve.growth().startswith("none, but nearest linear: ")
 
 
 def test_each_graph_is_held_against_the_peer_that_it_does_worst_against(tmp_path: Path) -> None:
