@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
 from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.torch_writer import write_torch_file
+from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.cli import main
-from aves_verify.clip import Clip
+from aves_verify.clip import Clip, StoredClip
 from aves_verify.inputs import network_input
 from aves_verify.memory import needed
 from aves_verify.report import ConfigReport
@@ -178,6 +180,32 @@ def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
     (problem,) = report.problems
     assert re.search(r"too long: its .* s would take about .* enough for", problem)
     assert {c.clip for c in report.comparisons} == set(INPUTS)
+
+
+def test_nothing_of_a_clip_is_held_once_it_is_compared(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand recordings would not fit into memory."""
+    arrays: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    run = OnnxBackend.run
+
+    def watched(self: OnnxBackend, waveform: Any, *, layers: bool = False) -> Any:
+        alive.append(sum(array() is not None for array in arrays))
+        outputs = run(self, waveform, layers=layers)
+        arrays.extend(map(weakref.ref, (waveform, *outputs.values())))
+        return outputs
+
+    def stored(clip: Clip) -> StoredClip:
+        return StoredClip(
+            clip.name, clip.source, clip.samples, lambda: Clip(clip.name, clip.waveform.copy(), clip.source)
+        )
+
+    monkeypatch.setattr(OnnxBackend, "run", watched)
+    assert verify(of_bundle(made[1], made[0]), Plan(tuple(map(stored, CLIPS)), layers="all")).passed
+    *clips, batch = alive
+    assert clips == [0] * (len(INPUTS) - 1)
+    assert batch <= 1  # the padded waveform, of 2.5 seconds
 
 
 def test_normalisation_is_what_fairseq_does() -> None:
