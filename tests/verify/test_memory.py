@@ -32,6 +32,9 @@ def test_what_a_base_encoder_takes() -> None:
     for seconds, runtime, exact in ((10, 125, 375), (30, 417, 1125), (60, 988, 2259), (120, 5376, 4515)):  # MiB
         measured = (runtime + exact) * 2**20
         assert measured <= needed(BASE, seconds * 16_000) <= 1.3 * measured
+    # Verifying two such clips, less verifying one of half a second; MiB.
+    for seconds, beyond in ((30, 1259), (60, 3237), (120, 10432)):
+        assert beyond * 2**20 <= needed(BASE, seconds * 16_000)
 
 
 def test_memory_grows_with_the_square_of_the_length_in_the_end() -> None:
