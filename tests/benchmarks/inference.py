@@ -126,8 +126,8 @@ def frameworks(bench: Bench) -> Part:
         floor = bench.product_seconds(case.seconds, case.batch, case.threads)
         graph = found["graph"].seconds
         for name in names:
-            row = (f"our graph: {case.name}", NAMES[name], "s", graph, found[name].seconds, None, floor, "its products")
-            rows.append(Row(*row))
+            what = f"our graph beside {NAMES[name]}: {case.name}"
+            rows.append(Row(what, NAMES[name], "s", graph, found[name].seconds, None, floor, "its products"))
     return Part(rows=rows, measured=measured)
 
 
