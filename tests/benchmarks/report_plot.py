@@ -48,9 +48,10 @@ def plot(sessions: Mapping[str, Session], path: Path) -> None:
 
 def _promises(axes: Any, rows: list[Row]) -> None:
     labels = [f"{row.what}  ({row.peer})" for row in rows]
-    axes.barh(labels, [row.ratio for row in rows], color=OURS, height=0.6)
+    colors = [LIMIT if row.met is False else OURS for row in rows]
+    axes.barh(labels, [row.ratio for row in rows], color=colors, height=0.6)
     axes.scatter(
-        [row.allowed for row in rows], range(len(rows)), marker="|", s=160, color=LIMIT, label="allowed", zorder=3
+        [row.allowed for row in rows], range(len(rows)), marker="|", s=160, color="black", label="allowed", zorder=3
     )
     axes.axvline(1, color=OTHER, linewidth=1)
     axes.invert_yaxis()
@@ -64,10 +65,14 @@ def _promises(axes: Any, rows: list[Row]) -> None:
 def _growth(axes: Any, what: str, unit: str, curves: list[Curve]) -> None:
     for curve in curves:
         axes.plot(curve.xs, curve.ys, marker="o", markersize=4, label=curve.who)
-    axes.set_title(f"{what}: {'seconds' if unit == 's' else 'peak memory, MiB'}", fontsize=10)
-    axes.set_ylim(bottom=0)
+    axes.set_title(f"{what}: {'seconds' if unit == 's' else 'peak MiB'}", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(curves[0].size)
     axes.legend(frameon=False, fontsize=8)
-    if curves[0].xs[-1] / curves[0].xs[0] > 500:
+    wide = curves[0].xs[-1] / curves[0].xs[0] > 500
+    if wide:
         axes.set_xscale("log")
+    if wide and unit == "s":  # so that a straight line does not look like a bend
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
