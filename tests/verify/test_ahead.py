@@ -68,16 +68,25 @@ def test_with_fewer_cores_to_spare_than_a_bundle_takes_nothing_is_made_ahead(spa
 
 
 @pytest.mark.parametrize(
-    ("physical", "allowed", "threads", "ahead"),
-    [(8, 16, 4, True), (4, 8, 4, False), (8, 16, 8, False), (16, 4, 4, False), (None, 4, 1, False)],
-    ids=["idle cores", "only second threads idle", "all in use", "an affinity", "cores unknown"],
+    ("cores", "cpus", "allowed", "passes", "ahead"),
+    [
+        (8, 16, 16, 4, True),
+        (8, 8, 8, 4, True),
+        (4, 8, 8, 4, False),
+        (8, 16, 16, 8, False),
+        (16, 32, 8, 4, False),
+        (16, 32, 12, 4, True),
+        (None, 4, 4, 1, False),
+    ],
+    ids=["idle cores", "of one thread", "second threads idle", "in use", "affinity in use", "affinity", "unknown"],
 )
 def test_cores_are_spare_that_no_forward_pass_uses(
-    physical: int | None, allowed: int, threads: int, ahead: bool, monkeypatch: pytest.MonkeyPatch
+    cores: int | None, cpus: int, allowed: int, passes: int, ahead: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psutil, "cpu_count", lambda *, logical: 2 * physical if logical and physical else physical)
+    monkeypatch.setattr(psutil, "cpu_count", lambda *, logical: cpus if logical else cores)
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(allowed)), raising=False)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: passes)
     given = Workshop().subjects()
     with made_ahead(given) as subjects:
         assert (subjects is not given) == ahead

@@ -16,7 +16,7 @@ from tests.convert.tiny_encoders import TINY, weights
 
 from aves_convert.onnx_graph import write_graph
 from aves_verify.clip import Clip
-from aves_verify.memory import available, left_in_container, needed, too_long
+from aves_verify.memory import _VERSION_1, _VERSION_2, available, left_in_container, needed, too_long
 
 GIB = 2**30
 BASE = dataclasses.replace(
@@ -68,27 +68,46 @@ def test_the_memory_at_hand_is_the_systems() -> None:
     assert 0 < available() <= psutil.virtual_memory().total
 
 
-@pytest.mark.parametrize(
-    ("folder", "limit", "used", "cache"),
-    [
-        ("", "memory.max", "memory.current", "inactive_file"),
-        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ],
-    ids=["version 2", "version 1"],
-)
-def test_or_the_containers(folder: str, limit: str, used: str, cache: str, tmp_path: Path) -> None:
+def test_or_the_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_verify.memory.left_in_container", lambda _: 5)
+    assert available() == 5
+
+
+VERSIONS = {
+    "1": ("5:cpu,cpuacct:/x\n4:memory:/a/b\n", "sys/fs/cgroup/memory", _VERSION_1, "9223372036854771712"),
+    "2": ("0::/a/b\n", "sys/fs/cgroup", _VERSION_2, "max"),
+}
+
+
+def limit(group: Path, version: str, most: str, used: int, files: int | None = None) -> None:
+    of_limit, of_use, (active, inactive) = VERSIONS[version][2]
+    group.mkdir(parents=True, exist_ok=True)
+    (group / of_limit).write_text(f"{most}\n")
+    (group / of_use).write_text(f"{used}\n")
+    if files is not None:
+        (group / "memory.stat").write_text(f"anon 4000\n{active} 200\n{inactive} {files - 200}\n")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("folder", ["", "a", "a/b"], ids=["all of it", "group above", "own group"])
+def test_a_containers_limit_is_the_tightest_of_its_groups(version: str, folder: str, tmp_path: Path) -> None:
     """What it holds of files is given back before a process is ended."""
     assert left_in_container(tmp_path) == sys.maxsize
-    group = tmp_path / folder
-    group.mkdir(exist_ok=True)
-    (group / limit).write_text("8000\n")
-    (group / used).write_text("5000\n")
-    (group / "memory.stat").write_text(f"anon 4000\n{cache} 700\n")
-    assert left_in_container(tmp_path) == 3700
-    (group / used).write_text("9000\n")
-    assert left_in_container(tmp_path) == 0
-    (group / limit).write_text("max\n")
+    groups, top, _, unlimited = VERSIONS[version]
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(groups)
     assert left_in_container(tmp_path) == sys.maxsize
+    for each in ("", "a", "a/b"):
+        limit(tmp_path / top / each, version, unlimited, 5000, 700)
+    assert left_in_container(tmp_path) > 2**60
+    group = tmp_path / top / folder
+    limit(group, version, "8000", 5000, 700)
+    assert left_in_container(tmp_path) == 3700
+    limit(group, version, "8000", 9000, 700)
+    assert left_in_container(tmp_path) == 0
+    (group / "memory.stat").unlink()
+    limit(group, version, "8000", 5000)
+    assert left_in_container(tmp_path) == 3000
 
 
 def test_a_second_clip_of_a_length_takes_no_more_than_the_first(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from aves_artifacts.encoder_config import EncoderConfig
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import OnnxOptions
 from aves_convert.ports import Target, make_bundle
@@ -18,6 +19,7 @@ from aves_convert.torch_writer import write_torch_file
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.cli import main
 from aves_verify.clip import Clip
+from aves_verify.memory import needed
 from aves_verify.recording import make_recording
 from aves_verify.signals import reference_signals
 from aves_verify.subject import of_bundle
@@ -133,11 +135,14 @@ def test_a_bad_file_among_the_audio_stops_a_recording(made: Path, tmp_path: Path
 def test_a_clip_that_does_not_fit_into_memory_stops_a_recording(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aves_verify.recording.available", lambda: 2**20)
     subject = of_bundle(made / "bundle", made / "x.pt")
+    config = EncoderConfig.read(made / "bundle" / "x.torchaudio.model_config.json")
+    room = needed(config, max(clip.samples for clip in CLIPS))
+    monkeypatch.setattr("aves_verify.recording.available", lambda: room)
+    make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
     with pytest.raises(InputError, match=r"would take about .* enough for .*; nothing was recorded"):
-        make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
-    assert not list(tmp_path.iterdir())
+        make_recording(subject, "fairseq", CLIPS, tmp_path / "all", layers="all")
+    assert not (tmp_path / "all").exists()
 
 
 def test_a_short_clip_stops_a_recording(made: Path, tmp_path: Path) -> None:

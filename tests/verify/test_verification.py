@@ -182,6 +182,15 @@ def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
     assert {c.clip for c in report.comparisons} == set(INPUTS)
 
 
+def test_every_layers_output_has_to_fit_too(made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = max(CLIPS, key=lambda clip: clip.samples)
+    room = needed(EncoderConfig.read(made[1] / "x.torchaudio.model_config.json"), longest.samples)
+    monkeypatch.setattr("aves_verify.verification.available", lambda: room)
+    assert verify(of_bundle(made[1], made[0]), Plan(CLIPS)).passed
+    report = verify(of_bundle(made[1], made[0]), Plan(CLIPS, layers="all"))
+    assert any("would take about" in problem for problem in report.problems)
+
+
 def test_nothing_of_a_clip_is_held_once_it_is_compared(
     made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +202,8 @@ def test_nothing_of_a_clip_is_held_once_it_is_compared(
     def watched(self: OnnxBackend, waveform: Any, *, layers: bool = False) -> Any:
         alive.append(sum(array() is not None for array in arrays))
         outputs = run(self, waveform, layers=layers)
-        arrays.extend(map(weakref.ref, (waveform, *outputs.values())))
+        given = waveform if waveform.base is None else waveform.base
+        arrays.extend(map(weakref.ref, (given, *outputs.values())))
         return outputs
 
     def stored(clip: Clip) -> StoredClip:

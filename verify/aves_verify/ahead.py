@@ -70,6 +70,8 @@ class _Files(AbstractContextManager[Subject]):
 
 
 def _cores() -> int:
-    """Physical ones, and no more than this process may use."""
+    """Physical ones that this process may use, where those are whole cores. A quota of time is not seen."""
+    threads = os.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or 1
-    return min(physical, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else physical
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    return min(physical, allowed * physical // threads)

@@ -16,7 +16,7 @@ from aves_artifacts.errors import InputError
 from aves_verify.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
-MAX_SECONDS = 300  # attention takes memory with the square of a clip's length: a base encoder here about 60 GB
+MAX_SECONDS = 300  # attention takes memory with the square of a clip's length: a base encoder for this one about 60 GiB
 RATES = range(1000, 1_000_001)  # Hz; from slow hydrophones to ultrasound detectors
 LARGEST = 1e30  # what float32, and a network's squares of it, cannot carry
 _BLOCK = 2**20  # values read at a time

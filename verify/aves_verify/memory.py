@@ -20,11 +20,9 @@ _RUNTIME = {"activations": 2.8 * 4, "scores": 3.7 * 4}  # bytes
 _EXACT = {"activations": 3.2 * 8, "scores": 1.2 * 8}
 _KEPT = 3 * 4 + 8  # bytes of a number in the layers' outputs: of three encoders in float32, and of the exact one
 
-# What a container may use: folder, its limit, its use, and in memory.stat the part of that which is given back.
-_GROUPS = (
-    ("", "memory.max", "memory.current", "inactive_file"),
-    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
+# A container's limit, its use, and what memory.stat has of files in that: it is given back before a process is ended.
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file"))
+_VERSION_2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
 
 
 def needed(config: EncoderConfig, samples: int, *, layers: bool = False) -> int:
@@ -57,18 +55,36 @@ def too_long(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool = 
 
 def available() -> int:
     """Bytes that the system, or the container that this runs in, can give without ending a process."""
-    return min(int(psutil.virtual_memory().available), left_in_container(Path("/sys/fs/cgroup")))
+    return min(int(psutil.virtual_memory().available), left_in_container(Path("/")))
 
 
-def left_in_container(cgroups: Path) -> int:
-    """Bytes left under the limits that a container sees under ``cgroups``, of version 2 or 1; a great many without."""
-    return min(_left(cgroups / folder, limit, used, cache) for folder, limit, used, cache in _GROUPS)
+def left_in_container(root: Path) -> int:
+    """Bytes left under the limits of this process's control groups and those above them; a great many without limits.
+
+    Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:  # another system than Linux
+        return sys.maxsize
+    left = [sys.maxsize]
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "" or "memory" in controllers.split(","):
+            top, names = ("sys/fs/cgroup/memory", _VERSION_1) if controllers else ("sys/fs/cgroup", _VERSION_2)
+            own = Path(group.lstrip("/"))
+            left += [_left(root / top / each, *names) for each in (own, *own.parents)]  # the last one is the root
+    return min(left)
 
 
-def _left(group: Path, limit: str, used: str, cache: str) -> int:
+def _left(group: Path, limit: str, used: str, cached: tuple[str, str]) -> int:
     try:
         most, now = (int((group / name).read_text(encoding="ascii")) for name in (limit, used))
-        numbers = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return max(0, most - now + int(numbers.get(cache, 0)))
-    except (OSError, ValueError):  # no such group, or its limit is "max"
+    except (OSError, ValueError):  # no such group from within a container, or a limit of "max"
         return sys.maxsize
+    try:
+        numbers = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+        files = sum(int(numbers.get(name, 0)) for name in cached)
+    except (OSError, ValueError):
+        files = 0
+    return max(0, most - now + files)
