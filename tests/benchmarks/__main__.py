@@ -10,7 +10,6 @@ Exit status: 0 everything promised of these parts is met, 1 something is not.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 import tempfile
@@ -46,11 +45,11 @@ def main() -> None:
         work = (given.work or Path(temporary)).resolve()
         for folder in (work, given.out):
             folder.mkdir(parents=True, exist_ok=True)
-        bench = Bench(_checkpoint(given, work), work, measure_floors(work, quick=True), given.quick)
+        checkpoint, made, answers = _checkpoint(given, work), set[str](), dict[tuple[float, int], tuple[Path, float]]()
         for name in given.only:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
             before = os.getloadavg()[0]
-            bench = dataclasses.replace(bench, floors=measure_floors(work, quick=given.quick))  # what is made, it keeps
+            bench = Bench(checkpoint, work, measure_floors(work, quick=given.quick), given.quick, made, answers)
             part = PARTS[name](bench)
             machine = {**describe(bench.floors), "load": [before, os.getloadavg()[0]]}
             sessions = merge(given.out / "results.json", name, Session(machine, part))

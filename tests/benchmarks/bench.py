@@ -23,14 +23,16 @@ class Bench:
     work: Path
     floors: Floors
     quick: bool  # tiny and without peers that need an environment: only to see that all of it runs
-    made: set[str] = field(default_factory=set)  # exporters whose files of this checkpoint are there
+    made: set[str] = field(default_factory=set)  # the bundle, and exporters, whose files of this checkpoint are there
     answers: dict[tuple[float, int], tuple[Path, float]] = field(default_factory=dict)  # see inference.py
 
     @cached_property
     def bundle(self) -> Path:
-        """The checkpoint's bundle, made anew."""
+        """The checkpoint's bundle, made anew once."""
         folder = self.work / "bundle"
-        run(tool("aves-convert", "bundle", self.checkpoint, "--out", folder, "--name", "base", "--force"))
+        if "bundle" not in self.made:
+            run(tool("aves-convert", "bundle", self.checkpoint, "--out", folder, "--name", "base", "--force"))
+            self.made.add("bundle")
         return folder
 
     def graphs(self, names: Sequence[str]) -> dict[str, Path]:

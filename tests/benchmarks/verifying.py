@@ -61,22 +61,15 @@ def scale_verifying(bench: Bench) -> Part:
     for seconds, each in long.items():
         told = one.peak_mib + _told_mib(bench, seconds)
         rows.append(Row(f"verify 2 clips of {seconds} s, peak memory", _TOLD, "MiB", [each.peak_mib], [told], 1.0))
-    who, sizes = "aves-verify", [float(count) for count in counts]
-    return Part(
-        rows=rows,
-        curves=[
-            Curve("verifying", who, "clips", "s", sizes, [each.seconds for each in runs.values()]),
-            Curve("verifying", who, "clips", "MiB", sizes, [each.peak_mib for each in runs.values()]),
-            *_over_length(who, long),
-        ],
-    )
+    curves = [*_curves("verifying", "clips", runs), *_curves("verifying long clips", "s of audio, twice", long)]
+    return Part(rows=rows, curves=curves)
 
 
-def _over_length(who: str, runs: dict[int, Run]) -> list[Curve]:
-    sizes, size = [float(seconds) for seconds in runs], "s of audio, twice"
+def _curves(what: str, size: str, runs: dict[int, Run]) -> list[Curve]:
+    sizes = [float(each) for each in runs]
     return [
-        Curve("verifying long clips", who, size, "s", sizes, [each.seconds for each in runs.values()]),
-        Curve("verifying long clips", who, size, "MiB", sizes, [each.peak_mib for each in runs.values()]),
+        Curve(what, "aves-verify", size, "s", sizes, [each.seconds for each in runs.values()]),
+        Curve(what, "aves-verify", size, "MiB", sizes, [each.peak_mib for each in runs.values()]),
     ]
 
 

@@ -16,7 +16,7 @@ from tests.convert.tiny_encoders import TINY, weights
 
 from aves_convert.onnx_graph import write_graph
 from aves_verify.clip import Clip
-from aves_verify.memory import _VERSION_1, _VERSION_2, available, left_in_container, needed, too_long
+from aves_verify.memory import available, left_in_container, needed, too_long
 
 GIB = 2**30
 BASE = dataclasses.replace(
@@ -73,9 +73,11 @@ def test_or_the_containers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == 5
 
 
+OF_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file"))
+OF_VERSION_2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
 VERSIONS = {
-    "1": ("5:cpu,cpuacct:/x\n4:memory:/a/b\n", "sys/fs/cgroup/memory", _VERSION_1, "9223372036854771712"),
-    "2": ("0::/a/b\n", "sys/fs/cgroup", _VERSION_2, "max"),
+    "1": ("5:cpu,cpuacct:/x\n4:memory:/a/b\n", "sys/fs/cgroup/memory", OF_VERSION_1, "9223372036854771712"),
+    "2": ("0::/a/b\n", "sys/fs/cgroup", OF_VERSION_2, "max"),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from aves_artifacts.encoder_config import EncoderConfig
-from aves_verify.clip import SAMPLE_RATE, AnyClip
+from aves_verify.clip import SAMPLE_RATE, AnyClip, too_short
 
 _GIB = 2**30
 
@@ -38,6 +38,11 @@ def needed(config: EncoderConfig, samples: int, *, layers: bool = False) -> int:
     return kept + int(
         sum(max(copies["activations"] * activations, copies["scores"] * scores) for copies in (_RUNTIME, _EXACT))
     )
+
+
+def unusable(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool) -> str:
+    """Why a clip cannot be run: it gives no frame, or takes more than ``free`` bytes; empty when it can."""
+    return too_short(clip, config.receptive_field) or too_long(clip, config, free, layers=layers)
 
 
 def too_long(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool = False) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify.backends.recorded import Recording, record
-from aves_verify.clip import AnyClip, too_short
+from aves_verify.clip import AnyClip
 from aves_verify.inputs import inputs
 from aves_verify.loading import load
-from aves_verify.memory import available, too_long
+from aves_verify.memory import available, unusable
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
 from aves_verify.weights import fingerprint
@@ -23,9 +23,9 @@ def make_recording(
     loaded = load(subject, (backend,))
     config = loaded.config
     chosen = clips or reference_signals(receptive_field=config.receptive_field, hop=config.hop)
+    free = available()
     for clip in chosen:
-        problem = too_short(clip, config.receptive_field)
-        problem = problem or too_long(clip, config, available(), layers=layers == "all")
+        problem = unusable(clip, config, free, layers=layers == "all")
         if problem:
             raise InputError(f"{problem}; nothing was recorded")
     given = inputs(chosen, receptive_field=config.receptive_field, normalize=loaded.normalize)

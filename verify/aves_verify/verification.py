@@ -11,13 +11,13 @@ from aves_artifacts.errors import InputError
 from aves_convert.onnx_options import Layers
 from aves_verify.backends import BACKENDS, Backend, Embeddings, RunError
 from aves_verify.characterise import characterise
-from aves_verify.clip import AnyClip, too_short
+from aves_verify.clip import AnyClip
 from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
 from aves_verify.evidence import Kept
 from aves_verify.explaining import explain_worst
 from aves_verify.inputs import Input, count, inputs
 from aves_verify.loading import Loaded, load
-from aves_verify.memory import available, too_long
+from aves_verify.memory import available, unusable
 from aves_verify.report import ConfigReport
 from aves_verify.signals import reference_signals
 from aves_verify.subject import Subject
@@ -93,10 +93,9 @@ def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -
 def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
     """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
     geometry = loaded.config
-    clips, problems = [], []
+    clips, problems, free = [], [], available()
     for clip in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
-        problem = too_short(clip, geometry.receptive_field)
-        problem = problem or too_long(clip, geometry, available(), layers=plan.layers == "all")
+        problem = unusable(clip, geometry, free, layers=plan.layers == "all")
         if problem:
             problems.append(problem)
         else:
