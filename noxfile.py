@@ -13,7 +13,7 @@ from tests.regression.legs import LEGS
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
 
-SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "tests", "noxfile.py")
+SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 
 
 def uv_run(session: nox.Session, *command: str, options: tuple[str, ...], **kwargs: object) -> None:
@@ -85,8 +85,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
-    """Time and memory against what people use today, about three hours; arguments go to tests.benchmarks."""
-    command = ("python", "-m", "tests.benchmarks", *session.posargs)
+    """Time and memory against what people use today, about three hours; arguments go to benchmarks."""
+    command = ("python", "-m", "benchmarks", *session.posargs)
     uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
 
 
@@ -100,7 +100,7 @@ def mutate(session: nox.Session) -> None:
     flat = Path(session.create_tmp())
     shutil.rmtree(flat)
     shutil.copytree(root / "verify" / "aves_verify", flat / "aves_verify")
-    for name in ("pyproject.toml", "tests/verify/test_compare.py", "tests/verify/test_drift.py"):
+    for name in ("pyproject.toml", "tests/verify/comparison/test_compare.py", "tests/verify/comparison/test_noise.py"):
         (flat / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, flat / name)
     options = ("--project", str(root), "--group", "mutate")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.inputs import network_input
-from aves_verify.subject import Subject
+from aves_verify.sounds.inputs import network_input
+from aves_verify.subjects.subject import Subject
 from encoders import Vectors, progress
 from labelled_clips import LabelledClips
 

@@ -22,14 +22,14 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aves_artifacts.atomic import replacing
-from aves_artifacts.command_line import Command, existing
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError, one_line
-from aves_convert.safetensors_writer import write_safetensors
-from aves_convert.torch_writer import write_torch_file
+from aves_artifacts.base.command_line import Command, existing
+from aves_artifacts.base.errors import InputError, one_line
+from aves_artifacts.base.files import replacing
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.torch_files.safetensors_writer import write_safetensors
+from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.subject import Subject
+from aves_verify.subjects.subject import Subject
 from classifier import Head, Outcome, judge, train_encoder, train_head
 from compare_predictions import compare, print_changes
 from encoders import FORMS, embed, embed_all, embed_with, load_torchaudio, ports_of, present

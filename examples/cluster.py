@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from aves_artifacts.atomic import replacing
-from aves_artifacts.command_line import Command, existing, status
-from aves_artifacts.errors import InputError, one_line
-from aves_verify.clip import Clip
+from aves_artifacts.base.command_line import Command, existing, status
+from aves_artifacts.base.errors import InputError, one_line
+from aves_artifacts.base.files import replacing
+from aves_verify.sounds.clip import Clip
 from clusters import Clusters, Projection, cluster, nearest, project
 from compare_clusters import compare, print_changes
 from encoders import FORMS, embed, embed_all, ports_of, progress

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from aves_artifacts.catalog import catalog
-from aves_artifacts.command_line import status
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import DoesNotHoldError, InputError
-from aves_convert.fairseq_checkpoint import read_checkpoint
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import torchaudio_to_onnx
-from aves_convert.torchaudio_weights import read_state_dict
-from aves_verify import subject
+from aves_artifacts.base.command_line import status
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.configurations.catalog import catalog
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion.convert import torchaudio_to_onnx
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.clip import Clip
-from aves_verify.inputs import network_input
-from aves_verify.subject import Subject
+from aves_verify.sounds.clip import Clip
+from aves_verify.sounds.inputs import network_input
+from aves_verify.subjects import subject
+from aves_verify.subjects.subject import Subject
 
 ORDINARY_EXPORT = "torch.onnx.export"
 FORMS = ("fairseq", "torchaudio", "onnx", ORDINARY_EXPORT)

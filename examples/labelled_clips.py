@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.errors import InputError
-from aves_verify.audio import find_audio, read_clip
-from aves_verify.clip import Clip, too_short
+from aves_artifacts.base.errors import InputError
+from aves_verify.sounds.audio import find_audio, read_clip
+from aves_verify.sounds.clip import Clip, too_short
 from calls import synthesised_calls
 
 _RECEPTIVE_FIELD = 400  # samples: what one frame of every published HuBERT sees

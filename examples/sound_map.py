@@ -15,9 +15,9 @@ import soundfile
 from matplotlib import rc_context
 from numpy.typing import NDArray
 
-from aves_verify.clip import SAMPLE_RATE, Clip
 from aves_verify.report.pictures.clip import spectrogram
 from aves_verify.report.summary import printable
+from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from clusters import Clusters, Points
 
 # Of clusters: colours that colour-blind people tell apart (Okabe and Ito 2008). What is in no cluster is grey.

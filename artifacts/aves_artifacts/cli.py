@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from aves_artifacts.command_line import Group, existing, status
+from aves_artifacts.base.command_line import Group, existing, status
 
 
 @click.group(cls=Group)
@@ -24,8 +24,8 @@ def list_configurations(as_json: bool) -> None:
 
     $AVES_CATALOG names a catalogue of your own, whose configurations are added.
     """
-    from aves_artifacts.listing import entries, lines
-    from aves_artifacts.store import store
+    from aves_artifacts.configurations.listing import entries, lines
+    from aves_artifacts.configurations.store import store
 
     if as_json:
         click.echo(json.dumps(entries(), indent=2))
@@ -49,11 +49,11 @@ def fetch(
 
     The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
     """
-    from aves_artifacts.download import Network
-    from aves_artifacts.fetch import Fetcher, offline_by_environment, wanted_files
-    from aves_artifacts.fetch_progress import bars
-    from aves_artifacts.listing import size_text
-    from aves_artifacts.lock_file import LockFile, default_lock_file
+    from aves_artifacts.base.progress import bars
+    from aves_artifacts.configurations.listing import size_text
+    from aves_artifacts.fetch.download import Network
+    from aves_artifacts.fetch.fetcher import Fetcher, offline_by_environment, wanted_files
+    from aves_artifacts.fetch.lock_file import LockFile, default_lock_file
 
     wanted = wanted_files(names, everything=everything, roles=[role for role in only.split(",") if role])
     with bars() as watcher:
@@ -79,7 +79,7 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
     Loads the weights, the safetensors copy and the ONNX graph, and runs nothing. Exit status: 0 all is as it was made,
     1 something is not, 2 there is no bundle.
     """
-    from aves_artifacts.bundle_check import check_bundle
+    from aves_artifacts.bundle.check import check_bundle
 
     with status(f"checking {folder}"):
         checked = check_bundle(folder)
@@ -111,12 +111,12 @@ def publish(
     that was cut off is completed by running it again. Exit status: 0 it is published, 1 a bundle may not be, or
     something reads back differently, 2 the address holds other content or cannot be written.
     """
-    from aves_artifacts.address import open_address
-    from aves_artifacts.fetch_progress import bars
-    from aves_artifacts.provenance import read_signer
-    from aves_artifacts.publish import plan, publish, told
-    from aves_artifacts.release import check_version, default_version, stage
-    from aves_artifacts.verdict import all_verified
+    from aves_artifacts.base.progress import bars
+    from aves_artifacts.release.address import open_address
+    from aves_artifacts.release.gate import all_verified
+    from aves_artifacts.release.provenance import read_signer
+    from aves_artifacts.release.publishing import plan, publish, told
+    from aves_artifacts.release.staging import check_version, default_version, stage
 
     version = check_version(default_version() if version is None else version)
     signer = read_signer(sign_key) if sign_key else None
@@ -143,10 +143,10 @@ def verify_release(url: str, key: Path | None) -> None:
 
     Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
     """
-    from aves_artifacts.address import open_address
-    from aves_artifacts.fetch_progress import bars
-    from aves_artifacts.provenance import read_public_key
-    from aves_artifacts.release_check import check_release, read_index, summary
+    from aves_artifacts.base.progress import bars
+    from aves_artifacts.release.address import open_address
+    from aves_artifacts.release.check import check_release, read_index, summary
+    from aves_artifacts.release.provenance import read_public_key
 
     trusted = read_public_key(key) if key else None
     address = open_address(url)
@@ -168,8 +168,8 @@ def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: 
 
     Nothing is uploaded without --push, which needs your token: $HF_TOKEN, or what hf auth login keeps.
     """
-    from aves_artifacts.hub import client_for, prepare, push
-    from aves_artifacts.verdict import all_verified
+    from aves_artifacts.release.gate import all_verified
+    from aves_artifacts.release.hub import client_for, prepare, push
 
     client = client_for(repository) if repository else None
     with status(f"checking {folder}"):

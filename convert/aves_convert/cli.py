@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.command_line import Group, existing, status
+from aves_artifacts.base.command_line import Group, existing, status
 
 if TYPE_CHECKING:
-    from aves_convert.onnx_options import OnnxOptions
+    from aves_convert.graph.options import OnnxOptions
 
 # The models' authors publish aves-base-bio.pt; the configuration's name is the file's without its ending.
 _NAME_HELP = "Stem of the files that are written.  [default: that of CKPT]"
@@ -84,8 +84,8 @@ def inspect_file(file: Path, as_json: bool) -> None:
     FILE is a fairseq checkpoint, TorchAudio weights, a JSON config, an ONNX graph, a bundle's folder, or unknown.
     Exit status 2 where the tools cannot use it.
     """
-    from aves_artifacts.errors import InputError
-    from aves_convert.inspection import inspect
+    from aves_artifacts.base.errors import InputError
+    from aves_convert.inspection.identify import inspect
 
     found = inspect(file)
     if as_json or found.facts:
@@ -105,7 +105,7 @@ def fairseq2torchaudio(
     checkpoint: Path, out: Path, name: str | None, pretrained: Path | None, force: bool, allow_non_finite: bool
 ) -> None:
     """Write NAME.torchaudio.pt and NAME.torchaudio.model_config.json."""
-    from aves_convert.ports import Target, fairseq_to_torchaudio
+    from aves_convert.conversion.convert import Target, fairseq_to_torchaudio
 
     with status(f"converting {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
@@ -123,7 +123,7 @@ def fairseq2torchaudio(
 @_force
 def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None, force: bool, **options: Any) -> None:
     """Write the ONNX graph of a TorchAudio port."""
-    from aves_convert.ports import torchaudio_to_onnx
+    from aves_convert.conversion.convert import torchaudio_to_onnx
 
     with status(f"converting {weights.name}"):
         click.echo(torchaudio_to_onnx(weights, config, out, _options(options), force=force, licence=licence))
@@ -147,7 +147,7 @@ def fairseq2onnx(
     **options: Any,
 ) -> None:
     """Write the ONNX graph of a fairseq checkpoint."""
-    from aves_convert.ports import fairseq_to_onnx
+    from aves_convert.conversion.convert import fairseq_to_onnx
 
     with status(f"converting {checkpoint.name}"):
         written = fairseq_to_onnx(
@@ -184,8 +184,8 @@ def bundle(
     **options: Any,
 ) -> None:
     """Write every file of a configuration, a model card and manifest.json."""
-    from aves_convert.inspection import command
-    from aves_convert.ports import Target, make_bundle
+    from aves_convert.conversion.convert import Target, make_bundle
+    from aves_convert.inspection.identify import command
 
     with status(f"bundling {checkpoint.name}"):
         made = make_bundle(
@@ -220,7 +220,7 @@ def torchaudio2fairseq(
 
     Everything but the weights is that of CKPT; its optimizer state and moving average are left out.
     """
-    from aves_convert.ports import torchaudio_to_fairseq
+    from aves_convert.conversion.convert import torchaudio_to_fairseq
 
     with status(f"converting {weights.name}"):
         remarks = torchaudio_to_fairseq(weights, config, like, out, pretrained=pretrained, force=force)
@@ -237,8 +237,8 @@ def torchaudio2fairseq(
 @_force
 def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> None:
     """Write a seeded checkpoint in fairseq's own format, in the place of configuration NAME."""
-    from aves_artifacts.errors import InputError
-    from aves_convert.stand_in import write_stand_in
+    from aves_artifacts.base.errors import InputError
+    from aves_convert.conversion.stand_in import write_stand_in
 
     if out.exists() and not force:
         raise InputError(f"{out}: already there; nothing was written; give --force to replace")
@@ -248,6 +248,6 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
 
 
 def _options(options: dict[str, Any]) -> OnnxOptions:
-    from aves_convert.onnx_options import OnnxOptions
+    from aves_convert.graph.options import OnnxOptions
 
     return OnnxOptions(**options)

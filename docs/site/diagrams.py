@@ -7,7 +7,7 @@ from functools import cache
 import grimp
 
 ROOMS = ("aves_verify", "aves_convert", "aves_artifacts")
-_EXCEPTIONS = "aves_artifacts.errors"  # nearly every module imports it, which tells nothing
+_EXCEPTIONS = "aves_artifacts.base.errors"  # nearly every module imports it, which tells nothing
 
 
 def rooms() -> str:

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.artifacts.s3_server import S3Server, serving
+from tests.support.servers.s3_server import S3Server, serving
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.artifacts.bundles import make_tiny
+from tests.support.bundles import make_tiny
 
 from aves_artifacts.cli import main
 
@@ -57,8 +57,8 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import click
-from aves_artifacts.atomic import replacing
-from aves_artifacts.command_line import Group
+from aves_artifacts.base.files import replacing
+from aves_artifacts.base.command_line import Group
 
 @click.group(cls=Group)
 def main(): pass

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.benchmarks.bench import Bench
-from tests.benchmarks.flops import forward_flops
-from tests.benchmarks.inference import Case, export_rows, memory_rows
-from tests.benchmarks.machine import Floors
-from tests.benchmarks.processes import run, take_turns
-from tests.benchmarks.report import machines
-from tests.benchmarks.results import Curve, Measured, Part, Row, Session, merge, read
-from tests.convert.tiny_encoders import tiny
+from benchmarks.bench import Bench
+from benchmarks.flops import forward_flops
+from benchmarks.machine import Floors
+from benchmarks.measures.inference import Case, export_rows, memory_rows
+from benchmarks.processes import run, take_turns
+from benchmarks.report.page import machines
+from benchmarks.report.results import Curve, Measured, Part, Row, Session, merge, read
+from tests.support.tiny_encoders import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from aves_convert.fairseq_checkpoint import read_checkpoint
-from aves_convert.stand_in import write_stand_in
-from aves_convert.torchaudio_model import load_model
-from aves_convert.torchaudio_port import port
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.weights.model import load_model
+from aves_convert.weights.to_torchaudio import port
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads the machine from /proc")
 def test_quick(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "results.json").read_text())["parts"]
@@ -45,7 +45,7 @@ def test_quick(tmp_path: Path) -> None:
 def test_a_childs_peak_memory_is_its_own() -> None:
     """Asked of a small process: one as large as this test's would be found in every child."""
     program = (
-        "import sys; from tests.benchmarks.processes import run; "
+        "import sys; from benchmarks.processes import run; "
         "print(*(run([sys.executable, '-c', of]).peak_mib for of in ('pass', 'b\"x\" * (1 << 28)')))"
     )
     small, large = map(float, run([sys.executable, "-c", program]).output.split())
@@ -55,7 +55,7 @@ def test_a_childs_peak_memory_is_its_own() -> None:
 
 def test_the_runner_stays_small() -> None:
     names = "[name for name in ('numpy', 'torch', 'rich') if name in sys.modules]"
-    program = f"import sys, tests.benchmarks.__main__; print({names})"
+    program = f"import sys, benchmarks.__main__; print({names})"
     assert run([sys.executable, "-c", program]).output.strip() == "[]"
 
 

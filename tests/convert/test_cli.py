@@ -14,12 +14,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from aves_artifacts.bundle_check import check_bundle
-from aves_artifacts.encoder_config import EncoderConfig
+from aves_artifacts.bundle.check import check_bundle
+from aves_artifacts.encoder import EncoderConfig
 from aves_convert.cli import main
-from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
-from aves_convert.torch_writer import write_torch_file
-from aves_convert.torchaudio_model import import_torchaudio
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.torch_files.writer import write_torch_file
+from aves_convert.weights.model import import_torchaudio
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_the_diagrams_are_in_the_site_and_drawn_from_the_imports(site: Path) -> 
     page = (site / "structure" / "index.html").read_text()
     assert page.count('class="mermaid"') == 4
     assert "aves_convert --&gt;|" in page
-    drawn = diagrams.imports_of("aves_verify.synthesis")
+    drawn = diagrams.imports_of("aves_verify.sounds.synthesis")
     assert '"synthesis"' in drawn
     assert "aves_verify_synthesis --> aves_verify_clip" in drawn
     assert "onnx" not in drawn

@@ -14,10 +14,10 @@ import classify
 import cluster
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, make_bundle
-from aves_convert.stand_in import write_stand_in
-from aves_convert.torchaudio_model import import_torchaudio
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.weights.model import import_torchaudio
 from aves_verify.cli import main as aves_verify
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 import numpy as np
 from tests.examples.tiny import calls
 
-from aves_verify.clip import SAMPLE_RATE, Clip
+from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from calls import KINDS, synthesised_calls
 
 

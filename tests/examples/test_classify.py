@@ -16,10 +16,10 @@ from safetensors import safe_open
 from tests.examples.tiny import calls, write_checkpoint, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
-from aves_artifacts.errors import DoesNotHoldError, InputError
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import torchaudio_to_onnx
-from aves_verify.subject import Subject
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_convert.conversion.convert import torchaudio_to_onnx
+from aves_convert.graph.options import OnnxOptions
+from aves_verify.subjects.subject import Subject
 from classifier import train_head
 from classify import main, split
 from compare_predictions import compare, print_changes

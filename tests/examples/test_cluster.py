@@ -15,10 +15,10 @@ import soundfile
 from click.testing import CliRunner, Result
 from rich.console import Console
 from tests.examples.tiny import calls, write_checkpoint, write_recordings
+from tests.support import browser
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
-from tests.verify.report import browser
 
-from aves_artifacts.errors import DoesNotHoldError
+from aves_artifacts.base.errors import DoesNotHoldError
 from cluster import main
 from compare_clusters import compare, print_changes
 from encoders import FORMS, embed, embed_all, ports_of

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 from tests.examples.tiny import write_recordings
 
-from aves_artifacts.errors import InputError
+from aves_artifacts.base.errors import InputError
 from labelled_clips import read_labelled
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import soundfile
 
-from aves_convert.stand_in import write_stand_in
-from aves_verify.clip import SAMPLE_RATE, Clip
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from calls import synthesised_calls
 
 

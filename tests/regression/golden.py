@@ -19,10 +19,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from tests.regression.models import FULL_SIZE
 
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError
-from aves_verify.inputs import network_input
-from aves_verify.signals import reference_signals
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_verify.sounds.inputs import network_input
+from aves_verify.sounds.signals import reference_signals
 
 FOLDER = Path(__file__).parents[1] / "golden"
 _KIND = "golden"

@@ -31,10 +31,10 @@ from tests.regression.leg_numbers import Numbers, backends, numbers
 from tests.regression.models import FULL_SIZE, NAMES
 from tests.regression.planted import PLANTS, exporter_flipped, has_dynamo
 
-from aves_artifacts.errors import InputError
-from aves_convert.torchaudio_model import import_torchaudio
+from aves_artifacts.base.errors import InputError
+from aves_convert.weights.model import import_torchaudio
 from aves_verify.backends.onnx_session import OnnxBackend
-from aves_verify.environment import environment
+from aves_verify.verification.environment import environment
 
 # torch 2.0's exporter knows no scaled_dot_product_attention, which is told where it is met.
 EXPORTS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 1)

@@ -11,18 +11,18 @@ import torch
 from tests.regression.golden import Golden
 from tests.regression.models import Files, write_model
 
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError
-from aves_artifacts.file_record import sha256_of
-from aves_convert.fairseq_checkpoint import Checkpoint
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
-from aves_convert.pretrained_settings import read_settled
-from aves_convert.torch_export import torch_export
-from aves_convert.torchaudio_model import build_model, load_model
-from aves_convert.torchaudio_port import port
-from aves_convert.torchaudio_weights import read_state_dict
-from aves_verify.weights import onnx_problems, torchaudio_problems
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.conversion.convert import Target, fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.torch_export import torch_export
+from aves_convert.weights.model import build_model, load_model
+from aves_convert.weights.state_dict import read_state_dict
+from aves_convert.weights.to_torchaudio import port
+from aves_verify.comparison.weights import onnx_problems, torchaudio_problems
 
 _NEW_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 

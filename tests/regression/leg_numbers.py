@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tests.regression.golden import Golden, clip_hashes, sampled, values, waveforms
 from tests.regression.leg_files import Ported
 
-from aves_convert.torchaudio_weights import read_state_dict
+from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.compare import TOLERANCES, Comparison, Tolerance, compare
+from aves_verify.comparison.compare import TOLERANCES, Comparison, Tolerance, compare
 
 # Twice what the verifier allows beside one and the same torch. Another torch adds up in another order, and of a clip of
 # silence, whose frames are all one, a sample holds no more than some two dozen values: there 4.4 was seen. One matrix

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tests.environments import interpreter, plain_environment
 from tests.regression.golden import FOLDER, Golden, clip_hashes, sampled, values, waveforms, write_golden
 from tests.regression.models import NAMES, Files, write_model
+from tests.support.environments import interpreter, plain_environment
 
-from aves_artifacts.file_record import sha256_of
-from aves_convert.pretrained_settings import read_settled
-from aves_convert.torchaudio_port import port
+from aves_artifacts.base.file_record import sha256_of
+from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.weights.to_torchaudio import port
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 
 ORIGINAL = Path(__file__).with_name("original.py")

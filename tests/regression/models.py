@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from aves_convert.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
-from aves_convert.torch_writer import PickledObject, write_torch_file
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.torch_files.writer import PickledObject, write_torch_file
 
 FULL_SIZE = "full-size"
 _PRE_NORM: dict[str, Any] = {"layer_norm_first": True, "extractor_mode": "layer_norm", "conv_bias": True}

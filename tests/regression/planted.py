@@ -12,9 +12,9 @@ from unittest import mock
 import numpy as np
 import torch
 
-import aves_convert.ports
-from aves_convert.torchaudio_model import load_model
-from aves_convert.torchaudio_port import TorchaudioPort
+import aves_convert.conversion.convert
+from aves_convert.weights.model import load_model
+from aves_convert.weights.to_torchaudio import TorchaudioPort
 
 ROUNDED = "encoder.transformer.layers.0.attention.k_proj.weight"
 
@@ -22,28 +22,28 @@ ROUNDED = "encoder.transformer.layers.0.attention.k_proj.weight"
 @contextlib.contextmanager
 def keys_of_this_torch() -> Iterator[None]:
     """The file gets the names that this torch gives the model's weights: from 2.1 on those of the parametrisation."""
-    write = aves_convert.ports._write_torchaudio
+    write = aves_convert.conversion.convert._write_torchaudio
 
     def changed(converted: TorchaudioPort, *arguments: Any) -> None:
         state = load_model(converted.config, converted.state_dict).state_dict()
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         write(dataclasses.replace(converted, state_dict=arrays), *arguments)
 
-    with mock.patch.object(aves_convert.ports, "_write_torchaudio", changed):
+    with mock.patch.object(aves_convert.conversion.convert, "_write_torchaudio", changed):
         yield
 
 
 @contextlib.contextmanager
 def one_tensor_in_half_precision() -> Iterator[None]:
     """One matrix goes through float16 on its way."""
-    port = aves_convert.ports.port
+    port = aves_convert.conversion.convert.port
 
     def changed(*arguments: Any, **options: Any) -> TorchaudioPort:
         converted = port(*arguments, **options)
         rounded = {ROUNDED: converted.state_dict[ROUNDED].astype(np.float16).astype(np.float32)}
         return dataclasses.replace(converted, state_dict={**converted.state_dict, **rounded})
 
-    with mock.patch.object(aves_convert.ports, "port", changed):
+    with mock.patch.object(aves_convert.conversion.convert, "port", changed):
         yield
 
 

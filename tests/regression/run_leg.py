@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.environments import PROJECT, interpreter, make_environment
 from tests.regression.legs import LEGS, Leg
 from tests.regression.models import NAMES, QUICK
+from tests.support.environments import PROJECT, interpreter, make_environment
 
 RESULTS = PROJECT / "build" / "torch-versions"
 _SOURCES = ("artifacts", "convert", "tests/regression")

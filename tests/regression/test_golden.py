@@ -11,10 +11,10 @@ from tests.regression.golden import FOLDER, clip_hashes, read_golden, sample, sa
 from tests.regression.make_goldens import REQUIREMENTS, make_environment_of_its_time, make_goldens
 from tests.regression.models import FULL_SIZE, NAMES, TINY, write_model
 
-from aves_artifacts.errors import InputError
-from aves_artifacts.file_record import sha256_of
-from aves_convert.pretrained_settings import read_settled
-from aves_convert.torchaudio_port import port
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.weights.to_torchaudio import port
 
 EPS = float(np.finfo(np.float32).eps)
 

@@ -21,7 +21,7 @@ from tests.regression.legs import LEGS, Leg
 from tests.regression.models import QUICK, TINY
 from tests.regression.planted import PLANTS, ROUNDED
 
-from aves_convert.torchaudio_weights import read_state_dict
+from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 
 Runner = Callable[..., dict[str, Any]]

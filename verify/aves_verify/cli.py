@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from aves_artifacts.command_line import Group, existing, status
-from aves_artifacts.errors import InputError
+from aves_artifacts.base.command_line import Group, existing, status
+from aves_artifacts.base.errors import InputError
 
 
 class _DefaultCommand(Group):
@@ -127,15 +127,15 @@ def run(
     """
     from rich.console import Console
 
-    from aves_artifacts.attached_report import attach_report
-    from aves_verify.audio import read_clips
-    from aves_verify.compare import TOLERANCES
-    from aves_verify.progress_bars import bars
+    from aves_artifacts.bundle.attach import attach_report
+    from aves_verify.comparison.compare import TOLERANCES
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
-    from aves_verify.run import verify_all
-    from aves_verify.selection import Selection
-    from aves_verify.verification import Plan
+    from aves_verify.sounds.audio import read_clips
+    from aves_verify.subjects.selection import Selection
+    from aves_verify.verification.progress import bars
+    from aves_verify.verification.run import verify_all
+    from aves_verify.verification.verify import Plan
 
     if attach and (selected["bundle"] is None or selected["fairseq"] is None or atol is not None or rtol is not None):
         raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
@@ -175,9 +175,9 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
 
     REF holds outputs, hashes of the audio and of the weights, and nothing that could run. Use it with --reference REF.
     """
-    from aves_verify.audio import read_clips
-    from aves_verify.recording import make_recording
-    from aves_verify.selection import Selection
+    from aves_verify.sounds.audio import read_clips
+    from aves_verify.subjects.selection import Selection
+    from aves_verify.verification.recording import make_recording
 
     if out.exists() and not force:
         raise InputError(f"{out}: already there; nothing was written; give --force to replace")
@@ -224,9 +224,9 @@ def doctor(as_json: bool) -> None:
 
     Exit status: 0 conversion and verification can run, perhaps without fairseq, 1 something is broken.
     """
-    from aves_verify.doctor import diagnose
-    from aves_verify.doctor_facts import gather
-    from aves_verify.doctor_text import as_document, lines
+    from aves_verify.doctor.diagnose import diagnose
+    from aves_verify.doctor.facts import gather
+    from aves_verify.doctor.text import as_document, lines
 
     with status("trying imports"):
         facts = gather()
@@ -260,11 +260,11 @@ def release(
     """
     from rich.console import Console
 
-    from aves_artifacts.provenance import read_signer
-    from aves_artifacts.release import check_version, default_version
-    from aves_artifacts.store import store
-    from aves_verify.release import Journal, Order, run_release
-    from aves_verify.release_summary import print_outcome, print_steps
+    from aves_artifacts.configurations.store import store
+    from aves_artifacts.release.provenance import read_signer
+    from aves_artifacts.release.staging import check_version, default_version
+    from aves_verify.release_pipeline.pipeline import Journal, Order, run_release
+    from aves_verify.release_pipeline.summary import print_outcome, print_steps
 
     version = check_version(default_version() if version is None else version)
     order = Order(names, url, version, work or store() / "release", stand_in)

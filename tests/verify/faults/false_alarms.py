@@ -13,17 +13,17 @@ from pathlib import Path
 import torch
 from tests.verify.faults.fault import ENCODERS, Kind
 
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, make_bundle
-from aves_convert.stand_in import checkpoint_contents
-from aves_convert.torch_writer import write_torch_file
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import checkpoint_contents
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends import Backend
+from aves_verify.backends.loading import load
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
-from aves_verify.compare import TOLERANCES, Comparison, compare
-from aves_verify.inputs import inputs
-from aves_verify.loading import load
-from aves_verify.signals import reference_signals
-from aves_verify.subject import of_bundle
+from aves_verify.comparison.compare import TOLERANCES, Comparison, compare
+from aves_verify.sounds.inputs import inputs
+from aves_verify.sounds.signals import reference_signals
+from aves_verify.subjects.subject import of_bundle
 
 THREADS = (1, 2)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aves_convert.stand_in import GEOMETRIES
+from aves_convert.conversion.stand_in import GEOMETRIES
 
 Kind = Literal["post-norm", "pre-norm"]
 

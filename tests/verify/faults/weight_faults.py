@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.tensors import arrays
+from tests.support.tensors import arrays
 from tests.verify.faults.fault import ENCODERS, REFUSED, WAVEFORM, Fault, Kind, Weights
 
-from aves_convert.fairseq_checkpoint import read_checkpoint
-from aves_convert.stand_in import checkpoint_contents
-from aves_convert.torch_writer import write_torch_file
-from aves_convert.torchaudio_port import port
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion.stand_in import checkpoint_contents
+from aves_convert.torch_files.writer import write_torch_file
+from aves_convert.weights.to_torchaudio import port
 
 LAYER = "encoder.transformer.layers.{}."
 ATTENTION = LAYER + "attention."

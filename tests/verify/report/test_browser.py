@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.verify.report import browser, hand_made
+from tests.support import browser, hand_made
 
 from aves_verify.report.html import to_html
 

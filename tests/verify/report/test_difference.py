@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.verify.report import hand_made
+from tests.support import hand_made
 
 from aves_verify.cli import main
 from aves_verify.report.json_report import to_json

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, make_bundle
-from aves_convert.stand_in import write_stand_in
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
 
 FILES = ("report.html", "report.json", "report.md", "junit.xml")

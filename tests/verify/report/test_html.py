@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from tests.verify.report import hand_made
+from tests.support import hand_made
 
-from aves_verify.compare import Tolerance
-from aves_verify.evidence import Evidence, gather
+from aves_verify.comparison.compare import Tolerance
+from aves_verify.comparison.evidence import Evidence, gather
 from aves_verify.report import Report
 from aves_verify.report.html import to_html
 from aves_verify.report.pictures import near_zero, pictures

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 from jsonschema import Draft202012Validator
-from tests.tensors import arrays
+from tests.support.tensors import arrays
 
-from aves_artifacts.catalog import catalog
-from aves_artifacts.errors import InputError
-from aves_artifacts.json_schema import schema_problem
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, make_bundle
-from aves_convert.stand_in import write_stand_in
-from aves_convert.torch_writer import write_torch_file
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.configurations.catalog import catalog
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.json_report import to_json
-from aves_verify.run import verify_all
-from aves_verify.subject import Pending, converted, of_bundle, ready, stand_in
-from aves_verify.verification import Plan
+from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, stand_in
+from aves_verify.verification.run import verify_all
+from aves_verify.verification.verify import Plan
 
 NAMES = ("core", "bio", "nonbio", "all")
 

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import soundfile
 from click.testing import CliRunner
-from tests.verify.report import hand_made
+from tests.support import hand_made
 
-from aves_convert.onnx_options import OnnxOptions
-from aves_convert.ports import Target, make_bundle
-from aves_convert.stand_in import write_stand_in
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
 from aves_verify.report.junit import to_junit
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from tests.verify.report import hand_made
+from tests.support import hand_made
 
 from aves_verify.report.markdown import code, to_markdown
 from aves_verify.report.summary import printable

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.errors import InputError
+from aves_artifacts.base.errors import InputError
 
 # "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
 # model's head, before any softmax; arrays are [batch, frames, dim].

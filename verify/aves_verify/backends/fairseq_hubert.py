@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_convert.fairseq_checkpoint import Checkpoint
+from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_verify.backends import Embeddings
 from aves_verify.backends.fairseq_models import load_original
 

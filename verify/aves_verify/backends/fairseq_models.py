@@ -12,12 +12,12 @@ import torch
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from aves_artifacts.errors import InputError
-from aves_convert.conv_feature_layers import parse_conv_feature_layers
-from aves_convert.fairseq_architecture import encoder_entries, model_class, wrapper
-from aves_convert.fairseq_checkpoint import Checkpoint
-from aves_convert.hubert_keys import ENCODER_PREFIX, HEAD_PREFIX
-from aves_verify.fairseq_import import import_hubert, quiet
+from aves_artifacts.base.errors import InputError
+from aves_convert.checkpoint.architecture import encoder_entries, model_class, wrapper
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
+from aves_convert.checkpoint.hubert_keys import ENCODER_PREFIX, HEAD_PREFIX
+from aves_verify.backends.fairseq_import import import_hubert, quiet
 
 # Settings that act in training alone are switched off, because in evaluation they still have a side effect: with layer
 # drop the encoder draws from numpy's global generator, with the other every layer's forward is wrapped.

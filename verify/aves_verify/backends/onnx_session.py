@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from aves_artifacts.errors import InputError
-from aves_convert.onnx_graph import PRODUCER
+from aves_artifacts.base.errors import InputError
+from aves_convert.graph.encoder import PRODUCER
 from aves_verify.backends import Embeddings, RunError
 
 LEVELS = {

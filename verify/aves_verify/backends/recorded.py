@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.atomic import replacing
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_artifacts.errors import InputError
-from aves_convert.onnx_options import Layers
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import replacing
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.options import Layers
 from aves_verify.backends import Backend, Embeddings
-from aves_verify.inputs import Input
+from aves_verify.sounds.inputs import Input
 
 SCHEMA = 1
 ORIGINALS = ("fairseq", "torchaudio")  # what can be recorded
@@ -38,7 +38,7 @@ class Recording:
     layers: Layers
     normalize: bool
     config: str  # the EncoderConfig as JSON
-    weights: str  # fingerprint of the weights, see ``aves_verify.weights.fingerprint``
+    weights: str  # fingerprint of the weights, see ``aves_verify.comparison.weights.fingerprint``
     inputs: tuple[str, ...]  # SHA-256 of each waveform, in the order of the tensors' names
     names: tuple[str, ...]  # of the same, for people
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.encoder_config import EncoderConfig
-from aves_convert.torchaudio_model import import_torchaudio, load_model
-from aves_convert.torchaudio_weights import old_weight_norm_name
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.weights.model import import_torchaudio, load_model
+from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.backends import Embeddings, RunError
 
 

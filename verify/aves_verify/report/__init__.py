@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aves_verify.characterise import Sensitivity
-from aves_verify.clip import AnyClip
-from aves_verify.compare import Comparison, Tolerance
-from aves_verify.evidence import Evidence
-from aves_verify.explain import Explanation
+from aves_verify.comparison.compare import Comparison, Tolerance
+from aves_verify.comparison.evidence import Evidence
+from aves_verify.explanation.explain import Explanation
+from aves_verify.explanation.sensitivity import Sensitivity
+from aves_verify.sounds.clip import AnyClip
 
 SCHEMA = 1
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from aves_artifacts.errors import InputError
-from aves_artifacts.json_schema import schema_problem
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.json_schema import schema_problem
 
 Kind = Literal["environment", "tolerance", "file", "status", "gone", "new", "magnitude"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aves_artifacts.atomic import check_writable, replacing
-from aves_artifacts.errors import InputError
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import check_writable, replacing
 from aves_verify.report import Report
 from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json

@@ -7,7 +7,7 @@ import hashlib
 from importlib import resources
 from typing import Any
 
-from aves_verify.compare import STATUSES
+from aves_verify.comparison.compare import STATUSES
 from aves_verify.report import ConfigReport, Report
 from aves_verify.report.pictures import pictures
 from aves_verify.report.summary import (

@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from aves_verify.compare import Comparison, Tolerance
-from aves_verify.explain import Explanation, StageError
+from aves_verify.comparison.compare import Comparison, Tolerance
+from aves_verify.explanation.explain import Explanation, StageError
 from aves_verify.report import SCHEMA, ConfigReport, Report
 
 

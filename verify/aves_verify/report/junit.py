@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from aves_verify.compare import Comparison
+from aves_verify.comparison.compare import Comparison
 from aves_verify.report import ConfigReport, Report
 from aves_verify.report.summary import NOTHING, facts, number, printable, ratio
 

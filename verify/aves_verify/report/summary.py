@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.compare import STATUSES, Comparison, Status, Tolerance
+from aves_verify.comparison.compare import STATUSES, Comparison, Status, Tolerance
 from aves_verify.report import ConfigReport, Report
 
 STAND_INS = "The weights are seeded stand-ins, not the published ones."

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aves_verify.compare import Comparison
+from aves_verify.comparison.compare import Comparison
 from aves_verify.report import ConfigReport, Report
 from aves_verify.report.summary import held_to, note, printable, title
 

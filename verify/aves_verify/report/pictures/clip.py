@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.clip import SAMPLE_RATE, AnyClip
-from aves_verify.compare import STATUSES
+from aves_verify.comparison.compare import STATUSES
 from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
 from aves_verify.report.summary import Port, printable
+from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

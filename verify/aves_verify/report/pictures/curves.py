@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aves_verify.compare import Comparison
-from aves_verify.explain import Explanation
+from aves_verify.comparison.compare import Comparison
+from aves_verify.explanation.explain import Explanation
 from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain
 from aves_verify.report.summary import Port, printable
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.compare import Comparison
-from aves_verify.drift import FLOAT32, OWN_ROUNDING, RELATIVE
-from aves_verify.evidence import Evidence
+from aves_verify.comparison.compare import Comparison
+from aves_verify.comparison.evidence import Evidence
+from aves_verify.comparison.noise import FLOAT32, OWN_ROUNDING, RELATIVE
 from aves_verify.report.pictures.svg import BAD, DRIFT, INK, MUTED, SHADE, Picture, picture, plain
 from aves_verify.report.summary import Port, allowed
 

@@ -1,0 +1,97 @@
+"""What all commands share: how errors end, and how progress is shown."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError, one_line
+
+
+class BadInput(click.ClickException):
+    """Bad input: one line on the error stream, exit status 2."""
+
+    exit_code = 2
+
+
+_SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
+
+
+class _Ends(click.Command):
+    """An InputError ends the run with its one line and exit status 2.
+
+    A DoesNotHoldError ends it with a line for each problem and exit status 1.
+
+    Stopped runs end as shells expect (130 after Ctrl-C, 143 after SIGTERM) and remove their temporary files.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except InputError as error:
+            raise BadInput(one_line(str(error))) from error
+        except DoesNotHoldError as error:
+            for problem in error.problems:
+                click.echo(one_line(problem), err=True)
+            raise click.exceptions.Exit(1) from None
+        except BrokenPipeError:  # the reader of a pipe went away
+            _exit_quietly(signal.SIGPIPE)
+        except OSError as error:
+            if error.filename is None:
+                return _our_bug()
+            # what the system refuses wherever it is asked: a name too long, a folder closed to this user
+            raise BadInput(one_line(f"{error.filename}: {error.strerror}; give another path")) from error
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            _exit_quietly(signal.SIGINT)
+        except Exception:
+            return _our_bug()
+
+
+class Command(_Ends):
+    """A command by itself that ends so."""
+
+
+class Group(_Ends, click.Group):
+    """A group of commands that end so."""
+
+
+def _our_bug() -> NoReturn:
+    """Show the exception; the status must be none of those that tell of a verification."""
+    traceback.print_exc()
+    raise click.exceptions.Exit(_SOFTWARE) from None
+
+
+def _exit_quietly(number: signal.Signals) -> NoReturn:
+    raise click.exceptions.Exit(128 + number) from None
+
+
+@contextmanager
+def status(message: str) -> Iterator[None]:
+    """Show what is going on, on a terminal; be quiet in a pipe."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(message):
+        yield
+
+
+def existing(*, folder: bool = False) -> click.Path:
+    """A path argument; whether it can be read is told by the function that reads it, in its own words."""
+    return click.Path(path_type=Path, file_okay=not folder)

@@ -1,0 +1,36 @@
+"""What identifies a file: its name, its size and its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file's name in its folder, its size in bytes and its SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def file_record(path: Path) -> FileRecord:
+    """Name, size and SHA-256 of a file. Raises InputError where it cannot be read."""
+    digest = sha256_of(path)
+    return FileRecord(path.name, path.stat().st_size, digest)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror or error}") from None
+    return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""Output files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+
+PARTIAL = ".partial"  # how temporary files end
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
+
+    A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
+    """
+    with _beside(path, Path.replace) as temporary:
+        yield temporary
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """The same for a file that must not be there yet: raises FileExistsError where it is, also when it has just come.
+
+    A hard link gives the name, because of two processes at once only one can make it. Raises InputError where nothing
+    can be written, or the file system has no hard links.
+    """
+    with _beside(path, os.link) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[Path]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _created(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        give_name(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError where ``replacing(path)`` would, before any work is done for it. Leaves nothing behind."""
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        _created(path).unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
+
+
+def _created(path: Path) -> Path:
+    """A new file beside ``path``, with the permissions of any new file: mkstemp's are private."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{PARTIAL}")
+    temporary.touch(exist_ok=False)
+    return temporary

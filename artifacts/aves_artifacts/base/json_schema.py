@@ -1,0 +1,38 @@
+"""Validation of JSON documents by the schemas that this package publishes.
+
+jsonschema rather than fastjsonschema: it knows the current draft, tells every error with its path, and executes no
+generated code.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+Schema = Literal["manifest.schema.json", "report.schema.json", "index.schema.json"]
+
+_MAX_MESSAGE = 200  # characters; a message quotes the value, which may be all of the document
+
+
+def schema_problem(document: object, schema: Schema) -> str:
+    """What the schema says against a document, and at which entry; empty where it is valid."""
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator(schema).iter_errors(document))
+    if error is None:
+        return ""
+    message = error.message if len(error.message) <= _MAX_MESSAGE else f"{error.message[:_MAX_MESSAGE]}…"
+    return f"{'.'.join(map(str, error.absolute_path)) or 'the whole document'}: {message}"
+
+
+@functools.cache
+def _validator(schema: Schema) -> Validator:
+    from jsonschema import Draft202012Validator
+
+    text = resources.files("aves_artifacts").joinpath("schemas", schema).read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))

@@ -1,0 +1,58 @@
+"""Downloads as they go: a line with the size before the start, and a bar for each file on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aves_artifacts.configurations.listing import size_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The Watcher of commands."""
+
+    progress: Progress
+    verb: str
+    tasks: dict[Path, TaskID] = field(default_factory=dict)
+
+    def announce(self, sizes: Mapping[Path, int | None]) -> None:
+        """Say how much will be moved, and make a bar for each file."""
+        if not sizes:
+            return
+        known = sum(size or 0 for size in sizes.values())
+        more = " and files of unknown size" if None in sizes.values() else ""
+        click.echo(f"{self.verb} {len(sizes)} files, {size_text(known)}{more}", err=True)
+        for path, size in sizes.items():
+            self.tasks[path] = self.progress.add_task(path.name, total=size)
+
+    def held(self, path: Path, size: int) -> None:
+        """Move a file's bar."""
+        if path in self.tasks:
+            self.progress.update(self.tasks[path], completed=size)
+
+
+@contextmanager
+def bars(verb: str = "fetching") -> Iterator[Bars]:
+    """Bars on a terminal, which go away in the end; none in a pipe."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield Bars(progress, verb)

@@ -1,0 +1,80 @@
+"""The report of aves-verify in a bundle: taken in only where it is about these very files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import replacing
+from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
+from aves_artifacts.bundle.model_card import write_card
+
+
+def attach_report(folder: Path, document: bytes) -> Bundle:
+    """Put the JSON report of aves-verify into a bundle: its file, its digest and verdict, its table in the model card.
+
+    A report that did not pass is taken in as such. The manifest is written last; a killed run leaves a bundle that
+    takes the report anew. Raises InputError for a report that is not of this bundle's files, and where these are not
+    those of the manifest.
+    """
+    bundle = read_bundle(folder)
+    report = read_report(document, "the report")
+    problems = [*report_problems(report, bundle.manifest), *hash_problems(bundle)]
+    if problems:
+        raise InputError(f"{folder}: the report is not attached: " + "; ".join(problems))
+    record = ReportRecord(REPORT, len(document), hashlib.sha256(document).hexdigest(), report["passed"])
+    with replacing(folder / REPORT) as temporary:
+        temporary.write_bytes(document)
+    manifest = write_card(replace(bundle.manifest, report=record), folder, report)
+    with replacing(folder / MANIFEST) as temporary:
+        temporary.write_text(manifest.to_json(), encoding="utf-8")
+    return Bundle(folder, manifest)
+
+
+def read_report(document: bytes, where: str) -> dict[str, Any]:
+    """Parse a report of one configuration. Raises InputError naming ``where`` for anything else."""
+    try:
+        report = json.loads(document, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
+    problem = schema_problem(report, "report.schema.json")
+    if problem:
+        raise InputError(f"{where}: not a report of aves-verify: {problem}")
+    if len(report["configs"]) != 1:
+        raise InputError(
+            f"{where}: a report on {len(report['configs'])} configurations; verify this one alone, with --bundle DIR"
+        )
+    return dict(report)
+
+
+def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]:
+    """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
+    (config,) = report["configs"]
+    expected = {"fairseq": manifest.source["sha256"]}
+    roles = ("torchaudio", "config", "onnx", "onnx_data")
+    expected |= {role: record.sha256 for role, record in manifest.files.items() if role in roles}
+    for name, sha256 in expected.items():
+        found = config["sha256"].get(name)
+        if found is None:
+            yield f"the report does not cover {name}; verify with --fairseq CKPT and every backend"
+        elif found != sha256:
+            yield f"the report is about another {name} file: SHA-256 {found[:12]}…, expected {sha256[:12]}…"
+    failed = bool(config["problems"]) or any(comparison["status"] == "fail" for comparison in config["comparisons"])
+    passed = not failed and {comparison["backend"] for comparison in config["comparisons"]} == {"torchaudio", "onnx"}
+    if report["passed"] != config["passed"] or (report["passed"] and not passed):
+        yield "the report's verdict is not what its comparisons say"
+    for comparison in config["comparisons"]:
+        if comparison["status"] != "fail" and comparison["max_abs"] is None:
+            port = f"{comparison['backend']}, {comparison['clip']}"
+            yield f"the report says {comparison['status']} of {port} without a number"
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

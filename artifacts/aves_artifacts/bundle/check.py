@@ -1,0 +1,149 @@
+"""Everything that can be wrong with a bundle: hashes, strange files, contents, ledger, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.attach import read_report, report_problems
+from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
+from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
+from aves_artifacts.encoder import EncoderConfig
+
+SCHEMA = 1
+VERDICT_FAILED = "says that the verification failed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one file of a bundle; the sentence begins with the file's name."""
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found. ``manifest`` is None where it could not be read."""
+
+    folder: Path
+    manifest: Manifest | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong. A bundle that nobody verified passes; one whose report says failed does not."""
+        return not self.problems
+
+    @property
+    def verified(self) -> bool | None:
+        """The verdict of the report in the bundle; None: there is none."""
+        report = self.manifest and self.manifest.report
+        return report.passed if report else None
+
+    def to_json(self) -> str:
+        """For programs."""
+        document = {
+            "schema": SCHEMA,
+            "bundle": str(self.folder),
+            "passed": self.passed,
+            "verified": self.verified,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+        return json.dumps(document, indent=2)
+
+
+def check_bundle(folder: Path) -> Checked:
+    """Hash every file, load what can be loaded, and hold manifest, files, ledger and report against each other.
+
+    Raises InputError where there is no bundle at all.
+    """
+    try:
+        bundle = read_bundle(folder)
+    except InputError as error:
+        if not (folder / MANIFEST).exists():
+            raise
+        return Checked(folder, None, (Problem(MANIFEST, f"is unusable: {_without_path(error, folder / MANIFEST)}"),))
+    return Checked(folder, bundle.manifest, tuple(_problems(bundle)))
+
+
+def _problems(bundle: Bundle) -> Iterator[Problem]:
+    manifest = bundle.manifest
+    if problem := manifest_problem(bundle):
+        yield Problem(MANIFEST, problem)
+    sound: set[Role] = set()
+    for role, record in manifest.files.items():
+        if problem := file_problem(bundle.folder, record):
+            yield Problem(record.name, problem)
+        else:
+            sound.add(role)
+    yield from _strange_files(bundle)
+    yield from _contents(bundle, sound)
+    if manifest.report is not None:
+        for problem in _report_problems(bundle, manifest.report):
+            yield Problem(manifest.report.name, problem)
+
+
+def _strange_files(bundle: Bundle) -> Iterator[Problem]:
+    """What lies in the folder and is not of the bundle; hidden files are other tools' and do no harm."""
+    known = {MANIFEST, *(record.name for record in bundle.manifest.files.values())}
+    known |= {bundle.manifest.report.name} if bundle.manifest.report else set()
+    for name in sorted(path.name for path in bundle.folder.iterdir()):
+        if name not in known and not name.startswith("."):
+            yield Problem(name, f"is no file of this bundle: {MANIFEST} does not record it")
+
+
+def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
+    """What the files hold; those that are not the recorded ones are named already, and are not opened."""
+    from aves_artifacts.bundle.contents import config_problems, graph_problems
+
+    names = {role: record.name for role, record in bundle.manifest.files.items()}
+    if "config" in sound:
+        try:
+            config = EncoderConfig.read(bundle.path("config"))
+        except InputError as error:
+            yield Problem(names["config"], f"is unusable: {_without_path(error, bundle.path('config'))}")
+        else:
+            yield from (Problem(names["config"], problem) for problem in config_problems(config, bundle.manifest))
+            if "torchaudio" in sound:
+                yield from _tensor_problems(bundle, config, copied="safetensors" in sound)
+    if sound >= {"onnx", "onnx_data"} & set(names):
+        yield from (Problem(names["onnx"], problem) for problem in graph_problems(bundle))
+
+
+def _tensor_problems(bundle: Bundle, config: EncoderConfig, *, copied: bool) -> Iterator[Problem]:
+    from aves_artifacts.bundle.contents import copy_problems, read_weights, weights_problems
+
+    files = bundle.manifest.files
+    try:
+        weights = read_weights(bundle.path("torchaudio"))
+    except InputError as error:
+        yield Problem(files["torchaudio"].name, str(error))
+        return
+    for problem in weights_problems(weights, config, bundle.manifest):
+        yield Problem(files["torchaudio"].name, problem)
+    for problem in copy_problems(bundle.path("safetensors"), weights) if copied else ():
+        yield Problem(files["safetensors"].name, problem)
+
+
+def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
+    if problem := file_problem(bundle.folder, record):
+        yield problem
+        return
+    try:
+        report = read_report((bundle.folder / record.name).read_bytes(), record.name)
+    except InputError as error:
+        yield f"is no report: {error}"
+        return
+    yield from (f"does not belong here: {problem}" for problem in report_problems(report, bundle.manifest))
+    if report["passed"] != record.passed:
+        yield f"has another verdict than {MANIFEST} records"
+    elif not record.passed:
+        yield VERDICT_FAILED
+
+
+def _without_path(error: InputError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")

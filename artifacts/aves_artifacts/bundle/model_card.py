@@ -1,0 +1,126 @@
+"""The model card of a bundle: Markdown with front matter, as the Hugging Face Hub shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.file_record import file_record
+from aves_artifacts.base.files import replacing
+from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
+from aves_artifacts.encoder import EncoderConfig
+
+_WHAT: dict[Role, str] = {
+    "torchaudio": "weights for torchaudio's `wav2vec2_model`",
+    "config": "its arguments",
+    "safetensors": "the same tensors",
+    "onnx": "the graph: `waveform` to `embeddings`",
+    "onnx_data": "its weights, beside it",
+}
+
+
+def write_card(manifest: Manifest, folder: Path, report: Mapping[str, Any] | None = None) -> Manifest:
+    """Write the model card into a bundle's folder; return the manifest that records it. Raises InputError."""
+    path = folder / FILE_NAMES["card"]
+    with replacing(path) as temporary:
+        temporary.write_text(model_card(manifest, report), encoding="utf-8")
+    return replace(manifest, files={**manifest.files, "card": file_record(path)})
+
+
+def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
+    """The card: what the model is, how it is loaded, and what ``report``, the JSON of aves-verify, says of it."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - Markdown; what comes from outside is escaped below
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
+    template = resources.files("aves_artifacts.bundle").joinpath("model_card.md.jinja").read_text(encoding="utf-8")
+    config = EncoderConfig.from_json(json.dumps(manifest.config))
+    rate = manifest.encoder["sample_rate"]
+    return environment.from_string(template).render(
+        title=plain(manifest.name),
+        stand_in=manifest.source["stand_in"],
+        encoder=manifest.encoder,
+        head=config.aux_num_out,
+        rate=f"{rate // 1000} kHz" if rate % 1000 == 0 else f"{rate} Hz",
+        second=f"{rate:_}",
+        frames=config.frames(rate),
+        quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
+        rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
+        report=report,
+        version=report and plain(str(report["environment"].get("aves-ports"))),
+        inputs=len({comparison["clip"] for comparison in _comparisons(report)}),
+        table=list(port_rows(report)),
+        source=manifest.source,
+        source_name=code(manifest.source["name"]),
+        versions=manifest.versions,
+        citation=[plain(line) for line in manifest.citation.splitlines()],
+        licence_lines=list(_licence_lines(manifest.licence)),
+        licence_sentence=licence_sentence(manifest.licence),
+    )
+
+
+def _file_row(manifest: Manifest, role: Role) -> str:
+    record = manifest.files[role]
+    return f"{code(record.name)} | {record.size} | {_WHAT[role]}"
+
+
+def port_rows(report: Mapping[str, Any] | None) -> Iterator[str]:
+    """Cells of a table row for each port: the worst over its comparisons."""
+    comparisons = _comparisons(report)
+    for backend in dict.fromkeys(comparison["backend"] for comparison in comparisons):
+        found = [comparison for comparison in comparisons if comparison["backend"] == backend]
+        statuses = {comparison["status"] for comparison in found}
+        tolerance = max((comparison["tolerance"] for comparison in found), key=lambda each: each["atol"])
+        cells = (
+            backend,
+            next(status for status in ("fail", "near-zero drift", "pass") if status in statuses),
+            _number(max, found, "max_abs", ".1e"),
+            _number(min, found, "cosine_min", ".5f"),
+            _number(max, found, "error_ratio", ".2f"),
+            str(sum(comparison["near_zero"]["flagged"] for comparison in found if comparison.get("near_zero"))),
+            f"{tolerance['atol']:g} + {tolerance['rtol']:g} of the value, error ratio {tolerance['error_ratio']:g}",
+        )
+        yield " | ".join(cells)
+
+
+def _number(worst: Any, comparisons: list[dict[str, Any]], key: str, form: str) -> str:
+    """The worst value of a column; a dash where one could not be computed."""
+    values = [comparison[key] for comparison in comparisons]
+    return "-" if None in values else format(worst(values), form)
+
+
+def _comparisons(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    return [] if report is None else [c for config in report["configs"] for c in config["comparisons"]]
+
+
+def _licence_lines(licence: str) -> Iterator[str]:
+    """Front matter. The Hub has identifiers of its own, SPDX's in small letters; whatever is none is called other."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence):
+        yield f"license: {licence.lower()}"
+    elif licence:
+        yield "license: other"
+        yield f"license_name: {json.dumps(licence, ensure_ascii=False)}"
+
+
+def licence_sentence(licence: str) -> str:
+    """What is known of the weights' licence, in a sentence."""
+    if not licence:
+        return "The licence of the weights was not recorded: ask their authors before you pass them on."
+    return f"The weights have their authors' licence: {plain(licence)}."
+
+
+def plain(text: str) -> str:
+    """Text in which no markup takes effect."""
+    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """A code span in a table or a sentence."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{text.replace('|', chr(92) + '|')}{fence}"

@@ -1,0 +1,231 @@
+"""One address into one ``.part`` file: over cut connections, and across runs.
+
+httpx2 speaks HTTP: proxies (``HTTPS_PROXY``, ``NO_PROXY``), certificates of the system, redirects, timeouts. What is
+here is what it leaves to its user: when to try again, and when bytes may be appended to those of an earlier answer.
+
+Libraries that download whole files were put before the tests' server first. pooch 1.9, fsspec 2026.9 and parfive 2.3
+do not resume, and give up where a connection is cut often; huggingface_hub 2.4 resumes without If-Range, and joins two
+files where one changes in between; pypdl 1.5 takes a file that was cut often for a whole one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from aves_artifacts.base.concurrency import StoppedError
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import replacing
+
+if TYPE_CHECKING:
+    import httpx2
+
+_PASSING = frozenset({408, 425, 429})  # beside 5xx: statuses that another attempt may overcome
+
+
+@dataclass(frozen=True)
+class Network:
+    """How long to wait for a server, and how often."""
+
+    timeout: float = 20.0  # seconds without a byte
+    attempts: int = 5  # in a row that bring nothing new
+    pause: float = 1.0  # seconds before the second attempt; doubles with each
+
+    def client(self) -> httpx2.Client:
+        """An HTTP client for any number of threads. Raises InputError where the environment's settings are unusable."""
+        import httpx2
+
+        # Compressed bytes have other lengths and offsets than the file.
+        headers = {"Accept-Encoding": "identity", "User-Agent": "aves-artifacts"}
+        try:
+            return httpx2.Client(timeout=self.timeout, headers=headers, follow_redirects=True)
+        except (ValueError, OSError) as error:  # ssl's errors are OSErrors
+            raise InputError(
+                f"cannot use the network as the environment says: {error}; "
+                "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server says of a file."""
+
+    address: str
+    size: int | None
+    etag: str
+    md5: str  # in hexadecimal; Google's storage gives it
+
+    @property
+    def resumable(self) -> bool:
+        """Whether later bytes may be joined to these: only a strong ETag says that they are of the same file."""
+        return self.size is not None and self.etag.startswith('"')
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a file comes from and where its bytes go."""
+
+    address: str
+    part: Path
+    expected: int | None  # bytes, where they are known
+    held: Callable[[int], None]  # told how many bytes are here
+    stop: threading.Event
+
+
+class _PassingError(Exception):
+    """A fault that another attempt may overcome."""
+
+
+def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
+    """Bring all of a file into ``source.part``; return what the server said of it.
+
+    Raises InputError where the server refuses, or fails too often; the part is then kept for another run.
+    """
+    import httpx2
+
+    address = shown(source.address)
+    most, failures = _size(source.part), 0
+    while True:
+        try:
+            return _attempt(client, source)
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+        except _PassingError as error:
+            reason = str(error)
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
+            raise InputError(f"{address}: cannot be fetched: {error}") from None
+        except OSError as error:
+            if _known(source) is None:  # these bytes cannot be continued, and would only fill the disk
+                discard(source.part)
+            raise InputError(
+                f"{source.part}: cannot write: {error.strerror or error}; make room, and fetch again to go on there"
+            ) from None
+        failures = 0 if _size(source.part) > most else failures + 1
+        most = max(most, _size(source.part))
+        if failures == network.attempts:
+            raise InputError(f"{address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
+        if source.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
+            raise StoppedError
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed and committed: without a password, and without a query, which may be signed."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def discard(part: Path) -> None:
+    """Remove a part and what is known of it."""
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def remote_size(client: httpx2.Client, address: str) -> int | None:
+    """The size that a server gives, without the file; None where it gives none."""
+    import httpx2
+
+    try:
+        response = client.head(address)
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
+        return None  # the download itself will tell
+    return _answer(address, response).size if response.status_code == 200 else None
+
+
+def _attempt(client: httpx2.Client, source: Source) -> Answer:
+    known = _known(source)
+    held = _size(source.part) if known else 0
+    if known and held == known.size:  # an earlier run ended between the last byte and the check
+        source.held(held)
+        return known
+    condition = {"Range": f"bytes={held}-", "If-Range": known.etag} if known and held else {}
+    with client.stream("GET", source.address, headers=condition) as response:
+        answer = _checked(response, source, known if condition else None, held)
+        _receive(response, source, most=source.expected if answer.size is None else answer.size)
+    size = _size(source.part)
+    if answer.size is not None and size != answer.size:
+        if size > answer.size:
+            discard(source.part)
+        raise _PassingError(f"the server sent {size} bytes of {answer.size}")
+    return answer
+
+
+def _receive(response: httpx2.Response, source: Source, most: int | None) -> None:
+    """Append a body to the part; of one that is longer than it may be, no more than tells that."""
+    with source.part.open("r+b") as stream:
+        stream.seek(0, 2)
+        for chunk in response.iter_raw():
+            if source.stop.is_set():
+                raise StoppedError
+            stream.write(chunk)
+            source.held(stream.tell())
+            if most is not None and stream.tell() > most:
+                return
+
+
+def _checked(response: httpx2.Response, source: Source, known: Answer | None, held: int) -> Answer:
+    """What a response is good for: its body may be appended to the part. Raises where there is none to append."""
+    status, address = response.status_code, shown(source.address)
+    if status >= 500 or status in _PASSING:
+        raise _PassingError(f"the server answers {status} {response.reason_phrase}")
+    if status not in (200, 206, 416):
+        raise InputError(f"{address}: the server answers {status} {response.reason_phrase}; check the address")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise InputError(f"{address}: the server sends compressed bytes though asked not to; use another mirror")
+    if status == 200:
+        return _begin(_answer(source.address, response), source)
+    first_byte = f"bytes {held}-"
+    if known and status == 206 and response.headers.get("Content-Range", "").startswith(first_byte):
+        total = response.headers["Content-Range"].rpartition("/")[2]
+        if response.headers.get("ETag") == known.etag and total == str(known.size):
+            return known
+    discard(source.part)  # other bytes than those asked for, or the file has changed: begin anew
+    raise _PassingError(f"the server answers {status} with another part than was asked for")
+
+
+def _begin(answer: Answer, source: Source) -> Answer:
+    """Empty the part, then note whose bytes will be in it: in this order a kill leaves nothing that does not fit."""
+    if None not in (source.expected, answer.size) and source.expected != answer.size:
+        raise InputError(
+            f"{shown(source.address)}: the server has {answer.size} bytes, the lock file records {source.expected}; "
+            "if the change is meant, remove the entry there"
+        )
+    source.part.write_bytes(b"")
+    with replacing(_note(source.part)) as temporary:
+        temporary.write_text(json.dumps(asdict(answer)), encoding="utf-8")
+    return answer
+
+
+def _answer(address: str, response: httpx2.Response) -> Answer:
+    length = response.headers.get("Content-Length", "")
+    md5 = re.search(r"md5=([\w+/]{22}==)", response.headers.get("x-goog-hash", ""))
+    return Answer(
+        shown(address),
+        size=int(length) if length.isdecimal() else None,
+        etag=response.headers.get("ETag", ""),
+        md5=base64.b64decode(md5[1]).hex() if md5 else "",
+    )
+
+
+def _known(source: Source) -> Answer | None:
+    """What an earlier answer said of the part, where its bytes may be continued."""
+    try:
+        answer = Answer(**json.loads(_note(source.part).read_text(encoding="utf-8")))
+        fits = answer.size is not None and _size(source.part) <= answer.size and answer.resumable
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return answer if fits and answer.address == shown(source.address) else None
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0

@@ -1,0 +1,100 @@
+"""Whether a downloaded file is what its role says: told by its bytes, since a server may answer with anything."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.configurations.catalog import PublishedRole
+from aves_artifacts.encoder import EncoderConfig
+
+# How torch.save began a file before it wrote zip archives: protocol 2, then MAGIC_NUMBER of torch/serialization.py.
+_LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+_ZIP = b"PK\x03\x04"
+
+# Fields of ModelProto in onnx.proto: their numbers, and those that every model has (ir_version, graph, opset_import).
+_MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
+_MODEL_NEEDS = frozenset({1, 7, 8})
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+
+
+def content_problem(path: Path, role: PublishedRole, dimension: int) -> str:
+    """Why the file cannot be what ``role`` says, of an encoder of this dimension; empty where it can.
+
+    A torch archive is read to its end against its own checksums. Costs about a second for each gigabyte.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if not head:
+        return "it is empty"
+    if head.lstrip().startswith(b"<"):
+        return f"it is an HTML or XML page, which begins {_quoted(head)}"
+    if role == "config":
+        return _config_problem(path, dimension)
+    return _onnx_problem(path) if role == "onnx" else _torch_problem(path, head)
+
+
+def _torch_problem(path: Path, head: bytes) -> str:
+    if head.startswith(_LEGACY_TORCH):
+        return ""  # holds no checksum and no end mark
+    if not head.startswith(_ZIP):
+        return f"it is no file of torch.save: it begins {_quoted(head)}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if not any(record.filename.endswith("/data.pkl") for record in records):
+                return "it is a zip archive that torch.save did not write"
+            if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records):
+                return "it is a compressed or encrypted zip archive, which torch.save does not write"
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        return f"it is a damaged or truncated zip archive: {error}"
+    return f"it is damaged: the record {damaged} fails its CRC-32" if damaged else ""
+
+
+def _config_problem(path: Path, dimension: int) -> str:
+    try:
+        config = EncoderConfig.read(path)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+    if config.encoder_embed_dim != dimension:
+        return f"it is the config of another model: dimension {config.encoder_embed_dim}, expected {dimension}"
+    return ""
+
+
+def _onnx_problem(path: Path) -> str:
+    """Walk over the outermost fields: reading the graph itself would take several times the file in memory."""
+    end = path.stat().st_size
+    found = set()
+    with path.open("rb") as stream:
+        while stream.tell() < end:
+            try:
+                number, wire = divmod(_varint(stream), 8)
+                length = _varint(stream) if wire in (_VARINT, _BYTES) else {_FIXED64: 8, _FIXED32: 4}[wire]
+            except (EOFError, KeyError):
+                number = 0
+            if number not in _MODEL_FIELDS:
+                return "it is no ONNX model, or a damaged one"
+            stream.seek(0 if wire == _VARINT else length, 1)
+            found.add(number)
+        if stream.tell() > end:
+            return f"it is truncated: {end} bytes, expected {stream.tell()} or more"
+    return "" if found >= _MODEL_NEEDS else "it is no ONNX model, or a truncated one"
+
+
+def _varint(stream: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = stream.read(1)
+        if not byte:
+            raise EOFError
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise EOFError
+
+
+def _quoted(head: bytes) -> str:
+    return repr(head[:40].decode("latin-1"))

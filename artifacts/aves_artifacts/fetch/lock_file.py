@@ -1,0 +1,115 @@
+"""What was fetched, so that a later fetch brings the same bytes: the published files come without checksums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import check_writable, replacing
+from aves_artifacts.configurations.settings import path_in
+from aves_artifacts.configurations.store import store
+
+LOCK_FILE = "aves.lock.json"
+SCHEMA = 1
+
+
+class MismatchError(InputError):
+    """A file is not what the lock file records."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One published file as it was when it was fetched first."""
+
+    address: str
+    size: int
+    etag: str  # empty where the server gave none, or the file did not come from one
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A JSON file of entries by file name, which a user may commit."""
+
+    path: Path
+
+    def entries(self) -> dict[str, Locked]:
+        """All entries; none where the file is not there yet. Raises InputError for another file."""
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{self.path}: cannot read the lock file: {error}") from None
+        try:
+            if content["schema"] != SCHEMA:
+                raise InputError(f"{self.path}: schema {content['schema']!r}, expected {SCHEMA}")
+            return {name: _locked(entry) for name, entry in content["files"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{self.path}: not a lock file: {error}; remove it or give another with --lock") from None
+
+    def settle(self, name: str, found: Locked, *, unique: bool) -> None:
+        """Record ``found`` under this name, or check that it is what the entry says, which writes nothing.
+
+        With ``unique``, the bytes must not be those of another name. Raises MismatchError where they differ or are, and
+        InputError where the entry cannot be written.
+        """
+        if self._is_recorded(name, found, unique=unique):
+            return
+        with self._exclusive():
+            if self._is_recorded(name, found, unique=unique):  # by another process, while this one waited
+                return
+            entries = self.entries() | {name: found}
+            content = {"schema": SCHEMA, "files": {key: asdict(entries[key]) for key in sorted(entries)}}
+            with replacing(self.path) as temporary:
+                temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def check_writable(self) -> None:
+        """Raise InputError where no entry could be recorded: before files are downloaded, not after."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot write here: {error.strerror or error}; give another with --lock"
+            ) from None
+        check_writable(self.path)
+
+    def _is_recorded(self, name: str, found: Locked, *, unique: bool) -> bool:
+        entries = self.entries()
+        same = [other for other, entry in entries.items() if entry.sha256 == found.sha256 and other != name]
+        if unique and same:
+            raise MismatchError(f"{name} has the same bytes as {same[0]}: one of them is another file")
+        entry = entries.get(name)
+        if entry is not None and (entry.size, entry.sha256) != (found.size, found.sha256):
+            raise MismatchError(
+                f"{name} is not what {self.path} records: {entry.size} bytes with SHA-256 {entry.sha256[:12]}… were "
+                f"expected, {found.size} with {found.sha256[:12]}… found; if that is meant, remove the entry there"
+            )
+        return entry is not None
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One process at a time; the mark lies in the store, to leave none where a user commits."""
+        from filelock import FileLock
+
+        store().mkdir(parents=True, exist_ok=True)
+        with FileLock(store() / f".{LOCK_FILE}.lock"):
+            yield
+
+
+def default_lock_file() -> LockFile:
+    """The one that ``$AVES_LOCK`` names, else the store's own."""
+    return LockFile(path_in("AVES_LOCK") or store() / LOCK_FILE)
+
+
+def _locked(entry: dict[str, Any]) -> Locked:
+    locked = Locked(**entry)
+    texts = (locked.address, locked.etag, locked.sha256)
+    if type(locked.size) is not int or not all(isinstance(text, str) for text in texts):
+        raise TypeError("an entry has address, size, etag and sha256")
+    return locked

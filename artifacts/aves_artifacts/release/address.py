@@ -1,0 +1,200 @@
+"""A folder at any fsspec address, where files are created whole, are never replaced, and are read back."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.files import PARTIAL, creating
+from aves_artifacts.fetch.download import shown
+
+Held = Callable[[int], None]  # told how many bytes were moved
+
+_BLOCK = 1 << 20
+_MAX_DOCUMENT = 64 << 20
+_LOCAL = ("file", "local")
+# Where the store itself refuses a name that is taken: S3's If-None-Match, Google's ifGenerationMatch. fsspec's word for
+# it is mode="create"; what other stores make of that is a look beforehand, which two publishers can pass at once.
+_CONDITIONAL = ("s3", "s3a", "gs", "gcs")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A folder at an address. Names in it have the form ``folder/file``."""
+
+    url: str  # as it may be printed: without a password
+    store: Any  # fsspec's AbstractFileSystem, which has no types
+    root: str
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)  # held by the thread that uses the store
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether of two publishers at once only one can create a file here."""
+        return self._is(_LOCAL) or self._is(_CONDITIONAL)
+
+    def below(self, folder: str) -> Address:
+        """A folder in this one."""
+        return Address(f"{self.url.rstrip('/')}/{folder}", self.store, self._path(folder), self.turn)
+
+    def create(self, name: str, source: Path, held: Held = lambda _: None) -> bool:
+        """Put a file there, whole or not at all. False where there is one already, which is left alone.
+
+        Raises InputError where nothing can be written.
+        """
+        try:
+            with self._told("write", name):
+                self._create(name, source, held)
+        except FileExistsError:
+            return False
+        except InputError:
+            # Stores have many ways to say that somebody was faster, or that our own first attempt came through.
+            if self.size(name) is None:
+                raise
+            return False
+        return True
+
+    def size(self, name: str) -> int | None:
+        """A file's size in bytes; None where there is none. Raises InputError where the store cannot be read."""
+        try:
+            with self._told("read", name):
+                return int(self.store.info(self._path(name))["size"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def record(self, name: str, held: Held = lambda _: None) -> FileRecord | None:
+        """Size and SHA-256 of the bytes that the store gives back; None where there is no such file.
+
+        Raises InputError where the store cannot be read.
+        """
+        digest, size = hashlib.sha256(), 0
+        try:
+            with self._told("read", name), self.store.open(self._path(name), "rb") as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+                    size += len(block)
+                    held(size)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return FileRecord(name, size, digest.hexdigest())
+
+    def read(self, name: str) -> bytes | None:
+        """A document; None where there is none. Raises InputError where it cannot be read, or is no document."""
+        try:
+            with self._told("read", name), self.store.open(self._path(name), "rb") as stream:
+                content: bytes = stream.read(_MAX_DOCUMENT + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if len(content) > _MAX_DOCUMENT:
+            raise InputError(f"{self.url}/{name}: larger than {_MAX_DOCUMENT >> 20} MiB, which no document here is")
+        return content
+
+    def sweep(self) -> None:
+        """Remove what killed publishers left half-written. A live one loses its half, and must look again."""
+        if self._is(_CONDITIONAL):  # they show no halves
+            return
+        with self._told("clean up", ""):
+            for path in self.store.find(self.root):
+                name = posixpath.basename(path)
+                if name.startswith(".") and name.endswith(PARTIAL):
+                    with suppress(FileNotFoundError):
+                        self.store.rm_file(path)
+
+    def _create(self, name: str, source: Path, held: Held) -> None:
+        from fsspec.callbacks import Callback
+
+        callback = Callback(hooks={"held": lambda _, value, **__: held(value)})
+        if self._is(_LOCAL):
+            _copy_local(source, Path(self._path(name)), held)
+        elif self._is(_CONDITIONAL):
+            self.store.put_file(str(source), self._path(name), callback=callback, mode="create")
+        else:
+            if self.size(name) is not None:
+                raise FileExistsError
+            folder, file = posixpath.split(self._path(name))
+            half = f"{folder}/.{file}.{uuid.uuid4().hex}{PARTIAL}"
+            self.store.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
+            self.store.put_file(str(source), half, callback=callback)
+            self.store.mv(half, self._path(name))
+
+    def _is(self, protocols: tuple[str, ...]) -> bool:
+        own = self.store.protocol
+        return any(name in protocols for name in ((own,) if isinstance(own, str) else own))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root.rstrip('/')}/{name}" if name else self.root
+
+    @contextmanager
+    def _told(self, action: str, name: str) -> Iterator[None]:
+        try:
+            with self.turn:
+                yield
+        except (InputError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            if action == "write" and isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise InputError(f"{self.url}/{name}: cannot write: {_reason(error)}") from error
+            raise
+        except Exception as error:  # the library behind each store has exceptions of its own
+            raise InputError(f"{self.url}/{name}: cannot {action}: {_reason(error)}") from error
+
+
+def open_address(url: str) -> Address:
+    """The folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        printed = shown(url) if "://" in url else url
+    except ValueError as error:
+        raise InputError(f"{url.rpartition('@')[2]}: not an address: {error}") from None
+    if problem := _misspelt(url):
+        raise InputError(f"{printed or 'an empty address'}: {problem}")
+    try:
+        # Neither listings nor connections of an earlier use: what another publisher did must be seen.
+        store, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+    except ImportError as error:
+        extra = _EXTRAS.get(url.partition(":")[0])
+        needed = f"pip install 'aves-ports[{extra}]'" if extra else str(error)
+        raise InputError(f"{printed}: a package is missing that reaches this address: {needed}") from None
+    except Exception as error:  # the library behind each store has exceptions of its own
+        raise InputError(f"{printed}: cannot open this address: {_reason(error)}") from None
+    # FTP and others have one connection, which answers one thread at a time.
+    turn = nullcontext() if store.async_impl or isinstance(store, LocalFileSystem) else threading.RLock()
+    return Address(printed.rstrip("/"), store, root, turn)
+
+
+def _misspelt(url: str) -> str:
+    """Why an address does not mean what it says. fsspec takes all of these for folders below the current one."""
+    from fsspec import available_protocols
+
+    scheme, colon, rest = url.partition(":")
+    if not url.strip():
+        return "expected a folder, or an address such as file:///folder or s3://bucket/folder"
+    if colon and scheme in _LOCAL:
+        return "" if re.match("/(//|[^/])", rest) else f"expected {scheme}:///folder"
+    if colon and scheme in available_protocols() and not rest.startswith(("//", ":")):
+        return f"expected {scheme}://, or ./{url} for a folder of that name"
+    return ""
+
+
+def _copy_local(source: Path, target: Path, held: Held) -> None:
+    if target.exists():
+        raise FileExistsError
+    with creating(target) as temporary, source.open("rb") as reader, temporary.open("wb") as writer:
+        moved = 0
+        while block := reader.read(_BLOCK):
+            moved += writer.write(block)
+            held(moved)
+
+
+def _reason(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

@@ -1,0 +1,197 @@
+"""A release read from its address, and all of it checked: index, sums, reports, provenance, signature."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.concurrency import each
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.bundle.attach import read_report, report_problems
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
+from aves_artifacts.configurations.listing import size_text
+from aves_artifacts.configurations.waivers import Waiver
+from aves_artifacts.release.address import Address
+from aves_artifacts.release.gate import settle_failures
+from aves_artifacts.release.provenance import SIGNED, STATEMENT, PublicKey, opened, read_statement
+from aves_artifacts.release.publishing import Watcher
+from aves_artifacts.release.staging import CLAIM, INDEX, SUMS, claim_of
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What an index says."""
+
+    record: FileRecord  # of the index itself
+    version: str
+    configurations: tuple[Mapping[str, Any], ...]
+    files: Mapping[str, FileRecord]
+
+    @property
+    def size(self) -> int:
+        """Of all files together, in bytes."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there is a signed statement."""
+        return SIGNED in self.files
+
+
+def read_index(address: Address) -> Listed:
+    """The index of a release. Raises InputError where there is none, or something else."""
+    content = address.read(INDEX)
+    if content is None:
+        raise InputError(
+            f"{address.url}: no release: {INDEX} is not there; give the address of a version that is published"
+        )
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{address.url}/{INDEX}: cannot be read: {error}") from None
+    problem = schema_problem(document, "index.schema.json")
+    if problem:
+        raise InputError(f"{address.url}/{INDEX}: not the index of a release: {problem}")
+    files = {entry["name"]: FileRecord(**entry) for entry in document["files"]}
+    record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
+    return Listed(record, document["version"], tuple(document["configurations"]), files)
+
+
+def check_release(listed: Listed, address: Address, watcher: Watcher, key: PublicKey | None = None) -> None:
+    """Read every file of a release and check it. Raises DoesNotHoldError with all that is wrong.
+
+    With ``key``, the provenance must be signed by it. Without, nobody vouches that the release is whose it seems.
+    """
+    watcher.announce({Path(name): file.size for name, file in listed.files.items()})
+    found = each(partial(_changed, address, watcher), list(listed.files.values()))
+    problems = [problem for problem in (_claim_problem(listed, address), *found) if problem]
+    if not problems:  # what follows reads the same files, and would tell of them once more
+        try:
+            problems += _document_problems(listed, address, key)
+        except DoesNotHoldError as error:
+            problems += error.problems
+    if problems:
+        raise DoesNotHoldError(*(f"{address.url}: {problem}" for problem in problems))
+
+
+def summary(listed: Listed, key: Path | None) -> Iterator[str]:
+    """What was checked, in lines for people."""
+    for configuration in listed.configurations:
+        notes = ["a stand-in, never trained"] if configuration["stand_in"] else []
+        notes += [f"{len(configuration['waived'])} failures waived"] if configuration["waived"] else []
+        yield f"{configuration['name']}: verified against the original{''.join(f'; {note}' for note in notes)}"
+    yield f"version {listed.version}: {len(listed.files)} files, {size_text(listed.size)}, are as the index lists them"
+    if key is not None:
+        yield f"the provenance is signed by {key}"
+    elif listed.is_signed:
+        yield "the provenance is signed; by whom was not checked: give --key"
+    else:
+        yield "it is not signed: nobody vouches for it but the address"
+
+
+def _claim_problem(listed: Listed, address: Address) -> str:
+    """Why the index cannot be the one that was published; empty where it can."""
+    claim = address.read(CLAIM)
+    if claim is None:
+        return f"{CLAIM} is missing"
+    try:
+        same = json.loads(claim) == claim_of(listed.version, listed.record)
+    except (ValueError, RecursionError):
+        same = False
+    return "" if same else f"{INDEX} is not the one that {CLAIM} names"
+
+
+def _changed(address: Address, watcher: Watcher, file: FileRecord) -> str:
+    found = address.record(file.name, partial(watcher.held, Path(file.name)))
+    if found is None:
+        return f"{file.name} is missing"
+    return "" if found == file else f"{file.name} is not the file that {INDEX} lists (size or SHA-256 differ)"
+
+
+def _document_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
+    yield from _sums_problems(listed, address)
+    yield from _provenance_problems(listed, address, key)
+    yield from _folder_problems(listed)
+    for configuration in listed.configurations:
+        for problem in _bundle_problems(configuration, listed, address):
+            yield f"{configuration['name']}: {problem}"
+
+
+def _folder_problems(listed: Listed) -> Iterator[str]:
+    """What would be looked at by nobody: files of no configuration. Whether a configuration has files shows later."""
+    names = [configuration["name"] for configuration in listed.configurations]
+    folders = dict.fromkeys(name.partition("/")[0] for name in listed.files if "/" in name)
+    yield from (
+        f"{INDEX} lists files in {folder}, which is no configuration of it" for folder in folders if folder not in names
+    )
+    if len(set(names)) < len(names):
+        yield f"{INDEX} has a configuration twice"
+
+
+def _sums_problems(listed: Listed, address: Address) -> Iterator[str]:
+    expected = "".join(f"{file.sha256}  {name}\n" for name, file in listed.files.items() if name != SUMS)
+    if _text(address, SUMS, listed) != expected:
+        yield f"{SUMS} does not list the files of {INDEX}"
+
+
+def _provenance_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
+    name = SIGNED if listed.is_signed else STATEMENT
+    if key is not None and not listed.is_signed:
+        yield "it is not signed"
+        return
+    try:
+        text = _text(address, name, listed)
+        statement = read_statement(opened(text, key) if listed.is_signed else text)
+    except DoesNotHoldError as error:
+        yield f"{name}: {error}"
+        return
+    expected = {file: record.sha256 for file, record in listed.files.items() if file not in (name, SUMS)}
+    if statement.version != listed.version:
+        yield f"{name} is about version {statement.version}, {INDEX} about {listed.version}"
+    if statement.subjects != expected:
+        yield f"{name} is not about the files of {INDEX}"
+
+
+def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: Address) -> Iterator[str]:
+    """Whether the report in a bundle is about its files, and passes but for what the index says is waived."""
+    name = configuration["name"]
+    try:
+        manifest = Manifest.from_json(_text(address, f"{name}/{MANIFEST}", listed), where=MANIFEST)
+        document = _text(address, f"{name}/{REPORT}", listed)
+        report = read_report(document.encode(), REPORT)
+    except InputError as error:
+        yield str(error)
+        return
+    records = [*manifest.files.values(), *([manifest.report] if manifest.report else [])]
+    for record in records:
+        published = listed.files.get(f"{name}/{record.name}")
+        if published is None or (published.size, published.sha256) != (record.size, record.sha256):
+            yield f"{record.name} is not the file that {MANIFEST} records"
+    if manifest.report is None:
+        yield f"{MANIFEST} records no report"
+    says = manifest.name, manifest.source["stand_in"], manifest.source["sha256"]
+    if says != (name, configuration["stand_in"], configuration["source_sha256"]):
+        yield f"{MANIFEST} is of {manifest.name}, or says something else of its weights than {INDEX}"
+    yield from report_problems(report, manifest)
+    waivers = [Waiver(w["backend"], w["reason"], w["clip"], w["layer"]) for w in configuration["waived"]]
+    yield from settle_failures(report, waivers)[1]
+
+
+def _text(address: Address, name: str, listed: Listed) -> str:
+    """A document whose hash was checked. Raises DoesNotHoldError where the index does not list it."""
+    if name not in listed.files:
+        raise DoesNotHoldError(f"{INDEX} lists no {name}")
+    content = address.read(name) or b""
+    if hashlib.sha256(content).hexdigest() != listed.files[name].sha256:
+        raise DoesNotHoldError(f"{name} changed while it was checked")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise DoesNotHoldError(f"{name} is no text") from None

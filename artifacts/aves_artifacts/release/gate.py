@@ -1,0 +1,115 @@
+"""May a bundle be published? Only with a report on these very files in which nothing failed but what is waived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.bundle.attach import read_report
+from aves_artifacts.bundle.bundle import Bundle, read_bundle
+from aves_artifacts.bundle.check import VERDICT_FAILED, check_bundle
+from aves_artifacts.bundle.manifest import REPORT
+from aves_artifacts.configurations.catalog import by_file_name
+from aves_artifacts.configurations.waivers import Waiver
+
+
+@dataclass(frozen=True)
+class Waived:
+    """A comparison that failed, and why it does not keep the bundle from being published."""
+
+    backend: str
+    clip: str
+    layer: str
+    failure: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A bundle that may be published."""
+
+    bundle: Bundle
+    report: Mapping[str, Any] = field(repr=False)
+    waived: tuple[Waived, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The stem of its files."""
+        return self.bundle.manifest.name
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether its weights were never trained."""
+        return bool(self.bundle.manifest.source["stand_in"])
+
+
+def verified(folder: Path) -> Verified:
+    """Check all of a bundle anew, from its bytes, and its report against the catalogue's waivers.
+
+    Raises DoesNotHoldError with every reason why it may not be published, InputError where there is no bundle.
+    """
+    problems = [f"{folder / p.file} {p.problem}" for p in check_bundle(folder).problems if p.problem != VERDICT_FAILED]
+    if problems:
+        raise DoesNotHoldError(*problems)
+    bundle = read_bundle(folder)
+    if bundle.manifest.report is None:
+        raise DoesNotHoldError(
+            f"{folder} has no report, and nothing is published that was not verified: "
+            f"aves-verify --bundle {folder} --fairseq CKPT --attach"
+        )
+    report = read_report((folder / REPORT).read_bytes(), str(folder / REPORT))
+    configuration = by_file_name(bundle.manifest.name)
+    waived, failed = settle_failures(report, configuration.waivers if configuration else ())
+    if failed:
+        raise DoesNotHoldError(*(f"{folder / REPORT}: {failure}" for failure in failed))
+    return Verified(bundle, report, waived)
+
+
+def all_verified(folders: Sequence[Path], *, stand_ins: bool) -> list[Verified]:
+    """``verified`` for each folder. Raises DoesNotHoldError that tells of all, InputError for unwanted stand-ins."""
+    examined = [_examined(folder) for folder in folders]
+    problems = [problem for found in examined if isinstance(found, DoesNotHoldError) for problem in found.problems]
+    if problems:
+        raise DoesNotHoldError(*problems)
+    bundles = [found for found in examined if isinstance(found, Verified)]
+    unwanted = [bundle.name for bundle in bundles if bundle.is_stand_in and not stand_ins]
+    if unwanted:
+        raise InputError(
+            f"{', '.join(unwanted)}: a stand-in, whose weights were never trained; "
+            "give --stand-in to publish it marked as such"
+        )
+    return bundles
+
+
+def _examined(folder: Path) -> Verified | DoesNotHoldError:
+    try:
+        return verified(folder)
+    except DoesNotHoldError as error:
+        return error
+
+
+def settle_failures(report: Mapping[str, Any], waivers: Sequence[Waiver]) -> tuple[tuple[Waived, ...], list[str]]:
+    """What failed in a report and is waived, and every other reason why it does not pass."""
+    (config,) = report["configs"]
+    waived = []
+    failed = [f"a problem beside the numbers: {problem}" for problem in config["problems"]]  # never waived
+    for comparison in _failures(config):
+        key = comparison["backend"], comparison["clip"], comparison["layer"]
+        waiver = next((w for w in waivers if w.covers(*key)), None)
+        failure = str(comparison.get("reason") or "it failed")
+        if waiver is None:
+            failed.append(f"{', '.join(key)}: {failure}")
+        else:
+            waived.append(Waived(*key, failure, waiver.reason))
+    if not report["passed"] and not waived and not failed:
+        failed.append("it says that the verification failed, and not why")
+    compared = {comparison["backend"] for comparison in config["comparisons"]}
+    failed += [f"{port} was not compared" for port in ("torchaudio", "onnx") if port not in compared]
+    return tuple(waived), failed
+
+
+def _failures(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (comparison for comparison in config["comparisons"] if comparison["status"] == "fail")

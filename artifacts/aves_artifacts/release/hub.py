@@ -1,0 +1,92 @@
+"""A bundle as a repository of the Hugging Face Hub: prepared in a folder, and uploaded with the user's own token."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.bundle.bundle import staged
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
+from aves_artifacts.release.gate import Verified
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+ATTRIBUTES = ".gitattributes"
+# What git must not hold itself. The Hub writes such a file into a new repository; who pushes with git needs it too.
+_LARGE = ("*.pt", "*.onnx", "*.onnx.data", "*.safetensors")
+
+
+def prepare(bundle: Verified, out: Path, *, force: bool = False) -> list[Path]:
+    """Copy a bundle's files into a folder that is laid out as the Hub shows it; return their paths.
+
+    The model card is the bundle's own, and the folder is a bundle still. Raises InputError where it cannot be written.
+    """
+    source, manifest = bundle.bundle.folder, bundle.bundle.manifest
+    names = [record.name for record in manifest.files.values()] + [REPORT]
+    optional = FILE_NAMES["onnx_data"].format(name=manifest.name)
+    with staged(out, [*dict.fromkeys([*names, optional, ATTRIBUTES]), MANIFEST], force=force) as staging:
+        for name in (*names, MANIFEST):
+            shutil.copyfile(source / name, staging / name)
+        lines = (f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in _LARGE)
+        (staging / ATTRIBUTES).write_text("".join(lines), encoding="utf-8")
+    return [out / name for name in (*names, ATTRIBUTES, MANIFEST)]
+
+
+def client_for(repository: str) -> HfApi:
+    """The Hub's client with the user's token: ``$HF_TOKEN``, or what ``hf auth login`` keeps.
+
+    Raises InputError without the package or a token.
+    """
+    try:
+        from huggingface_hub import HfApi, get_token
+    except ImportError:
+        raise InputError("--push needs one package more: pip install 'aves-ports[hub]'") from None
+    token = get_token()
+    if not token:
+        raise InputError(
+            f"--push {repository}: there is no token; set $HF_TOKEN or run: hf auth login; nothing was done"
+        )
+    return HfApi(token=token, library_name="aves-ports")
+
+
+def push(files: list[Path], repository: str, client: HfApi) -> str:
+    """Upload prepared files as one commit, and compare what the Hub says it holds with them; return its address.
+
+    Raises InputError where the Hub refuses, DoesNotHoldError where it holds something else afterwards.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    added = [CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=str(path)) for path in files]
+    try:
+        client.create_repo(repository, exist_ok=True)
+        made = client.create_commit(repository, added, commit_message=f"Files of {files[0].parent.name}")
+        held = {entry.path: entry for entry in client.list_repo_tree(repository, revision=made.oid)}
+    except Exception as error:  # of the Hub's client, of the network, of what the name looks like
+        raise InputError(f"--push {repository}: the Hub did not take it: {error}") from error
+    problems = list(_differences(files, held))
+    if problems:
+        raise DoesNotHoldError(*(f"{repository}: {problem}" for problem in problems))
+    return f"{client.endpoint}/{repository}/tree/{made.oid}"
+
+
+def _differences(files: list[Path], held: dict[str, Any]) -> Iterator[str]:
+    for path in files:
+        entry = held.get(path.name)
+        if entry is None:
+            yield f"{path.name} is missing after the upload"
+            continue
+        same = entry.lfs.sha256 == sha256_of(path) if entry.lfs else entry.blob_id == _git_blob(path)
+        if not same:
+            yield f"{path.name} is not what was uploaded: the Hub has another hash"
+
+
+def _git_blob(path: Path) -> str:
+    """The name that git gives to a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()

@@ -1,0 +1,151 @@
+"""A release before it is published: every file of it, what is known of each, and the documents that bind them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.file_record import FileRecord, file_record
+from aves_artifacts.base.files import replacing
+from aves_artifacts.bundle.manifest import MANIFEST
+from aves_artifacts.release.gate import Verified
+from aves_artifacts.release.notes import release_notes
+from aves_artifacts.release.provenance import SIGNED, STATEMENT, Signer, provenance
+
+INDEX = "index.json"
+CLAIM = "claim.json"
+SUMS = "SHA256SUMS"
+NOTES = "RELEASE.md"
+SCHEMA = 1
+
+# Versions and bundles become parts of addresses.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_TAKEN = frozenset(name.lower() for name in (INDEX, CLAIM, SUMS, NOTES, STATEMENT, SIGNED))  # case: not on every disk
+_RENAME = "rename the checkpoint, or make the bundle anew with --name"
+
+
+@dataclass(frozen=True)
+class ReleaseFile(FileRecord):
+    """One file: ``name`` is its path below the version, ``source`` where its bytes are."""
+
+    source: Path
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version with all of its files. The index names them; the claim names the index."""
+
+    version: str
+    files: tuple[ReleaseFile, ...]
+    index: ReleaseFile
+    claim: ReleaseFile
+
+    @property
+    def size(self) -> int:
+        """Of all files together, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+def default_version() -> str:
+    """This tool's own."""
+    return importlib.metadata.version("aves-ports")
+
+
+def check_version(version: str) -> str:
+    """The same version. Raises InputError where it cannot be part of an address."""
+    if not _NAME.fullmatch(version):
+        raise InputError(f"--version {version!r}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
+    return version
+
+
+def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signer | None = None) -> Release:
+    """Write a release's documents into ``folder``; the bundles' files stay where they are.
+
+    The same bundles, version and key give the same bytes at any time and in any order, so that a killed run can be
+    completed. Raises InputError for names that cannot be published, DoesNotHoldError for two bundles with the same
+    weights.
+    """
+    bundles = sorted(bundles, key=lambda bundle: bundle.name)
+    check_version(version)
+    check_names([bundle.name for bundle in bundles])
+    _check_twins(bundles)
+    files = [file for bundle in bundles for file in _bundle_files(bundle)]
+    files.append(_document(folder, NOTES, release_notes(bundles, version, signed=signer is not None)))
+    statement = provenance(bundles, version, files, signer)
+    files.append(_document(folder, SIGNED if signer else STATEMENT, statement))
+    files.append(_document(folder, SUMS, "".join(f"{file.sha256}  {file.name}\n" for file in files)))
+    index = _document(folder, INDEX, _index(bundles, version, files))
+    return Release(version, tuple(files), index, _document(folder, CLAIM, _json(claim_of(version, index))))
+
+
+def claim_of(version: str, index: FileRecord) -> dict[str, Any]:
+    """What ``CLAIM`` says: whose this version is."""
+    return {"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}}
+
+
+def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
+    folder, manifest = bundle.bundle.folder, bundle.bundle.manifest
+    records = [*manifest.files.values(), file_record(folder / MANIFEST)]
+    records += [manifest.report] if manifest.report else []
+    for record in records:
+        _check_name(record.name)
+        yield ReleaseFile(f"{manifest.name}/{record.name}", record.size, record.sha256, folder / record.name)
+
+
+def _index(bundles: Sequence[Verified], version: str, files: Sequence[ReleaseFile]) -> str:
+    configurations = [
+        {
+            "name": bundle.name,
+            "stand_in": bundle.is_stand_in,
+            "source_sha256": bundle.bundle.manifest.source["sha256"],
+            "waived": [asdict(waived) for waived in bundle.waived],
+        }
+        for bundle in bundles
+    ]
+    listed = [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]
+    return _json({"schema": SCHEMA, "version": version, "configurations": configurations, "files": listed})
+
+
+def _document(folder: Path, name: str, text: str) -> ReleaseFile:
+    content = text.encode()
+    with replacing(folder / name) as temporary:
+        temporary.write_bytes(content)
+    return ReleaseFile(name, len(content), hashlib.sha256(content).hexdigest(), folder / name)
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise InputError where encoders of these names cannot be published together."""
+    for name in names:
+        _check_name(name)
+        if name.lower() in _TAKEN:
+            raise InputError(f"the name {name!r} is that of a document of the release; {_RENAME}")
+    twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
+    if twice:
+        raise InputError(f"two bundles are called {twice[0]}; give each once, or rename one")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"the name {name!r} cannot be part of an address, expected letters, digits, '.', '_' and '-'; {_RENAME}"
+        )
+
+
+def _check_twins(bundles: Sequence[Verified]) -> None:
+    owners: dict[str, str] = {}
+    for bundle in bundles:
+        owner = owners.setdefault(bundle.bundle.manifest.files["torchaudio"].sha256, bundle.name)
+        if owner != bundle.name:
+            raise DoesNotHoldError(f"{owner} and {bundle.name} have the same weights: one of them has the other's")

@@ -1,0 +1,269 @@
+"""What a fairseq checkpoint's config says: the encoder's geometry, and which tensors belong beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.checkpoint import hubert_keys
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
+from aves_convert.checkpoint.hubert_keys import Dropped
+
+# The defaults of fairseq 0.12.2's HubertConfig; Wav2Vec2Config has the same. fairseq fills in what an old file lacks.
+DEFAULTS: dict[str, Any] = {
+    "extractor_mode": "default",
+    "conv_feature_layers": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2",
+    "conv_bias": False,
+    "encoder_embed_dim": 768,
+    "dropout_input": 0.0,
+    "conv_pos": 128,
+    "conv_pos_groups": 16,
+    "encoder_layers": 12,
+    "encoder_attention_heads": 12,
+    "attention_dropout": 0.1,
+    "encoder_ffn_embed_dim": 3072,
+    "activation_dropout": 0.0,
+    "dropout": 0.1,
+    "layer_norm_first": False,
+    "encoder_layerdrop": 0.0,
+    "final_dim": 0,
+    "target_glu": False,
+    "untie_final_proj": False,
+    "quantize_targets": False,
+    "latent_dim": 0,
+    "latent_groups": 2,
+    "latent_vars": 320,
+    "quantizer_depth": 1,
+    "quantizer_factor": 3,
+}
+
+# What TorchAudio's wav2vec2_model cannot express: config entry -> (the values that it can, the name of the rest).
+INEXPRESSIBLE: dict[str, tuple[tuple[Any, ...], str]] = {
+    "layer_type": (("transformer",), "another kind of layer"),
+    "activation_fn": (("gelu",), "an activation other than exact GELU"),
+    "pos_conv_depth": ((1,), "a stack of positional convolutions, as data2vec has"),
+    "conv_pos_batch_norm": ((False,), "a batch-norm positional convolution"),
+    "conv_pos_pre_norm": ((False,), "a layer norm before the positional convolution"),
+    "pos_enc_type": (("abs", ""), "relative or rotary positions"),
+    "attn_type": (("",), "ESPnet attention"),
+    "quantize_input": ((False,), "quantised input"),
+    "use_adp": ((False,), "adapters"),
+    "adp_num": ((-1, 0), "adapters"),
+    "instance_norm_target_layer": ((False,), "data2vec targets"),
+    "crop_seq_to_multiple": ((1,), "its output cropped to a multiple of some frames"),
+}
+# Far above what was ever published (quantisers of depth 1 with 2 codebooks of 320 entries). A config is expanded to
+# names, so what it says must be bounded first.
+_LARGEST = {
+    "quantizer_depth": 1_000,
+    "quantizer_factor": 1_000_000,
+    "latent_groups": 1_000_000,
+    "latent_vars": 1_000_000,
+}
+LAYER_TYPES = {"conformer": "conformer layers", "trf_adp": "adapters in its layers"}
+
+CLASSES = ("hubert", "wav2vec2", "hubert_ctc", "wav2vec_ctc")
+# Other models of fairseq that a user may take for one of these.
+OTHER_CLASSES = {
+    "data2vec_audio": "data2vec, whose positions come from a stack of convolutions",
+    "data2vec_multi": "data2vec 2.0, whose attention has relative position biases",
+    "hubert_seq2seq": "HuBERT with a sequence-to-sequence decoder",
+    "wav2vec_seq2seq": "wav2vec 2.0 with a sequence-to-sequence decoder",
+    "wav2vec": "the first wav2vec, which has no transformer",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A checkpoint's model class and geometry, and the exact names that its state dict must have."""
+
+    model_class: str  # fairseq's registered name: hubert, hubert_ctc, wav2vec2, wav2vec_ctc
+    config: EncoderConfig
+    has_projection: bool
+    mapping: Mapping[str, str] = field(repr=False)  # fairseq name -> TorchAudio name
+    dropped: Mapping[str, Dropped] = field(repr=False)  # fairseq name -> why
+    normalize: bool  # the waveform of each clip is brought to zero mean and unit variance before the network
+    sample_rate: int  # in Hz
+
+
+def architecture(checkpoint: Checkpoint) -> Architecture:
+    """Derive the encoder from a checkpoint's config. Raises InputError naming every feature that has no port."""
+    where = str(checkpoint.path)
+    name = model_class(checkpoint)
+    fine_tuned = name.endswith("_ctc")
+    cfg = _with_defaults(encoder_entries(checkpoint), where)
+    refused = _inexpressible(cfg)
+    if refused:
+        raise InputError(
+            f"{where}: this model has " + " and ".join(refused) + ", which TorchAudio's wav2vec2_model cannot express; "
+            "there is no faithful port of it"
+        )
+    config = _encoder_config(cfg, where)
+    # every layer has 16 tensors; half of them may be missing and are then named
+    count = len(checkpoint.tensors)
+    if count and config.encoder_num_layers > max(1, count // 8):
+        raise InputError(f"{where}: the config says {config.encoder_num_layers} layers, the file has not their tensors")
+    head_prefix = wrapper(checkpoint) + (hubert_keys.HEAD_PREFIX if fine_tuned else "")
+    prefix = wrapper(checkpoint) + (hubert_keys.ENCODER_PREFIX if fine_tuned else "")
+    if fine_tuned:
+        config = replace(config, aux_num_out=_head_size(checkpoint, head_prefix))
+    has_projection = config.extractor_conv_layer_config[-1][0] != config.encoder_embed_dim
+    return Architecture(
+        model_class=name,
+        config=config,
+        has_projection=has_projection,
+        mapping=hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix),
+        dropped={prefix + entry: rule for entry, rule in _dropped(name, cfg, config, checkpoint).items()},
+        normalize=_entry(checkpoint.task_config, "normalize", bool, False, where),
+        sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
+    )
+
+
+def model_class(checkpoint: Checkpoint) -> str:
+    """fairseq's registered name of the model, one of CLASSES. Raises InputError for any other, saying what it is."""
+    name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
+    if name is None:  # some released files lost the entry; the tensors tell
+        name = "hubert" if wrapper(checkpoint) + "label_embs_concat" in checkpoint.tensors else None
+        name = "wav2vec2" if wrapper(checkpoint) + "quantizer.vars" in checkpoint.tensors else name
+    if name in CLASSES:
+        return str(name)
+    known = ", ".join(CLASSES)
+    feature = f" ({OTHER_CLASSES[name]})" if isinstance(name, str) and name in OTHER_CLASSES else ""
+    raise InputError(f"{checkpoint.path}: a fairseq checkpoint of model {name!r:.60}{feature}; expected one of {known}")
+
+
+def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The entries of fairseq's config that describe the encoder, as the file has them.
+
+    For a fine-tuned model these are the pretrained one's, which it carries: ``w2v_args``, in newer files the ``model``
+    part of that. Raises InputError where they are missing.
+    """
+    if not is_fine_tuned(checkpoint):
+        return checkpoint.model_config
+    if not has_encoder_entries(checkpoint):
+        source = checkpoint.model_config.get("w2v_path")
+        raise InputError(
+            f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq takes "
+            "from the checkpoint that was fine-tuned; name that one with --pretrained CKPT (this file calls it "
+            f"w2v_path={source!a:.200})"
+        )
+    entries: Mapping[str, Any] = checkpoint.model_config["w2v_args"]
+    inner = entries.get("model")
+    return inner if isinstance(inner, Mapping) else entries
+
+
+def is_fine_tuned(checkpoint: Checkpoint) -> bool:
+    """Whether the encoder lies inside a model for CTC. Raises InputError for a model that is none of CLASSES."""
+    return model_class(checkpoint).endswith("_ctc")
+
+
+def has_encoder_entries(checkpoint: Checkpoint) -> bool:
+    """Whether a fine-tuned checkpoint carries the pretrained one's config, which fairseq 0.12.2 loses."""
+    return isinstance(checkpoint.model_config.get("w2v_args"), Mapping)
+
+
+def wrapper(checkpoint: Checkpoint) -> str:
+    """``"module."`` where the names have what torch's parallel wrappers put before them, else nothing."""
+    wrapped = sum(name.startswith(hubert_keys.WRAPPER) for name in checkpoint.tensors)
+    return hubert_keys.WRAPPER if 2 * wrapped > len(checkpoint.tensors) else ""
+
+
+def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
+    """Every feature of the config that TorchAudio's model has not, with the entry that says so."""
+    titles = {name: title for name, (_allowed, title) in INEXPRESSIBLE.items()}
+    titles["layer_type"] = LAYER_TYPES.get(str(cfg.get("layer_type")), titles["layer_type"])
+    return [
+        f"{titles[name]} ({name}={cfg[name]!r:.60})"
+        for name, (allowed, _title) in INEXPRESSIBLE.items()
+        if name in cfg and cfg[name] not in allowed
+    ]
+
+
+def _head_size(checkpoint: Checkpoint, prefix: str) -> int | None:
+    """How many letters the head of a fine-tuned model tells apart, None where it has no head."""
+    parts = (checkpoint.tensors.get(f"{prefix}proj.{p}") for p in ("weight", "bias"))
+    return next((part.shape[0] for part in parts if part is not None and part.shape), None)
+
+
+def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``cfg`` with fairseq's defaults for what it lacks, each entry of the default's type."""
+    merged = {**DEFAULTS, **{name: value for name, value in cfg.items() if value is not None}}
+    wrong = [
+        f"{name} is {merged[name]!r:.60}, expected {type(default).__name__}"
+        for name, default in DEFAULTS.items()
+        if type(merged[name]) is not type(default) and not (type(default) is float and type(merged[name]) is int)
+    ]
+    wrong += [
+        f"{name} is {merged[name]}, expected a number from 1 to {most}"
+        for name, most in _LARGEST.items()
+        if type(merged[name]) is int and not 1 <= merged[name] <= most
+    ]
+    if wrong:
+        raise InputError(f"{where}: the model's config is damaged: " + "; ".join(wrong))
+    return merged
+
+
+def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
+    mode = {"default": "group_norm", "layer_norm": "layer_norm"}.get(str(cfg["extractor_mode"]))
+    if mode is None:
+        raise InputError(f"{where}: extractor_mode is {cfg['extractor_mode']!r}, expected 'default' or 'layer_norm'")
+    try:
+        return EncoderConfig(
+            extractor_mode=mode,  # type: ignore[arg-type]
+            extractor_conv_layer_config=parse_conv_feature_layers(str(cfg["conv_feature_layers"])),
+            extractor_conv_bias=cfg["conv_bias"],
+            encoder_embed_dim=cfg["encoder_embed_dim"],
+            encoder_projection_dropout=cfg["dropout_input"],
+            encoder_pos_conv_kernel=cfg["conv_pos"],
+            encoder_pos_conv_groups=cfg["conv_pos_groups"],
+            encoder_num_layers=cfg["encoder_layers"],
+            encoder_num_heads=cfg["encoder_attention_heads"],
+            encoder_attention_dropout=cfg["attention_dropout"],
+            encoder_ff_interm_features=cfg["encoder_ffn_embed_dim"],
+            encoder_ff_interm_dropout=cfg["activation_dropout"],
+            encoder_dropout=cfg["dropout"],
+            encoder_layer_norm_first=cfg["layer_norm_first"],
+            encoder_layer_drop=cfg["encoder_layerdrop"],
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _dropped(name: str, cfg: Mapping[str, Any], config: EncoderConfig, checkpoint: Checkpoint) -> dict[str, Dropped]:
+    """Exact name -> reason and shape of every tensor that belongs to the checkpoint and not to the encoder."""
+    embed, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
+    final = cfg["final_dim"] if cfg["final_dim"] > 0 else embed
+    dropped = {"mask_emb": Dropped(hubert_keys.MASK_REASON, (embed,))}
+    labels = {"label_embs_concat": Dropped(hubert_keys.LABEL_REASON, (None, final))}
+    if name.endswith("_ctc"):
+        # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
+        # unless the pretraining dictionaries were out of reach (hubert.py, remove_pretraining_modules)
+        kept = wrapper(checkpoint) + hubert_keys.ENCODER_PREFIX + "label_embs_concat" in checkpoint.tensors
+        return dropped | (labels if kept and name == "hubert_ctc" else {})
+    if name == "hubert":
+        label_sets = _label_sets(checkpoint) if cfg["untie_final_proj"] else 1
+        dropped |= labels | hubert_keys.linear("final_proj", final * label_sets, embed, hubert_keys.HEAD_REASON)
+    else:
+        dropped |= hubert_keys.quantizer(cfg, channels, final)
+        dropped |= hubert_keys.linear("final_proj", final, embed, hubert_keys.HEAD_REASON)
+    if cfg["target_glu"]:
+        dropped |= hubert_keys.linear("target_glu.0", final * 2, final, hubert_keys.GLU_REASON)
+    return dropped
+
+
+def _label_sets(checkpoint: Checkpoint) -> int:
+    labels = checkpoint.task_config.get("labels")
+    return len(labels) if isinstance(labels, list | tuple) and labels else 1
+
+
+def _entry(entries: Mapping[str, Any], name: str, kind: type, default: Any, where: str) -> Any:
+    value = entries.get(name, default)
+    if value is None:
+        return default
+    if type(value) is not kind:
+        raise InputError(f"{where}: the config's task.{name} is {value!r}, expected {kind.__name__}")
+    return value

@@ -1,0 +1,99 @@
+"""What the manifest of a bundle says of a conversion."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aves_artifacts.base.file_record import FileRecord, file_record
+from aves_artifacts.bundle.manifest import Manifest, Role
+from aves_artifacts.configurations.catalog import by_file_name
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.weights.to_torchaudio import TorchaudioPort
+
+_PACKAGES = ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under what licence the weights are, as an SPDX identifier, and how their authors are cited; empty: not known."""
+
+    licence: str = ""
+    citation: str = ""
+
+    def replaced(self, licence: str | None, citation: str | None) -> Terms:
+        """The same but for what is given."""
+        return Terms(self.licence if licence is None else licence, self.citation if citation is None else citation)
+
+
+def known_terms(name: str, checkpoint: Checkpoint) -> Terms:
+    """What the catalogue says of the configuration whose files have this name; nothing of a stand-in for it.
+
+    Raises InputError for an unusable catalogue.
+    """
+    known = None if checkpoint.stand_in else by_file_name(name)
+    return Terms() if known is None else Terms(known.licence, known.citation)
+
+
+def manifest_of(
+    name: str,
+    checkpoint: Checkpoint,
+    converted: TorchaudioPort,
+    files: Mapping[Role, FileRecord],
+    source: FileRecord,
+    terms: Terms,
+) -> Manifest:
+    """The manifest of these files. ``source`` is the checkpoint's own record."""
+    arch = converted.architecture
+    pretrained = {} if checkpoint.pretrained is None else {"pretrained": _recorded(file_record(checkpoint.pretrained))}
+    return Manifest(
+        name=name,
+        files=files,
+        source={
+            **_recorded(source),
+            "model_class": arch.model_class,
+            "num_updates": checkpoint.num_updates,
+            "stand_in": checkpoint.stand_in,
+            **pretrained,
+        },
+        encoder={
+            "sample_rate": arch.sample_rate,
+            "normalize": arch.normalize,
+            "hop": arch.config.hop,
+            "receptive_field": arch.config.receptive_field,
+            "dimension": arch.config.encoder_embed_dim,
+            "layers": arch.config.encoder_num_layers,
+        },
+        config=json.loads(arch.config.to_json()),
+        ledger=tuple(asdict(entry) for entry in converted.ledger),
+        versions={
+            "aves-ports": importlib.metadata.version("aves-ports"),
+            "python": platform.python_version(),
+            **_installed(),
+        },
+        licence=terms.licence,
+        citation=terms.citation,
+    )
+
+
+def printable_name(name: str) -> str:
+    """A file's name as ONNX and JSON can hold it: in UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _installed() -> dict[str, str]:
+    """Package -> version, of those that are there: converting needs no torch."""
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _recorded(source: FileRecord) -> dict[str, Any]:
+    return {**asdict(source), "name": printable_name(source.name)}

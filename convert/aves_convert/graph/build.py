@@ -1,0 +1,113 @@
+"""TorchAudio config and weights -> a checked ONNX graph with its metadata."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.options import OnnxOptions
+
+# What a graph of an encoder in evaluation mode must not hold: it would answer differently every time.
+RANDOM_OPERATORS = frozenset(
+    ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+)
+
+_SMALL = 256  # elements; above that a constant is a weight
+
+
+def build_onnx(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[np.float32]],
+    options: OnnxOptions,
+    metadata: Mapping[str, str],
+) -> onnx.ModelProto:
+    """Write or export the graph and check it. Raises InputError where it is not what the contract promises."""
+    metadata = {**metadata, "exporter": options.exporter, "attention": options.attention, "layers": options.layers}
+    if options.exporter == "graph":
+        from aves_convert.graph.encoder import write_graph
+
+        model = write_graph(
+            config,
+            state_dict,
+            layers=options.layers,
+            opset=options.opset,
+            attention=options.attention,
+            metadata=metadata,
+        )
+    else:
+        model = _exported(config, state_dict, options, metadata)
+    problems = list(graph_problems(model, options.output_names(config)))
+    if problems:
+        raise InputError(f"the {options.exporter} exporter's graph is not fit for use: " + "; ".join(problems))
+    return model
+
+
+def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
+    """Everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
+    if [i.name for i in model.graph.input] != ["waveform"]:
+        yield f"inputs are {[i.name for i in model.graph.input]}, expected ['waveform']"
+    if tuple(o.name for o in model.graph.output) != outputs:
+        yield f"outputs are {[o.name for o in model.graph.output]}, expected {list(outputs)}"
+    for value in (*model.graph.input, *model.graph.output):
+        fixed = [axis.dim_value for axis in value.type.tensor_type.shape.dim[:2] if axis.HasField("dim_value")]
+        if fixed:
+            yield f"{value.name} has fixed axes {fixed}, expected dynamic batch and time"
+    random = sorted({node.op_type for node in model.graph.node} & RANDOM_OPERATORS)
+    if random:
+        yield f"random operators {random}: the model was not in evaluation mode"
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        yield "weights lie outside the file"
+    try:
+        for tensor in model.graph.initializer:
+            onnx.checker.check_tensor(tensor)
+        onnx.checker.check_model(_without_weights(model), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        yield f"onnx.checker: {str(error).splitlines()[0]}"
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with its weights as inputs: the checker takes no model of 2 GB, and copies smaller ones several times.
+
+    Small constants stay, as shapes are inferred from them.
+    """
+    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    bare.metadata_props.extend(model.metadata_props)
+    graph = model.graph
+    bare.graph.CopyFrom(
+        onnx.GraphProto(
+            name=graph.name, node=graph.node, input=graph.input, output=graph.output, value_info=graph.value_info
+        )
+    )
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) <= _SMALL:
+            bare.graph.initializer.append(tensor)
+        else:
+            bare.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return bare
+
+
+def _exported(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[np.float32]],
+    options: OnnxOptions,
+    metadata: Mapping[str, str],
+) -> onnx.ModelProto:
+    if options.attention != "standard":
+        raise InputError("--attention fused needs --exporter graph")
+    try:
+        from aves_convert.graph.torch_export import torch_export
+    except ModuleNotFoundError as error:
+        raise InputError(f"--exporter torch needs {error.name}; pip install {error.name}") from None
+
+    with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
+        model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")
+    onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+    return model

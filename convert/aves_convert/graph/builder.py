@@ -1,0 +1,167 @@
+"""Nodes and initializers of an ONNX graph under construction, every tensor of the state dict accounted for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.pickles.records import printable
+
+if TYPE_CHECKING:
+    import torch
+
+EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
+
+_MAX_LISTED = 20  # problems named in one message; the rest is counted
+
+
+class GraphBuilder:
+    """A model that grows by nodes and initializers, in the order in which they are computed.
+
+    ``module`` is always a module's name as the state dict spells it, such as ``encoder.transformer.layers.7``.
+    """
+
+    def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> None:
+        self.model = onnx.ModelProto()
+        self._constants: set[str] = set()
+        self._in_float64: set[str] = set()  # values
+        self._rounded: dict[str, str] = {}
+        self._state_dict = state_dict
+        self._unread = dict.fromkeys(state_dict)
+        self._problems: list[str] = []
+
+    def node(self, module: str, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Append a node named such as ``/encoder/transformer/layers.7/Add``; returns the name of the value it computes.
+
+        That is the node's own name unless ``output`` is given.
+        """
+        name = "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op
+        node = helper.make_node(op, inputs, [output or name], name=name, domain=domain or None, **attributes)
+        self.model.graph.node.append(node)
+        wide = attributes["to"] == TensorProto.DOUBLE if op == "Cast" else not self._in_float64.isdisjoint(inputs)
+        if wide and op != "Shape":
+            self._in_float64.add(output or name)
+        return output or name
+
+    def constant(self, name: str, value: NDArray[Any] | np.generic | Sequence[int]) -> str:
+        """Put a value into the graph, once for each name; whole numbers become int64. Returns the name."""
+        if name not in self._constants:
+            self._constants.add(name)
+            array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value, np.int64)
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            if kind == TensorProto.DOUBLE:
+                self._in_float64.add(name)
+            tensor = self.model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
+            # Straight into its place: onnx.helper's way copies the hundreds of megabytes three times more.
+            tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        return name
+
+    def weight(self, name: str, *shape: int) -> str:
+        """Put a tensor of the state dict into the graph unchanged, under its own name. Returns the name."""
+        return self.constant(name, self.read(name, *shape))
+
+    def read(self, name: str, *shape: int) -> NDArray[np.float32]:
+        """A tensor of the state dict. What is wrong with it is kept for ``check``; zeros stand in until then."""
+        self._unread.pop(name, None)
+        tensor = self._state_dict.get(name)
+        if tensor is None:
+            self._problems.append(f"missing {name}")
+            return np.zeros(shape, np.float32)
+        if not isinstance(tensor, np.ndarray):  # a tensor of torch, which is not imported for this
+            short = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has not all; they widen exactly
+            tensor = (tensor.float() if short else tensor).detach().cpu().numpy()
+        if tensor.dtype not in (np.float16, np.float32):
+            self._problems.append(f"{name} is {tensor.dtype}, expected float32")
+        elif tensor.shape != shape:
+            self._problems.append(f"{name} has shape {list(tensor.shape)}, expected {list(shape)}")
+        else:
+            return np.ascontiguousarray(tensor, np.float32)
+        return np.zeros(shape, np.float32)
+
+    def read_float64(self, name: str, *shape: int) -> NDArray[np.float64]:
+        """The same in float64."""
+        with np.errstate(invalid="ignore"):  # what is no number stays so
+            return self.read(name, *shape).astype(np.float64)
+
+    def check(self) -> None:
+        """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""
+        problems = self._problems + [f"unknown {printable(name)}" for name in self._unread]
+        if problems:
+            more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+            listed = "; ".join(problems[:_MAX_LISTED]) + more
+            raise InputError(f"the weights do not fit the config: {listed}; give the config that belongs to them")
+
+    def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
+        """A torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""
+        weight, bias = self.weight(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
+        return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
+
+    def convolution(self, module: str, x: str, weight: str, *bias: str, stride: int = 1, groups: int = 1) -> str:
+        """A torch Conv1d of x [batch, channels, positions], without padding.
+
+        Written as a Conv over two axes, the first of size 1. ONNX Runtime computes a Conv over one axis as a product
+        with a copy of x that is as many times larger as the kernel is long. Over two axes it needs no copy on
+        processors for which it has kernels that take the channels in blocks, as on x86. That is faster, and more
+        accurate, as partial sums are shorter.
+        """
+        axis = self.constant("height_axis", [2])
+        weight = self.node(f"{module}.weight", "Unsqueeze", weight, axis)
+        x = self.node(module, "Unsqueeze", x, axis)
+        x = self.node(module, "Conv", x, weight, *bias, strides=[1, stride], group=groups)
+        return self.node(module, "Squeeze", x, axis)
+
+    def layer_norm(self, module: str, x: str, size: int) -> str:
+        """A torch LayerNorm over the last axis of x [..., size], in float64 where x is that."""
+        weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
+        if x in self._in_float64:
+            return self._layer_norm_in_float64(module, x, size, self.float64(weight), self.float64(bias))
+        return self.node(module, "LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
+
+    def _layer_norm_in_float64(self, module: str, x: str, size: int, weight: str, bias: str) -> str:
+        """Step by step: ONNX Runtime's LayerNormalization is not vectorised in float64, and takes four times longer."""
+        last, share = self.constant("last_axis", [-1]), self.constant(f"share_of_{size}", np.float64(1 / size))
+        epsilon = self.constant("epsilon_float64", np.float64(EPSILON))
+        mean = self.node(f"{module}.mean", "Mul", self.node(f"{module}.mean", "ReduceSum", x, last), share)
+        centred = self.node(module, "Sub", x, mean)
+        squares = self.node(f"{module}.squares", "Mul", centred, centred)
+        variance = self.node(
+            f"{module}.variance", "Mul", self.node(f"{module}.variance", "ReduceSum", squares, last), share
+        )
+        variance = self.node(f"{module}.variance", "Add", variance, epsilon)
+        scale = self.node(module, "Reciprocal", self.node(module, "Sqrt", variance))
+        normal = self.node(f"{module}.normal", "Mul", centred, scale)
+        return self.node(module, "Add", self.node(module, "Mul", normal, weight), bias)
+
+    def add(self, module: str, x: str, y: str) -> str:
+        """x + y, in float64 where x is that."""
+        return self.node(module, "Add", x, self.float64(y) if x in self._in_float64 else y)
+
+    def float64(self, value: str) -> str:
+        """A float32 value or weight in float64; of a weight the runtime computes it once."""
+        return self.node(f"{value.strip('/')}.float64", "Cast", value, to=TensorProto.DOUBLE)
+
+    def float32(self, value: str) -> str:
+        """A value rounded to float32, once for all who use it; itself where it is that already."""
+        if value not in self._in_float64:
+            return value
+        if value not in self._rounded:
+            cast = self.node(f"{value.strip('/')}.float32", "Cast", value, to=TensorProto.FLOAT)
+            self._rounded[value] = cast
+        return self._rounded[value]
+
+    def gelu(self, module: str, x: str) -> str:
+        """x·(1 + erf(x/√2))/2, exact. ONNX Runtime fuses this spelling; it does not with a product x·(1/√2)."""
+        gelu = f"{module}.gelu"
+        scaled = self.node(gelu, "Div", x, self.constant("sqrt_2", np.float32(math.sqrt(2))))
+        erf = self.node(gelu, "Erf", scaled)
+        plus_1 = self.node(gelu, "Add", erf, self.constant("one", np.float32(1)))
+        twice = self.node(f"{gelu}.twice", "Mul", x, plus_1)
+        return self.node(gelu, "Mul", twice, self.constant("half", np.float32(0.5)))

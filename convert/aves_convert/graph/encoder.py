@@ -1,0 +1,92 @@
+"""EncoderConfig + TorchAudio state dict -> ONNX graph, written node by node: no tracing, no torch module.
+
+The same weights give the same bytes on every Python, torch and numpy. Weights that need no computation keep the state
+dict's names and values; nodes are named by their path: ``/encoder/transformer/layers.7/attention/k_proj/Gemm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.builder import GraphBuilder
+from aves_convert.graph.extractor import write_extractor
+from aves_convert.graph.options import Attention, Layers
+from aves_convert.graph.transformer import FUSED_DOMAIN, attention_in, write_encoder, write_shapes
+
+if TYPE_CHECKING:
+    import torch
+
+PRODUCER = "aves-convert"
+FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
+
+
+def write_graph(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    *,
+    layers: Layers = "last",
+    opset: int = FIRST_OPSET,
+    attention: Attention = "standard",
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> onnx.ModelProto:
+    """Write the ONNX graph of an encoder with TorchAudio's weights, in the ``weight_g``/``weight_v`` dialect.
+
+    The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
+    ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
+    CTC head also to ``logits`` [batch, frames, aux_num_out]. ``attention="fused"`` needs ONNX Runtime, everything else
+    runs wherever the opset does. ``metadata`` becomes the model's ``metadata_props``.
+
+    Raises InputError with every missing, unknown or misshapen tensor, and for an opset that cannot be written.
+    Source: ``torchaudio.models.wav2vec2.components``, of which this is the inference.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    if not FIRST_OPSET <= opset <= newest:
+        raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
+    graph = GraphBuilder(state_dict)
+    features = write_extractor(graph, config, "waveform")
+    shapes = write_shapes(graph, config, "waveform")
+    each, final = write_encoder(graph, config, features, shapes, attention_in(attention, opset))
+    outputs = {"embeddings": config.encoder_embed_dim}
+    graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
+    for i, layer in enumerate(each if layers == "all" else []):
+        outputs[f"layer.{i}"] = config.encoder_embed_dim
+        graph.node(f"layer.{i}", "Reshape", graph.float32(layer), shapes.sequence, output=f"layer.{i}")
+    if config.aux_num_out is not None:
+        outputs["logits"] = config.aux_num_out
+        flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)
+        rest = graph.constant("frames_logits", [-1, config.aux_num_out])
+        shape = graph.node("logits.shape", "Concat", shapes.batch, rest, axis=0)
+        graph.node("logits", "Reshape", flat, shape, output="logits")
+    graph.check()
+    domains = [helper.make_opsetid("", opset)]
+    domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if attention == "fused" else []
+    return _model(graph, outputs, domains, metadata)
+
+
+def _model(
+    graph: GraphBuilder, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    """The graph with its input, its outputs (name -> size of the last axis), versions and metadata."""
+    waveform = helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["batch", "samples"])
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "frames", size])
+        for name, size in outputs.items()
+    ]
+    model = graph.model
+    model.producer_name = PRODUCER
+    # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
+    model.ir_version = helper.find_min_ir_version_for(domains[:1])
+    model.opset_import.extend(domains)
+    model.graph.name = "encoder"
+    model.graph.input.append(waveform)
+    model.graph.output.extend(values)
+    helper.set_model_props(model, dict(sorted(metadata.items())))
+    return model

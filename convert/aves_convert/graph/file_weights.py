@@ -1,0 +1,102 @@
+"""The weights of an ONNX file, one at a time and where they lie: onnx.load copies all of them twice."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.protobuf_fields import Fields
+
+_MAX_DIMENSIONS = 64  # numpy's own limit
+
+Wanted = Callable[[str, tuple[int, ...]], bool]  # by name and shape
+
+
+def graph_weights(path: Path, wanted: Wanted = lambda _name, _shape: True) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Name and values of every wanted initializer; what is not wanted may be of any kind, and is not read.
+
+    Raw bytes in the file are not copied: the arrays are read-only, and a file that is cut off while one of them is in
+    use ends the process. Raises InputError for a file that is no ONNX or is damaged, and for weights in a file beside
+    it that are missing, or not as long as the graph says.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)  # closes itself when no array is left
+        fields = Fields(data)
+        for start, stop in _initializers(fields):
+            tensor, begin, end = _without_data(fields, start, stop)
+            if wanted(tensor.name, tuple(tensor.dims)):
+                yield tensor.name, _values(tensor, data, begin, end, path)
+    except (OSError, ValueError, DecodeError) as error:
+        reason = f"{error}".partition("\n")[0]
+        raise InputError(f"{path}: a damaged or truncated ONNX file ({reason}); fetch or convert it again") from None
+
+
+def _initializers(fields: Fields) -> Iterator[tuple[int, int]]:
+    """Begin and end of each TensorProto."""
+    for _, number, begin, end in fields.within(0, len(fields.data)):
+        if number == onnx.ModelProto.GRAPH_FIELD_NUMBER:
+            for _, part, start, stop in fields.within(begin, end):
+                if part == onnx.GraphProto.INITIALIZER_FIELD_NUMBER:
+                    yield start, stop
+
+
+def _without_data(fields: Fields, start: int, stop: int) -> tuple[TensorProto, int, int]:
+    """A tensor without its raw bytes, and where these begin and end."""
+    head, begin, end = bytearray(), 0, 0
+    for key, number, first, last in fields.within(start, stop):
+        if number == TensorProto.RAW_DATA_FIELD_NUMBER:
+            begin, end = first, last
+        else:
+            head += fields.data[key:last]
+    return TensorProto.FromString(bytes(head)), begin, end
+
+
+def _values(tensor: TensorProto, data: mmap.mmap, begin: int, end: int, path: Path) -> NDArray[Any]:
+    """Its values, from the raw bytes, a file beside this one, or other fields. Raises ValueError for a damaged one."""
+    if len(tensor.dims) > _MAX_DIMENSIONS or any(size < 0 for size in tensor.dims):
+        raise ValueError(f"{tensor.name} has an impossible shape")
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except KeyError:
+        raise ValueError(f"{tensor.name} has the unknown element type {tensor.data_type}") from None
+    count = math.prod(tensor.dims)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return _external(tensor, count * dtype.itemsize, path)
+    if count * dtype.itemsize == end - begin:
+        stored = np.frombuffer(data, dtype.newbyteorder("<"), count, begin).reshape(tensor.dims)
+        return stored.astype(dtype, copy=False)
+    if end > begin:  # several values to the byte
+        tensor.raw_data = data[begin:end]
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except (TypeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{tensor.name}: {error}") from None
+
+
+def _external(tensor: TensorProto, size: int, path: Path) -> NDArray[Any]:
+    """Values of so many bytes from a file beside this one; looked at before they are read, which might fill memory."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    try:
+        there = (path.parent / entries.get("location", "")).stat().st_size - int(entries.get("offset", 0))
+        if int(entries.get("length", there)) != size:
+            raise ValueError(f"{tensor.name} has {entries.get('length', there)} bytes, its shape {size}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of entries that onnx does not know
+            return onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))
+    except (OSError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
+        reason = f"{error}".partition("\n")[0]
+        raise InputError(
+            f"{path}: its weights beside it cannot be read ({reason}); fetch or convert both files again"
+        ) from None

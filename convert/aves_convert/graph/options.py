@@ -1,0 +1,27 @@
+"""The choices that a user has when an ONNX graph is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aves_artifacts.encoder import EncoderConfig
+
+Layers = Literal["last", "all"]
+Exporter = Literal["graph", "torch"]
+Attention = Literal["standard", "fused"]
+
+
+@dataclass(frozen=True)
+class OnnxOptions:
+    """How a graph is written; the defaults are the commands' defaults."""
+
+    layers: Layers = "last"
+    opset: int = 17
+    exporter: Exporter = "graph"
+    attention: Attention = "standard"
+
+    def output_names(self, config: EncoderConfig) -> tuple[str, ...]:
+        """Names of the graph's outputs in order: the final embeddings first, then layers, then the CTC head."""
+        layers = tuple(f"layer.{i}" for i in range(config.encoder_num_layers)) if self.layers == "all" else ()
+        return ("embeddings", *layers, *(("logits",) if config.aux_num_out is not None else ()))

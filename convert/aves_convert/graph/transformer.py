@@ -1,0 +1,214 @@
+"""The encoder's part of the graph: features [batch, frames, channels] -> every layer's output, and the final one.
+
+From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
+shows them under the state dict's own names.
+
+In the last half of the layers, what they add to is float64, and so are the norms; products are float32 and see it
+rounded. Sums and norms are a tenth of the output's squared error; the earlier layers' share of that is small, as the
+later norms and sums come after it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.builder import GraphBuilder
+from aves_convert.graph.options import Attention
+
+FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
+ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
+
+_TRANSFORMER = "encoder.transformer"
+_PARTS = 2  # of the layers; the last part adds and normalises in float64
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Names of the shapes that the encoder's values are brought to; only batch and frames are not known beforehand."""
+
+    batch: str  # the batch size alone
+    flat: str  # [batch·frames, dim]
+    sequence: str  # [batch, frames, dim]
+    heads: str  # [batch, frames, heads, dim / heads]
+
+
+Attend = Callable[[GraphBuilder, EncoderConfig, str, str, Shapes], str]  # a layer's attention of x, in float32
+
+
+def write_shapes(graph: GraphBuilder, config: EncoderConfig, waveform: str) -> Shapes:
+    """Append the nodes that compute the shapes from the waveform's batch size."""
+    dim, heads = config.encoder_embed_dim, config.encoder_num_heads
+    batch = graph.node("encoder.batch", "Shape", waveform, end=1)
+    frames_dim = graph.constant("frames_dim", [-1, dim])
+    frames_heads = graph.constant("frames_heads", [-1, heads, dim // heads])
+    return Shapes(
+        batch=batch,
+        flat=frames_dim,
+        sequence=graph.node("encoder.sequence_shape", "Concat", batch, frames_dim, axis=0),
+        heads=graph.node("encoder.heads_shape", "Concat", batch, frames_heads, axis=0),
+    )
+
+
+def write_encoder(
+    graph: GraphBuilder,
+    config: EncoderConfig,
+    features: str,
+    shapes: Shapes,
+    attend: Attend,
+) -> tuple[list[str], str]:
+    """Append projection, positions and layers.
+
+    Returns the layers' outputs and the final one in float32, [batch·frames, dim].
+    """
+    dim, count = config.encoder_embed_dim, config.encoder_num_layers
+    x = _project(graph, config, features)
+    x = _add_positions(graph, config, x, shapes)
+    if not config.encoder_layer_norm_first:
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
+    layers = []
+    for i in range(count):
+        if i == count - math.ceil(count / _PARTS):
+            x = graph.float64(x)
+        x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attend)
+        layers.append(x)
+    if config.encoder_layer_norm_first:
+        x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
+    return layers, graph.float32(x)
+
+
+def _project(graph: GraphBuilder, config: EncoderConfig, features: str) -> str:
+    """Features [batch, frames, channels] -> [batch·frames, dim]; the product in float64: it is 0.3 % of the work."""
+    module, channels = "encoder.feature_projection", config.extractor_conv_layer_config[-1][0]
+    x = graph.node(module, "Reshape", features, graph.constant("frames_channels", [-1, channels]))
+    x = graph.float64(graph.layer_norm(f"{module}.layer_norm", x, channels))
+    dim = config.encoder_embed_dim
+    weight = graph.float64(graph.weight(f"{module}.projection.weight", dim, channels))
+    bias = graph.float64(graph.weight(f"{module}.projection.bias", dim))
+    bias = graph.node(f"{module}.projection.bias", "Reshape", bias, graph.constant("column", [-1, 1]))
+    # The weight is the left factor: the runtime rearranges the right one anew for each clip.
+    x = graph.float32(graph.node(f"{module}.projection", "Gemm", weight, x, bias, transB=1))
+    return graph.node(f"{module}.projection", "Transpose", x, perm=[1, 0])
+
+
+def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: Shapes) -> str:
+    """Add the positional convolution of x to x, [batch·frames, dim]."""
+    module, kernel = f"{_TRANSFORMER}.pos_conv_embed", config.encoder_pos_conv_kernel
+    dim, groups = config.encoder_embed_dim, config.encoder_pos_conv_groups
+    direction = graph.read(f"{module}.conv.weight_v", dim, dim // groups, kernel)
+    length = graph.read(f"{module}.conv.weight_g", 1, 1, kernel)
+    weight = graph.constant(f"{module}.conv.weight", folded_weight_norm(length, direction))
+    bias = graph.weight(f"{module}.conv.bias", dim)
+    # An even kernel gives a frame too many, which the original cuts off at the end.
+    before, after = kernel // 2, (kernel - 1) // 2
+    pads = graph.constant("positions_padding", [0, 0, before, 0, 0, after])
+    y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
+    y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
+    # A Conv that pads is slower at the edges, and here an edge is half a kernel. Not directly before the Conv: the
+    # runtime would make one of the two again.
+    y = graph.node(f"{module}.padded", "Pad", y, pads)
+    y = graph.convolution(f"{module}.conv", y, weight, bias, groups=groups)
+    y = graph.gelu(module, y)
+    y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
+    y = graph.node(f"{module}.flat", "Reshape", y, shapes.flat)
+    return graph.node(_TRANSFORMER, "Add", x, y)
+
+
+def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight g·v/|v| of torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
+
+    Computed in float64 and rounded once. Rows are added one by one: numpy's own sums may take another order tomorrow.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):  # a zero column is 0/0 = NaN in torch as well
+        v = direction.astype(np.float64)
+        squares = functools.reduce(np.add, map(np.square, v))
+        norms = np.sqrt(functools.reduce(np.add, squares))
+        weight: NDArray[np.float64] = length.astype(np.float64) * v / norms
+    return weight.astype(np.float32)
+
+
+def _layer(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes, attend: Attend) -> str:
+    """One transformer layer, [batch·frames, dim]; sums and norms are in float64 where x is that."""
+
+    def norm(name: str, x: str) -> str:
+        return graph.layer_norm(f"{module}.{name}", x, config.encoder_embed_dim)
+
+    def attended(x: str, y: str) -> str:
+        """x and the attention of y."""
+        y = attend(graph, config, f"{module}.attention", graph.float32(y), shapes)
+        return graph.add(f"{module}.attended", x, y)
+
+    def fed_forward(x: str, y: str) -> str:
+        """x and the feed-forward network of y."""
+        return graph.add(module, x, _feed_forward(graph, config, f"{module}.feed_forward", graph.float32(y)))
+
+    if config.encoder_layer_norm_first:
+        x = attended(x, norm("layer_norm", x))
+        return fed_forward(x, norm("final_layer_norm", x))
+    x = norm("layer_norm", attended(x, x))
+    return norm("final_layer_norm", fed_forward(x, x))
+
+
+def _feed_forward(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
+    dim, inner = config.encoder_embed_dim, config.encoder_ff_interm_features
+    x = graph.linear(f"{module}.intermediate_dense", x, inner, dim)
+    return graph.linear(f"{module}.output_dense", graph.gelu(module, x), dim, inner)
+
+
+def attention_in(attention: Attention, opset: int) -> Attend:
+    """How attention is written: by ONNX Runtime's own operator, the standard's where it has one, or spelled out."""
+    if attention == "fused":
+        return _fused_attention
+    return _attention_operator if opset >= ATTENTION_OPSET else _attention
+
+
+def _attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """softmax(q·k/sqrt(d))·v in the operators of any opset."""
+    dim, heads = config.encoder_embed_dim, config.encoder_num_heads
+    parts = {}
+    for name, perm in (("q_proj", [0, 2, 1, 3]), ("k_proj", [0, 2, 3, 1]), ("v_proj", [0, 2, 1, 3])):
+        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        part = graph.node(f"{module}.{name}", "Reshape", part, shapes.heads)
+        parts[name] = graph.node(f"{module}.{name}", "Transpose", part, perm=perm)
+    scale = graph.constant("attention_scale", np.float32((dim // heads) ** -0.5))
+    query = graph.node(f"{module}.scaled_query", "Mul", parts["q_proj"], scale)
+    scores = graph.node(f"{module}.scores", "MatMul", query, parts["k_proj"])
+    x = graph.node(module, "MatMul", graph.node(module, "Softmax", scores, axis=-1), parts["v_proj"])
+    x = graph.node(module, "Transpose", x, perm=[0, 2, 1, 3])
+    x = graph.node(module, "Reshape", x, shapes.flat)
+    return graph.linear(f"{module}.out_proj", x, dim, dim)
+
+
+def _attention_operator(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """The same in the standard's operator, which scales by 1/sqrt(d) itself."""
+    parts, heads = _sequences(graph, config, module, x, shapes), config.encoder_num_heads
+    x = graph.node(module, "Attention", *parts, q_num_heads=heads, kv_num_heads=heads)
+    return _attention_output(graph, config, module, x, shapes)
+
+
+def _fused_attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """The same in ONNX Runtime's own operator, which never holds all scores at once. It scales by 1/sqrt(d) itself."""
+    parts, heads = _sequences(graph, config, module, x, shapes), config.encoder_num_heads
+    x = graph.node(module, "MultiHeadAttention", *parts, domain=FUSED_DOMAIN, num_heads=heads)
+    return _attention_output(graph, config, module, x, shapes)
+
+
+def _sequences(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> list[str]:
+    """Queries, keys and values, each [batch, frames, dim]."""
+    parts, dim = [], config.encoder_embed_dim
+    for name in ("q_proj", "k_proj", "v_proj"):
+        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        parts.append(graph.node(f"{module}.{name}", "Reshape", part, shapes.sequence))
+    return parts
+
+
+def _attention_output(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
+    """[batch, frames, dim] -> [batch·frames, dim]."""
+    x = graph.node(module, "Reshape", x, shapes.flat)
+    return graph.linear(f"{module}.out_proj", x, config.encoder_embed_dim, config.encoder_embed_dim)

@@ -1,0 +1,143 @@
+"""What a file of ``torch.save`` holds: a fairseq checkpoint or a TorchAudio state dict, and whether it converts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig, encoder_shapes
+from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
+from aves_convert.inspection.identify import Inspection, command, sibling
+from aves_convert.pickles.dangerous_calls import is_harmless
+from aves_convert.pickles.records import preview
+from aves_convert.torch_files.reader import LazyTensor, TorchFile, open_torch_file, wanted_calls
+from aves_convert.weights.state_dict import misfit
+from aves_convert.weights.to_torchaudio import account
+
+_MAX_CALLS = 100
+_DIALECTS = {
+    "TorchAudio state dict": "weight_g, weight_v (read by every torch from 2.0 on)",
+    "TorchAudio state dict (parametrizations)": "parametrizations.weight.original0/1 (read by newer torch only)",
+}
+_LAYERS = "encoder.transformer.layers."
+_CONVOLUTIONS = "feature_extractor.conv_layers."
+
+
+def inspect_torch_file(path: Path) -> Inspection:
+    """Tell what is in a file of ``torch.save`` or a pickle; no tensor is read. Raises InputError for anything else."""
+    try:
+        file = open_torch_file(path)
+    except InputError as error:
+        wanted = [str(call) for call in wanted_calls(path) if not is_harmless(call.global_)]
+        if not wanted:
+            raise
+        return Inspection(
+            path, "pickle that wants to run something", {"wants_to_run": wanted[:_MAX_CALLS]}, problem=str(error)
+        )
+    kind = kind_of(file.root)
+    if kind in _DIALECTS:
+        return _state_dict(file, kind)
+    return _checkpoint(file, checkpoint_of(file))
+
+
+def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
+    """A fairseq checkpoint, and whether its names, shapes and features are those of a model that converts."""
+    name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
+    facts: dict[str, Any] = {
+        **_format(file),
+        "model_class": name if type(name) is str else preview(name),
+        **_tensors(checkpoint.tensors.values()),
+        "updates": "not recorded" if checkpoint.num_updates is None else checkpoint.num_updates,
+        "labels": _labels(checkpoint),
+        "optimizer_state": checkpoint.has_optimizer_state,
+        "moving_average": checkpoint.has_ema,
+    }
+    try:
+        arch = architecture(checkpoint)
+        facts |= {"model_class": arch.model_class, "sample_rate": arch.sample_rate, "normalize": arch.normalize}
+        facts |= _geometry(arch.config)
+        ledger = account(checkpoint, arch, encoder_shapes(arch.config))
+    except InputError as error:
+        return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problem=str(error))
+    mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
+    facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
+    facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
+    facts["converts"] = True
+    return Inspection(
+        file.path, "fairseq checkpoint", facts, command("aves-convert", "bundle", file.path, "--out", "ports")
+    )
+
+
+def _state_dict(file: TorchFile, kind: str) -> Inspection:
+    """TorchAudio weights; where their config lies beside them, whether they fit it."""
+    root: Any = file.root
+    tensors = {name: tensor for name, tensor in root.items() if type(name) is str and isinstance(tensor, LazyTensor)}
+    facts = {
+        **_format(file),
+        "weight_norm": _DIALECTS[kind],
+        **_tensors(tensors.values()),
+        "layers": _count(tensors, _LAYERS),
+        "convolutions": _count(tensors, _CONVOLUTIONS),
+    }
+    config = sibling(file.path, ".pt", ".model_config.json")
+    problem = None
+    if len(tensors) < len(root):
+        problem = f"{file.path}: holds something else than named tensors: " + ", ".join(
+            preview(name) for name in root if name not in tensors
+        )
+    elif config is not None:
+        found = misfit(EncoderConfig.read(config), {name: tensor.shape for name, tensor in tensors.items()})
+        facts["fits_its_config"] = not found
+        if found:
+            problem = f"{file.path}: not the weights of {config.name}: {found}"
+    stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
+    words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
+    return Inspection(
+        file.path, "TorchAudio state dict", facts, None if problem else command("aves-convert", *words), problem
+    )
+
+
+def _format(file: TorchFile) -> dict[str, Any]:
+    layout = {"zip": "torch.save", "legacy": "torch.save of torch before 1.6"}[file.layout]
+    return {"format": layout, "bytes": file.size}
+
+
+def _tensors(tensors: Iterable[LazyTensor]) -> dict[str, Any]:
+    listed = list(tensors)
+    precision = Counter(tensor.dtype.name for tensor in listed)
+    return {
+        "tensors": len(listed),
+        "parameters": sum(tensor.numel for tensor in listed if tensor.is_floating_point),
+        "precision": dict(precision),
+    }
+
+
+def _labels(checkpoint: Checkpoint) -> dict[str, int]:
+    """Name of each label set -> number of its symbols, fairseq's own included."""
+    names = checkpoint.task_config.get("labels")
+    names = list(names) if isinstance(names, list | tuple) else [names]
+    sizes = checkpoint.dictionary_sizes
+    if len(names) != len(sizes) or not all(type(name) is str for name in names):
+        names = [f"set {index}" for index in range(len(sizes))]
+    return dict(zip(names, sizes, strict=True))
+
+
+def _geometry(config: EncoderConfig) -> dict[str, Any]:
+    return {
+        "layers": config.encoder_num_layers,
+        "dimension": config.encoder_embed_dim,
+        "heads": config.encoder_num_heads,
+        "feed_forward": config.encoder_ff_interm_features,
+        "norm": "pre-norm" if config.encoder_layer_norm_first else "post-norm",
+        "extractor": f"{len(config.extractor_conv_layer_config)} convolutions, {config.extractor_mode}",
+        "hop": config.hop,
+        "receptive_field": config.receptive_field,
+    }
+
+
+def _count(names: Iterable[str], prefix: str) -> int:
+    return len({name.removeprefix(prefix).partition(".")[0] for name in names if name.startswith(prefix)})

@@ -1,0 +1,154 @@
+"""What an ONNX file says about itself, read without its weights.
+
+The weights are most of the file. Its protobuf fields are walked and the initializers stepped over; what is left is
+small and parsed by onnx. Field numbers: ``onnx/onnx.proto`` (ModelProto, GraphProto, TensorProto).
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.protobuf_fields import Fields, prefix
+from aves_convert.inspection.identify import Inspection, command, sibling
+
+if TYPE_CHECKING:
+    import onnx
+
+_IR_VERSION_TAG, _MAX_IR_VERSION = 0x08, 60
+_SECOND_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"  # producer, domain, version, doc, graph, opset, metadata
+_GRAPH, _INITIALIZER, _SPARSE_INITIALIZER = 7, 5, 15
+_DIMS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
+_FLOATS = (1, 10, 11, 16)  # TensorProto.DataType: float, float16, double, bfloat16
+_MAX_DIMENSIONS = 64
+
+
+@dataclass
+class _Walk:
+    """One walk over the fields of a model, and what its initializers amount to. Methods raise ValueError."""
+
+    fields: Fields
+    names: set[str] = field(default_factory=set)  # of the initializers
+    parameters: int = 0
+    files: set[str] = field(default_factory=set)  # where weights outside the file lie
+
+    def without_weights(self) -> bytes:
+        """The model without its initializers, which are counted instead."""
+        kept, graphs, data = bytearray(), 0, self.fields.data
+        for tag, number, begin, end in self.fields.within(0, len(data)):
+            if number != _GRAPH:
+                kept += data[tag:end]
+                continue
+            graphs += 1
+            graph = bytearray()
+            for inner, part, start, stop in self.fields.within(begin, end):
+                if part == _INITIALIZER:
+                    self._count(start, stop)
+                elif part != _SPARSE_INITIALIZER:
+                    graph += data[inner:stop]
+            kept += prefix(_GRAPH, len(graph)) + graph
+        if graphs != 1:
+            raise ValueError(f"{graphs} graphs, expected one")
+        return bytes(kept)
+
+    def _count(self, start: int, stop: int) -> None:
+        """Add one TensorProto to the sum."""
+        sizes: list[int] = []
+        kind = 0
+        for _, number, begin, end in self.fields.within(start, stop):
+            if number == _DIMS:  # one field each, or all packed into one
+                while begin < end and len(sizes) < _MAX_DIMENSIONS:
+                    size, begin = self.fields.number(begin, end)
+                    sizes.append(size)
+            elif number == _TYPE:
+                kind, _ = self.fields.number(begin, end)
+            elif number == _NAME:
+                self.names.add(_text(self.fields.data[begin:end]))
+            elif number == _EXTERNAL:
+                entry = {
+                    part: _text(self.fields.data[first:last]) for _, part, first, last in self.fields.within(begin, end)
+                }
+                if entry.get(1) == "location":
+                    self.files.add(entry.get(2, ""))
+        if kind in _FLOATS:
+            self.parameters += math.prod(sizes)
+
+
+def looks_like_onnx(head: bytes) -> bool:
+    """Whether a file begins as ONNX writers begin: with the IR version, then another field of a model."""
+    return len(head) > 2 and head[0] == _IR_VERSION_TAG and 0 < head[1] <= _MAX_IR_VERSION and head[2] in _SECOND_TAGS
+
+
+def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
+    """Tell opset, inputs, outputs, operators and metadata of a graph. Raises InputError where it is damaged."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    walk = _Walk(Fields(data))
+    try:
+        model = onnx.ModelProto.FromString(walk.without_weights())
+    except (ValueError, DecodeError) as error:
+        raise InputError(f"{path}: a damaged or truncated ONNX file ({error}); fetch or convert it again") from None
+    inputs = [value for value in model.graph.input if _text(value.name) not in walk.names]
+    facts = {
+        "bytes": len(data),
+        "opset": {_text(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import},
+        "producer": f"{_text(model.producer_name)} {_text(model.producer_version)}".strip() or "not recorded",
+        "inputs": {_text(value.name): _described(value) for value in inputs},
+        "outputs": {_text(value.name): _described(value) for value in model.graph.output},
+        "parameters": walk.parameters,
+        "operators": dict(Counter(_text(node.op_type) for node in model.graph.node).most_common()),
+        "metadata": {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
+    }
+    if walk.files:
+        facts["weights_outside"] = sorted(walk.files)
+    problem = _problem(path, inputs, walk)
+    return Inspection(path, "ONNX graph", facts, None if problem else _next(path), problem)
+
+
+def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str | None:
+    """Why the graph is no encoder that the tools run, None where it is one."""
+    missing = [name for name in sorted(walk.files) if not (path.parent / name).is_file()]
+    if missing:
+        return f"{path}: its weights are in {', '.join(missing[:3])}, which is missing beside it"
+    if len(inputs) == 1:
+        described = inputs[0].type.tensor_type
+        if described.elem_type == 1 and len(described.shape.dim) == 2:
+            return None
+    found = ", ".join(f"{_text(value.name)} {_described(value)}" for value in inputs) or "none"
+    return f"{path}: an ONNX graph of another kind: inputs are {found}; expected one waveform [batch, samples] float32"
+
+
+def _next(path: Path) -> str:
+    """Compare it with whatever lies beside it."""
+    original = sibling(path, ".onnx", ".pt")
+    weights = sibling(path, ".onnx", ".torchaudio.pt")
+    config = sibling(path, ".onnx", ".torchaudio.model_config.json")
+    if original is None and weights and config:
+        files = ("--torchaudio", weights, "--config", config)
+        return command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")
+    return command("aves-verify", "--fairseq", original or "CKPT", "--onnx", path, "--backends", "fairseq,onnx")
+
+
+def _described(value: onnx.ValueInfoProto) -> str:
+    """Element type and shape: ``float [batch, samples]``."""
+    import onnx
+
+    tensor = value.type.tensor_type
+    known = tensor.elem_type in onnx.TensorProto.DataType.values()
+    name = onnx.TensorProto.DataType.Name(tensor.elem_type).lower() if known else f"type {tensor.elem_type}"
+    axes = [
+        _text(axis.dim_param) or (str(axis.dim_value) if axis.HasField("dim_value") else "?")
+        for axis in tensor.shape.dim
+    ]
+    return f"{name} [{', '.join(axes)}]"
+
+
+def _text(value: str | bytes) -> str:
+    """Text of a message; protobuf gives bytes where it is not UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")

@@ -1,0 +1,71 @@
+"""Which calls a genuine checkpoint asks for, and which no checkpoint needs."""
+
+from __future__ import annotations
+
+import sys
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.pickles.records import Call, Global
+
+
+def refuse_dangerous(calls: tuple[Call, ...], where: str) -> None:
+    """Raise InputError when a stream asks for a call that no checkpoint needs, naming them.
+
+    Classes of other packages (a trainer's own settings, say) are no danger to this reader and stay records.
+    """
+    dangerous = [str(call) for call in calls if not is_harmless(call.global_)]
+    if dangerous:
+        more = f" and {len(dangerous) - 3} more" if len(dangerous) > 3 else ""
+        raise InputError(
+            f"{where}: this file wants to run {', '.join(dangerous[:3])}{more} when opened; nothing was executed; "
+            "do not open it with anything else, and get the checkpoint from its authors"
+        )
+
+
+def is_harmless(name: Global) -> bool:
+    """Whether a genuine checkpoint may call ``name``: for tensors and plain containers, or a class of a package.
+
+    A name with dots leads through what a module imports, out of its package: ``pack.module``'s ``subprocess.Popen``.
+    """
+    if name.name in _HARMLESS.get(name.module, ()):
+        return True
+    if name.module == "torch._utils" and name.name.startswith("_rebuild_") and name.name.isidentifier():
+        return True
+    root = name.module.partition(".")[0]
+    if not all(part.lstrip("_")[:1].isupper() for part in name.name.split(".")) or root in sys.stdlib_module_names:
+        return False
+    # Wherever a file is opened these are there, with classes that write files or open connections.
+    return root not in ("torch", "numpy") or f"{name.module}.".startswith(("torch.nn.", "torch.optim."))
+
+
+_NUMBERS = ("bool", "complex", "float", "int")
+_CONTAINERS = ("bytearray", "bytes", "dict", "frozenset", "list", "object", "range", "set", "slice", "str", "tuple")
+_NUMPY = ("_reconstruct", "scalar")
+_PATHS = ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
+# Calls of the standard library, and of functions, that are part of ordinary data.
+_HARMLESS: dict[str, tuple[str, ...]] = {
+    "_codecs": ("encode",),  # bytes, as protocol 2 writes them
+    "argparse": ("Namespace",),
+    "array": ("_array_reconstructor", "array"),
+    "builtins": (*_NUMBERS, *_CONTAINERS),
+    "collections": ("Counter", "OrderedDict", "defaultdict", "deque"),
+    "copyreg": ("_reconstructor",),
+    "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "numpy": ("dtype", "ndarray"),
+    "numpy._core.multiarray": _NUMPY,
+    "numpy._core.numeric": ("_frombuffer",),
+    "numpy.core.multiarray": _NUMPY,
+    "numpy.core.numeric": ("_frombuffer",),
+    "numpy.random": ("__RandomState_ctor",),
+    "numpy.random._pickle": ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor"),
+    "pathlib": _PATHS,
+    "pathlib._local": _PATHS,
+    "random": ("Random",),
+    "torch": ("Size", "Tensor", "device"),
+    "torch._tensor": ("_rebuild_from_type_v2",),
+    "torch.serialization": ("_get_layout",),
+    "types": ("GenericAlias", "SimpleNamespace"),
+    "uuid": ("UUID",),
+}

@@ -1,0 +1,68 @@
+"""Reading a TorchAudio state dict, in either weight-norm dialect, without executing anything in the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig, encoder_shapes
+from aves_convert.pickles.records import printable
+from aves_convert.torch_files.reader import LazyTensor, open_torch_file
+
+_MAX_LISTED = 10
+
+
+def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.float32]]:
+    """The weights at ``path`` as float32 arrays, under the names of the ``weight_g``/``weight_v`` dialect.
+
+    Raises InputError where the file is no state dict or its tensors are not exactly those of the config's model.
+    """
+    file = open_torch_file(path)
+    root = file.root
+    if (
+        not isinstance(root, dict)
+        or not root
+        or not all(type(name) is str and isinstance(value, LazyTensor) for name, value in root.items())
+    ):
+        raise InputError(
+            f"{path}: not a TorchAudio state dict; expected the .torchaudio.pt that "
+            "aves-convert fairseq2torchaudio writes"
+        )
+    problem = misfit(config, {name: tensor.shape for name, tensor in root.items()})
+    if problem:
+        raise InputError(f"{path}: not the weights of this config: {problem}")
+    file.refuse_repeated(root.values())
+    return {old_weight_norm_name(name): tensor.float32() for name, tensor in root.items()}
+
+
+def old_weight_norm_name(name: str) -> str:
+    """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
+    for new, old in (
+        ("parametrizations.weight.original0", "weight_g"),
+        ("parametrizations.weight.original1", "weight_v"),
+    ):
+        if name.endswith(new):
+            return name.removesuffix(new) + old
+    return name
+
+
+def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Which tensors are missing, unknown, misshapen or there twice, in words; empty when they are the model's own."""
+    expected = encoder_shapes(config)
+    names = list(map(old_weight_norm_name, shapes))
+    given = dict(zip(names, shapes.values(), strict=True))
+    problems = [f"{printable(name)} is there in both spellings" for name, n in Counter(names).items() if n > 1]
+    problems += [f"missing {name}" for name in expected if name not in given]
+    problems += [f"unknown {printable(name)}" for name in given if name not in expected]
+    problems += [
+        f"{name} has shape {list(given[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+    return "; ".join(problems[:_MAX_LISTED]) + more

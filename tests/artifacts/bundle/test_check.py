@@ -1,0 +1,458 @@
+"""Whatever happens to a bundle, the check says so, and names the file."""
+
+import dataclasses
+import itertools
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import DTypeLike
+from safetensors.torch import load_file, save_file
+from tests.support.bundles import (
+    as_document,
+    comparison,
+    copied,
+    make_tiny,
+    make_verified,
+    report_on,
+    sealed,
+)
+from tests.support.tensors import with_tensors
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.attach import attach_report
+from aves_artifacts.bundle.bundle import Bundle, read_bundle
+from aves_artifacts.bundle.check import check_bundle
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.cli import main
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
+
+NAMES = [
+    "aves-base-bio.torchaudio.pt",
+    "aves-base-bio.torchaudio.model_config.json",
+    "aves-base-bio.safetensors",
+    "aves-base-bio.onnx",
+    "aves-base-bio.onnx.data",
+    "README.md",
+    REPORT,
+    MANIFEST,
+]
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_verified(tmp_path_factory.mktemp("verified") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny(tmp_path_factory.mktemp("made") / "bundle")
+
+
+@pytest.fixture
+def bundle(made: Bundle, tmp_path: Path) -> Bundle:
+    return copied(made, tmp_path / "bundle")
+
+
+def check(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", str(folder), *arguments])
+
+
+def problems(bundle: Bundle) -> list[str]:
+    return [f"{problem.file} {problem.problem}" for problem in check_bundle(bundle.folder).problems]
+
+
+# --- good ones
+
+
+def test_a_good_bundle_passes(verified: Bundle, made: Bundle) -> None:
+    assert sorted(os.listdir(verified.folder)) == sorted(NAMES)
+    result = check(verified.folder)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "6 files are as they were made, with a report on them that passed" in result.stdout
+    assert "no report: they were not verified" in check(made.folder).stdout
+
+
+def test_the_check_as_json(verified: Bundle, bundle: Bundle) -> None:
+    found = json.loads(check(verified.folder, "--json").stdout)
+    assert found == {"schema": 1, "bundle": str(verified.folder), "passed": True, "verified": True, "problems": []}
+    bundle.path("onnx").unlink()
+    result = check(bundle.folder, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["passed"], found["verified"]) == (False, None)
+    assert found["problems"] == [{"file": "aves-base-bio.onnx", "problem": "is missing"}]
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "large": ({"layer_norm_first": True, "extractor_mode": "layer_norm", "conv_bias": True}, {"normalize": True}),
+    "no projection": ({"encoder_embed_dim": 16, "conv_feature_layers": "[(16,10,5)] + [(16,2,2)] * 6"}, {}),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(("model", "task"), VARIANTS.values(), ids=VARIANTS)
+def test_bundles_of_every_kind_pass(
+    model: dict[str, Any], task: dict[str, Any], dtype: DTypeLike, tmp_path: Path
+) -> None:
+    """The ledger has the hashes of the source's tensors, in half precision where they are; the port is widened."""
+    write_torch_file(
+        checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task, dtype=dtype), tmp_path / "x.pt"
+    )
+    made = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
+    assert problems(made) == []
+    assert {entry["action"] for entry in made.manifest.ledger} >= {"mapped", "dropped"}
+
+
+def test_a_bundle_of_8_bit_weights_passes(tmp_path: Path) -> None:
+    contents = with_tensors(checkpoint_contents(GEOMETRIES["tiny"], seed="x", dtype=ml_dtypes.float8_e5m2))
+    torch.save({**contents, "task_state": {}}, tmp_path / "x.pt")
+    assert problems(make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())) == []
+
+
+def test_hidden_files_of_other_tools_do_no_harm(bundle: Bundle) -> None:
+    (bundle.folder / ".gitattributes").write_text("*.pt filter=lfs")
+    assert problems(bundle) == []
+
+
+# --- any byte of any file
+
+
+@contextmanager
+def damaged(path: Path, content: bytes | None) -> Iterator[None]:
+    before = path.read_bytes()
+    try:
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def assert_named(folder: Path, *names: str) -> None:
+    result = check(folder)
+    assert result.exit_code == (1 if (folder / MANIFEST).exists() else 2), result.output
+    assert all(name in result.stderr for name in names), result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_flipped_byte_is_found_and_its_file_named(name: str, verified: Bundle) -> None:
+    path = verified.folder / name
+    content = path.read_bytes()
+
+    @settings(max_examples=100 if name == MANIFEST else 15, database=None)
+    @given(position=st.integers(0, len(content) - 1), change=st.integers(1, 255))
+    def flip(position: int, change: int) -> None:
+        flipped = bytearray(content)
+        flipped[position] ^= change
+        with damaged(path, bytes(flipped)):
+            assert_named(verified.folder, name)
+
+    flip()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_cut_longer_empty_or_gone_is_named(name: str, verified: Bundle) -> None:
+    path = verified.folder / name
+    content = path.read_bytes()
+    cut = random.Random(name).randrange(1, len(content))  # noqa: S311
+    for other in (content[:cut], content[:-1], b"", content + b"\n", content + b"\0", None):
+        with damaged(path, other):
+            assert_named(verified.folder, name)
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(NAMES, 2)))
+def test_files_that_changed_places_are_named(one: str, other: str, verified: Bundle) -> None:
+    a, b = (verified.folder / name for name in (one, other))
+    contents = a.read_bytes(), b.read_bytes()
+    with damaged(a, contents[1]), damaged(b, contents[0]):
+        assert_named(verified.folder, *((MANIFEST,) if MANIFEST in (one, other) else (one, other)))
+
+
+def test_what_does_not_belong_there_is_named(bundle: Bundle) -> None:
+    (bundle.folder / "notes.txt").write_text("mine")
+    (bundle.folder / "sub").mkdir()
+    assert problems(bundle) == [
+        f"{name} is no file of this bundle: manifest.json does not record it" for name in ("notes.txt", "sub")
+    ]
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(bundle: Bundle) -> None:
+    bundle.path("onnx").unlink()
+    bundle.path("onnx").mkdir()
+    assert problems(bundle) == ["aves-base-bio.onnx is missing"]
+
+
+def test_without_a_manifest_there_is_no_bundle(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match=r"no bundle|no such folder"):
+            check_bundle(place)
+        assert check(place).exit_code == 2
+
+
+def test_a_bundle_of_an_earlier_version_is_told_apart(bundle: Bundle) -> None:
+    entries = json.loads((bundle.folder / MANIFEST).read_text()) | {"schema": 1}
+    (bundle.folder / MANIFEST).write_text(json.dumps(entries))
+    (problem,) = problems(bundle)
+    assert "schema 1, expected 2: from another version of this tool; make the bundle anew" in problem
+
+
+# --- damage that the manifest goes along with
+
+
+Weights = dict[str, torch.Tensor]
+SOME = "encoder.transformer.layers.1.attention.k_proj.bias"
+
+
+def reweighted(change: Callable[[Weights], object]) -> Callable[[Bundle], None]:
+    """Both copies of the weights changed alike."""
+
+    def damage(bundle: Bundle) -> None:
+        weights = torch.load(bundle.path("torchaudio"), weights_only=True)
+        change(weights)
+        torch.save(weights, bundle.path("torchaudio"))
+        save_file(weights, bundle.path("safetensors"), metadata={"format": "pt"})
+
+    return damage
+
+
+def copy_changed(change: Callable[[Weights], object]) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        weights = load_file(bundle.path("safetensors"))
+        change(weights)
+        save_file(weights, bundle.path("safetensors"))
+
+    return damage
+
+
+def regraphed(change: Callable[[onnx.ModelProto], object]) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        model = onnx.load(bundle.path("onnx"))
+        change(model)
+        onnx.save(model, bundle.path("onnx"))
+
+    return damage
+
+
+def reconfigured(**entries: Any) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        config = json.loads(bundle.path("config").read_text()) | entries
+        bundle.path("config").write_text(json.dumps(config))
+
+    return damage
+
+
+def rename(weights: Weights) -> None:
+    weights["encoder.extra"] = weights.pop(SOME)
+
+
+def set_metadata(model: onnx.ModelProto, **entries: str) -> None:
+    found = {entry.key: entry.value for entry in model.metadata_props} | entries
+    onnx.helper.set_model_props(model, found)
+
+
+def move_outside(model: onnx.ModelProto) -> None:
+    tensor = max(model.graph.initializer, key=lambda each: len(each.raw_data))
+    onnx.external_data_helper.set_external_data(tensor, "../secret.bin")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+
+
+WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
+    "one bit of one weight": (
+        reweighted(lambda weights: weights[SOME].view(torch.int32)[3].bitwise_xor_(1)),
+        f"torchaudio.pt has another {SOME} than the source",
+    ),
+    "a renamed weight": (reweighted(rename), f"torchaudio.pt lacks {SOME}"),
+    "a missing weight": (reweighted(lambda weights: weights.pop(SOME)), f"torchaudio.pt lacks {SOME}"),
+    "another shape": (
+        reweighted(lambda weights: weights.update({SOME: torch.zeros(3)})),
+        "of shape [3], expected [24]",
+    ),
+    "half precision": (
+        reweighted(lambda weights: weights.update({SOME: weights[SOME].half()})),
+        f"{SOME} in torch.float16, expected float32",
+    ),
+    "other weights in the copy": (
+        copy_changed(lambda weights: weights[SOME].add_(1)),
+        f"safetensors has another {SOME} than the state dict",
+    ),
+    "fewer weights in the copy": (copy_changed(lambda weights: weights.pop(SOME)), f"safetensors lacks {SOME}"),
+    "more weights in the copy": (
+        copy_changed(lambda weights: weights.update(extra=torch.zeros(1))),
+        "safetensors has extra, which the state dict has not",
+    ),
+    "no safetensors": (lambda bundle: bundle.path("safetensors").write_bytes(b"x" * 100), "safetensors does not load"),
+    "no state dict": (lambda bundle: torch.save([1], bundle.path("torchaudio")), "something else than a state dict"),
+    "no torch file": (lambda bundle: bundle.path("torchaudio").write_bytes(b"x" * 100), "torchaudio.pt does not load"),
+    "a pickle that runs": (
+        lambda bundle: torch.save(Hostile(), bundle.path("torchaudio")),
+        "torchaudio.pt does not load",
+    ),
+    "no config": (
+        lambda bundle: bundle.path("config").write_text("{}"),
+        "model_config.json is unusable: not a wav2vec2_model config",
+    ),
+    "another config": (reconfigured(encoder_num_heads=2), "does not hold the config that the manifest has"),
+    "fewer layers": (reconfigured(encoder_num_layers=1), "gives layers 1, the manifest says 2"),
+    "absurdly many layers": (
+        reconfigured(encoder_num_layers=2**30),
+        "unusable encoder configuration: encoder_num_layers is 1073741824",
+    ),
+    "more layers than tensors": (
+        reconfigured(encoder_num_layers=1000),
+        "has fewer tensors than the config has layers",
+    ),
+    "no graph": (lambda bundle: bundle.path("onnx").write_bytes(b"\xff" * 100), "aves-base-bio.onnx is no ONNX graph"),
+    "an empty graph": (lambda bundle: bundle.path("onnx").write_bytes(b""), "aves-base-bio.onnx is refused"),
+    "a graph that onnx refuses": (regraphed(lambda model: model.graph.node.pop()), "aves-base-bio.onnx is refused"),
+    "a graph that ONNX Runtime refuses": (
+        regraphed(lambda model: setattr(model, "ir_version", 99)),
+        "aves-base-bio.onnx is refused",
+    ),
+    "a graph of another source": (
+        regraphed(lambda model: set_metadata(model, source_sha256="1" * 64)),
+        "onnx says source_sha256 '111",
+    ),
+    "a graph that says another rate": (
+        regraphed(lambda model: set_metadata(model, sample_rate="48000")),
+        "onnx says sample_rate '48000', the manifest '16000'",
+    ),
+    "a graph that says another licence": (
+        regraphed(lambda model: set_metadata(model, licence="MIT")),
+        "onnx says licence 'MIT', the manifest 'unknown'",
+    ),
+    "a graph that says to normalise": (
+        regraphed(lambda model: set_metadata(model, normalize="true")),
+        "onnx says normalize 'true', the manifest 'false'",
+    ),
+    "weights of the graph elsewhere": (regraphed(move_outside), "has weights in ['../secret.bin'], the manifest"),
+}
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os._exit, (13,))
+
+
+@pytest.mark.parametrize(("damage", "message"), WELL_DAMAGED.values(), ids=WELL_DAMAGED)
+def test_damage_is_found_though_the_hashes_are_right(
+    damage: Callable[[Bundle], object], message: str, bundle: Bundle
+) -> None:
+    damage(bundle)
+    found = problems(sealed(bundle))
+    assert any(message in problem for problem in found), found
+    assert all(len(problem) < 1000 and "\n" not in problem for problem in found)
+
+
+def relabelled(bundle: Bundle, change: Callable[[list[dict[str, Any]]], object]) -> Bundle:
+    ledger = [dict(entry) for entry in bundle.manifest.ledger]
+    change(ledger)
+    return sealed(bundle, ledger=tuple(ledger))
+
+
+def of(ledger: list[dict[str, Any]], target: str) -> dict[str, Any]:
+    return next(entry for entry in ledger if entry["target"] == target)
+
+
+LEDGERS: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
+    "forgets a tensor": (
+        lambda ledger: ledger.remove(of(ledger, SOME)),
+        f"has {SOME}, which the ledger does not account",
+    ),
+    "drops a tensor": (
+        lambda ledger: of(ledger, SOME).update(action="dropped"),
+        f"has {SOME}, which the ledger does not account",
+    ),
+    "invents a tensor": (
+        lambda ledger: ledger.append(of(ledger, SOME) | {"target": "x"}),
+        "lacks x, which the ledger accounts for",
+    ),
+    "maps a tensor twice": (lambda ledger: ledger.append(of(ledger, SOME)), "for which the ledger has 2 entries"),
+    "has another hash": (
+        lambda ledger: of(ledger, SOME).update(sha256="1" * 64),
+        f"has another {SOME} than the source",
+    ),
+    "has another shape": (lambda ledger: of(ledger, SOME).update(shape=[4, 6]), f"has another {SOME} than the source"),
+    "has another dtype": (lambda ledger: of(ledger, SOME).update(dtype="float16"), f"another {SOME} than the source"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LEDGERS.values(), ids=LEDGERS)
+def test_a_ledger_that_is_not_of_the_weights_is_found(
+    change: Callable[[list[dict[str, Any]]], object], message: str, bundle: Bundle
+) -> None:
+    (problem,) = problems(relabelled(bundle, change))
+    assert message in problem
+
+
+def test_a_manifest_that_says_something_else_of_the_encoder_is_found(bundle: Bundle) -> None:
+    found = problems(sealed(bundle, encoder=bundle.manifest.encoder | {"dimension": 25, "normalize": True}))
+    assert any("gives dimension 24, the manifest says 25" in problem for problem in found)
+    assert any("does not give embeddings of 25 numbers" in problem for problem in found)
+    assert any("says normalize 'false', the manifest 'true'" in problem for problem in found)
+
+
+# --- the report
+
+
+def test_a_report_on_other_files_is_found(verified: Bundle, bundle: Bundle) -> None:
+    other = report_on(verified.manifest, sha256=report_on(bundle.manifest)["configs"][0]["sha256"] | {"onnx": "1" * 64})
+    attach_report(bundle.folder, as_document(report_on(bundle.manifest)))
+    (bundle.folder / REPORT).write_bytes(as_document(other))
+    (problem,) = problems(sealed(read_bundle(bundle.folder)))
+    assert "report.json does not belong here: the report is about another onnx file" in problem
+
+
+def test_a_verdict_that_the_report_does_not_give_is_found(bundle: Bundle) -> None:
+    failed = report_on(bundle.manifest, passed=False, comparisons=[comparison("onnx", "fail")])
+    attached = attach_report(bundle.folder, as_document(failed))
+    assert problems(attached) == ["report.json says that the verification failed"]
+    assert check_bundle(bundle.folder).verified is False
+    assert attached.manifest.report is not None
+    better = dataclasses.replace(attached.manifest.report, passed=True)
+    assert problems(sealed(attached, report=better)) == ["report.json has another verdict than manifest.json records"]
+
+
+def test_what_is_no_report_is_found(bundle: Bundle) -> None:
+    attach_report(bundle.folder, as_document(report_on(bundle.manifest)))
+    (bundle.folder / REPORT).write_text("[]")
+    (problem,) = problems(sealed(read_bundle(bundle.folder)))
+    assert "report.json is no report: " in problem
+
+
+def test_weights_outside_the_graph_that_nobody_records_are_found(verified: Bundle, tmp_path: Path) -> None:
+    bundle = copied(verified, tmp_path / "bundle")
+    files = {role: record for role, record in bundle.manifest.files.items() if role != "onnx_data"}
+    found = problems(sealed(bundle, files=files))
+    assert "aves-base-bio.onnx has weights in ['aves-base-bio.onnx.data'], the manifest records []" in found
+    assert any(problem.startswith("aves-base-bio.onnx.data is no file of this bundle") for problem in found)
+
+
+def test_the_graph_with_weights_outside_computes_the_same(verified: Bundle, made: Bundle) -> None:
+    import onnxruntime
+
+    waveform = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
+    outputs = [
+        onnxruntime.InferenceSession(str(bundle.path("onnx"))).run(None, {"waveform": waveform})[0]
+        for bundle in (verified, made)
+    ]
+    np.testing.assert_array_equal(*outputs)

@@ -1,0 +1,149 @@
+"""The model card: its front matter, its table, and its snippets as a user would run them."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from safetensors.torch import load_file
+from tests.artifacts.bundle.test_manifest import a_manifest
+from tests.artifacts.test_encoder import BASE
+from tests.support.bundles import comparison, report_on
+
+from aves_artifacts.bundle.manifest import Manifest
+from aves_artifacts.bundle.model_card import model_card
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
+from aves_convert.weights.model import import_torchaudio
+
+
+def snippets(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def card(report: Any = None, **entries: Any) -> str:
+    return model_card(base(**entries), report)
+
+
+def base(**entries: Any) -> Manifest:
+    return a_manifest(
+        config=BASE.kwargs() | {"extractor_conv_layer_config": BASE.extractor_conv_layer_config}, **entries
+    )
+
+
+def front_matter(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return found
+
+
+def test_front_matter_is_what_the_hub_reads() -> None:
+    assert front_matter(card()) == {
+        "library_name": "torchaudio",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["audio", "hubert", "torchaudio", "onnx", "safetensors"],
+    }
+    assert front_matter(card(licence="CC-BY-NC-SA-4.0"))["license"] == "cc-by-nc-sa-4.0"
+    other = front_matter(card(licence='Ask: "us" # first'))
+    assert (other["license"], other["license_name"]) == ("other", 'Ask: "us" # first')
+
+
+def test_terms_are_told_or_told_to_be_missing() -> None:
+    assert "licence of the weights was not recorded" in card(citation="")
+    assert "cited was not recorded" in card(citation="")
+    text = card(licence="MIT", citation="A. Uthor. *Title*.\nJournal.")
+    assert "authors' licence: MIT." in text
+    assert "> A. Uthor. \\*Title\\*.\n> Journal." in text
+
+
+def test_a_stand_in_is_called_one() -> None:
+    assert "stand-in" not in card()
+    text = card(source=a_manifest().source | {"stand_in": True})
+    assert "**These are seeded stand-in weights." in text
+    assert "cited" not in text
+
+
+def test_the_table_has_the_worst_of_each_port() -> None:
+    assert "have not been verified" in card()
+    report = report_on(
+        base(),
+        comparisons=[
+            comparison("torchaudio", max_abs=2e-6),
+            comparison("onnx", max_abs=1e-6, cosine_min=0.5, flagged=3),
+            comparison("onnx", "near-zero drift", clip="hiss", max_abs=3e-6, error_ratio=2.5, flagged=4),
+        ],
+    )
+    text = card(report)
+    assert "| torchaudio | pass | 2.0e-06 | 1.00000 | 1.00 | 0 | 1e-05 +" in text
+    assert "| onnx | near-zero drift | 3.0e-06 | 0.50000 | 2.50 | 7 | 1e-05 +" in text
+    assert "on 2 inputs:\n**passed**" in text
+
+
+def test_what_could_not_be_computed_is_a_dash() -> None:
+    failed = comparison("onnx", "fail", max_abs=None, cosine_min=None, error_ratio=None, flagged=None)
+    assert "| onnx | fail | - | - | - | 0 |" in card(report_on(base(), passed=False, comparisons=[failed]))
+
+
+def test_names_cannot_steer_the_page() -> None:
+    name = '<img src=x>`|*"](http://example.org)'
+    files = {role: dataclasses.replace(record, name=f"{name}.{role}") for role, record in base().files.items()}
+    text = card(name=name, files=files, source=base().source | {"name": name}, citation=f"# {name}")
+    tokens = MarkdownIt().enable("table").parse(text.split("---\n", 2)[2])
+    inline = [child for token in tokens for child in token.children or []]
+    assert not [child for child in inline if child.type in ("html_inline", "link_open", "em_open", "image")]
+    assert not [token for token in tokens if token.type == "html_block"]
+    assert sum(token.type == "tr_open" for token in tokens) == 5
+    for snippet in snippets(text):
+        compile(snippet, "README.md", "exec")
+
+
+def test_the_snippets_are_those_of_the_readme() -> None:
+    """Of AVES, which has the names that the README uses."""
+    names = {role: record.name.replace("x.", "aves-base-bio.") for role, record in base().files.items()}
+    files = {role: dataclasses.replace(base().files[role], name=name) for role, name in names.items()}
+    readme = snippets((Path(__file__).parents[3] / "README.md").read_text())
+    assert snippets(card(files=files)) == readme[:2]
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as AVES": ({}, {}),
+    "normalised": ({}, {"normalize": True}),
+    "pre-norm": ({"layer_norm_first": True, "extractor_mode": "layer_norm"}, {"normalize": True}),
+}
+
+
+@pytest.mark.parametrize(("model", "task"), VARIANTS.values(), ids=VARIANTS)
+def test_the_snippets_run_and_agree(
+    model: dict[str, Any], task: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_torch_file(checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task), tmp_path / "x.pt")
+    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())
+    monkeypatch.chdir(bundle.folder)
+    import_torchaudio()
+    found = []
+    for snippet in snippets(Path("README.md").read_text()):
+        noisy = snippet.replace("torch.zeros(1, 16_000)", "torch.from_numpy(NOISE)")
+        noisy = noisy.replace("np.zeros((1, 16_000), dtype=np.float32)", "NOISE")
+        assert "NOISE" in noisy
+        names: dict[str, Any] = {"NOISE": np.random.default_rng(0).standard_normal((1, 16_000)).astype(np.float32) + 3}
+        exec(noisy, names)  # noqa: S102 - our own card
+        found.append(np.asarray(names["embeddings"]))
+    assert [array.shape for array in found] == [(1, 49, 24)] * 2
+    np.testing.assert_allclose(*found, atol=3e-4)
+    assert "49 frames of 24 numbers" in Path("README.md").read_text()
+
+
+def test_the_tensors_load_with_safetensors_alone(tmp_path: Path) -> None:
+    import torch
+
+    write_torch_file(checkpoint_contents(GEOMETRIES["tiny"], seed="x"), tmp_path / "x.pt")
+    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())
+    weights = torch.load(bundle.path("torchaudio"), weights_only=True)
+    same = load_file(bundle.path("safetensors"))
+    assert set(same) == set(weights)
+    assert all(torch.equal(same[name], tensor) for name, tensor in weights.items())

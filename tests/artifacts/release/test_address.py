@@ -1,0 +1,226 @@
+"""Addresses of every kind: a folder, a real S3 server, and a store that cannot refuse a name that is taken."""
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from tests.support.servers.s3_server import BUCKET, S3Server
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import file_record
+from aves_artifacts.release.address import Address, open_address
+
+
+@pytest.fixture(params=["folder", "s3", "memory"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
+    if request.param == "folder":
+        return open_address(f"file://{tmp_path}/new/place/")
+    if request.param == "memory":
+        return open_address(f"memory://{uuid.uuid4().hex}")
+    server: S3Server = request.getfixturevalue("s3")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return open_address(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(os.urandom(3_000_000))
+    return path
+
+
+def test_what_is_created_reads_back(address: Address, source: Path) -> None:
+    assert address.size("a/b") is None
+    assert address.record("a/b") is None
+    assert address.read("a/b") is None
+    moved: list[int] = []
+    assert address.create("a/b", source, moved.append)
+    assert moved[-1] == 3_000_000
+    assert address.size("a/b") == 3_000_000
+    found = address.record("a/b")
+    assert found is not None
+    assert (found.name, found.sha256) == ("a/b", file_record(source).sha256)
+    assert address.below("a").read("b") == source.read_bytes()
+
+
+def test_what_is_there_is_left_alone(address: Address, source: Path, tmp_path: Path) -> None:
+    assert address.create("a", source)
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    assert not address.create("a", other)
+    assert address.size("a") == 3_000_000
+
+
+@pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)
+def test_of_many_at_once_one_creates_the_file(address: Address, tmp_path: Path) -> None:
+    assert address.is_exclusive
+    sources = [tmp_path / f"source{i}" for i in range(8)]
+    for source in sources:
+        source.write_bytes(os.urandom(10_000))
+    created: list[Path] = []
+    start = threading.Barrier(len(sources))
+
+    def create(source: Path) -> None:
+        start.wait()
+        if open_address(address.url).create("a", source):
+            created.append(source)
+
+    threads = [threading.Thread(target=create, args=[source]) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = created
+    assert address.read("a") == winner.read_bytes()
+
+
+def test_a_large_file_goes_in_parts_and_replaces_nothing(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    address = open_address(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    source = tmp_path / "large"
+    with source.open("wb") as stream:
+        stream.truncate(101 << 20)
+    assert address.create("large", source)
+    assert sum(f"PUT /{address.root}/large" in line for line in s3.writes()) == 3
+    found = address.record("large")
+    assert found is not None
+    assert found.sha256 == file_record(source).sha256
+    source.write_bytes(source.read_bytes()[:-1] + b"x")
+    assert not address.create("large", source)
+    with pytest.raises(FileExistsError):  # and this is the server's word, not a look beforehand
+        address.store.put_file(str(source), f"{address.root}/large", mode="create")
+
+
+def test_only_what_nobody_finished_is_swept_away(address: Address, source: Path) -> None:
+    address.create("a/b", source)
+    if address.store.protocol != ("s3", "s3a"):
+        address.store.pipe_file(f"{address.root}/a/.b.1234.partial", b"half")
+    address.sweep()
+    assert [path.rsplit("/", 1)[1] for path in address.store.find(address.root)] == ["b"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, source: Path) -> None:
+    address = open_address(str(tmp_path / "place"))
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"cannot write here: .*; choose another folder"):
+        address.create("file/below", source)
+
+
+class _NoRename(MemoryFileSystem):
+    protocol = "norename"
+    store: dict[str, object] = {}  # noqa: RUF012 - as the class above has it
+    pseudo_dirs: list[str] = [""]  # noqa: RUF012
+
+    def mv(self, *_: object, **__: object) -> None:
+        raise RuntimeError("no renaming here")
+
+
+@pytest.fixture
+def no_rename() -> Iterator[str]:
+    fsspec.register_implementation("norename", _NoRename, clobber=True)
+    yield "norename://x"
+    _NoRename.store.clear()
+
+
+def test_whatever_a_store_raises_is_told_in_one_line(no_rename: str, source: Path) -> None:
+    address = open_address(no_rename)
+    with pytest.raises(InputError, match="norename://x/a: cannot write: no renaming here"):
+        address.create("a", source)
+    assert address.size("a") is None
+    address.sweep()
+    assert address.store.find(address.root) == []
+
+
+class _Plain(LocalFileSystem):
+    """As SFTP and FTP: folders are made by hand, and a name that is taken is replaced."""
+
+    protocol = "plain"
+
+
+def test_a_store_that_makes_no_folders_by_itself(tmp_path: Path, source: Path) -> None:
+    fsspec.register_implementation("plain", _Plain, clobber=True)
+    address = open_address(f"plain://{tmp_path}/place")
+    assert not address.is_exclusive
+    assert address.create("a/b", source)
+    assert not address.create("a/b", source)
+    assert [path.name for path in (tmp_path / "place" / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nothing://x", "cannot open this address: Protocol not known: nothing"),
+        ("gs://bucket/x", r"a package is missing that reaches this address: pip install 'aves-ports\[gcs\]'"),
+    ],
+)
+def test_an_address_that_cannot_be_opened_says_what_it_needs(
+    url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    with pytest.raises(InputError, match=message):
+        open_address(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "an empty address: expected a folder"),
+        (" ", "expected a folder"),
+        ("file://place/x", "file://place/x: expected file:///folder"),
+        ("file:place", "expected file:///folder"),
+        ("file://", "expected file:///folder"),
+        ("s3:/bucket/x", r"s3:/bucket/x: expected s3://, or \./s3:/bucket/x for a folder of that name"),
+        ("s3://me:secret@[bucket", r"^\[bucket: not an address: Invalid IPv6 URL"),
+    ],
+)
+def test_an_address_that_would_be_a_folder_here_by_a_slip_is_refused(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_address(url)
+
+
+@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}", "local://{}"])
+def test_a_folder_can_be_written_in_several_ways(form: str, tmp_path: Path, source: Path) -> None:
+    assert open_address(form.format(tmp_path / "s3:x")).create("a", source)
+    assert (tmp_path / "s3:x" / "a").read_bytes() == source.read_bytes()
+
+
+def test_a_password_is_not_printed(tmp_path: Path) -> None:
+    assert open_address("memory://me:secret@host/x").url == "memory://host/x"
+    assert open_address(f"{tmp_path}/a?b#c").url == f"{tmp_path}/a?b#c"
+    with pytest.raises(InputError) as caught:
+        open_address("nothing://me:secret@host/x")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_told(s3: S3Server, monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    address = open_address("s3://no-such-bucket/x")
+    with pytest.raises(InputError, match="cannot write: The specified bucket does not exist"):
+        address.create("a", source)
+
+
+def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"s3://bucket/x/a: cannot read: .*127\.0\.0\.1:9"):
+        open_address("s3://bucket/x").size("a")
+
+
+def test_a_document_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_artifacts.release.address._MAX_DOCUMENT", 1 << 20)
+    (tmp_path / "index.json").write_bytes(b" " * ((1 << 20) + 1))
+    with pytest.raises(InputError, match="larger than 1 MiB"):
+        open_address(str(tmp_path)).read("index.json")

@@ -1,0 +1,309 @@
+"""Checking a release from its address: one that holds, and one for each way in which it does not."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from tests.support.bundles import NAME, as_document, comparison, report_on
+from tests.support.plain_releases import Silent
+from tests.support.releases import make_reported
+from tests.support.servers.misbehaving_server import serving as serving_http
+
+from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.cli import main
+from aves_artifacts.release.address import open_address
+from aves_artifacts.release.gate import Verified, Waived, verified
+from aves_artifacts.release.publishing import plan, publish
+from aves_artifacts.release.staging import CLAIM, INDEX, NOTES, SUMS, claim_of, stage
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Verified:
+    return verified(make_reported(tmp_path_factory.mktemp("made") / "bundle").folder)
+
+
+@pytest.fixture(scope="module")
+def releases(bundle: Verified, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with version 1 that is signed, and version 2 that is not."""
+    place = tmp_path_factory.mktemp("releases")
+    for version, signer in (("1", KEY), ("2", None)):
+        release = stage([bundle], version, tmp_path_factory.mktemp("documents"), signer)
+        publish(plan(release, open_address(str(place))), Silent())
+    return place
+
+
+@pytest.fixture
+def signed(releases: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(releases / "1", tmp_path / "1"))
+
+
+@pytest.fixture
+def unsigned(releases: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(releases / "2", tmp_path / "2"))
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "public.pem"
+    path.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path
+
+
+def check(url: object, *arguments: object) -> Result:
+    return CliRunner().invoke(main, ["verify-release", str(url), *map(str, arguments)])
+
+
+def reindexed(folder: Path, change: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
+    """Write sums and index anew for what is there, as somebody does who changes a release well."""
+    index = json.loads((folder / INDEX).read_text())
+    for pass_ in range(2):  # the sums are listed themselves
+        for entry in index["files"]:
+            content = (folder / entry["name"]).read_bytes()
+            entry |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        if pass_ == 0:
+            lines = [f"{entry['sha256']}  {entry['name']}\n" for entry in index["files"] if entry["name"] != SUMS]
+            (folder / SUMS).write_text("".join(lines))
+    change(index)
+    write_index(folder, index)
+
+
+def write_index(folder: Path, index: dict[str, Any]) -> None:
+    """And the claim that goes with it."""
+    content = json.dumps(index).encode()
+    (folder / INDEX).write_bytes(content)
+    record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
+    (folder / CLAIM).write_text(json.dumps(claim_of(index["version"], record)))
+
+
+def test_a_signed_release_holds_with_its_key(signed: Path, key: Path) -> None:
+    result = check(signed, "--key", key)
+    assert result.exit_code == 0, result.output
+    assert f"the provenance is signed by {key}" in result.output
+    assert f"{NAME}: verified against the original; a stand-in, never trained" in result.output
+
+
+def test_without_a_key_nobody_is_believed_to_vouch(signed: Path, unsigned: Path) -> None:
+    assert "signed; by whom was not checked: give --key" in check(signed).output
+    assert "not signed: nobody vouches for it but the address" in check(unsigned).output
+
+
+def test_another_key_does_not_hold(signed: Path, tmp_path: Path) -> None:
+    other = Ed25519PrivateKey.generate().public_key()
+    (tmp_path / "other").write_bytes(other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    result = check(signed, "--key", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "it is not signed by the key that was given" in result.output
+
+
+def test_an_unsigned_release_does_not_hold_with_a_key(unsigned: Path, key: Path) -> None:
+    result = check(unsigned, "--key", key)
+    assert result.exit_code == 1
+    assert "it is not signed" in result.output
+
+
+def test_one_byte_in_any_file_is_enough(signed: Path) -> None:
+    for path in sorted(path for path in signed.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        result = check(signed)
+        assert result.exit_code in (1, 2), path
+        assert str(path.relative_to(signed)) in result.output
+        path.write_bytes(content)
+    assert check(signed).exit_code == 0
+
+
+def test_any_byte_of_the_index_is_enough(signed: Path) -> None:
+    """Such as one in the name of the source, or one that means nothing to JSON."""
+    whole = (signed / INDEX).read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        (signed / INDEX).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        result = check(signed)
+        assert result.exit_code in (1, 2), place
+        assert "index.json" in result.output
+    (signed / INDEX).write_bytes(whole)
+    (signed / CLAIM).unlink()
+    assert f"{signed}: claim.json is missing" in check(signed).output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda index: index["configurations"][0].update(source_sha256="0" * 64), "something else of its weights"),
+        (lambda index: index["configurations"][0].update(name="other"), f"in {NAME}, which is no configuration of it"),
+        (lambda index: index["configurations"].append(index["configurations"][0]), "has a configuration twice"),
+    ],
+)
+def test_an_index_says_of_its_bundles_what_they_say(
+    change: Callable[[dict[str, Any]], object], message: str, signed: Path, key: Path
+) -> None:
+    reindexed(signed, change)
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_a_file_that_is_missing_is_named(signed: Path) -> None:
+    (signed / NAME / f"{NAME}.onnx").unlink()
+    result = check(signed)
+    assert (result.exit_code, result.output.splitlines()[-1]) == (1, f"{signed}: {NAME}/{NAME}.onnx is missing")
+
+
+def test_a_signature_binds_what_the_index_lists(signed: Path, unsigned: Path, key: Path) -> None:
+    (signed / NOTES).write_text("Better notes.")
+    reindexed(signed)
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    assert "provenance.intoto.jsonl is not about the files of index.json" in result.output
+    (unsigned / NOTES).write_text("Better notes.")
+    reindexed(unsigned)
+    assert "provenance.intoto.json is not about the files of index.json" in check(unsigned).output
+
+
+def test_a_signed_release_under_another_version_does_not_hold(signed: Path, key: Path) -> None:
+    reindexed(signed, lambda index: index.update(version="9"))
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    assert "is about version 1, index.json about 9" in result.output
+
+
+def test_sums_are_of_the_same_files(unsigned: Path) -> None:
+    sums = unsigned / SUMS
+    sums.write_text(sums.read_text().replace("RELEASE.md", "release.md"))
+    index = json.loads((unsigned / INDEX).read_text())
+    content = sums.read_bytes()
+    index["files"][-1] |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    write_index(unsigned, index)
+    result = check(unsigned)
+    assert result.exit_code == 1
+    assert "SHA256SUMS does not list the files of index.json" in result.output
+
+
+def test_a_report_on_other_files_does_not_hold(bundle: Verified, unsigned: Path) -> None:
+    report = report_on(bundle.bundle.manifest)
+    report["configs"][0]["sha256"]["onnx"] = "0" * 64
+    (unsigned / NAME / REPORT).write_bytes(as_document(report))
+    reindexed(unsigned)
+    output = check(unsigned).output
+    assert "the report is about another onnx file" in output
+    assert "report.json is not the file that manifest.json records" in output
+
+
+def test_a_failure_that_the_index_does_not_waive_does_not_hold(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    comparisons = [comparison("torchaudio"), comparison("onnx", status="fail", reason="too far")]
+    made = make_reported(tmp_path / "bundle", passed=False, comparisons=comparisons)
+    waived = Waived("onnx", "chirp", "final", "too far", "known")
+    failing = Verified(made, json.loads((made.folder / REPORT).read_text()), (waived,))
+    release = stage([failing], "3", tmp_path_factory.mktemp("documents"))
+    publish(plan(release, open_address(str(tmp_path / "place"))), Silent())
+    place = tmp_path / "place" / "3"
+    result = check(place)
+    assert result.exit_code == 0, result.output
+    assert f"{NAME}: verified against the original; a stand-in, never trained; 1 failures waived" in result.output
+    reindexed(place, lambda index: index["configurations"][0].update(waived=[]))
+    result = check(place)
+    assert result.exit_code == 1
+    assert f"{NAME}: onnx, chirp, final: too far" in result.output
+
+
+def test_a_stand_in_cannot_pass_for_the_real_one(unsigned: Path) -> None:
+    reindexed(unsigned, lambda index: index["configurations"][0].update(stand_in=False))
+    result = check(unsigned)
+    assert result.exit_code == 1
+    assert f"{MANIFEST} is of {NAME}, or says something else of its weights" in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no release: index.json is not there"),
+        (b"{", "cannot be read"),
+        (b"{}", "not the index of a release"),
+        (b'{"schema": 2}', "not the index of a release"),
+        (b"\xff", "cannot be read"),
+    ],
+)
+def test_what_is_no_release_is_told(unsigned: Path, content: bytes | None, message: str) -> None:
+    (unsigned / INDEX).unlink()
+    if content is not None:
+        (unsigned / INDEX).write_bytes(content)
+    result = check(unsigned)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b/c", ".x", "a//b"])
+def test_an_index_names_files_of_its_own_folder_alone(unsigned: Path, name: str) -> None:
+    index = json.loads((unsigned / INDEX).read_text())
+    index["files"][0]["name"] = name
+    (unsigned / INDEX).write_text(json.dumps(index))
+    result = check(unsigned)
+    assert result.exit_code == 2
+    assert "files.0.name" in result.output
+
+
+def test_a_release_is_checked_over_http(signed: Path, key: Path) -> None:
+    with serving_http() as server:
+        for path in signed.rglob("*"):
+            if path.is_file():
+                server.files[f"/1/{path.relative_to(signed)}"] = path.read_bytes()
+        result = check(f"{server.address}/1", "--key", key)
+        assert result.exit_code == 0, result.output
+        assert check(f"{server.address}/2").exit_code == 2
+
+
+def test_the_command_publishes_and_signs(bundle: Verified, tmp_path: Path, key: Path) -> None:
+    private = tmp_path / "private.pem"
+    private.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    command = ["publish", str(bundle.bundle.folder), str(tmp_path / "place"), "--version", "1", "--stand-in"]
+    result = CliRunner().invoke(main, [*command, "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert "new; 10 files" in result.output
+    assert not (tmp_path / "place").exists()
+    result = CliRunner().invoke(main, [*command, "--sign-key", str(private)])
+    assert result.exit_code == 0, result.output
+    assert check(tmp_path / "place" / "1", "--key", key).exit_code == 0
+    result = CliRunner().invoke(main, command)  # unsigned: another release
+    assert result.exit_code == 2
+    assert "published already, with other content" in result.output
+
+
+def test_a_version_of_nothing_is_not_the_default(bundle: Verified, tmp_path: Path) -> None:
+    command = ["publish", str(bundle.bundle.folder), str(tmp_path / "place"), "--stand-in", "--version", ""]
+    result = CliRunner().invoke(main, command)
+    assert (result.exit_code, "--version ''" in result.output) == (2, True)
+    assert not (tmp_path / "place").exists()
+
+
+def test_a_bundle_in_the_place_of_the_address_is_left_alone(bundle: Verified, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
+    before = sorted(folder.rglob("*"))
+    result = CliRunner().invoke(main, ["publish", str(bundle.bundle.folder), str(folder), "--stand-in"])
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert "this is a bundle; after the bundles give the address" in result.output
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_command_publishes_no_stand_in_unasked_and_nothing_that_changed(bundle: Verified, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
+    command = ["publish", str(folder), str(tmp_path / "place"), "--version", "1"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "give --stand-in" in result.output
+    (folder / f"{NAME}.onnx").write_bytes(b"x")
+    result = CliRunner().invoke(main, [*command, "--stand-in"])
+    assert result.exit_code == 1
+    assert f"{NAME}.onnx is not the file that manifest.json records" in result.output
+    assert not (tmp_path / "place").exists()

@@ -1,0 +1,157 @@
+"""Folders for the Hugging Face Hub, and their upload by its real client to a server that speaks its protocol."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from tests.support.bundles import NAME
+from tests.support.releases import make_reported
+from tests.support.servers.hub_server import TOKEN, HubServer, serving
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.bundle.check import check_bundle
+from aves_artifacts.bundle.manifest import REPORT
+from aves_artifacts.cli import main
+from aves_artifacts.release.hub import push
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_reported(tmp_path_factory.mktemp("made") / "bundle").folder
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with serving() as server:
+        yield server
+
+
+def prepare(bundle: Path, out: Path, *more: str) -> list[str]:
+    result = CliRunner().invoke(main, ["hub", str(bundle), "--out", str(out), "--stand-in", *more])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+def pushing(bundle: Path, out: Path, hub: HubServer, **environment: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the client reads its settings when it is imported."""
+    program = "import sys; from aves_artifacts.cli import main; main(sys.argv[1:])"
+    arguments = ["hub", str(bundle), "--out", str(out), "--stand-in", "--force", "--push", "me/owls"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    own = {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(out.parent / "hf"), "NO_PROXY": "*"}
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=kept | own | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_folder_is_prepared_without_any_network(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "hub"
+    printed = prepare(bundle, out)
+    assert printed == [str(out / name) for name in sorted(os.listdir(out), key=lambda n: printed.index(str(out / n)))]
+    assert set(os.listdir(out)) == {*os.listdir(bundle), ".gitattributes"}
+    assert check_bundle(out).passed
+    assert yaml.safe_load((out / "README.md").read_text().split("---\n")[1])["pipeline_tag"] == "feature-extraction"
+
+
+def test_git_keeps_the_weights_out_of_itself(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "hub"
+    prepare(bundle, out)
+    subprocess.run(["git", "init", "--quiet", str(out)], check=True)
+    command = ["git", "-C", str(out), "check-attr", "filter", *os.listdir(out)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    large = {line.split(":")[0] for line in lines if line.endswith("filter: lfs")}
+    assert large == {f"{NAME}.torchaudio.pt", f"{NAME}.safetensors", f"{NAME}.onnx"}
+
+
+def test_what_is_there_is_replaced_with_force_alone(bundle: Path, tmp_path: Path) -> None:
+    prepare(bundle, tmp_path / "hub")
+    command = ["hub", str(bundle), "--out", str(tmp_path / "hub"), "--stand-in"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "already there" in result.output
+    prepare(bundle, tmp_path / "hub", "--force")
+
+
+def test_what_may_not_be_published_is_not_prepared(bundle: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["hub", str(bundle), "--out", str(tmp_path / "hub")])
+    assert result.exit_code == 2
+    assert "give --stand-in" in result.output
+    damaged = make_reported(tmp_path / "damaged").folder
+    (damaged / REPORT).write_text("{}")
+    result = CliRunner().invoke(main, ["hub", str(damaged), "--out", str(tmp_path / "hub"), "--stand-in"])
+    assert result.exit_code == 1
+    assert "report.json is not the file" in result.output
+    assert not (tmp_path / "hub").exists()
+
+
+def test_the_files_arrive_in_one_commit(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
+    out = tmp_path / "hub"
+    ended = pushing(bundle, out, hub, HF_TOKEN=TOKEN)
+    assert ended.returncode == 0, ended.stderr
+    assert f"{hub.address}/me/owls/tree/{'c' * 40}: 8 files are there as they are here" in ended.stdout
+    assert hub.repositories == ["me/owls"]
+    assert len(hub.commits) == 1
+    assert hub.files == {name: (out / name).read_bytes() for name in os.listdir(out)}
+    assert hub.large == {f"{NAME}.torchaudio.pt", f"{NAME}.safetensors", f"{NAME}.onnx"}
+    assert len(hub.uploads) == 3
+    ended = pushing(bundle, out, hub, HF_TOKEN=TOKEN)  # again: the large files are known
+    assert ended.returncode == 0, ended.stderr
+    assert len(hub.uploads) == 3
+
+
+def test_without_a_token_nothing_is_done(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
+    ended = pushing(bundle, tmp_path / "hub", hub)
+    assert ended.returncode == 2
+    assert "there is no token; set $HF_TOKEN or run: hf auth login; nothing was done" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert hub.repositories == []
+    assert not (tmp_path / "hub").exists()
+
+
+def test_a_token_that_the_hub_does_not_know_is_told(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
+    ended = pushing(bundle, tmp_path / "hub", hub, HF_TOKEN="hf_of_somebody_else")  # noqa: S106
+    assert ended.returncode == 2
+    assert "Error: --push me/owls: the Hub did not take it: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert hub.files == {}
+
+
+def test_without_the_package_it_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    command = ["hub", str(bundle), "--out", str(tmp_path / "hub"), "--push", "me/owls"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "pip install 'aves-ports[hub]'" in result.output
+
+
+def test_what_the_hub_holds_otherwise_does_not_hold(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
+    from huggingface_hub import HfApi
+
+    files = [Path(line) for line in prepare(bundle, tmp_path / "hub")]
+    client = HfApi(endpoint=hub.address, token=TOKEN)
+    honest = hub.entry
+
+    def lying(name: str) -> dict[str, object]:
+        return honest(name) | ({"oid": "0" * 40} if name == "README.md" and hub.commits else {})
+
+    hub.entry = lying  # type: ignore[method-assign]
+    small = [path for path in files if path.name.endswith((".md", ".json"))]
+    with pytest.raises(DoesNotHoldError, match=r"me/owls: README.md is not what was uploaded"):
+        push(small, "me/owls", client)
+
+
+def test_a_name_that_is_none_is_told(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
+    from huggingface_hub import HfApi
+
+    files = [Path(line) for line in prepare(bundle, tmp_path / "hub")]
+    with pytest.raises(InputError, match=r"--push a/b/c: the Hub did not take it"):
+        push(files, "a/b/c", HfApi(endpoint=hub.address, token=TOKEN))

@@ -1,0 +1,50 @@
+"""Writing a bundle: whichever of its parts fails, the reason is told and nothing is left."""
+
+from pathlib import Path
+
+import pytest
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.manifest import MANIFEST
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion import convert as ports
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
+    write_stand_in("bio", path, geometry="tiny")
+    return path
+
+
+def test_the_manifest_that_is_given_back_is_the_one_on_disk(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(checkpoint, Target(tmp_path, "tiny"), OnnxOptions())
+    assert (tmp_path / MANIFEST).read_text() == bundle.manifest.to_json()
+    assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
+
+
+@pytest.mark.parametrize("part", ["file_record", "hashed", "write_torch_file", "write_safetensors", "_write_onnx"])
+def test_whatever_fails_nothing_is_left(
+    part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("no space left")
+
+    monkeypatch.setattr(ports, part, fail)
+    with pytest.raises(InputError, match="no space left"):
+        make_bundle(checkpoint, Target(tmp_path / "bundle", "tiny"), OnnxOptions())
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_damage_to_a_tensor_that_no_port_has_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    unused = read_checkpoint(checkpoint).tensors["label_embs_concat"].read().tobytes()
+    content = checkpoint.read_bytes()
+    assert content.count(unused) == 1
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(content.replace(unused, unused[:-1] + bytes([unused[-1] ^ 1])))
+    with pytest.raises(InputError, match="damaged"):
+        make_bundle(damaged, Target(tmp_path / "bundle", "tiny"), OnnxOptions())
+    assert not (tmp_path / "bundle").exists()

@@ -1,0 +1,133 @@
+"""The graph in every way that it is run, each answer against float64 within float32 rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx.reference import ReferenceEvaluator
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
+from tests.support.tiny_encoders import (
+    TINY,
+    answers,
+    assert_exact,
+    clip,
+    open_session,
+    run,
+    tiny,
+    torch_outputs,
+    weights,
+)
+
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.encoder import FIRST_OPSET, write_graph
+
+OPSETS = range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)
+LEVELS = tuple(onnxruntime.GraphOptimizationLevel.__members__)
+FIELD, HOP = TINY.receptive_field, TINY.hop
+UNUSABLE = ((0, 16_000), *((2, samples) for samples in range(FIELD)), (16_000,), (1, 1, 16_000))
+
+each_session = pytest.mark.parametrize(("threads", "level"), list(itertools.product((1, 2), LEVELS)))
+
+
+@functools.cache
+def exact(config: EncoderConfig, samples: int, batch: int) -> dict[str, np.ndarray]:
+    return torch_outputs(config, weights(config), clip(samples, batch, offset=0.1).double())
+
+
+@each_session
+@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
+def test_levels_threads_batches_and_lengths(variant: str, attention: Any, threads: int, level: str) -> None:
+    config = tiny(variant)
+    session = open_session(write_graph(config, weights(config), layers="all", attention=attention), level, threads)
+    for frames, rest in ((1, 0), (2, 0), (3, HOP - 1), (49, 1), (400, 0), (401, 0)):
+        for batch in (1, 3):
+            samples = FIELD + (frames - 1) * HOP + rest
+            found = answers(session, clip(samples, batch, offset=0.1))
+            assert found["embeddings"].shape[1] == frames
+            assert_exact(found, exact(config, samples, batch))
+
+
+# AVES' receptive field and hop, so that two minutes are as many frames as they are there. One head in one layer: the
+# attention scores take 144 MB for each head and clip.
+TWO_MINUTES: dict[str, Any] = {
+    "extractor_conv_layer_config": ((16, 10, 5), *((16, 3, 2),) * 4, *((16, 2, 2),) * 2),
+    "encoder_embed_dim": 8,
+    "encoder_pos_conv_groups": 2,
+    "encoder_num_heads": 1,
+    "encoder_ff_interm_features": 16,
+    "encoder_num_layers": 1,
+}
+
+
+@each_session
+@pytest.mark.parametrize(("variant", "attention"), [("base", "standard"), ("base", "fused"), ("large", "standard")])
+def test_two_minutes(variant: str, attention: Any, threads: int, level: str) -> None:
+    config = dataclasses.replace(tiny(variant), **TWO_MINUTES)
+    session = open_session(write_graph(config, weights(config), attention=attention), level, threads)
+    for batch, samples, frames in ((1, 120 * 16_000, 5999), (3, 120 * 16_000 + 320, 6000)):
+        found = answers(session, clip(samples, batch, offset=0.1))
+        assert found["embeddings"].shape[1] == frames
+        assert_exact(found, exact(config, samples, batch))
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize(("variant", "layers"), [("base", "all"), ("large", "all"), ("ctc-head", "last")])
+def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> None:
+    """onnx's own evaluator shares no code with ONNX Runtime."""
+    config = tiny(variant)
+    state_dict, waveform = weights(config), clip(700, 2, offset=0.1)
+    expected = torch_outputs(config, state_dict, waveform.double())
+    model = write_graph(config, state_dict, layers=layers, opset=opset)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    evaluated: Any = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
+    outputs = [output.name for output in model.graph.output]
+    assert outputs == (["embeddings", "logits"] if layers == "last" else list(expected))
+    assert_exact(dict(zip(outputs, evaluated, strict=True)), expected)
+    assert_exact(run(model, waveform), expected)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_fused_attention_at_every_opset(opset: int) -> None:
+    model = write_graph(TINY, weights(TINY), layers="all", attention="fused", opset=opset)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset), ("com.microsoft", 1)]
+    assert_exact(run(model, clip(700, 3, offset=0.1)), exact(TINY, 700, 3))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="ONNX Runtime may lack such kernels")
+@pytest.mark.parametrize(
+    ("variant", "convolutions"), [("channel-blocks", (1, 2)), ("channel-blocks-layer-norm", (0, 1, 2))]
+)
+def test_convolutions_are_computed_in_blocks_of_channels(
+    variant: str, convolutions: tuple[int, ...], tmp_path: Path
+) -> None:
+    """All but the one with a group norm, which is a product of another form, and the last one, in float64."""
+    config = tiny(variant)
+    path, options = tmp_path / "optimised.onnx", onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(path), 3
+    graph = write_graph(config, weights(config)).SerializeToString()
+    onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(path).graph.node
+    found = {n.name.removesuffix("_nchwc") for n in nodes if n.domain == "com.microsoft.nchwc" and n.op_type == "Conv"}
+    expected = {f"/feature_extractor/conv_layers.{i}/conv/Conv" for i in convolutions}
+    assert found == {*expected, "/encoder/transformer/pos_conv_embed/conv/Conv"}
+
+
+@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
+def test_unusable_input_is_an_error_and_not_the_end_of_the_process(variant: str, attention: Any) -> None:
+    """ONNX Runtime's Einsum divides by the size of the batch; each length is too short for another convolution."""
+    session = open_session(write_graph(tiny(variant), weights(tiny(variant)), attention=attention), LEVELS[-1], 1)
+    for shape in UNUSABLE:
+        with pytest.raises((Fail, InvalidArgument)):
+            session.run(None, {"waveform": np.zeros(shape, np.float32)})

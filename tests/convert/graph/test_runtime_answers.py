@@ -1,0 +1,44 @@
+"""ONNX Runtime's answers to input that is not as it should be, as the README quotes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `(np\.zeros\(.*?\))`: (.*?) \| (.*?) \|$", README, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
+    """A graph with the receptive field and hop of AVES."""
+    folder = tmp_path_factory.mktemp("graph")
+    write_stand_in("bio", folder / "x.pt", geometry="tiny")
+    graph = fairseq_to_onnx(folder / "x.pt", folder / "x.onnx", OnnxOptions())
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
+def test_the_readme_tells_of_every_kind() -> None:
+    assert len(ROWS) == 6
+
+
+@pytest.mark.parametrize(("waveform", "kind", "answer"), ROWS, ids=[kind for _, kind, _ in ROWS])
+def test_the_answer_is_the_readmes(
+    waveform: str, kind: str, answer: str, session: onnxruntime.InferenceSession
+) -> None:
+    given = eval(waveform, {"np": np})  # noqa: S307 - our own README
+    if answer.startswith("no error: two mono clips"):
+        assert session.run(None, {"waveform": given})[0].shape == (2, 49, 24)
+        return
+    with pytest.raises(Exception, match=re.escape(answer.strip("`"))):
+        session.run(None, {"waveform": given})
+    if kind == "shorter than a frame":  # and one sample more is a frame
+        assert session.run(None, {"waveform": np.zeros((1, 400), np.float32)})[0].shape == (1, 1, 24)

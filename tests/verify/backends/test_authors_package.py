@@ -1,0 +1,28 @@
+"""The authors' own package, esp-aves, takes our config, weights and graph, and gives what fairseq gives."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.weights.model import import_torchaudio
+from aves_verify.backends.fairseq_hubert import FairseqBackend
+from aves_verify.sounds.signals import reference_signals
+
+
+def test_esp_aves_loads_the_ports(tmp_path: Path) -> None:
+    import_torchaudio()  # esp-aves imports torchaudio as it is, which fails beside a torch that it was not built for
+    from aves import AVESOnnxModel, load_feature_extractor
+
+    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
+    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    waveform = next(clip.waveform for clip in reference_signals() if clip.name == "chirp")[None]
+    original = FairseqBackend(read_checkpoint(tmp_path / "x.pt")).run(waveform)["final"]
+    extractor = load_feature_extractor(bundle.path("config"), bundle.path("torchaudio"), device="cpu")
+    embeddings = extractor.extract_features(torch.from_numpy(waveform.copy()), layers=-1).numpy()
+    np.testing.assert_allclose(embeddings, original, atol=1e-5)
+    np.testing.assert_allclose(AVESOnnxModel(str(bundle.path("onnx")))(waveform), original, atol=2e-5)

@@ -1,0 +1,188 @@
+"""Recording an original where fairseq runs, and comparing with it where it does not."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
+from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.cli import main
+from aves_verify.sounds.clip import Clip
+from aves_verify.sounds.memory import needed
+from aves_verify.sounds.signals import reference_signals
+from aves_verify.subjects.subject import of_bundle
+from aves_verify.verification.recording import make_recording
+from aves_verify.verification.verify import Plan, verify
+
+CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint x.pt, its bundle, and recordings of it with every layer: on CLIPS, and on all signals."""
+    folder = tmp_path_factory.mktemp("made")
+    write_stand_in("bio", folder / "x.pt", geometry="tiny")
+    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
+    subject = of_bundle(folder / "bundle", folder / "x.pt")
+    make_recording(subject, "fairseq", CLIPS, folder / "clips.reference", layers="all")
+    make_recording(subject, "fairseq", None, folder / "signals.reference", layers="last")
+    return folder
+
+
+@pytest.fixture
+def without_fairseq(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fairseq"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fairseq", None)
+
+
+def cli(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.usefixtures("without_fairseq")
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, layers: str) -> None:
+    recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
+    plan = Plan(CLIPS, layers=layers)  # type: ignore[arg-type]
+    found = verify(recorded, plan)
+    assert found.passed, found.problems
+    assert found.reference == "fairseq"
+    assert {c.layer for c in found.comparisons} >= {"final"}
+    for comparison in found.comparisons:
+        assert comparison.error_ratio is not None
+    assert set(found.sha256) == {"torchaudio", "onnx", "config"}
+
+
+def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path) -> None:
+    live = verify(of_bundle(made / "bundle", made / "x.pt"), Plan(CLIPS))
+    recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
+    assert verify(recorded, Plan(CLIPS)).comparisons == live.comparisons
+
+
+@pytest.mark.usefixtures("without_fairseq")
+def test_a_port_that_is_damaged_fails_against_the_recording(made: Path, tmp_path: Path) -> None:
+    write_stand_in("core", tmp_path / "y.pt", geometry="tiny")
+    bundle = make_bundle(tmp_path / "y.pt", Target(tmp_path / "b", "y"), OnnxOptions(layers="all"))
+    result = cli("--onnx", bundle.path("onnx"), "--reference", made / "signals.reference", "--backends", "fairseq,onnx")
+    assert result.exit_code == 1, result.output
+    assert "beyond the tolerance" in result.output
+
+
+def test_other_weights_are_refused(made: Path, tmp_path: Path) -> None:
+    write_stand_in("core", tmp_path / "y.pt", geometry="tiny")
+    make_bundle(tmp_path / "y.pt", Target(tmp_path / "b", "y"), OnnxOptions())
+    result = cli("--bundle", tmp_path / "b", "--reference", made / "signals.reference")
+    assert result.exit_code == 2
+    assert "was recorded from other weights than those of y" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_other_audio_is_refused(made: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000) / 20), 16_000)
+    result = cli("--bundle", made / "bundle", "--reference", made / "signals.reference", "--audio", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no output for a waveform [1, 8000]" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_recording_that_is_given_and_not_compared_with_is_refused(made: Path) -> None:
+    options = ("--reference", made / "signals.reference", "--backends", "torchaudio,onnx")
+    result = cli("--bundle", made / "bundle", *options)
+    assert result.exit_code == 2
+    assert "a recording stands for fairseq, which is not among --backends torchaudio,onnx" in result.output
+
+
+def test_the_command_records_and_compares(made: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000) / 20), 16_000)
+    reference = tmp_path / "x.reference"
+    result = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference)
+    assert result.exit_code == 0, result.output
+    assert "fairseq 0.12.2 on 3 inputs" in result.output
+    options = ("--bundle", made / "bundle", "--reference", reference, "--audio", tmp_path)
+    result = cli(*options, "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
+    assert config["reference"] == "fairseq"
+    again = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference)
+    assert again.exit_code == 2
+    assert "already there; nothing was written; give --force to replace" in again.output
+    forced = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference, "--force")
+    assert forced.exit_code == 0, forced.output
+
+
+def test_a_bad_file_among_the_audio_stops_a_recording(made: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
+    (tmp_path / "b.wav").write_text("not audio")
+    result = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", tmp_path / "x.reference")
+    assert result.exit_code == 2
+    assert "b.wav: damaged, or not audio" in result.output
+    assert "nothing was recorded" in result.output
+    assert not (tmp_path / "x.reference").exists()
+
+
+def test_a_clip_that_does_not_fit_into_memory_stops_a_recording(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = of_bundle(made / "bundle", made / "x.pt")
+    config = EncoderConfig.read(made / "bundle" / "x.torchaudio.model_config.json")
+    room = needed(config, max(clip.samples for clip in CLIPS))
+    monkeypatch.setattr("aves_verify.verification.recording.available", lambda: room)
+    make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
+    with pytest.raises(InputError, match=r"would take about .* enough for .*; nothing was recorded"):
+        make_recording(subject, "fairseq", CLIPS, tmp_path / "all", layers="all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_short_clip_stops_a_recording(made: Path, tmp_path: Path) -> None:
+    short = Clip("short", np.zeros(399, np.float32), "short.wav")
+    subject = of_bundle(made / "bundle", made / "x.pt")
+    with pytest.raises(InputError, match=r"short\.wav: 399 samples .* needs at least 400"):
+        make_recording(subject, "fairseq", (*CLIPS, short), tmp_path / "r", layers="last")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fairseq", "nowhere.pt"), "nowhere.pt"),
+        (("core", "bio", "--stand-in"), "a recording is of one configuration"),
+        ((), "expected one of"),
+        (("--fairseq", "x.pt", "--backend", "onnx"), "'onnx' is not one of"),
+    ],
+)
+def test_bad_usage_is_told_and_leaves_nothing(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    result = cli("record", *arguments, "-o", tmp_path / "r")
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_torchaudio_can_be_recorded_too(made: Path, tmp_path: Path) -> None:
+    subject = of_bundle(made / "bundle", made / "x.pt")
+    make_recording(subject, "torchaudio", CLIPS, tmp_path / "r", layers="last")
+    report = verify(dataclasses.replace(of_bundle(made / "bundle", None), recording=tmp_path / "r"), Plan(CLIPS))
+    assert report.passed
+    assert report.reference == "torchaudio"
+
+
+def test_a_normalising_model_is_recorded_with_what_it_is_given(tmp_path: Path) -> None:
+    contents = checkpoint_contents(GEOMETRIES["tiny"], seed="normalising", task={"normalize": True})
+    write_torch_file(contents, tmp_path / "x.pt")
+    make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    subject = of_bundle(tmp_path / "b", tmp_path / "x.pt")
+    make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
+    assert RecordedBackend(tmp_path / "r").about.normalize is True
+    recorded = dataclasses.replace(of_bundle(tmp_path / "b", None), recording=tmp_path / "r")
+    assert verify(recorded, Plan(CLIPS)).passed

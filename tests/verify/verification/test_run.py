@@ -1,0 +1,158 @@
+"""What ends a run early does not lose what it had compared."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_verify.cli import main
+from aves_verify.subjects import subject
+from aves_verify.subjects.selection import Selection
+from aves_verify.verification import run
+from aves_verify.verification import verify as verification
+from aves_verify.verification.run import verify_all
+from aves_verify.verification.verify import Plan
+
+FILES = {"report.html", "report.json", "report.md", "junit.xml"}
+
+
+@pytest.fixture(scope="module")
+def owls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("good") / "owls.pt"
+    write_stand_in("owls", path, geometry="tiny")
+    return path
+
+
+@pytest.fixture
+def torn(tmp_path: Path, owls: Path) -> Path:
+    """A checkpoint whose download broke off."""
+    path = tmp_path / "torn.pt"
+    path.write_bytes(owls.read_bytes()[:100_000])
+    return path
+
+
+def cli(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """The report, by configuration; every file has the bad one as well."""
+    assert {path.name for path in folder.iterdir()} == FILES
+    document = json.loads((folder / "report.json").read_text())
+    assert document["passed"] is False
+    failed = {config["name"] for config in document["configs"] if not config["passed"]}
+    for name in failed:
+        assert name in (folder / "report.html").read_text()
+        assert name in (folder / "report.md").read_text()
+        suites = ElementTree.parse(folder / "junit.xml").getroot()
+        assert suites.find(f"testsuite[@name='{name}']//failure") is not None
+    return {config["name"]: config for config in document["configs"]}
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_an_unusable_configuration_does_not_lose_the_others(last: bool, owls: Path, torn: Path, tmp_path: Path) -> None:
+    given = (owls, torn) if last else (torn, owls)
+    result = cli(*given, "--report", tmp_path / "r")
+    assert result.exit_code == 2, result.output
+    configs = told(tmp_path / "r")
+    assert configs["owls"]["passed"]
+    assert len(configs["owls"]["comparisons"]) == 36
+    assert configs["torn"]["comparisons"] == []
+    (problem,) = configs["torn"]["problems"]
+    assert problem.startswith(f"{torn}: ")
+    assert result.output.splitlines()[-1] == f"Error: {problem}"
+    assert "torn: nothing was compared" in result.output
+    assert "FAILED: torn (36 comparisons" in result.output
+
+
+def test_where_nothing_was_compared_the_first_reason_is_all_there_is(torn: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    other.write_text("no checkpoint")
+    result = cli(torn, other, "--report", tmp_path / "r")
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 1
+    assert "torn.pt" in result.output
+    assert list((tmp_path / "r").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_tells_what_it_had_compared(
+    number: int, status: int, owls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, third = tmp_path / "second.pt", tmp_path / "third.pt"
+    for path in (second, third):
+        path.write_bytes(owls.read_bytes())
+
+    def verify(subject: Any, *rest: Any) -> Any:
+        if subject.name == "second":
+            os.kill(os.getpid(), number)
+        return verification.verify(subject, *rest)
+
+    monkeypatch.setattr(run, "verify", verify)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "ports"))
+    (tmp_path / "ports").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    result = cli(owls, second, third, "--report", tmp_path / "r")
+    assert result.exit_code == status, result.output
+    configs = told(tmp_path / "r")
+    assert configs["owls"]["passed"]
+    for name in ("second", "third"):
+        assert configs[name]["problems"] == ["not verified: the run was stopped"]
+    assert list((tmp_path / "ports").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), MemoryError("no room")])
+def test_between_two_configurations_nothing_is_lost_either(error: BaseException, owls: Path) -> None:
+    subjects = Selection(names=(str(owls), str(owls))).subjects("last")
+
+    def progress(step: str, *_: int) -> None:
+        if step == "owls":
+            raise error
+
+    found = verify_all(subjects, Plan(backends=("torchaudio", "onnx")), progress=progress)
+    assert found.error is error
+    first, second = found.report.configs
+    assert first.passed
+    assert second.problems[0].startswith("not verified: the run ")
+    assert not found.report.passed
+
+
+def test_a_run_that_is_stopped_before_it_compared_anything_just_stops(owls: Path) -> None:
+    def progress(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify_all(Selection(names=(str(owls),)).subjects("last"), Plan(), progress=progress)
+
+
+def test_a_run_that_ends_well_has_no_error(owls: Path, torn: Path) -> None:
+    plan = Plan(backends=("torchaudio", "onnx"))
+    assert verify_all(Selection(names=(str(owls),)).subjects("last"), plan).error is None
+    with pytest.raises(InputError, match=r"torn\.pt"):
+        verify_all(Selection(names=(str(torn),)).subjects("last"), plan)
+
+
+def test_a_fairseq_that_does_not_import_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise InputError("fairseq is not installed")
+
+    monkeypatch.setattr(run, "import_hubert", missing)
+    monkeypatch.setattr(subject, "write_stand_in", lambda *_, **__: pytest.fail("made a stand-in"))
+    with pytest.raises(InputError, match="fairseq is not installed"):
+        verify_all(Selection(names=("bio",), stand_in=True).subjects("last"), Plan())
+
+
+def test_fairseq_is_not_imported_where_it_has_nothing_to_run(owls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "import_hubert", lambda: pytest.fail("imported fairseq"))
+    with subject.converted(owls) as made:
+        ports = Selection(torchaudio=made.torchaudio, config=made.config, onnx=made.onnx)
+        verify_all(ports.subjects("last"), Plan(backends=("torchaudio", "onnx")))
+        with pytest.raises(InputError, match="no file for fairseq"):
+            verify_all(ports.subjects("last"), Plan())

@@ -1,0 +1,148 @@
+"""Loading a subject's encoders: those that are compared, and the exact one in float64."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aves_artifacts.base.concurrency import pool
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.weights.state_dict import read_state_dict
+from aves_convert.weights.to_torchaudio import port
+from aves_verify.backends import BACKENDS, Backend
+from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.comparison.weights import fingerprint, onnx_problems, torchaudio_problems
+from aves_verify.subjects.subject import Subject
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A subject's encoders: those compared, and the exact one in float64."""
+
+    backends: tuple[Backend, ...]  # the reference first
+    exact: TorchaudioBackend | None  # None where an ONNX port alone is held against a recording
+    config: EncoderConfig
+    normalize: bool
+    problems: tuple[str, ...]  # weights that are not the original's
+
+
+def load(subject: Subject, names: Sequence[str]) -> Loaded:
+    """Load a subject's backends, the reference first. Raises InputError for a missing file that was not waived."""
+    for name in names:
+        if subject.file(name) is None and not (name == "fairseq" and subject.recording is not None):
+            others = ",".join(n for n in names if n != name)
+            raise InputError(
+                f"{subject.name}: no file for {name}; give --{name} FILE, or go on without it: --backends {others}"
+            )
+    if subject.recording is not None and "fairseq" not in names:
+        raise InputError(
+            f"{subject.recording}: a recording stands for fairseq, which is not among --backends {','.join(names)}; "
+            "add fairseq there, or leave --reference out"
+        )
+    checkpoint = read_settled(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
+    recording = RecordedBackend(subject.recording) if subject.recording is not None else None
+    config, state_dict = _weights(subject, checkpoint, recording)
+    if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
+        raise InputError(
+            f"{recording.path}: was recorded from other weights than those of {subject.name}; "
+            "record the checkpoint that this port was made from"
+        )
+    original = state_dict if checkpoint is not None or recording is not None else {}
+    with pool(1) as thread:
+        # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
+        session = thread.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
+        compared = thread.submit(_weight_problems, subject, names, config, original) if original else None
+        loaded = [
+            _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
+        ]
+        exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict else None
+        loaded += [session.result()] if session else []
+        problems = compared.result() if compared else ()
+    return Loaded(
+        backends=tuple(loaded),
+        exact=exact,
+        config=config,
+        normalize=_normalize(subject, checkpoint, recording),
+        problems=(*_settings_problems(subject, checkpoint), *problems),
+    )
+
+
+def _weights(
+    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None
+) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
+    """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
+    if checkpoint is not None:
+        converted = port(checkpoint, allow_non_finite=True)
+        return converted.config, dict(converted.state_dict)
+    if subject.torchaudio is not None:
+        return _torchaudio_weights(subject)
+    if recording is not None:
+        return recording.config, {}
+    raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
+
+
+def _weight_problems(
+    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
+) -> tuple[str, ...]:
+    """What is wrong with the ports' config and weights, before anything is computed with them."""
+    problems: list[str] = []
+    if "torchaudio" in names and subject.torchaudio is not None:
+        ported_config, ported = _torchaudio_weights(subject)
+        if ported_config.architecture_entries() != config.architecture_entries():
+            problems.append(f"torchaudio: {subject.config} is not the original's geometry")
+        elif set(ported) == set(original):
+            problems += torchaudio_problems(original, ported, subject.torchaudio)
+    if "onnx" in names and subject.onnx is not None:
+        problems += onnx_problems(original, subject.onnx)
+    return tuple(problems)
+
+
+def _settings_problems(subject: Subject, checkpoint: Checkpoint | None) -> Iterator[str]:
+    """Does the manifest say of the waveform what the original says?"""
+    if checkpoint is None or subject.normalize is None:
+        return
+    original = checkpoint.task_config.get("normalize") is True
+    if original != subject.normalize:
+        yield (
+            f"waveform: the manifest says normalize {json.dumps(subject.normalize)}, "
+            f"the original {json.dumps(original)}: users would give the ports another waveform"
+        )
+
+
+def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
+    if subject.torchaudio is None or subject.config is None:
+        raise InputError(f"{subject.name}: --torchaudio needs --config with the model_config.json beside it")
+    config = EncoderConfig.read(subject.config)
+    return config, read_state_dict(subject.torchaudio, config)
+
+
+def _load_one(name: str, subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> Backend:
+    if name == "torchaudio":
+        return TorchaudioBackend(*_torchaudio_weights(subject))
+    if name == "onnx":
+        assert subject.onnx is not None  # noqa: S101 - load() refused a missing file
+        return OnnxBackend(subject.onnx)
+    if recording is not None:
+        return recording
+    from aves_verify.backends.fairseq_hubert import FairseqBackend  # fairseq need not be installed
+
+    assert checkpoint is not None  # noqa: S101 - as above
+    return FairseqBackend(checkpoint)
+
+
+def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:
+    if checkpoint is not None:
+        return checkpoint.task_config.get("normalize") is True
+    if recording is not None:
+        return recording.about.normalize
+    return subject.normalize is True

@@ -1,0 +1,244 @@
+"""Arrays in, Comparison out: does the port compute what the original computes? Knows no framework."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_verify.comparison.noise import (
+    Array,
+    NearZero,
+    NoiseFloor,
+    beyond_noise,
+    drift,
+    near_zero,
+    noise_floor,
+    relative,
+    rms,
+)
+
+Status = Literal["pass", "near-zero drift", "fail"]
+STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a port may differ by: |port - reference| <= atol * scale + rtol * |reference| + own_error * peak.
+
+    The scale is the RMS of the reference, at least 1: layers before a last norm have large values, final embeddings are
+    of the order of 1. The peak is the reference's own largest error against float64.
+    """
+
+    # Ordinary ONNX exports of full-size encoders differ by up to 3e-5, on clips with a DC offset by 8e-5 to 2e-4.
+    atol: float = 3e-4
+    # A single large value has no more relative error than its frame; 1e-5 is ten times what float32 leaves of that.
+    rtol: float = 1e-5
+    # How many times the original's own RMS error the port's may be, both against float64. Ordinary exports: 0.2 to 1.7,
+    # with a DC offset 3 to 13. One weight matrix off by 1 %: 40 and more on at least one of the reference signals.
+    error_ratio: float = 32.0
+    # A difference of two encoders has the errors of both: how many times the reference's own largest one is left out.
+    own_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what is no tolerance."""
+        for name in ("atol", "rtol", "error_ratio", "own_error"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a number of 0 or more")
+
+
+# What each kind of port may differ by, and why.
+TOLERANCES = {
+    # Runs the original's operators in the original's order: equal to fairseq in one process, but for clips with an odd
+    # number of frames, which fairseq pads: there differences are up to 7e-6, errors at most 1.1 times the original's.
+    "torchaudio": Tolerance(atol=1e-5, rtol=1e-5, error_ratio=4.0),
+    # A graph that aves-convert wrote: measured up to 1.3e-5 on the reference signals. With an offset of 0.5 differences
+    # were 9e-5, nearly all of it the original's: its own error is there up to 25 times the graph's.
+    "onnx by aves-convert": Tolerance(atol=5e-5, rtol=1e-5, error_ratio=4.0, own_error=1.0),
+    # A graph from anywhere, with operators and an order of its own.
+    "onnx": Tolerance(own_error=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Of the absolute differences: half of them are at most ``p50``, 999 of 1,000 at most ``p999``."""
+
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """One element, with both values."""
+
+    batch: int
+    frame: int
+    dimension: int
+    port: float
+    reference: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A port's output for one clip and layer against the reference's.
+
+    Where nothing could be computed (other shapes, NaN), differences are infinite and the cosine is minus infinity.
+    """
+
+    backend: str
+    reference: str
+    clip: str
+    layer: str
+    tolerance: Tolerance
+    status: Status
+    reason: str  # one sentence: why it failed or what drifted; empty on pass
+    max_abs: float = np.inf
+    max_rel: float = np.inf  # |port - reference| / |reference|, a reference of 0 taken as the smallest normal float32
+    mean_abs: float = np.inf
+    cosine_min: float = -np.inf  # over frames; two frames of zeros have cosine 1, one against another 0
+    min_tolerance: float = np.inf  # the smallest t for which |port - reference| <= t + t * |reference| holds everywhere
+    snr_db: float | None = None  # power of the reference over that of the difference; None where there is none
+    error_ratio: float | None = None  # RMS(port - exact) / RMS(reference - exact); None without the exact answer
+    noise: NoiseFloor | None = None
+    quantiles: Quantiles | None = None
+    near_zero: NearZero | None = None
+    max_abs_at: Place | None = None
+    max_rel_at: Place | None = None
+
+
+def compare(
+    port: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    *,
+    backend: str,
+    reference_name: str,
+    clip: str,
+    layer: str,
+    tolerance: Tolerance,
+    exact: NDArray[np.float64] | None = None,
+) -> Comparison:
+    """Compare a port's output with the reference's, both float32 [frames, dim] or [batch, frames, dim].
+
+    ``exact`` is the output of the same encoder in float64. All arithmetic is in float64. Fails on another shape or
+    dtype, NaN or infinity anywhere, no elements, a difference beyond the tolerance, and an error beyond
+    ``tolerance.error_ratio`` times the reference's own. What lies within both, but fails a relative test near zero by
+    more than the original's own rounding, is "near-zero drift", which passes. Raises ValueError for a reference of
+    another number of dimensions.
+    """
+    if reference.ndim not in (2, 3):
+        raise ValueError(f"expected a reference [frames, dim] or [batch, frames, dim], found {list(reference.shape)}")
+    problem = _incomparable(port, reference, exact, reference_name)
+    if problem:
+        return Comparison(backend, reference_name, clip, layer, tolerance, "fail", problem)
+    a, b = (_batched(array) for array in (port, reference))
+    noise = None if exact is None else noise_floor(a, b, _batched(exact))
+    difference = np.abs(a - b)
+    ratios = relative(difference, b)
+    own = tolerance.own_error * noise.reference_peak if noise is not None else 0.0
+    allowed = tolerance.atol * max(1.0, rms(b)) + tolerance.rtol * np.abs(b) + own
+    small = near_zero(difference, b, difference <= allowed, tolerance.rtol, noise)
+    failures = [
+        *_beyond_tolerance(a, b, allowed, reference_name),
+        *beyond_noise(noise, tolerance.error_ratio, reference_name),
+    ]
+    status: Status = "fail" if failures else "near-zero drift" if small.flagged else "pass"
+    return Comparison(
+        backend=backend,
+        reference=reference_name,
+        clip=clip,
+        layer=layer,
+        tolerance=tolerance,
+        status=status,
+        reason="; ".join(failures) or drift(small, noise, difference.size, reference_name),
+        max_abs=float(difference.max()),
+        max_rel=float(ratios.max()),
+        mean_abs=float(difference.mean()),
+        cosine_min=_cosine_min(a, b),
+        min_tolerance=float((difference / (1 + np.abs(b))).max()),
+        snr_db=_snr_db(rms(b), rms(difference)),
+        error_ratio=None if noise is None else noise.ratio,
+        noise=noise,
+        quantiles=Quantiles(*(float(q) for q in np.quantile(difference, (0.5, 0.9, 0.99, 0.999)))),
+        near_zero=small,
+        max_abs_at=_place(a, b, int(difference.argmax())),
+        max_rel_at=_place(a, b, int(ratios.argmax())),
+    )
+
+
+def _incomparable(
+    port: NDArray[np.float32], reference: NDArray[np.float32], exact: NDArray[np.float64] | None, reference_name: str
+) -> str:
+    """Why the arrays cannot be compared; empty when they can."""
+    named: list[tuple[str, NDArray[Any], type]] = [
+        ("the port", port, np.float32),
+        (reference_name, reference, np.float32),
+    ]
+    named += [] if exact is None else [("the exact answer", exact, np.float64)]
+    for name, array, _ in named:
+        if array.shape != reference.shape:
+            return f"{name} has shape {list(array.shape)}, {reference_name} {list(reference.shape)}"
+    for name, array, wanted in named:
+        if array.dtype != wanted:
+            return f"{name} is {array.dtype}, expected {wanted.__name__}"
+    if reference.size == 0:
+        return f"nothing was compared: the outputs have shape {list(reference.shape)}"
+    for name, array, _ in named:
+        bad = ~np.isfinite(array)
+        if bad.any():
+            place = _place(_batched(array), _batched(array), int(bad.argmax()))
+            return (
+                f"{np.count_nonzero(bad)} of {bad.size} elements of {name} are NaN or infinite, "
+                f"the first at {_where(place)}"
+            )
+    return ""
+
+
+def _beyond_tolerance(a: Array, b: Array, allowed: Array, reference_name: str) -> Iterator[str]:
+    """The classical test, element by element."""
+    excess = np.abs(a - b) - allowed
+    beyond = np.count_nonzero(~(excess <= 0))
+    if beyond:
+        worst = int(excess.argmax())
+        place = _place(a, b, worst)
+        yield (
+            f"{beyond} of {a.size} elements are beyond the tolerance, the worst at {_where(place)}: "
+            f"port {place.port:.7g}, {reference_name} {place.reference:.7g}, "
+            f"difference {abs(place.port - place.reference):.2e} where {allowed.flat[worst]:.2e} is allowed"
+        )
+
+
+def _snr_db(signal: float, noise: float) -> float | None:
+    """Signal-to-noise ratio of two RMS values in decibels; None where one of them is nothing."""
+    return 20 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+
+
+def _cosine_min(a: Array, b: Array) -> float:
+    """The smallest cosine between two frames that belong together."""
+    lengths = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    both_zero = np.asarray(~a.any(axis=-1) & ~b.any(axis=-1), dtype=np.float64)  # the answer where a length is zero
+    cosine = np.divide((a * b).sum(axis=-1), lengths, out=both_zero, where=lengths > 0)
+    return float(np.clip(cosine, -1.0, 1.0).min())
+
+
+def _batched(array: NDArray[np.float32] | NDArray[np.float64]) -> Array:
+    """[batch, frames, dim] in float64."""
+    wide = np.asarray(array, dtype=np.float64)
+    return wide[None] if wide.ndim == 2 else wide
+
+
+def _place(a: Array, b: Array, flat: int) -> Place:
+    batch, frame, dimension = (int(i) for i in np.unravel_index(flat, b.shape))
+    return Place(batch, frame, dimension, float(a.flat[flat]), float(b.flat[flat]))
+
+
+def _where(place: Place) -> str:
+    batch = f"batch {place.batch}, " if place.batch else ""
+    return f"{batch}frame {place.frame}, dimension {place.dimension}"

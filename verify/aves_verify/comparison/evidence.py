@@ -1,0 +1,67 @@
+"""What a report's pictures are drawn from: a port's differences over time, and over the reference's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_verify.comparison.compare import STATUSES, Comparison
+
+KEPT = 20  # clips of each backend; there are fewer reference signals
+_WORST, _SPREAD = 400, 1600  # elements kept: those with the largest relative difference, and some from everywhere
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A port's final embeddings against the reference's, on one clip."""
+
+    frames: NDArray[np.float32]  # [frames]: the largest |difference| in each
+    reference: NDArray[np.float32]  # [sample]: |reference| of some elements
+    difference: NDArray[np.float32]  # [sample]: |difference| of the same
+
+
+class Kept:
+    """The evidence of each backend's worst clips; that of a thousand clips would fill the memory, and no picture."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[tuple[Comparison, Evidence]]] = {}
+
+    def add(self, comparison: Comparison, port: NDArray[np.float32], reference: NDArray[np.float32]) -> None:
+        """Keep what is seen of two outputs [1, frames, dim] where they are among the worst so far; of equals the first.
+
+        Nothing where they cannot be compared.
+        """
+        evidence = gather(port, reference)
+        if evidence is None:
+            return
+        kept = self._kept.setdefault(comparison.backend, [])
+        kept.append((comparison, evidence))
+        if len(kept) > KEPT:
+            del kept[min(range(KEPT, -1, -1), key=lambda i: _severity(kept[i][0]))]
+
+    def found(self) -> dict[tuple[str, str], Evidence]:
+        """What was kept, by backend and clip."""
+        return {(c.backend, c.clip): evidence for kept in self._kept.values() for c, evidence in kept}
+
+
+def _severity(comparison: Comparison) -> tuple[int, float]:
+    return STATUSES.index(comparison.status), comparison.max_abs
+
+
+def gather(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Evidence | None:
+    """Reduce two outputs [1, frames, dim]; None where they cannot be compared."""
+    if port.shape != reference.shape or not port.size or not (np.isfinite(port).all() and np.isfinite(reference).all()):
+        return None
+    difference = np.abs(port.astype(np.float64) - reference)
+    size = np.abs(reference).astype(np.float64)
+    relative = (difference / np.maximum(size, float(np.finfo(np.float32).tiny))).ravel()
+    worst = np.argpartition(relative, -min(_WORST, relative.size))[-min(_WORST, relative.size) :]
+    spread = np.linspace(0, relative.size - 1, min(_SPREAD, relative.size)).astype(int)
+    sample = np.union1d(worst, spread)
+    return Evidence(
+        frames=difference.max(axis=(0, 2)).astype(np.float32),
+        reference=size.ravel()[sample].astype(np.float32),
+        difference=difference.ravel()[sample].astype(np.float32),
+    )

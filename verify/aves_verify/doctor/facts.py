@@ -1,0 +1,157 @@
+"""What is installed here, found without importing anything into this process: an import may crash it.
+
+Versions come from the packages' metadata; whether something works is tried in a process of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "aves-ports"
+_BESIDE = ("fairseq", "omegaconf", "hydra-core", "pip")  # what the project does not require, and yet decides
+_SECONDS = 180.0  # for one probe; on a slow disk the first import of torch takes a minute
+
+# Each prints one line when it works. None is given anything from outside.
+_PROBES = {
+    "numpy": "import numpy; print(numpy.__version__)",
+    "torch": "import torch; print(torch.__version__)",
+    "torch with numpy": "import torch; torch.zeros(1).numpy(); print('yes')",
+    "torchaudio": "import torch, torchaudio; print(torchaudio.__version__)",
+    "torchaudio without its extension": (
+        "from aves_convert.weights.model import import_torchaudio\nprint(import_torchaudio().models.__name__)"
+    ),
+    "onnx": "import onnx; print(onnx.defs.onnx_opset_version())",
+    "onnxruntime": "import onnxruntime; print(onnxruntime.__version__)",
+    "opset": """
+import onnx, onnxruntime
+from onnx import TensorProto, helper
+value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "probe", value[:1], value[1:])
+onnxruntime.set_default_logger_severity(4)
+for opset in range(onnx.defs.onnx_opset_version(), 6, -1):
+    domains = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=domains, ir_version=helper.find_min_ir_version_for(domains))
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception:
+        continue
+    print(opset)
+    break
+""",
+    "fairseq": "from aves_verify.backends.fairseq_import import import_hubert; print(import_hubert().__name__)",
+}
+_NEEDS = {  # what must be installed for a probe to be worth its time
+    "torch with numpy": ("torch", "numpy"),
+    "torchaudio": ("torch", "torchaudio"),
+    "torchaudio without its extension": ("torch", "torchaudio", "numpy"),
+    "opset": ("onnx", "onnxruntime"),
+    "fairseq": ("fairseq", "torch", "numpy"),
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How a try ended: what it printed, or why it failed."""
+
+    works: bool
+    told: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is here."""
+
+    python: tuple[int, int, int]
+    system: str
+    installed: Mapping[str, str | None]  # version by package; None where it is not installed
+    required: Mapping[str, str]  # the oldest version that the project takes, "" for any
+    probes: Mapping[str, Probe]
+    compiler: str | None  # the C++ compiler that a package would be built with
+    headers: bool  # Python's own, which it would need
+    uv: bool
+
+    def works(self, name: str) -> bool:
+        """Was it tried, with success?"""
+        return name in self.probes and self.probes[name].works
+
+
+def gather() -> Facts:
+    """Look and try; takes as long as the slowest import."""
+    required = dict(_requirements(importlib.metadata.requires(PACKAGE) or []))
+    installed = {name: _version(name) for name in (*required, *_BESIDE)}
+    chosen = [
+        name for name in _PROBES if all(installed.get(package) is not None for package in _NEEDS.get(name, (name,)))
+    ]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        probes = dict(zip(chosen, threads.map(lambda name: probe(_PROBES[name]), chosen), strict=True))
+    return Facts(
+        python=(sys.version_info[0], sys.version_info[1], sys.version_info[2]),
+        system=platform.system(),
+        installed=installed,
+        required=required,
+        probes=probes,
+        compiler=_compiler(),
+        headers=(Path(sysconfig.get_path("include")) / "Python.h").is_file(),
+        uv=shutil.which("uv") is not None,
+    )
+
+
+def probe(program: str) -> Probe:
+    """Run a program with this interpreter, in a process that may crash."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Probe(False, f"nothing in {_SECONDS:.0f} s")
+    if ended.returncode == 0:
+        return Probe(True, ended.stdout.strip().rpartition("\n")[2])
+    if ended.returncode < 0:
+        return Probe(False, f"the process is ended by {signal.Signals(-ended.returncode).name}")
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    # an exception's own line stands last but for what it says in further lines
+    raised = [line for line in lines if re.match(r"^[\w.]*(Error|Exception|Interrupt)\b", line)]
+    return Probe(False, (raised or lines or [f"exit status {ended.returncode}"])[-1][:300])
+
+
+def _requirements(needs: list[str]) -> list[tuple[str, str]]:
+    """(package, oldest version) of every requirement that holds here; those of extras are left out."""
+    found = []
+    for need in needs:
+        text, _, marker = need.partition(";")
+        if "extra" in marker or ("python_version" in marker and sys.version_info >= (3, 11)):
+            continue
+        name = re.split(r"[\s\[<>=!~(]", text.strip(), maxsplit=1)[0]
+        oldest = re.search(r">=\s*([\w.]+)", text)
+        found.append((name, oldest.group(1) if oldest else ""))
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _compiler() -> str | None:
+    """What setuptools would find: $CXX, or a C++ compiler of a usual name."""
+    names = [os.environ.get("CXX", "").partition(" ")[0], "c++", "g++", "clang++"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)

@@ -1,0 +1,168 @@
+"""Where does a port's error begin? Its inner values against the exact ones, point by point. Knows no framework.
+
+A graph from elsewhere has names of its own, so a point is found by its value: the port's array of the same size, in
+either layout, that is closest to the exact one. Operators that a graph has merged with their neighbours leave no value,
+and are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_verify.explanation.points import FINAL, GROUP_NORM, Point
+
+# A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
+# after a norm, a residual sum and its larger part) differ by more.
+SAME_VALUE = 0.05
+# Our graphs have at most 1.4 times torch's own error at any point; an ordinary export's group norm has 2.6 to 13.
+DEPARTURE = 2.0
+
+# What an ordinary export makes of the norm over the whole clip, and what to do about it.
+_GROUP_NORM = (
+    ". ONNX Runtime sums this norm over the whole clip in float32, which a constant offset makes worse: write the "
+    "graph with aves-convert's --exporter graph, or take the offset out of the recordings"
+)
+
+_EPS = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class StageError:
+    """A port's error at one point, and float32's own, both RMS relative to the exact value's RMS."""
+
+    stage: str
+    operator: str
+    site: str  # TorchAudio's module
+    value: str | None  # the port's name of the closest value; None where it has none of this size
+    own: float
+    port: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """The port's error as a multiple of float32's own."""
+        return None if self.port is None else self.port / self.own
+
+    @property
+    def found(self) -> bool:
+        """Does the port compute this value, more or less?"""
+        return self.port is not None and self.port <= SAME_VALUE
+
+    @property
+    def departs(self) -> bool:
+        """Is it there, with an error that float32 does not explain?"""
+        return self.found and self.ratio is not None and self.ratio > DEPARTURE
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A port's error along the encoder, on one clip."""
+
+    backend: str
+    clip: str
+    seconds: float  # of the clip that were looked at
+    stages: tuple[StageError, ...]
+
+    @property
+    def first(self) -> StageError | None:
+        """The first point whose error is not float32's own; None when there is none."""
+        last_found = max((i for i, s in enumerate(self.stages) if s.found and not s.departs), default=-1)
+        for i, stage in enumerate(self.stages):
+            if stage.departs or (not stage.found and i > last_found):
+                return stage
+        return None
+
+    @property
+    def text(self) -> str:
+        """The explanation in one sentence or two."""
+        first = self.first
+        where = f"{self.backend}, clip {self.clip}"
+        if first is None:
+            largest = max((s for s in self.stages if s.found), key=lambda s: s.ratio or 0.0)
+            return (
+                f"{where}: no stage departs from float32's own rounding; the largest is {largest.ratio:.1f} times it, "
+                f"in {largest.stage}, {largest.operator}"
+            )
+        place = f"{first.stage}, {first.operator} ({first.site})"
+        if not first.found:
+            return f"{where}: from {place} on, the port computes something else"
+        named = f", the graph's {first.value}" if first.value != first.site else ""
+        end = next((s for s in reversed(self.stages) if s.found), first)
+        return (
+            f"{where}: the error begins in {place}{named}: {first.ratio:.3g} times float32's own there; "
+            f"{end.ratio:.3g} times at the end{_GROUP_NORM if self._is_ordinary_export else ''}"
+        )
+
+    @property
+    def _is_ordinary_export(self) -> bool:
+        """Does it look like one: an ONNX graph whose error begins in the group norm?"""
+        first = self.first
+        return self.backend == "onnx" and first is not None and first.found and first.operator == GROUP_NORM
+
+
+def explain(
+    points: Sequence[Point],
+    exact: Mapping[str, NDArray[np.float64]],
+    own: Mapping[str, NDArray[np.float32]],
+    port: Mapping[str, NDArray[Any]],
+    *,
+    backend: str,
+    clip: str,
+    seconds: float,
+) -> Explanation:
+    """Hold a port's values, under whatever names, against the exact ones at ``points``.
+
+    ``exact`` and ``own`` are the original encoder's in float64 and float32, by site; all are of one waveform in a batch
+    of one.
+    """
+    by_size: dict[int, list[tuple[str, NDArray[Any]]]] = {}
+    for name, value in port.items():
+        if name == FINAL:
+            continue  # what a port returns is that alone, and cannot be found elsewhere
+        by_size.setdefault(value.size, []).append((name, value))
+    stages = []
+    for point in points:
+        answer = np.squeeze(exact[point.site])
+        scale = max(_rms(answer), float(np.finfo(np.float32).tiny))
+        rounding = max(_rms(np.squeeze(own[point.site]) - answer) / scale, _EPS / 4)
+        candidates = [(FINAL, port[FINAL])] if point.site == FINAL else by_size.get(answer.size, [])
+        nearest, error = _closest(answer, candidates)
+        relative = None if nearest is None else error / scale
+        stages.append(StageError(point.stage, point.operator, point.site, nearest, rounding, relative))
+    return Explanation(backend, clip, seconds, tuple(stages))
+
+
+def _closest(answer: NDArray[np.float64], candidates: Sequence[tuple[str, NDArray[Any]]]) -> tuple[str | None, float]:
+    """The name and RMS error of the candidate nearest to the answer; a few elements of each decide which to look at."""
+    step = tuple(slice(None, None, max(1, size // 24)) for size in answer.shape)
+    sample = answer[step]
+    arranged = [(name, view) for name, value in candidates for view in _layouts(value, answer.shape)]
+    ranked = sorted(arranged, key=lambda item: _error(item[1][step], sample))[:3]
+    errors = [(_error(view, answer), name) for name, view in ranked]
+    if not errors:
+        return None, np.inf
+    error, nearest = min(errors)
+    return (nearest, error) if np.isfinite(error) else (None, np.inf)
+
+
+def _layouts(value: NDArray[Any], shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    """Views of a value in the wanted shape: as it is, or with time and channels exchanged."""
+    squeezed = np.squeeze(value)
+    for view in (squeezed, squeezed.T):
+        if view.shape == shape:
+            yield view
+        if squeezed.ndim < 2:
+            break
+
+
+def _error(a: NDArray[Any], b: NDArray[np.float64]) -> float:
+    error = _rms(a.astype(np.float64) - b)
+    return error if np.isfinite(error) else np.inf
+
+
+def _rms(array: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))

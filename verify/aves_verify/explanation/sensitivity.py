@@ -1,0 +1,120 @@
+"""What users trip over, measured on one clip: how far embeddings move when the input or the way of running it changes.
+
+Some changes are the model's own nature (padding, gain, a constant offset, more audio): all backends must move alike.
+Others should change nothing but rounding (a batch, threads, the runtime's optimisations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_verify.backends import Backend
+from aves_verify.backends.loading import Loaded
+from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
+from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_verify.sounds.inputs import PADDING, network_input
+
+Array = NDArray[np.float32]
+Kind = Literal["model", "rounding"]
+
+_LONGEST = 2 * SAMPLE_RATE  # samples of the clip that is used
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How far a backend's final embeddings move under one change."""
+
+    change: str
+    kind: Kind  # is a difference the model's nature, or nothing but rounding?
+    backend: str
+    max_abs: float | None  # over the frames that both have; None where the backend does not run
+    relative: float | None  # RMS of the difference over the RMS of the unchanged embeddings
+
+
+# Changes of a waveform [1, samples], which are the model's nature.
+CHANGES: dict[str, Callable[[Array], Array]] = {
+    "0.5 s of zeros appended": lambda w: np.pad(w, ((0, 0), (0, PADDING))),
+    "gain of 0.5": lambda w: w * np.float32(0.5),
+    "offset of 0.1": lambda w: w + np.float32(0.1),
+    "second half cut off": lambda w: np.ascontiguousarray(w[:, : w.shape[1] // 2]),
+}
+
+
+def characterise(loaded: Loaded, clips: Sequence[AnyClip]) -> tuple[Sensitivity, ...]:
+    """Measure every change on the longest of the clips, its first two seconds; empty without a clip."""
+    if not clips:
+        return ()
+    longest = max(clips, key=lambda clip: clip.samples)
+    waveform = network_input(longest, normalize=loaded.normalize)[:, :_LONGEST]
+    # a change that leaves less than one frame is none
+    changed = {name: change(waveform) for name, change in CHANGES.items()}
+    usable = {name: w for name, w in changed.items() if w.shape[1] >= loaded.config.receptive_field}
+    # a recording has no answer to anything new
+    able = [backend for backend in loaded.backends if not isinstance(backend, RecordedBackend)]
+    return tuple(found for backend in able for found in _measure(backend, waveform, usable))
+
+
+def _measure(backend: Backend, waveform: Array, changed: Mapping[str, Array]) -> Iterator[Sensitivity]:
+    plain = _answer(lambda: _final(backend, waveform))
+    for change, kind, run in _ways(backend, waveform, changed):
+        yield _sensitivity(change, kind, backend.name, _answer(run), plain)
+
+
+def _ways(
+    backend: Backend, waveform: Array, changed: Mapping[str, Array]
+) -> Iterator[tuple[str, Kind, Callable[[], Array]]]:
+    """Every change, and what computes the embeddings under it."""
+    for change, other in changed.items():
+        yield change, "model", partial(_final, backend, other)
+    yield "one thread", "rounding", partial(_on_one_thread, backend, waveform)
+    if isinstance(backend, OnnxBackend):
+        for level in LEVELS:
+            yield f"optimisation: {level}", "rounding", partial(_optimised, backend, waveform, level)
+    batch = np.concatenate([waveform, waveform[:, ::-1], -waveform])
+    yield "in a batch of 3", "rounding", lambda: _final(backend, batch)[:1]
+
+
+def _answer(run: Callable[[], Array]) -> Array | None:
+    """The embeddings; None where the backend does not run in this way, as a port that takes no batch."""
+    try:
+        return run()
+    except InputError:
+        return None
+
+
+def _final(backend: Backend, waveform: Array) -> Array:
+    return backend.run(waveform)["final"]
+
+
+def _optimised(backend: OnnxBackend, waveform: Array, level: str) -> Array:
+    return _final(OnnxBackend(backend.path, optimisation=level), waveform)
+
+
+def _on_one_thread(backend: Backend, waveform: Array) -> Array:
+    if isinstance(backend, OnnxBackend):
+        return _final(OnnxBackend(backend.path, threads=1), waveform)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _final(backend, waveform)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _sensitivity(change: str, kind: Kind, backend: str, moved: Array | None, plain: Array | None) -> Sensitivity:
+    if moved is None or plain is None:
+        return Sensitivity(change, kind, backend, None, None)
+    frames = min(moved.shape[1], plain.shape[1])
+    difference = moved[:, :frames].astype(np.float64) - plain[:, :frames]
+    scale = float(np.sqrt(np.mean(np.square(plain, dtype=np.float64)))) or 1.0
+    rms = float(np.sqrt(np.mean(difference * difference)))
+    return Sensitivity(change, kind, backend, float(np.abs(difference).max()), rms / scale)

@@ -1,0 +1,219 @@
+"""The release pipeline: checkpoints in, one published release out.
+
+Four steps, each of which takes what the one before it gives: checkpoints, bundles, staged, published.
+What an earlier run left in the work folder, and what still checks, is kept: a run that was cut off is completed by
+running it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.progress import bars as file_bars
+from aves_artifacts.bundle.attach import attach_report
+from aves_artifacts.bundle.check import check_bundle
+from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
+from aves_artifacts.configurations.catalog import Configuration, catalog, named
+from aves_artifacts.fetch.fetcher import Fetcher, Wanted, Watcher, offline_by_environment
+from aves_artifacts.fetch.file_kind import content_problem
+from aves_artifacts.fetch.lock_file import default_lock_file
+from aves_artifacts.release.address import Address, open_address
+from aves_artifacts.release.gate import Verified, verified
+from aves_artifacts.release.provenance import Signer
+from aves_artifacts.release.publishing import Plan, Published, plan, publish
+from aves_artifacts.release.staging import INDEX, check_names, stage
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
+from aves_verify.report.json_report import to_json
+from aves_verify.subjects.subject import geometry_of, of_bundle, ready
+from aves_verify.verification import verify as verification
+from aves_verify.verification.progress import bars as step_bars
+from aves_verify.verification.run import verify_all
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be released. Without names, every configuration that has an original."""
+
+    names: tuple[str, ...]
+    url: str
+    version: str
+    work: Path
+    stand_in: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was done; ``seconds`` is None where its result was there already, and checked."""
+
+    name: str  # of the encoder, empty for a step on all of them
+    step: str
+    seconds: float | None
+
+
+@dataclass
+class Journal:
+    """What was done, and how long it took."""
+
+    steps: list[Step] = field(default_factory=list)
+    show: verification.Progress = lambda *_: None
+
+    def do(self, name: str, step: str, work: Callable[[], Result]) -> Result:
+        """Do a step, and write down how long it took."""
+        self.show(f"{name}: {step}" if name else step, 0, 1)
+        start = time.perf_counter()
+        result = work()
+        self.steps.append(Step(name, step, time.perf_counter() - start))
+        return result
+
+    def keep(self, name: str, *steps: str) -> None:
+        """Write down that the results of these steps were there."""
+        self.steps += [Step(name, step, None) for step in steps]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint of one encoder, and the folder of its bundle."""
+
+    name: str
+    checkpoint: Path
+    bundle: Path
+
+
+def run_release(
+    order: Order, journal: Journal, signer: Signer | None = None, *, dry_run: bool = False
+) -> Plan | Published:
+    """All four steps, with progress on a terminal; with ``dry_run``, what the last one would do.
+
+    Raises InputError for what is unusable, DoesNotHoldError for what may not be published.
+    """
+    address = open_address(order.url)
+    address.below(order.version).size(INDEX)  # whether it can be reached is told before the work, not after it
+    with file_bars() as watcher:
+        sources = checkpoints(order, journal, watcher)
+    with step_bars(len(sources)) as journal.show:
+        found = bundles(sources, journal)
+    planned = staged(found, order, address, journal, signer)
+    if dry_run:
+        return planned
+    with file_bars("uploading") as watcher:
+        return published(planned, journal, watcher)
+
+
+def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Source]:
+    """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
+    names = list(dict.fromkeys(order.names))
+    chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
+    lacking = [c.name for c in chosen if isinstance(c, Configuration) and not (c.has_original or order.stand_in)]
+    if lacking:
+        raise InputError(f"{', '.join(lacking)}: only ports are published; give the path of the fairseq checkpoint")
+    check_names([found.stem if isinstance(found, Path) else found.file_name for found in chosen])
+    return [_source(found, order, journal, watcher) for found in chosen]
+
+
+def bundles(sources: Sequence[Source], journal: Journal) -> list[Verified]:
+    """Convert each, verify it, attach the report, and check all of it.
+
+    Raises DoesNotHoldError with all that may not be published, after each was tried.
+    """
+    outcomes = [_bundle(source, journal) for source in sources]
+    problems = [problem for found in outcomes if isinstance(found, DoesNotHoldError) for problem in found.problems]
+    if problems:
+        raise DoesNotHoldError(*problems)
+    return [found for found in outcomes if isinstance(found, Verified)]
+
+
+def staged(found: Sequence[Verified], order: Order, address: Address, journal: Journal, signer: Signer | None) -> Plan:
+    """Write the release's documents into the work folder, and look at the address. Raises InputError."""
+    folder = order.work / "releases" / order.version
+    release = journal.do("", "stage", lambda: stage(found, order.version, folder, signer))
+    return plan(release, address)
+
+
+def published(planned: Plan, journal: Journal, watcher: Watcher) -> Published:
+    """Upload, and read back. Raises InputError and DoesNotHoldError as ``publish`` does."""
+    return journal.do("", "publish", lambda: publish(planned, watcher))
+
+
+def _source(chosen: Configuration | Path, order: Order, journal: Journal, watcher: Watcher) -> Source:
+    if isinstance(chosen, Path):
+        if read_checkpoint(chosen).stand_in and not order.stand_in:
+            raise InputError(
+                f"{chosen}: a stand-in, whose weights were never trained; give --stand-in to release it marked as such"
+            )
+        journal.keep(chosen.stem, "checkpoint")
+        return Source(chosen.stem, chosen, order.work / "bundles" / chosen.stem)
+    stem = chosen.file_name
+    if not order.stand_in:
+        wanted = Wanted(chosen, "original")
+        fetcher = Fetcher(default_lock_file(), watcher, offline=offline_by_environment())
+        (fetched,) = journal.do(stem, "checkpoint", lambda: fetcher.fetch([wanted]))
+        if fetched.was_here:
+            journal.steps[-1] = replace(journal.steps[-1], seconds=None)
+        return Source(stem, wanted.path, order.work / "bundles" / stem)
+    checkpoint = order.work / "stand-ins" / f"{stem}.pt"
+    if checkpoint.is_file() and not content_problem(checkpoint, "original", chosen.dimension):
+        journal.keep(stem, "checkpoint")
+    else:
+        geometry = geometry_of(chosen)
+        journal.do(stem, "checkpoint", lambda: write_stand_in(chosen.name, checkpoint, geometry=geometry))
+    return Source(stem, checkpoint, order.work / "stand-ins" / stem)
+
+
+def _bundle(source: Source, journal: Journal) -> Verified | DoesNotHoldError:
+    name = source.name
+    ready = journal.do(name, "check", lambda: _ready(source))
+    if ready is not None:
+        journal.keep(name, "bundle", "verify")
+        journal.show(name, 1, 1)
+        return ready
+    journal.steps.pop()  # it will be checked when it is there
+    if _is_of(source):
+        journal.keep(name, "bundle")
+    else:
+        target = Target(source.bundle, name, force=True)
+        journal.do(name, "bundle", lambda: make_bundle(source.checkpoint, target, OnnxOptions()))
+    journal.do(name, "verify", lambda: _verify(source, journal.show))
+    try:
+        return journal.do(name, "check", lambda: verified(source.bundle))
+    except DoesNotHoldError as error:
+        return error
+
+
+def _ready(source: Source) -> Verified | None:
+    """The bundle, where it is of this checkpoint and may be published."""
+    try:
+        found = verified(source.bundle)
+    except (InputError, DoesNotHoldError):
+        return None
+    return found if found.bundle.manifest.source["sha256"] == sha256_of(source.checkpoint) else None
+
+
+def _is_of(source: Source) -> bool:
+    """Whether there is a bundle of this checkpoint in which nothing is wrong but the report, which is made anew.
+
+    One that another version of this tool made may lack what is expected now.
+    """
+    try:
+        found = check_bundle(source.bundle)
+    except InputError:
+        return False
+    if found.manifest is None or any(p.file not in (REPORT, FILE_NAMES["card"]) for p in found.problems):
+        return False
+    return bool(found.manifest.source["sha256"] == sha256_of(source.checkpoint))
+
+
+def _verify(source: Source, show: verification.Progress) -> None:
+    subject = of_bundle(source.bundle, source.checkpoint)
+    report = verify_all([ready(subject)], verification.Plan(), progress=show).report
+    attach_report(source.bundle, to_json(report).encode())

@@ -1,0 +1,167 @@
+"""Reading audio files: any rate and channel count in, mono at 16 kHz out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_verify.sounds.clip import SAMPLE_RATE, Clip, StoredClip
+
+EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+MAX_SECONDS = 300  # attention takes memory with the square of a clip's length: a base encoder for this one about 60 GiB
+RATES = range(1000, 1_000_001)  # Hz; from slow hydrophones to ultrasound detectors
+LARGEST = 1e30  # what float32, and a network's squares of it, cannot carry
+_BLOCK = 2**20  # values read at a time
+
+
+def read_clips(paths: Sequence[Path]) -> tuple[tuple[StoredClip, ...], tuple[str, ...]]:
+    """Read every audio file that ``paths`` (files and folders) hold, to tell what is wrong with it before it is used.
+
+    Returns the clips, whose samples are not kept but read again, and one line for each file that could not be read: a
+    bad file does not lose the others.
+    Raises InputError for a path that is missing or holds no audio, and when not one file could be read.
+    """
+    clips: list[StoredClip] = []
+    unreadable: list[str] = []
+    for path in find_audio(paths):
+        result = _clip_or_reason(path)
+        if isinstance(result, Clip):
+            clips.append(StoredClip(result.name, result.source, result.samples, partial(read_clip, path)))
+        else:
+            unreadable.append(result)
+    if not clips and unreadable:
+        more = f" (and {len(unreadable) - 1} more files that cannot be read)" if len(unreadable) > 1 else ""
+        raise InputError(unreadable[0] + more)
+    return tuple(clips), tuple(unreadable)
+
+
+def find_audio(paths: Sequence[Path]) -> list[Path]:
+    """Audio files among ``paths``: files as given, folders searched to any depth, each folder's files sorted.
+
+    In folders the extension decides (WAV, FLAC, OGG, MP3 in any case), and hidden files and folders are left out.
+    No file comes twice. Raises InputError for a missing path, a folder that cannot be read, or one without audio.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        for file in _files(path):
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
+
+
+def read_clip(path: Path) -> Clip:
+    """Read one audio file: channels averaged and resampled to 16 kHz in float64, then rounded to float32.
+
+    The clip is named by the path, relative to the working folder where it lies in that. Raises InputError for a file
+    that is missing, not readable, not audio, empty, longer than 5 minutes, or that holds NaN or infinite values.
+    """
+    try:
+        _refuse_non_files(path)
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            mono = _read_mono(file, path)
+            rate = int(file.samplerate)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw
+        detail = getattr(error, "error_string", str(error)).rstrip(".")
+        raise InputError(
+            f"{path}: damaged, or not audio (libsndfile: {detail}); expected WAV, FLAC, OGG or MP3"
+        ) from None
+    good = np.abs(mono) < LARGEST  # false for NaN, too
+    if not good.all():
+        first = int(np.argmin(good))
+        raise InputError(
+            f"{path}: {np.count_nonzero(~good)} of {len(mono)} samples are NaN, infinite or absurdly large, first at "
+            f"{first / rate:.3f} s ({mono[first]}); repair or leave out the file"
+        )
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
+    if len(mono) == 0:
+        raise InputError(f"{path}: holds no samples; give a recording")
+    return Clip(_name(path), mono.astype(np.float32), str(path))
+
+
+def _clip_or_reason(path: Path) -> Clip | str:
+    try:
+        return read_clip(path)
+    except InputError as error:
+        return str(error)
+
+
+def _files(path: Path) -> list[Path]:
+    """A path itself, or a folder's audio files. Raises InputError."""
+    try:
+        path.stat()
+        return _in_folder(path) if path.is_dir() else [path]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file or folder; give audio files or folders with audio files") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Audio files in a folder and its subfolders, sorted by their path. Raises InputError when there are none."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    files = []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (Path(parent, name) for name in names if not name.startswith("."))
+        files += [path for path in visible if path.suffix.lower() in EXTENSIONS]
+    if not files:
+        raise InputError(f"{folder}: no audio in this folder; expected files that end in .wav, .flac, .ogg or .mp3")
+    return sorted(files)
+
+
+def _refuse_non_files(path: Path) -> None:
+    """Tell apart what libsndfile only calls a system error. Raises InputError or OSError."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give an audio file")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise InputError(f"{path}: not a file; give an audio file")
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise InputError(f"{path}: the file is empty; give an audio file")
+
+
+def _read_mono(file: soundfile.SoundFile, path: Path) -> NDArray[np.float64]:
+    """The mean over the channels [samples], at the file's own rate.
+
+    Read in blocks until the data end: the length in a header may be wrong or unknown. Raises InputError.
+    """
+    if file.samplerate not in RATES:
+        raise InputError(f"{path}: a sample rate of {file.samplerate} Hz; expected {RATES[0]} to {RATES[-1]} Hz")
+    parts = [np.zeros(0)]
+    samples = 0
+    for block in _blocks(file):
+        samples += len(block)
+        if samples > MAX_SECONDS * file.samplerate:
+            raise InputError(f"{path}: longer than {MAX_SECONDS} s; cut the recording into shorter clips")
+        # One channel after the other: numpy's mean adds in an order that depends on the processor.
+        parts.append(sum(block.T[1:], start=block.T[0]) / file.channels)
+    return np.concatenate(parts)
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float64]]:
+    """The file's samples [samples, channels] from -1 to 1 in pieces; float files as they are."""
+    while True:
+        block = file.read(max(1, _BLOCK // file.channels), dtype="float64", always_2d=True)
+        if len(block) == 0:
+            return
+        yield block
+
+
+def _name(path: Path) -> str:
+    try:
+        return path.absolute().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()

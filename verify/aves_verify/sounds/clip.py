@@ -1,0 +1,94 @@
+"""Clip: one piece of audio that every backend is run on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+
+SAMPLE_RATE = 16_000  # Hz; the only rate these models are trained at
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A waveform [samples], mono float32 at 16 kHz, with the name it has in reports.
+
+    The array is made read-only. Raises TypeError when it is not one-dimensional float32.
+    """
+
+    name: str  # unique within one run: a reference signal's name, or a file's path
+    waveform: NDArray[np.float32]
+    source: str  # "synthesised" or the path
+
+    def __post_init__(self) -> None:
+        waveform = self.waveform
+        if waveform.dtype != np.float32 or waveform.ndim != 1:
+            raise TypeError(f"{self.name}: expected float32 [samples], found {waveform.dtype} {list(waveform.shape)}")
+        if waveform.flags.writeable or not waveform.flags.c_contiguous:
+            waveform = waveform.copy()
+            waveform.flags.writeable = False
+            object.__setattr__(self, "waveform", waveform)
+
+    @property
+    def samples(self) -> int:
+        """Length in samples."""
+        return len(self.waveform)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples / SAMPLE_RATE
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the samples as little-endian float32: the same audio has the same hash on every machine."""
+        return hashlib.sha256(self.waveform.astype("<f4").tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClip:
+    """A clip whose samples stay where they are until they are asked for, each time anew.
+
+    A thousand recordings need not fit into memory. ``read`` gives the clip; a ``waveform`` that has another length by
+    then raises InputError, as does a file that cannot be read any more.
+    """
+
+    name: str
+    source: str
+    samples: int
+    read: Callable[[], Clip] = field(repr=False)
+
+    @property
+    def waveform(self) -> NDArray[np.float32]:
+        """The samples, as those of ``Clip``."""
+        waveform = self.read().waveform
+        if len(waveform) != self.samples:
+            raise InputError(
+                f"{self.source}: changed while it was in use, from {self.samples} samples at 16 kHz to "
+                f"{len(waveform)}; run again when nothing writes to it"
+            )
+        return waveform
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples / SAMPLE_RATE
+
+
+AnyClip = Clip | StoredClip
+
+
+def too_short(clip: AnyClip, receptive_field: int) -> str:
+    """Why a clip gives no frame: fewer samples than one frame sees. Empty when it does give one."""
+    if clip.samples >= receptive_field:
+        return ""
+    return (
+        f"{clip.source}: {clip.samples} samples at 16 kHz are too short for the model, which needs at least "
+        f"{receptive_field} ({receptive_field / SAMPLE_RATE * 1000:g} ms); give a longer clip"
+    )

@@ -1,0 +1,75 @@
+"""What the encoders are given: every clip by itself, one clip padded with silence, and several clips in one batch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
+
+BATCH = 3
+PADDING = SAMPLE_RATE // 2  # samples of silence
+_EPS = 1e-5  # torch's default for layer_norm
+_PROBE = 2 * SAMPLE_RATE  # samples at most of a clip that is padded or put into a batch
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A waveform [batch, samples] as the networks take it, under the name that reports give it."""
+
+    name: str
+    waveform: NDArray[np.float32] = field(repr=False)
+    clip: AnyClip | None = None  # the clip that it is, where it is one
+
+
+def count(clips: Sequence[AnyClip]) -> int:
+    """How many inputs these clips make."""
+    return len(clips) + 2 if clips else 0
+
+
+def inputs(clips: Sequence[AnyClip], *, receptive_field: int, normalize: bool) -> Iterator[Input]:
+    """Every clip, one at a time, then the two inputs that show what a clip by itself cannot.
+
+    Zero-padding changes every frame of these models, so padded input must come out alike too; and rows of a batch must
+    be computed apart, by a graph that takes more than one. All clips are at least ``receptive_field`` long.
+    """
+    for clip in clips:
+        yield Input(clip.name, network_input(clip, normalize=normalize), clip)
+    if not clips:
+        return
+    longest = max(clips, key=lambda clip: min(clip.samples, _PROBE))  # the first of those that are long enough
+    padded = np.pad(network_input(longest, normalize=normalize)[:, :_PROBE], ((0, 0), (0, PADDING)))
+    yield Input(f"{longest.name}, zero-padded", padded)
+    yield Input(f"batch of {BATCH}", _batch(clips, longest, receptive_field, normalize=normalize))
+
+
+def network_input(clip: AnyClip, *, normalize: bool) -> NDArray[np.float32]:
+    """A clip as the network takes it [1, samples]; ``normalize``: zero mean and unit variance over the clip.
+
+    Sums are rounded once, so the samples are the same bits on every machine, by which recordings know them.
+    Source: fairseq ``data/audio/raw_audio_dataset.py``, ``postprocess``: ``F.layer_norm(feats, feats.shape)``.
+    """
+    samples = clip.waveform
+    if not normalize:
+        return samples[None]
+    waveform = samples.astype(np.float64)
+    centred = waveform - math.fsum(waveform) / len(waveform)
+    variance = math.fsum(centred * centred) / len(waveform)
+    return (centred / math.sqrt(variance + _EPS)).astype(np.float32)[None]
+
+
+def _batch(clips: Sequence[AnyClip], longest: AnyClip, receptive_field: int, *, normalize: bool) -> NDArray[np.float32]:
+    """Rows that differ: beginnings of the first clips that are long enough, and turned ones where these are too few."""
+    length = max(receptive_field, min(longest.samples, _PROBE) // 2)
+    long_enough = (clip for clip in clips if clip.samples >= length)
+    rows = (network_input(clip, normalize=normalize)[0, :length].copy() for clip in long_enough)
+    # rows of silence could be exchanged without a trace
+    audible = list(itertools.islice((row for row in rows if row.any()), BATCH))
+    audible = audible or [network_input(longest, normalize=normalize)[0, :length]]
+    turned = [row[::-1] for row in audible] + [-row for row in audible]
+    return np.ascontiguousarray(np.stack([*audible, *turned][:BATCH]))

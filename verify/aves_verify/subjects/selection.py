@@ -1,0 +1,86 @@
+"""What a command line asks to verify: names of the catalogue, a bundle, or loose files."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.configurations.catalog import Configuration, catalog, named
+from aves_convert.graph.options import Layers
+from aves_verify.subjects import subject
+from aves_verify.subjects.published import Ports, bring, published
+from aves_verify.subjects.subject import Pending, ready
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options that say what is verified, under the names that they have on the command line."""
+
+    names: tuple[str, ...] = ()
+    all_configs: bool = False
+    stand_in: bool = False
+    download: bool = False
+    ports: Ports = "made"
+    bundle: Path | None = None
+    fairseq: Path | None = None
+    pretrained: Path | None = None
+    reference: Path | None = None
+    torchaudio: Path | None = None
+    config: Path | None = None
+    onnx: Path | None = None
+
+    def subjects(self, layers: Layers) -> list[Pending]:
+        """One subject for each configuration. Raises InputError for options that do not go together."""
+        self._check()
+        if self.names or self.all_configs:
+            chosen = self._chosen()
+            if self.download:
+                bring([found for found in chosen if isinstance(found, Configuration)], self.ports, layers)
+            return [self._of_name(found, layers) for found in chosen]
+        if self.bundle is not None:
+            found = subject.of_bundle(self.bundle, self.fairseq)
+        else:
+            found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
+        return [ready(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+
+    def _chosen(self) -> list[Configuration | Path]:
+        """What the names stand for; all configurations are those that have an original to compare with."""
+        if self.all_configs:
+            return [configuration for configuration in catalog().values() if configuration.has_original]
+        return named(self.names)
+
+    def _of_name(self, chosen: Configuration | Path, layers: Layers) -> Pending:
+        if isinstance(chosen, Path):
+            if self.stand_in:
+                raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
+            return Pending(chosen.stem, "file", subject.converted(chosen, layers=layers))
+        if self.stand_in:
+            made = subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
+            return Pending(chosen.name, "stand-in", made)
+        return ready(published(chosen, self.ports))
+
+    def _check(self) -> None:
+        names = bool(self.names) or self.all_configs
+        ports = any((self.torchaudio, self.config, self.onnx))
+        alone = self.fairseq is not None and not (names or self.bundle)  # an original by itself can be recorded
+        if sum((names, self.bundle is not None, ports or alone)) != 1:
+            raise InputError(
+                "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx. "
+                "Start with: aves-verify --all-configs --stand-in"
+            )
+        if self.stand_in and not names:
+            raise InputError("--stand-in goes with NAME… or --all-configs")
+        if (self.download or self.ports == "published") and (self.stand_in or not names):
+            raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
+        if names and any((self.fairseq, self.pretrained, self.reference)):
+            raise InputError("NAME… or --all-configs take no files; for files leave the names out")
+        if self.bundle is not None and ports:
+            raise InputError(
+                "--bundle goes with --fairseq, --pretrained and --reference alone; for other files leave --bundle out"
+            )
+        if self.pretrained is not None and self.fairseq is None:
+            raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
+        if self.reference is not None and self.fairseq is not None:
+            raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")

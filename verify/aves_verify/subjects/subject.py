@@ -1,0 +1,140 @@
+"""What is verified: the files of one configuration, wherever they come from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
+from aves_artifacts.configurations.catalog import Configuration
+from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.stand_in import Geometry, write_stand_in
+from aves_convert.graph.options import Layers, OnnxOptions
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The files of one configuration; a file that is not given is None."""
+
+    name: str
+    source: str  # "stand-in", "published" or "file"
+    fairseq: Path | None
+    torchaudio: Path | None
+    config: Path | None
+    onnx: Path | None
+    pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
+    recording: Path | None = None  # fairseq's outputs, in the place of fairseq
+    normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
+    recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
+    problems: tuple[str, ...] = ()
+
+    def file(self, backend: str) -> Path | None:
+        """The file that a backend reads."""
+        return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
+
+    def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
+        """SHA-256 of each backend's file, and of those read beside it: the config, and ONNX weights past 2 GB."""
+        files = {backend: self.file(backend) for backend in backends}
+        if "torchaudio" in backends:
+            files["config"] = self.config
+        if "onnx" in backends and self.onnx is not None:
+            files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
+        return {name: self.recorded.get(name) or sha256_of(path) for name, path in files.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A subject whose files are yet to be made; its name is known before, to tell of it where that fails."""
+
+    name: str
+    source: str  # as the subject's
+    files: AbstractContextManager[Subject] = field(repr=False)  # they exist within it
+    has_original: bool = True  # a checkpoint for fairseq to run
+
+
+def ready(subject: Subject) -> Pending:
+    """A subject whose files are there already."""
+    has_original = subject.fairseq is not None and subject.fairseq.is_file()
+    return Pending(subject.name, subject.source, nullcontext(subject), has_original)
+
+
+def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
+    """A bundle on disk, and the checkpoint that it was made from.
+
+    Files that are not the manifest's are a problem of the subject, and are compared all the same: the numbers tell what
+    the difference is worth. Raises InputError where there is no readable bundle.
+    """
+    bundle = read_bundle(folder)
+    problems = hash_problems(bundle)
+    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source["sha256"]:
+        problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
+    return _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
+
+
+def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
+    """Loose files from anywhere, named after the first. Raises InputError for weights without a config."""
+    if (torchaudio is None) != (config is None):
+        raise InputError("--torchaudio and --config go together: the weights and their model_config.json")
+    first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
+    name = first.name.removesuffix(".pt").removesuffix(".onnx").removesuffix(".torchaudio")
+    return Subject(name, source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
+
+
+@contextmanager
+def stand_in(
+    configuration: Configuration, *, geometry: Geometry = "base", layers: Layers = "last"
+) -> Iterator[Subject]:
+    """A seeded checkpoint in a configuration's place, converted; its files (1.2 GB at base size) are removed after."""
+    with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
+        checkpoint = Path(folder) / f"{configuration.file_name}.pt"
+        write_stand_in(configuration.name, checkpoint, geometry=geometry)
+        subject = _made(checkpoint, Path(folder), layers, source="stand-in")
+        yield replace(subject, name=configuration.name)
+
+
+def geometry_of(configuration: Configuration) -> Geometry:
+    """The size of a configuration's stand-in. Raises InputError where its dimension is none that can be made."""
+    sizes: dict[int, Geometry] = {768: "base", 1024: "large"}
+    if configuration.dimension not in sizes:
+        raise InputError(
+            f"{configuration.name}: no stand-in of dimension {configuration.dimension}, only 768 or 1024; "
+            "give the path of its checkpoint instead"
+        )
+    return sizes[configuration.dimension]
+
+
+@contextmanager
+def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]:
+    """A checkpoint from anywhere, converted; the ports are removed after. Raises InputError for another file."""
+    with tempfile.TemporaryDirectory(prefix="aves-ports-") as folder:
+        yield _made(checkpoint, Path(folder), layers, source="file")
+
+
+def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Subject:
+    bundle = make_bundle(checkpoint, Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
+    return _from_bundle(bundle, source=source, fairseq=checkpoint, problems=())
+
+
+def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
+    manifest = bundle.manifest
+    recorded: dict[str, str] = {}
+    if not problems:
+        recorded |= {role: record.sha256 for role, record in manifest.files.items()}
+    if fairseq is not None and not problems:
+        recorded["fairseq"] = manifest.source["sha256"]
+    return Subject(
+        name=manifest.name,
+        source=source,
+        fairseq=fairseq,
+        torchaudio=bundle.path("torchaudio"),
+        config=bundle.path("config"),
+        onnx=bundle.path("onnx"),
+        normalize=manifest.encoder["normalize"],
+        recorded=recorded,
+        problems=problems,
+    )

@@ -1,0 +1,95 @@
+"""One run of aves-verify: every subject by itself, then the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from aves_artifacts.base.errors import InputError
+from aves_verify.backends import BACKENDS
+from aves_verify.backends.fairseq_import import import_hubert
+from aves_verify.report import ConfigReport, Report
+from aves_verify.subjects.prefetch import made_ahead
+from aves_verify.subjects.subject import Pending
+from aves_verify.verification.environment import environment
+from aves_verify.verification.verify import Plan, Progress, verify
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run found, and what it has to end with once that is told."""
+
+    report: Report
+    error: BaseException | None = None  # bad input, Ctrl-C or SIGTERM; None where every subject was verified
+
+
+def verify_all(
+    subjects: Sequence[Pending],
+    plan: Plan,
+    unreadable: Sequence[str] = (),
+    progress: Progress = lambda *_: None,
+) -> Run:
+    """Verify subjects one after the other, so that only one's models exist at a time.
+
+    ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it. A subject
+    that cannot be used does not lose the others, nor does a stopped run lose what it had compared: either is told in
+    the report, and given back as the error. Where nothing was compared, the error is raised; so is one where fairseq
+    does not import, before anything is made.
+    """
+    if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
+        import_hubert()  # seconds, and better told now than after a gigabyte of files is made
+    start = time.perf_counter()
+    configs: list[ConfigReport] = []
+    errors: list[BaseException] = []
+    try:
+        with made_ahead(subjects) as prepared:
+            for pending in prepared:
+                try:
+                    configs.append(_verify(pending, plan, unreadable, progress))
+                except InputError as error:
+                    errors.append(error)
+                    configs.append(_not_verified(pending, plan, str(error)))
+                progress(pending.name, 1, 1)
+    except BaseException as error:  # whatever stops the run must not lose the hours before it
+        errors.insert(0, error)
+        configs += [_not_verified(missed, plan, _why(error)) for missed in subjects[len(configs) :]]
+    if errors and not any(config.comparisons for config in configs):
+        raise errors[0]
+    report = Report(tuple(_with_twins(configs)), environment(), time.perf_counter() - start)
+    return Run(report, errors[0] if errors else None)
+
+
+def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: Progress) -> ConfigReport:
+    def show(step: str, done: int, total: int) -> None:
+        progress(f"{pending.name}: {step}", done, total)
+
+    progress("preparing", 0, 1)
+    with pending.files as subject:
+        report = verify(subject, plan, show)
+    return dataclasses.replace(report, problems=(*report.problems, *unreadable))
+
+
+def _not_verified(pending: Pending, plan: Plan, problem: str) -> ConfigReport:
+    """What a report has of a subject that gave no numbers."""
+    reference = next(name for name in BACKENDS if name in plan.backends)
+    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), (problem,))
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, Exception):
+        return f"not verified: the run ended with {type(error).__name__}: {error}"
+    return "not verified: the run was stopped"
+
+
+def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:
+    """The same with a problem in each whose weights another configuration has too: one of the two names is wrong."""
+    for config in configs:
+        twins = [
+            f"{backend}: the file is byte for byte that of {other.name}: one of the two has the other's weights"
+            for other in configs
+            for backend, sha256 in config.sha256.items()
+            if other is not config and backend != "config" and other.sha256.get(backend) == sha256
+        ]
+        yield dataclasses.replace(config, problems=(*config.problems, *twins))

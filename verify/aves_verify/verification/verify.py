@@ -1,0 +1,180 @@
+"""Run every backend on every input, then compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.graph.options import Layers
+from aves_verify.backends import BACKENDS, Backend, Embeddings, RunError
+from aves_verify.backends.loading import Loaded, load
+from aves_verify.comparison.compare import TOLERANCES, Comparison, Tolerance, compare
+from aves_verify.comparison.evidence import Kept
+from aves_verify.explanation.sensitivity import characterise
+from aves_verify.explanation.worst import explain_worst
+from aves_verify.report import ConfigReport
+from aves_verify.sounds.clip import AnyClip
+from aves_verify.sounds.inputs import Input, count, inputs
+from aves_verify.sounds.memory import available, unusable
+from aves_verify.sounds.signals import reference_signals
+from aves_verify.subjects.identity import claims, misnamed
+from aves_verify.subjects.subject import Subject
+
+Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a subject is verified."""
+
+    clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)  # None: signals made for the geometry
+    backends: tuple[str, ...] = BACKENDS
+    layers: Layers = "last"
+    tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)  # by kind of port
+    explain: bool = False
+    characterise: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError where nothing could be compared."""
+        unknown = [name for name in self.backends if name not in BACKENDS]
+        if unknown:
+            raise InputError(f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}")
+        if len(set(self.backends)) < 2:
+            raise InputError(
+                "--backends: expected at least two of fairseq, torchaudio, onnx; one alone compares nothing"
+            )
+        if self.clips == ():
+            raise InputError("no clip to compare on")
+
+
+def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
+    """Compare a subject's ports with its original on every clip, padded and in a batch.
+
+    The reference is fairseq; where that is waived, TorchAudio. Weights of another configuration of the catalogue are
+    told of where the subject goes by the name of one, or fails. Raises InputError for a missing or unusable file.
+    """
+    seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
+    progress("loading", 0, 1)
+    with _timed(seconds, "load"):
+        loaded = load(subject, plan.backends)
+    clips, unusable = _usable(loaded, plan)
+    comparisons: list[Comparison] = []
+    kept = Kept()
+    given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
+    for done, item in enumerate(given):
+        progress(item.name, done, count(clips))
+        comparisons += _compare(loaded, item, plan, seconds, kept)
+    if plan.explain and clips:
+        progress("explaining", 0, 1)
+    explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
+    if plan.characterise and clips:
+        progress("characterising", 0, 1)
+    report = ConfigReport(
+        name=subject.name,
+        source=subject.source,
+        reference=loaded.backends[0].name,
+        sha256=subject.sha256(plan.backends),
+        comparisons=tuple(comparisons),
+        seconds=seconds,
+        problems=(*subject.problems, *loaded.problems, *unusable),
+        explanations=explanations,
+        sensitivities=characterise(loaded, clips) if plan.characterise else (),
+        clips=clips,
+        evidence=kept.found(),
+    )
+    if report.passed and not claims(subject):
+        return report
+    return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
+
+
+def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
+    """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
+    geometry = loaded.config
+    clips, problems, free = [], [], available()
+    for clip in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+        problem = unusable(clip, geometry, free, layers=plan.layers == "all")
+        if problem:
+            problems.append(problem)
+        else:
+            clips.append(clip)
+    return tuple(clips), problems
+
+
+def _compare(
+    loaded: Loaded,
+    item: Input,
+    plan: Plan,
+    seconds: dict[str, float],
+    kept: Kept,
+) -> Iterator[Comparison]:
+    reference, *ports = loaded.backends
+    layers = plan.layers == "all"
+    expected = _run(reference, item, seconds, layers=layers)
+    found: dict[str, Embeddings | RunError] = {}
+    for backend in ports:
+        found[backend.name] = _run_port(backend, item, seconds, layers=layers)
+    with _timed(seconds, "exact"):
+        exact = {} if loaded.exact is None else loaded.exact.run(item.waveform, layers=layers)
+    for backend in ports:
+        outputs = found[backend.name]
+        compared = list(_compare_port(backend, reference.name, item, outputs, expected, exact, plan))
+        yield from compared
+        if item.clip is not None and not isinstance(outputs, RunError):
+            kept.add(next(c for c in compared if c.layer == "final"), outputs["final"], expected["final"])
+
+
+def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:
+    with _timed(seconds, backend.name):
+        return backend.run(item.waveform, layers=layers)
+
+
+def _run_port(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings | RunError:
+    """The outputs, or why there are none: that is the port's failure, and the others go on."""
+    try:
+        return _run(backend, item, seconds, layers=layers)
+    except RunError as error:
+        return error
+
+
+def _compare_port(
+    backend: Backend,
+    reference: str,
+    item: Input,
+    found: Embeddings | RunError,
+    expected: Embeddings,
+    exact: Embeddings,
+    plan: Plan,
+) -> Iterator[Comparison]:
+    """One comparison for each layer that either gives; a port that fails to run, or lacks one, fails."""
+    tolerance = plan.tolerances[backend.kind]
+    if isinstance(found, RunError):
+        yield Comparison(backend.name, reference, item.name, "final", tolerance, "fail", str(found))
+        return
+    for layer in {**expected, **found}:
+        if layer in found and layer in expected:
+            yield compare(
+                found[layer],
+                expected[layer],
+                backend=backend.name,
+                reference_name=reference,
+                clip=item.name,
+                layer=layer,
+                tolerance=tolerance,
+                exact=exact.get(layer),
+            )
+            continue
+        has, lacks = (backend.name, reference) if layer in found else (reference, backend.name)
+        reason = f"{has} gives {layer}, {lacks} does not"
+        yield Comparison(backend.name, reference, item.name, layer, tolerance, "fail", reason)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[name] += time.perf_counter() - start
