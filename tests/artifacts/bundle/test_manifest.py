@@ -85,7 +85,7 @@ def test_the_manifest_has_its_own_hash() -> None:
 
 @pytest.mark.parametrize("name", ["manifest.schema.json", "report.schema.json", "index.schema.json"])
 def test_the_schemas_are_schemas(name: str) -> None:
-    text = resources.files("aves_artifacts").joinpath(name).read_text()
+    text = resources.files("aves_artifacts").joinpath("schemas", name).read_text()
     Draft202012Validator.check_schema(json.loads(text))
 
 

@@ -11,15 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.convert.pickles.test_reader import nothing_runs
+from tests.support.hostile_files import (
+    HOSTILE_FILES,
+    HostileFile,
+    Raw,
+    checkpoint,
+    name,
+    new,
+    opcodes,
+    reduced,
+    tensor,
+    torch_zip,
+)
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint import checkpoint as fairseq_checkpoint
 from aves_convert.checkpoint import settings as checkpoint_settings
 from aves_convert.checkpoint.checkpoint import kind_of, read_checkpoint
 from aves_convert.torch_files.reader import open_torch_file
-
-from .hostile_files import HOSTILE_FILES, HostileFile, Raw, checkpoint, name, new, opcodes, reduced, tensor, torch_zip
-from .test_inert_pickle import nothing_runs
 
 MODEL = {"mask_emb": torch.arange(3.0), "encoder.layers.0.self_attn.k_proj.weight": torch.ones(2, 2)}
 CFG = {

@@ -14,6 +14,7 @@ from typing import Any, Optional
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw, name, opcodes, pickled, reduced
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.pickles import machine as pickle_machine
@@ -21,8 +22,6 @@ from aves_convert.pickles import reader as inert_pickle
 from aves_convert.pickles.dangerous_calls import is_harmless, refuse_dangerous
 from aves_convert.pickles.reader import load, scan
 from aves_convert.pickles.records import Global, Record
-
-from .hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw, name, opcodes, pickled, reduced
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 _FORBIDDEN = ("os.", "subprocess.", "exec", "compile", "import", "pickle.", "socket.", "shutil.", "ctypes.", "code.")

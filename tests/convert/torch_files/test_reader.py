@@ -16,16 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
-from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.inspection.identify import inspect
-from aves_convert.pickles import reader as inert_pickle
-from aves_convert.torch_files import zip_directory
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file, wanted_calls
-from aves_convert.torch_files.writer import write_torch_file
-
-from .hostile_files import (
+from tests.support.hostile_files import (
     COMMAND,
     SIX_FLOATS,
     STORAGE,
@@ -46,6 +37,14 @@ from .hostile_files import (
     with_entries,
     zip64,
 )
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.inspection.identify import inspect
+from aves_convert.pickles import reader as inert_pickle
+from aves_convert.torch_files import zip_directory
+from aves_convert.torch_files.reader import LazyTensor, open_torch_file, wanted_calls
+from aves_convert.torch_files.writer import write_torch_file
 
 DTYPES = [
     *(torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8),

@@ -66,7 +66,7 @@ def closed(schema: Any) -> Any:
 
 def undescribed(document: Any) -> list[str]:
     """What of a document the schema refuses or does not name."""
-    schema = json.loads((resources.files("aves_artifacts") / "report.schema.json").read_text())
+    schema = json.loads((resources.files("aves_artifacts") / "schemas" / "report.schema.json").read_text())
     tolerance = schema["properties"]["tolerance"]
     del tolerance["allOf"]  # closed, it would refuse what is beside it
     return [
