@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from aves_artifacts.base.command_line import status
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.progress import status
 from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion.convert import torchaudio_to_onnx
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.state_dict import read_state_dict
-from aves_verify.backends import Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.sounds.clip import Clip

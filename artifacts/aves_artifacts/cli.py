@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing, status
+from aves_artifacts.base.command_line import Group, existing
+from aves_artifacts.base.progress import status
 
 
 @click.group(cls=Group)
@@ -49,8 +50,8 @@ def fetch(
 
     The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
     """
+    from aves_artifacts.base.messages import size_text
     from aves_artifacts.base.progress import bars
-    from aves_artifacts.configurations.listing import size_text
     from aves_artifacts.fetch.download import Network
     from aves_artifacts.fetch.fetcher import Fetcher, offline_by_environment, wanted_files
     from aves_artifacts.fetch.lock_file import LockFile, default_lock_file

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing, status
+from aves_artifacts.base.command_line import Group, existing
+from aves_artifacts.base.progress import status
 
 if TYPE_CHECKING:
     from aves_convert.graph.options import OnnxOptions
@@ -105,7 +106,8 @@ def fairseq2torchaudio(
     checkpoint: Path, out: Path, name: str | None, pretrained: Path | None, force: bool, allow_non_finite: bool
 ) -> None:
     """Write NAME.torchaudio.pt and NAME.torchaudio.model_config.json."""
-    from aves_convert.conversion.convert import Target, fairseq_to_torchaudio
+    from aves_convert.conversion.convert import fairseq_to_torchaudio
+    from aves_convert.conversion.request import Target
 
     with status(f"converting {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
@@ -184,8 +186,9 @@ def bundle(
     **options: Any,
 ) -> None:
     """Write every file of a configuration, a model card and manifest.json."""
-    from aves_convert.conversion.convert import Target, make_bundle
-    from aves_convert.inspection.identify import command
+    from aves_convert.conversion.bundle import make_bundle
+    from aves_convert.conversion.request import Target
+    from aves_convert.inspection.finding import command
 
     with status(f"bundling {checkpoint.name}"):
         made = make_bundle(

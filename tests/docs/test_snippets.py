@@ -14,7 +14,8 @@ import classify
 import cluster
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio

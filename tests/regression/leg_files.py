@@ -16,7 +16,8 @@ from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.pretrained import read_settled
-from aves_convert.conversion.convert import Target, fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
+from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
+from aves_convert.conversion.request import Target
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.torch_export import torch_export
 from aves_convert.weights.model import build_model, load_model

@@ -14,7 +14,7 @@ from tests.regression.golden import Golden, clip_hashes, sampled, values, wavefo
 from tests.regression.leg_files import Ported
 
 from aves_convert.weights.state_dict import read_state_dict
-from aves_verify.backends import Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import TOLERANCES, Comparison, Tolerance, compare

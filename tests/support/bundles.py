@@ -14,7 +14,8 @@ from aves_artifacts.base.file_record import file_record
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph import file_writer as onnx_writer
 from aves_convert.graph.options import OnnxOptions

@@ -10,7 +10,7 @@ from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.evidence import Evidence, gather
 from aves_verify.explanation.explain import Explanation, StageError
 from aves_verify.explanation.sensitivity import Sensitivity
-from aves_verify.report import ConfigReport, Report
+from aves_verify.report.report import ConfigReport, Report
 from aves_verify.sounds.clip import Clip
 
 ENVIRONMENT = {"python": "3.11.7", "torch": "2.15.0", "fairseq": None, "cpu": "A | <Processor>", "threads": 2}

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing, status
+from aves_artifacts.base.command_line import Group, existing
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.progress import status
 
 
 class _DefaultCommand(Group):
@@ -133,9 +134,9 @@ def run(
     from aves_verify.report.json_report import to_json
     from aves_verify.sounds.audio import read_clips
     from aves_verify.subjects.selection import Selection
+    from aves_verify.verification.plan import Plan
     from aves_verify.verification.progress import bars
     from aves_verify.verification.run import verify_all
-    from aves_verify.verification.verify import Plan
 
     if attach and (selected["bundle"] is None or selected["fairseq"] is None or atol is not None or rtol is not None):
         raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
@@ -206,7 +207,8 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from aves_verify.report.difference import differences, read_document
+    from aves_artifacts.bundle.report_document import read_document
+    from aves_verify.report.difference import differences
     from aves_verify.report.difference_text import changes_as_json, print_changes
 
     changes = differences(read_document(before), read_document(after), factor)
@@ -263,7 +265,8 @@ def release(
     from aves_artifacts.configurations.store import store
     from aves_artifacts.release.provenance import read_signer
     from aves_artifacts.release.staging import check_version, default_version
-    from aves_verify.release_pipeline.pipeline import Journal, Order, run_release
+    from aves_verify.release_pipeline.journal import Journal, Order
+    from aves_verify.release_pipeline.pipeline import run_release
     from aves_verify.release_pipeline.summary import print_outcome, print_steps
 
     version = check_version(default_version() if version is None else version)

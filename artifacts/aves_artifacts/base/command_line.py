@@ -6,14 +6,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from aves_artifacts.base.errors import DoesNotHoldError, InputError, one_line
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.messages import one_line
 
 
 class BadInput(click.ClickException):
@@ -77,19 +76,6 @@ def _our_bug() -> NoReturn:
 
 def _exit_quietly(number: signal.Signals) -> NoReturn:
     raise click.exceptions.Exit(128 + number) from None
-
-
-@contextmanager
-def status(message: str) -> Iterator[None]:
-    """Show what is going on, on a terminal; be quiet in a pipe."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status(message):
-        yield
 
 
 def existing(*, folder: bool = False) -> click.Path:

@@ -14,8 +14,3 @@ class DoesNotHoldError(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-def one_line(message: str) -> str:
-    """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(map(str.strip, message.splitlines())))

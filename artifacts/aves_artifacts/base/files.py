@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,3 +72,39 @@ def _created(path: Path) -> Path:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{PARTIAL}")
     temporary.touch(exist_ok=False)
     return temporary
+
+
+@contextmanager
+def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder``'s files; move what was written there into place when the block succeeds.
+
+    ``names`` are all the files that may be written; one that is not is removed where an earlier run wrote it. The
+    last one is moved last and removed first, so that it never stands beside files that it does not describe. Raises
+    InputError where one of them exists already (without ``force``) or nothing can be written.
+    """
+    for name in names:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not force:
+        raise InputError(f"{folder}: {', '.join(existing)} already there; nothing was written; give --force to replace")
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write here: {error.strerror or error}; choose another folder") from None
+    try:
+        yield staging
+        (folder / names[-1]).unlink(missing_ok=True)
+        for name in names:
+            if (staging / name).exists():
+                (staging / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if made and not any(folder.iterdir()):
+            folder.rmdir()

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from aves_artifacts.configurations.listing import size_text
+from aves_artifacts.base.messages import size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -56,3 +56,26 @@ def bars(verb: str = "fetching") -> Iterator[Bars]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bars(progress, verb)
+
+
+class Watcher(Protocol):
+    """Who shows what goes on."""
+
+    def announce(self, sizes: Mapping[Path, int | None]) -> None:
+        """Told before the start what will be downloaded; None: the server gives no size."""
+
+    def held(self, path: Path, size: int) -> None:
+        """Told how many bytes of a file are here."""
+
+
+@contextmanager
+def status(message: str) -> Iterator[None]:
+    """Show what is going on, on a terminal; be quiet in a pipe."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(message):
+        yield

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
-from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
 from aves_artifacts.bundle.model_card import write_card
+from aves_artifacts.bundle.report_document import read_report
 
 
 def attach_report(folder: Path, document: bytes) -> Bundle:
@@ -38,22 +37,6 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
     return Bundle(folder, manifest)
 
 
-def read_report(document: bytes, where: str) -> dict[str, Any]:
-    """Parse a report of one configuration. Raises InputError naming ``where`` for anything else."""
-    try:
-        report = json.loads(document, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
-    problem = schema_problem(report, "report.schema.json")
-    if problem:
-        raise InputError(f"{where}: not a report of aves-verify: {problem}")
-    if len(report["configs"]) != 1:
-        raise InputError(
-            f"{where}: a report on {len(report['configs'])} configurations; verify this one alone, with --bundle DIR"
-        )
-    return dict(report)
-
-
 def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]:
     """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
     (config,) = report["configs"]
@@ -74,7 +57,3 @@ def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]
         if comparison["status"] != "fail" and comparison["max_abs"] is None:
             port = f"{comparison['backend']}, {comparison['clip']}"
             yield f"the report says {comparison['status']} of {port} without a number"
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.attach import read_report, report_problems
+from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
+from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.encoder import EncoderConfig
 
 SCHEMA = 1

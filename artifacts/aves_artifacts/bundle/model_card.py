@@ -12,6 +12,7 @@ from typing import Any
 
 from aves_artifacts.base.file_record import file_record
 from aves_artifacts.base.files import replacing
+from aves_artifacts.base.markdown import code, plain
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
 from aves_artifacts.encoder import EncoderConfig
 
@@ -113,14 +114,3 @@ def licence_sentence(licence: str) -> str:
     if not licence:
         return "The licence of the weights was not recorded: ask their authors before you pass them on."
     return f"The weights have their authors' licence: {plain(licence)}."
-
-
-def plain(text: str) -> str:
-    """Text in which no markup takes effect."""
-    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
-
-
-def code(text: str) -> str:
-    """A code span in a table or a sentence."""
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}{text.replace('|', chr(92) + '|')}{fence}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from aves_artifacts.base.messages import size_text
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.configurations.catalog import Configuration, PublishedRole, catalog
 from aves_artifacts.configurations.store import bundle_folder, part_of, place
@@ -30,14 +31,6 @@ def lines() -> Iterator[str]:
         hours = "" if configuration.hours is None else f"{configuration.hours} h"
         yield f"{configuration.name:{width}} {hours:>7} {configuration.dimension:5}  {configuration.pretraining}"
         yield f"{'':{width + 15}}{_here(configuration)}"
-
-
-def size_text(size: int) -> str:
-    """A file's size as people say it, e.g. 378 MB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size} B"
 
 
 def _file(configuration: Configuration, role: PublishedRole) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from aves_artifacts.base.concurrency import StoppedError
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
+from aves_artifacts.base.messages import shown
 
 if TYPE_CHECKING:
     import httpx2
@@ -113,12 +113,6 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
             raise InputError(f"{address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
         if source.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
             raise StoppedError
-
-
-def shown(address: str) -> str:
-    """An address as it may be printed and committed: without a password, and without a query, which may be signed."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def discard(part: Path) -> None:

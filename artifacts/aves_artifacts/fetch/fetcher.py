@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from aves_artifacts.base.concurrency import each, exclusive, stopping
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.messages import shown, size_text
+from aves_artifacts.base.progress import Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
-from aves_artifacts.configurations.listing import size_text
 from aves_artifacts.configurations.store import part_of, place, store
-from aves_artifacts.fetch.download import Network, Source, discard, download, remote_size, shown
+from aves_artifacts.fetch.download import Network, Source, discard, download, remote_size
 from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.fetch.lock_file import Locked, LockFile, MismatchError
 
@@ -56,16 +57,6 @@ class Fetched:
     path: Path
     size: int
     was_here: bool
-
-
-class Watcher(Protocol):
-    """Who shows what goes on."""
-
-    def announce(self, sizes: Mapping[Path, int | None]) -> None:
-        """Told before the start what will be downloaded; None: the server gives no size."""
-
-    def held(self, path: Path, size: int) -> None:
-        """Told how many bytes of a file are here."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import PARTIAL, creating
-from aves_artifacts.fetch.download import shown
+from aves_artifacts.base.messages import shown
 
 Held = Callable[[int], None]  # told how many bytes were moved
 

@@ -14,14 +14,15 @@ from aves_artifacts.base.concurrency import each
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
-from aves_artifacts.bundle.attach import read_report, report_problems
+from aves_artifacts.base.messages import size_text
+from aves_artifacts.base.progress import Watcher
+from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
-from aves_artifacts.configurations.listing import size_text
+from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.configurations.waivers import Waiver
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
 from aves_artifacts.release.provenance import SIGNED, STATEMENT, PublicKey, opened, read_statement
-from aves_artifacts.release.publishing import Watcher
 from aves_artifacts.release.staging import CLAIM, INDEX, SUMS, claim_of
 
 

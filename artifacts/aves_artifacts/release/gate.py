@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.bundle.attach import read_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import VERDICT_FAILED, check_bundle
 from aves_artifacts.bundle.manifest import REPORT
+from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.configurations.waivers import Waiver
 

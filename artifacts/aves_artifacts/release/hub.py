@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.bundle.bundle import staged
+from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
 from aves_artifacts.release.gate import Verified
 

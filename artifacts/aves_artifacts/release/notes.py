@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from aves_artifacts.bundle.model_card import code, licence_sentence, plain, port_rows
+from aves_artifacts.base.markdown import code, plain
+from aves_artifacts.bundle.model_card import licence_sentence, port_rows
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.release.gate import Verified
 

@@ -17,8 +17,8 @@ from typing import Literal, Protocol
 
 from aves_artifacts.base.concurrency import each, stopping
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.messages import size_text
 from aves_artifacts.bundle.manifest import MANIFEST
-from aves_artifacts.configurations.listing import size_text
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.staging import CLAIM, INDEX, Release, ReleaseFile
 
@@ -36,7 +36,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedUpload:
     """What publishing a release at an address would do."""
 
     release: Release
@@ -50,11 +50,11 @@ class Plan:
 class Published:
     """What publishing did."""
 
-    plan: Plan
+    plan: PlannedUpload
     uploaded: tuple[str, ...]  # names below the address, claim and index included
 
 
-def plan(release: Release, address: Address) -> Plan:
+def plan(release: Release, address: Address) -> PlannedUpload:
     """Look at the address, and write nothing.
 
     Raises InputError where the version holds other content, and where the address is itself a bundle.
@@ -65,10 +65,10 @@ def plan(release: Release, address: Address) -> Plan:
     state = _state(release, place)
     sizes = each(lambda file: place.size(file.name), release.files)
     missing = tuple(file for file, size in zip(release.files, sizes, strict=True) if size is None)
-    return Plan(release, place, state, missing, tuple(file for file in release.files if file not in missing))
+    return PlannedUpload(release, place, state, missing, tuple(file for file in release.files if file not in missing))
 
 
-def publish(planned: Plan, watcher: Watcher) -> Published:
+def publish(planned: PlannedUpload, watcher: Watcher) -> Published:
     """Publish, or complete or check what is there.
 
     Raises InputError where the address cannot be written or holds other content, DoesNotHoldError where what is read
@@ -91,9 +91,9 @@ def publish(planned: Plan, watcher: Watcher) -> Published:
     return Published(planned, tuple(uploaded))
 
 
-def told(outcome: Plan | Published) -> Iterator[str]:
+def told(outcome: PlannedUpload | Published) -> Iterator[str]:
     """What was done or would be, in lines for people."""
-    planned = outcome if isinstance(outcome, Plan) else outcome.plan
+    planned = outcome if isinstance(outcome, PlannedUpload) else outcome.plan
     files, place = planned.release.files, planned.address
     if isinstance(outcome, Published):
         sent = [file for file in files if file.name in outcome.uploaded]

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.concurrency import pool
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import file_record, sha256_of
-from aves_artifacts.bundle.bundle import Bundle, staged
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.graph_contract import onnx_metadata
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
-from aves_artifacts.bundle.model_card import write_card
+from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.pretrained import read_settled
-from aves_convert.conversion.manifest import known_terms, manifest_of, printable_name
+from aves_convert.conversion.manifest import known_terms, printable_name
+from aves_convert.conversion.request import Target
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.state_dict import read_state_dict
-from aves_convert.weights.to_torchaudio import TorchaudioPort, hashed, port
-
-BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where results go: a folder, the configuration's name, and whether existing files are replaced."""
-
-    folder: Path
-    name: str
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise InputError for a name that is no plain file name."""
-        if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise InputError(f"--name {self.name!r}: expected a plain file name such as aves-base-bio")
-        if not self.name.isprintable():  # also what is no UTF-8, which neither ONNX nor JSON could hold
-            raise InputError(f"the name {self.name!r} has characters that cannot be printed; give another with --name")
+from aves_convert.weights.to_torchaudio import TorchaudioPort, port
 
 
 def fairseq_to_torchaudio(
@@ -53,7 +29,7 @@ def fairseq_to_torchaudio(
     converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
     with staged(target.folder, names, force=target.force) as staging:
-        _write_torchaudio(converted, staging, names)
+        write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
 
 
@@ -75,8 +51,8 @@ def fairseq_to_onnx(
         read = read_settled(checkpoint, pretrained)
         terms = known_terms(checkpoint.stem, read).replaced(licence, None)
         converted = port(read, allow_non_finite=allow_non_finite)
-        metadata = _metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint), terms.licence)
-        _write_onnx(converted.config, converted.state_dict, options, metadata, staging / out.name)
+        metadata = graph_metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint), terms.licence)
+        write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
 
@@ -98,7 +74,7 @@ def torchaudio_to_onnx(
             source_sha256=sha256_of(weights),
             licence=licence or "",
         )
-        _write_onnx(encoder, state_dict, options, metadata, staging / out.name)
+        write_onnx_file(encoder, state_dict, options, metadata, staging / out.name)
     return out
 
 
@@ -114,68 +90,21 @@ def torchaudio_to_fairseq(
     return made.remarks
 
 
-def make_bundle(
-    checkpoint: Path,
-    target: Target,
-    options: OnnxOptions,
-    *,
-    pretrained: Path | None = None,
-    allow_non_finite: bool = False,
-    licence: str | None = None,
-    citation: str | None = None,
-) -> Bundle:
-    """Write every file of a configuration, the model card and the manifest; return the bundle. Raises InputError.
-
-    ``licence`` of the weights, an SPDX identifier, and ``citation``: None, what the catalogue has under this name.
-    """
-    read = read_settled(checkpoint, pretrained)
-    terms = known_terms(target.name, read).replaced(licence, citation)
-    names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
-    if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
-        raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
-    converted = port(read, allow_non_finite=allow_non_finite)
-    with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
-        # while one file waits for the disk, another is written or hashed
-        with pool(BUNDLE_THREADS) as threads:
-            source = threads.submit(file_record, checkpoint)
-            accounted = threads.submit(hashed, converted, read)
-
-            def write_onnx() -> None:
-                metadata = _metadata(converted, target.name, source.result().sha256, terms.licence)
-                _write_onnx(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
-
-            begun: list[Future[Any]] = [
-                source,
-                accounted,
-                threads.submit(_write_torchaudio, converted, staging, [names["torchaudio"], names["config"]]),
-                threads.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
-                threads.submit(write_onnx),
-            ]
-            for each in begun:
-                each.result()
-            there = [role for role, name in names.items() if (staging / name).exists()]
-            records = threads.map(lambda role: file_record(staging / names[role]), there)
-            files = dict(zip(there, records, strict=True))
-        manifest = write_card(
-            manifest_of(target.name, read, accounted.result(), files, source.result(), terms), staging
-        )
-        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    return Bundle(target.folder, manifest)
-
-
-def _write_torchaudio(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
+def write_torchaudio_files(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
+    """Write weights and config under these two names."""
     weights, config = names
     write_torch_file(dict(converted.state_dict), folder / weights)
     (folder / config).write_text(converted.config.to_json(), encoding="utf-8")
 
 
-def _write_onnx(
+def write_onnx_file(
     config: EncoderConfig,
     state_dict: Mapping[str, NDArray[np.float32]],
     options: OnnxOptions,
     metadata: Mapping[str, str],
     path: Path,
 ) -> None:
+    """Write the graph of these weights, by the exporter that ``options`` name."""
     from aves_convert.graph.build import build_onnx  # onnx is imported only where a graph is written
     from aves_convert.graph.file_writer import save_graph
 
@@ -187,7 +116,8 @@ def _onnx_files(out: Path) -> list[str]:
     return [f"{out.name}.data", out.name]
 
 
-def _metadata(converted: TorchaudioPort, name: str, source_sha256: str, licence: str) -> dict[str, str]:
+def graph_metadata(converted: TorchaudioPort, name: str, source_sha256: str, licence: str) -> dict[str, str]:
+    """What a graph says of itself when it comes from a checkpoint."""
     return onnx_metadata(
         converted.config,
         name=name,

@@ -7,28 +7,17 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.bundle.manifest import Manifest, Role
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.conversion.request import Terms
 from aves_convert.weights.to_torchaudio import TorchaudioPort
 
 _PACKAGES = ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy")
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Under what licence the weights are, as an SPDX identifier, and how their authors are cited; empty: not known."""
-
-    licence: str = ""
-    citation: str = ""
-
-    def replaced(self, licence: str | None, citation: str | None) -> Terms:
-        """The same but for what is given."""
-        return Terms(self.licence if licence is None else licence, self.citation if citation is None else citation)
 
 
 def known_terms(name: str, checkpoint: Checkpoint) -> Terms:

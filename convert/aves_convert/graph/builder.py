@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.pickles.records import printable
+from aves_artifacts.base.messages import printable
 
 if TYPE_CHECKING:
     import torch

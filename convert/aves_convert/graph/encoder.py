@@ -16,10 +16,11 @@ from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.extractor import write_extractor
 from aves_convert.graph.options import Attention, Layers
-from aves_convert.graph.transformer import FUSED_DOMAIN, attention_in, write_encoder, write_shapes
+from aves_convert.graph.transformer import write_encoder, write_shapes
 
 if TYPE_CHECKING:
     import torch

@@ -11,12 +11,12 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
-from aves_convert.inspection.identify import Inspection, command, sibling
+from aves_convert.inspection.finding import Inspection, command, sibling
 from aves_convert.pickles.dangerous_calls import is_harmless
 from aves_convert.pickles.records import preview
 from aves_convert.torch_files.reader import LazyTensor, TorchFile, open_torch_file, wanted_calls
+from aves_convert.weights.ledger import account
 from aves_convert.weights.state_dict import misfit
-from aves_convert.weights.to_torchaudio import account
 
 _MAX_CALLS = 100
 _DIALECTS = {

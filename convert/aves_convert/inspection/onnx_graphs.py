@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.protobuf_fields import Fields, prefix
-from aves_convert.inspection.identify import Inspection, command, sibling
+from aves_convert.inspection.finding import Inspection, command, sibling
 
 if TYPE_CHECKING:
     import onnx

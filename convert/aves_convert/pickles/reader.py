@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import printable
 from aves_convert.pickles.arguments import VALUES
 from aves_convert.pickles.machine import ACTIONS, Machine, PersistentLoad, Rebuild
-from aves_convert.pickles.records import Call, Global, Record, printable
+from aves_convert.pickles.records import Call, Global, Record
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from aves_artifacts.base.messages import printable
+
 
 @dataclass(frozen=True)
 class Global:
@@ -54,13 +56,6 @@ class Call:
     def _keywords(self) -> list[tuple[str, object]]:
         named = islice((self.kwargs or {}).items(), 4)
         return [(printable(key) if isinstance(key, str) else preview(key), value) for key, value in named]
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """``text`` for a message: one line, no control characters, cut short."""
-    cut = text[: limit + 1]
-    shown = cut if cut.isascii() and cut.isprintable() else ascii(cut)
-    return shown if len(shown) <= limit else shown[:limit] + "..."
 
 
 def preview(value: object) -> str:

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import printable
 from aves_convert.pickles import reader as inert_pickle
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
-from aves_convert.pickles.records import Call, Global, printable
+from aves_convert.pickles.records import Call, Global
 from aves_convert.torch_files.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
-from aves_convert.torch_files.tensors import REBUILD, LazyTensor, Source, Storages
+from aves_convert.torch_files.rebuilding import REBUILD, Storages
+from aves_convert.torch_files.tensors import LazyTensor, Source
 from aves_convert.torch_files.zip_directory import LOCAL, Extent, read_zip_directory
 
 __all__ = ["LazyTensor", "TorchFile", "open_torch_file", "wanted_calls"]

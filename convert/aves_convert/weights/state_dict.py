@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import printable
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
-from aves_convert.pickles.records import printable
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file
 
 _MAX_LISTED = 10

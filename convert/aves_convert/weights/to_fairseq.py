@@ -24,8 +24,8 @@ from aves_convert.checkpoint.settings import attribute_of, has_attribute, plain
 from aves_convert.pickles.records import Global, Record, preview
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file
 from aves_convert.torch_files.writer import STORAGE_CLASSES, PickledObject
+from aves_convert.weights.ledger import LedgerEntry, account, identity
 from aves_convert.weights.state_dict import read_state_dict
-from aves_convert.weights.to_torchaudio import LedgerEntry, account, identity
 
 _NEEDED = ("args", "cfg", "task_state")  # without these fairseq builds another model, or none
 _FORMER_WEIGHTS = ("last_optimizer_state", "optimizer", "ema", "ema_fp32_params")

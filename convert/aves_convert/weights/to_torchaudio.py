@@ -5,32 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.reader import LazyTensor
-
-PROJECTION = "encoder.feature_projection.projection"
-_MAX_LISTED = 20  # problems named in one message; the rest is counted
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    """What became of one tensor of the checkpoint, or where one tensor of the port came from."""
-
-    source: str | None  # fairseq's name; None for a tensor that the port needs and the checkpoint leaves out
-    target: str | None  # TorchAudio's name; None for a dropped tensor
-    action: Literal["mapped", "dropped", "created"]
-    reason: str  # why it was dropped or created; empty for a mapped tensor
-    shape: tuple[int, ...]
-    dtype: str  # in the source, e.g. "float16"
-    sha256: str | None = None  # of the source tensor's bytes, contiguous and little-endian; see ``hashed``
+from aves_convert.weights.ledger import LedgerEntry, _raise_if_any, account, identity
 
 
 @dataclass(frozen=True)
@@ -92,62 +75,3 @@ def hashed(converted: TorchaudioPort, checkpoint: Checkpoint) -> TorchaudioPort:
 def _sha256(tensor: LazyTensor) -> str:
     elements = tensor.read().reshape(-1)
     return hashlib.sha256(elements.view(np.uint8).data).hexdigest()
-
-
-def account(
-    checkpoint: Checkpoint, arch: Architecture, expected: Mapping[str, tuple[int, ...]]
-) -> tuple[LedgerEntry, ...]:
-    """One entry for every source tensor, in the file's order, and for every tensor of the model.
-
-    ``expected`` is the name and shape of every tensor of the TorchAudio model. No tensor is read.
-    Raises InputError once, with every problem.
-    """
-    created = [] if arch.has_projection else _identity_projection(arch.config.encoder_embed_dim)
-    problems = [f"missing {name}" for name in (*arch.mapping, *arch.dropped) if name not in checkpoint.tensors]
-    ledger: list[LedgerEntry] = []
-    for name, tensor in checkpoint.tensors.items():
-        dtype = tensor.dtype.name
-        if name in arch.mapping:
-            target = arch.mapping[name]
-            problems += _misshapen(name, tensor.shape, expected[target])
-            if not tensor.is_floating_point:
-                problems.append(f"{name} is {dtype}, expected floating point")
-            ledger.append(LedgerEntry(name, target, "mapped", "", tensor.shape, dtype))
-        elif name in arch.dropped:
-            rule = arch.dropped[name]
-            problems += _misshapen(name, tensor.shape, rule.shape)
-            ledger.append(LedgerEntry(name, None, "dropped", rule.reason, tensor.shape, dtype))
-        else:
-            problems.append(f"unknown {name} {list(tensor.shape)}")
-    config = "this config" if checkpoint.pretrained is None else f"the config of {checkpoint.pretrained}"
-    _raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with {config}")
-    unmapped = set(expected) - set(arch.mapping.values()) - {entry.target for entry in created}
-    _raise_if_any(sorted(unmapped), f"{checkpoint.path}: the TorchAudio model has tensors that fairseq's has not")
-    return (*ledger, *created)
-
-
-def _misshapen(name: str, shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> list[str]:
-    fits = len(shape) == len(wanted) and all(want in (size, None) for size, want in zip(shape, wanted, strict=True))
-    return [] if fits else [f"{name} has shape {list(shape)}, expected {['any' if w is None else w for w in wanted]}"]
-
-
-def _identity_projection(dim: int) -> list[LedgerEntry]:
-    reason = (
-        "fairseq has no projection where the extractor's and the encoder's dimensions agree; TorchAudio always has "
-        "one, so it is the identity, which is exact in floating point"
-    )
-    return [
-        LedgerEntry(None, f"{PROJECTION}.weight", "created", reason, (dim, dim), "float32"),
-        LedgerEntry(None, f"{PROJECTION}.bias", "created", reason, (dim,), "float32"),
-    ]
-
-
-def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The weight or the bias of a created projection."""
-    return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
-
-
-def _raise_if_any(problems: list[str], what: str) -> None:
-    if problems:
-        more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        raise InputError(f"{what}: " + "; ".join(problems[:_MAX_LISTED]) + more)

@@ -7,7 +7,8 @@ from tests.support.bundles import copied, make_tiny
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord, file_record
-from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle, staged
+from aves_artifacts.base.files import staged
+from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 
 

@@ -37,7 +37,8 @@ from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.cli import main
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file

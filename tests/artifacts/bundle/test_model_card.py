@@ -16,7 +16,8 @@ from tests.support.bundles import comparison, report_on
 
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.bundle.model_card import model_card
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file

@@ -1,14 +1,16 @@
 """Writing a bundle: whichever of its parts fails, the reason is told and nothing is left."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.conversion import convert as ports
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion import bundle, convert
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 
@@ -26,14 +28,23 @@ def test_the_manifest_that_is_given_back_is_the_one_on_disk(checkpoint: Path, tm
     assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
 
 
-@pytest.mark.parametrize("part", ["file_record", "hashed", "write_torch_file", "write_safetensors", "_write_onnx"])
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        (bundle, "file_record"),
+        (bundle, "hashed"),
+        (convert, "write_torch_file"),
+        (bundle, "write_safetensors"),
+        (bundle, "write_onnx_file"),
+    ],
+)
 def test_whatever_fails_nothing_is_left(
-    part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise InputError("no space left")
 
-    monkeypatch.setattr(ports, part, fail)
+    monkeypatch.setattr(module, part, fail)
     with pytest.raises(InputError, match="no space left"):
         make_bundle(checkpoint, Target(tmp_path / "bundle", "tiny"), OnnxOptions())
     assert not (tmp_path / "bundle").exists()

@@ -17,7 +17,9 @@ import platform, sys
 import numpy, onnx, torch
 from pathlib import Path
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.conversion.convert import Target, fairseq_to_onnx, make_bundle
+from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 checkpoint, folder = map(Path, sys.argv[1:])
 make_bundle(checkpoint, Target(folder, "x"), OnnxOptions())
 fairseq_to_onnx(checkpoint, folder / "all.onnx", OnnxOptions(layers="all", attention="fused", opset=18))

@@ -27,11 +27,13 @@ from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.cli import main
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.inspection import onnx_graphs as onnx_inspection
-from aves_convert.inspection.identify import Inspection, inspect
+from aves_convert.inspection.finding import Inspection
+from aves_convert.inspection.identify import inspect
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import build_model
 from aves_convert.weights.state_dict import old_weight_norm_name

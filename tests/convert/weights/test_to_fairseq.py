@@ -22,7 +22,9 @@ from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from aves_convert.cli import main
-from aves_convert.conversion.convert import Target, fairseq_to_torchaudio, make_bundle, torchaudio_to_fairseq
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.convert import fairseq_to_torchaudio, torchaudio_to_fairseq
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.reader import open_torch_file

@@ -21,7 +21,8 @@ except Exception as error:
     for name in [n for n in sys.modules if n.split(".")[0] == "torchaudio"]:
         del sys.modules[name]
 from pathlib import Path
-from aves_convert.conversion.convert import Target, fairseq_to_torchaudio
+from aves_convert.conversion.convert import fairseq_to_torchaudio
+from aves_convert.conversion.request import Target
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.model import load_model
 from aves_artifacts.encoder import EncoderConfig

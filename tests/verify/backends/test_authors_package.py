@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio

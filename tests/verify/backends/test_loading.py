@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file

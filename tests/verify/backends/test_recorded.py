@@ -15,9 +15,10 @@ from safetensors.numpy import save_file
 from tests.support.tiny_encoders import TINY
 
 from aves_artifacts.base.errors import InputError
-from aves_verify.backends import Embeddings
-from aves_verify.backends.recorded import RecordedBackend, record
+from aves_verify.backends.backend import Embeddings
+from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.sounds.inputs import Input
+from aves_verify.verification.recording import record
 
 KIND = "aves-verify recording"
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, VARIANTS, clip, tiny, weights
 
 from aves_convert.graph.encoder import write_graph
-from aves_verify.backends import RunError
+from aves_verify.backends.backend import RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.explanation.points import FINAL, Point, points

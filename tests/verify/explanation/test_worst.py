@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, clip, weights
 
 from aves_convert.graph.encoder import write_graph
-from aves_verify.backends import Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from tests.verify.faults.fault import ENCODERS, Kind
 
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
-from aves_verify.backends import Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import load
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.comparison.compare import TOLERANCES, Comparison, compare

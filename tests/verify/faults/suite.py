@@ -21,14 +21,16 @@ from tests.verify.faults.graph_faults import GRAPH_FAULTS
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
-from aves_verify.report import ConfigReport
+from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_files
-from aves_verify.verification.verify import Plan, verify
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify
 
 FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS)
 # Enough to see every fault: tonal, noisy, silent, with an offset, quiet, too loud, of odd length.

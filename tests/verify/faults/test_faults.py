@@ -13,7 +13,8 @@ from tests.verify.faults.fault import ENCODERS, Fault, Kind
 from tests.verify.faults.suite import CLIPS, FAULTS, Original, find, originals
 
 from aves_verify.subjects.subject import of_bundle
-from aves_verify.verification.verify import Plan, verify
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from tests.support.plain_releases import Silent
 from aves_artifacts.bundle.bundle import hash_problems, read_bundle
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
-from aves_verify.release_pipeline.pipeline import Journal, Order, checkpoints
+from aves_verify.release_pipeline.journal import Journal, Order
+from aves_verify.release_pipeline.pipeline import checkpoints
 
 
 @pytest.fixture
@@ -84,11 +85,11 @@ def test_what_does_not_verify_is_not_published(checkpoint: Path, out: Path, monk
     """The comparison is the real one; with nothing allowed, a port's rounding fails it."""
     from aves_verify.comparison import compare
     from aves_verify.release_pipeline import pipeline
-    from aves_verify.verification import verify as verification
+    from aves_verify.verification.plan import Plan
 
     nothing = compare.Tolerance(atol=0, rtol=0, error_ratio=0)
-    strict = verification.Plan(tolerances=dict.fromkeys(compare.TOLERANCES, nothing))
-    monkeypatch.setattr(pipeline.verification, "Plan", lambda: strict)
+    strict = Plan(tolerances=dict.fromkeys(compare.TOLERANCES, nothing))
+    monkeypatch.setattr(pipeline, "Plan", lambda: strict)
     result = release(checkpoint, out)
     assert result.exit_code == 1
     assert "owls" in result.output

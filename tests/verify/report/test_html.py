@@ -15,10 +15,10 @@ from tests.support import hand_made
 
 from aves_verify.comparison.compare import Tolerance
 from aves_verify.comparison.evidence import Evidence, gather
-from aves_verify.report import Report
 from aves_verify.report.html import to_html
 from aves_verify.report.pictures import near_zero, pictures
 from aves_verify.report.pictures.near_zero import near_zero_picture
+from aves_verify.report.report import Report
 from aves_verify.report.summary import ports, printable
 
 

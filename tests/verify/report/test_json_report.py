@@ -14,14 +14,15 @@ from tests.support.tensors import arrays
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.configurations.catalog import catalog
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.json_report import to_json
 from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, stand_in
+from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
-from aves_verify.verification.verify import Plan
 
 NAMES = ("core", "bio", "nonbio", "all")
 

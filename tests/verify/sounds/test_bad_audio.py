@@ -12,7 +12,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main

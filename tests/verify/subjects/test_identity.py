@@ -15,7 +15,9 @@ from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import Locked, default_lock_file
-from aves_convert.conversion.convert import Target, fairseq_to_onnx, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main

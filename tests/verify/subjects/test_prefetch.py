@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.conversion.convert import BUNDLE_THREADS
-from aves_verify.report import ConfigReport
+from aves_convert.conversion.bundle import BUNDLE_THREADS
+from aves_verify.report.report import ConfigReport
 from aves_verify.subjects.prefetch import made_ahead
 from aves_verify.subjects.subject import Pending, Subject
+from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
-from aves_verify.verification.verify import Plan
 
 PATIENCE = 30  # seconds
 

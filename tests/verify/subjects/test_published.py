@@ -10,7 +10,8 @@ from tests.support.servers.misbehaving_server import Server, serving
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_artifacts.configurations.catalog import catalog
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main

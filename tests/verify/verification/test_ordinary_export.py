@@ -8,11 +8,12 @@ import pytest
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
-from aves_verify.report import ConfigReport
+from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_files
-from aves_verify.verification.verify import Plan, verify
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify
 
 pytestmark = pytest.mark.full_size
 

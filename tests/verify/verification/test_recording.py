@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -22,8 +23,9 @@ from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.memory import needed
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
+from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
-from aves_verify.verification.verify import Plan, verify
+from aves_verify.verification.verify import verify
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest"))
 

@@ -24,19 +24,21 @@ from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.configurations.store import bundle_folder
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.cli import main
-from aves_verify.report import ConfigReport
+from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import Clip, StoredClip
 from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.memory import needed
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle, ready
-from aves_verify.verification.verify import Plan, verify
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
 INPUTS = (*(clip.name for clip in CLIPS), "chirp, zero-padded", "batch of 3")

@@ -1,36 +1,4 @@
-"""The three ways to run one encoder: the original, the TorchAudio port and the ONNX port."""
+"""The ways to run an encoder: fairseq itself, TorchAudio, ONNX Runtime, and a recording of one of them.
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from aves_artifacts.base.errors import InputError
-
-# "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
-# model's head, before any softmax; arrays are [batch, frames, dim].
-Embeddings = Mapping[str, NDArray[Any]]
-
-BACKENDS = ("fairseq", "torchaudio", "onnx")
-
-
-class RunError(InputError):
-    """A port that loads, but does not run on an input that the original takes."""
-
-
-class Backend(Protocol):
-    """A loaded encoder."""
-
-    name: str
-    kind: str  # the row of the table of tolerances
-    version: str
-
-    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """Embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
-
-        Every layer's too with ``layers``.
-        """
-        ...
+``backend`` has the protocol and one file each implements it. The libraries are imported when a backend is loaded.
+"""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_verify.backends import Embeddings
+from aves_verify.backends.backend import Embeddings
 from aves_verify.backends.fairseq_models import load_original
 
 

@@ -17,12 +17,12 @@ from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.pretrained import read_settled
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import port
-from aves_verify.backends import BACKENDS, Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.weights import fingerprint, onnx_problems, torchaudio_problems
-from aves_verify.subjects.subject import Subject
+from aves_verify.subjects.subject import BACKENDS, Subject
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph.encoder import PRODUCER
-from aves_verify.backends import Embeddings, RunError
+from aves_verify.backends.backend import Embeddings, RunError
 
 LEVELS = {
     "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
-from aves_verify.backends import Backend, Embeddings
-from aves_verify.sounds.inputs import Input
+from aves_verify.backends.backend import Embeddings
 
 SCHEMA = 1
 ORIGINALS = ("fairseq", "torchaudio")  # what can be recorded
-_KIND = "aves-verify recording"
+KIND = "aves-verify recording"
 
 
 @dataclass(frozen=True)
@@ -41,33 +39,6 @@ class Recording:
     weights: str  # fingerprint of the weights, see ``aves_verify.comparison.weights.fingerprint``
     inputs: tuple[str, ...]  # SHA-256 of each waveform, in the order of the tensors' names
     names: tuple[str, ...]  # of the same, for people
-
-
-def record(
-    backend: Backend,
-    inputs: Iterable[Input],
-    path: Path,
-    *,
-    layers: Layers,
-    normalize: bool,
-    config: EncoderConfig,
-    weights: str,
-) -> Recording:
-    """Run a backend on every input and write its outputs to ``path``; a killed run leaves nothing half-written."""
-    from safetensors.numpy import save_file
-
-    tensors: dict[str, NDArray[np.float32]] = {}
-    hashes, names = [], []
-    for i, item in enumerate(inputs):
-        for layer, output in backend.run(item.waveform, layers=layers == "all").items():
-            tensors[f"{i}/{layer}"] = np.ascontiguousarray(output)
-        hashes.append(_sha256(item.waveform))
-        names.append(item.name)
-    identity = (SCHEMA, backend.name, backend.version, layers, normalize, config.to_json(), weights)
-    about = Recording(*identity, inputs=tuple(hashes), names=tuple(names))
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={_KIND: json.dumps(asdict(about))})
-    return about
 
 
 class RecordedBackend:
@@ -95,7 +66,7 @@ class RecordedBackend:
         """See ``Backend.run``. Raises InputError for a waveform or layers that were not recorded."""
         if layers and self.about.layers != "all":
             raise InputError(f"{self.path}: only the last layer was recorded; record with --layers all")
-        sha256 = _sha256(waveform)
+        sha256 = waveform_sha256(waveform)
         if sha256 not in self.about.inputs:
             more = ", …" if len(self.about.names) > 3 else ""
             raise InputError(
@@ -117,9 +88,9 @@ def _open(path: Path) -> Any:  # safetensors' types leave out its methods
 
 def _about(metadata: Mapping[str, str] | None) -> Recording:
     """What a recording says of itself. Raises ValueError or TypeError where it is none, whoever wrote it."""
-    if not metadata or _KIND not in metadata:
+    if not metadata or KIND not in metadata:
         raise ValueError("a safetensors file of something else")
-    entries = json.loads(metadata[_KIND])
+    entries = json.loads(metadata[KIND])
     if not isinstance(entries, dict):
         raise TypeError("its description is no JSON object")
     if entries.get("schema") != SCHEMA:
@@ -155,7 +126,8 @@ def _check_tensors(file: Any, about: Recording, names: tuple[str, ...]) -> None:
             raise ValueError(f"{name} is {tensor.get_dtype()} {tensor.get_shape()}")
 
 
-def _sha256(waveform: NDArray[np.float32]) -> str:
+def waveform_sha256(waveform: NDArray[np.float32]) -> str:
+    """Of a waveform's shape and little-endian samples."""
     digest = hashlib.sha256(repr(waveform.shape).encode())
     digest.update(np.ascontiguousarray(waveform, "<f4").tobytes())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.model import import_torchaudio, load_model
 from aves_convert.weights.state_dict import old_weight_norm_name
-from aves_verify.backends import Embeddings, RunError
+from aves_verify.backends.backend import Embeddings, RunError
 
 
 class TorchaudioBackend:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_verify.backends import Backend
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend

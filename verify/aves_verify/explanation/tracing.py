@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from aves_verify.backends import Embeddings, RunError
+from aves_verify.backends.backend import Embeddings, RunError
 from aves_verify.explanation.points import FINAL, INPUT, Point
 
 Values = Mapping[str, NDArray[Any]]

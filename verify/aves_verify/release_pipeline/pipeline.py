@@ -7,78 +7,38 @@ running it again.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.progress import Watcher
 from aves_artifacts.base.progress import bars as file_bars
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
-from aves_artifacts.fetch.fetcher import Fetcher, Wanted, Watcher, offline_by_environment
+from aves_artifacts.fetch.fetcher import Fetcher, Wanted, offline_by_environment
 from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.fetch.lock_file import default_lock_file
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.provenance import Signer
-from aves_artifacts.release.publishing import Plan, Published, plan, publish
+from aves_artifacts.release.publishing import PlannedUpload, Published, plan, publish
 from aves_artifacts.release.staging import INDEX, check_names, stage
 from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
+from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.report.json_report import to_json
 from aves_verify.subjects.subject import geometry_of, of_bundle, ready
-from aves_verify.verification import verify as verification
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.progress import Progress
 from aves_verify.verification.progress import bars as step_bars
 from aves_verify.verification.run import verify_all
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be released. Without names, every configuration that has an original."""
-
-    names: tuple[str, ...]
-    url: str
-    version: str
-    work: Path
-    stand_in: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step that was done; ``seconds`` is None where its result was there already, and checked."""
-
-    name: str  # of the encoder, empty for a step on all of them
-    step: str
-    seconds: float | None
-
-
-@dataclass
-class Journal:
-    """What was done, and how long it took."""
-
-    steps: list[Step] = field(default_factory=list)
-    show: verification.Progress = lambda *_: None
-
-    def do(self, name: str, step: str, work: Callable[[], Result]) -> Result:
-        """Do a step, and write down how long it took."""
-        self.show(f"{name}: {step}" if name else step, 0, 1)
-        start = time.perf_counter()
-        result = work()
-        self.steps.append(Step(name, step, time.perf_counter() - start))
-        return result
-
-    def keep(self, name: str, *steps: str) -> None:
-        """Write down that the results of these steps were there."""
-        self.steps += [Step(name, step, None) for step in steps]
 
 
 @dataclass(frozen=True)
@@ -92,7 +52,7 @@ class Source:
 
 def run_release(
     order: Order, journal: Journal, signer: Signer | None = None, *, dry_run: bool = False
-) -> Plan | Published:
+) -> PlannedUpload | Published:
     """All four steps, with progress on a terminal; with ``dry_run``, what the last one would do.
 
     Raises InputError for what is unusable, DoesNotHoldError for what may not be published.
@@ -133,14 +93,16 @@ def bundles(sources: Sequence[Source], journal: Journal) -> list[Verified]:
     return [found for found in outcomes if isinstance(found, Verified)]
 
 
-def staged(found: Sequence[Verified], order: Order, address: Address, journal: Journal, signer: Signer | None) -> Plan:
+def staged(
+    found: Sequence[Verified], order: Order, address: Address, journal: Journal, signer: Signer | None
+) -> PlannedUpload:
     """Write the release's documents into the work folder, and look at the address. Raises InputError."""
     folder = order.work / "releases" / order.version
     release = journal.do("", "stage", lambda: stage(found, order.version, folder, signer))
     return plan(release, address)
 
 
-def published(planned: Plan, journal: Journal, watcher: Watcher) -> Published:
+def published(planned: PlannedUpload, journal: Journal, watcher: Watcher) -> Published:
     """Upload, and read back. Raises InputError and DoesNotHoldError as ``publish`` does."""
     return journal.do("", "publish", lambda: publish(planned, watcher))
 
@@ -213,7 +175,7 @@ def _is_of(source: Source) -> bool:
     return bool(found.manifest.source["sha256"] == sha256_of(source.checkpoint))
 
 
-def _verify(source: Source, show: verification.Progress) -> None:
+def _verify(source: Source, show: Progress) -> None:
     subject = of_bundle(source.bundle, source.checkpoint)
-    report = verify_all([ready(subject)], verification.Plan(), progress=show).report
+    report = verify_all([ready(subject)], Plan(), progress=show).report
     attach_report(source.bundle, to_json(report).encode())

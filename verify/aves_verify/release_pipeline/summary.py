@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from aves_artifacts.release.publishing import Plan, Published, told
-from aves_verify.release_pipeline.pipeline import Step
+from aves_artifacts.release.publishing import PlannedUpload, Published, told
+from aves_verify.release_pipeline.journal import Step
 from aves_verify.report.terminal import print_table
 
 _STEPS = ("checkpoint", "bundle", "verify", "check")
@@ -29,7 +29,7 @@ def print_steps(steps: Sequence[Step], console: Console) -> None:
     print_table(console, table)
 
 
-def print_outcome(outcome: Plan | Published, steps: Sequence[Step], console: Console) -> None:
+def print_outcome(outcome: PlannedUpload | Published, steps: Sequence[Step], console: Console) -> None:
     """What was published or would be, and the seconds of all."""
     for line in told(outcome):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.bundle.report_document import MAGNITUDES, Config, Document, Entry
 
 Kind = Literal["environment", "tolerance", "file", "status", "gone", "new", "magnitude"]
 
-_MAGNITUDES = ("max_abs", "error_ratio")
 _GOOD = ("pass", "near-zero drift")
-
-Key = tuple[str, str, str]  # backend, clip, layer
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One comparison of a report that was read."""
-
-    status: str
-    magnitudes: Mapping[str, float | None]  # None: not measured, or infinite
-
-
-@dataclass(frozen=True)
-class Config:
-    """One configuration of a report that was read."""
-
-    passed: bool
-    files: Mapping[str, str]
-    problems: tuple[str, ...]
-    entries: Mapping[Key, Entry] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Document:
-    """A report that was read."""
-
-    environment: Mapping[str, str]
-    tolerances: Mapping[str, str]
-    configs: Mapping[str, Config]
 
 
 @dataclass(frozen=True)
@@ -56,53 +22,6 @@ class Change:
     before: str
     after: str
     worse: bool = False  # it passed, and does not pass any more or is gone
-
-
-def read_document(path: Path) -> Document:
-    """Read a report's JSON. Raises InputError for anything else."""
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}; give a report of --json") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path}: this is no JSON; give a report of aves-verify --json") from None
-    problem = schema_problem(found, "report.schema.json")
-    if problem:
-        raise InputError(f"{path}: no report of this version's aves-verify --json: {problem}")
-    return _document(found)
-
-
-def _document(found: Any) -> Document:
-    return Document(
-        {name: "not installed" if value is None else str(value) for name, value in found["environment"].items()},
-        {name: json.dumps(limit, sort_keys=True) for name, limit in found["tolerance"]["by_backend"].items()},
-        {config["name"]: _config(config) for config in found["configs"]},
-    )
-
-
-def _config(found: Any) -> Config:
-    return Config(
-        passed=found["passed"],
-        files=found["sha256"],
-        problems=tuple(found["problems"]),
-        entries={
-            (c["backend"], c["clip"], c["layer"]): Entry(
-                c["status"], {name: _magnitude(c[name]) for name in _MAGNITUDES}
-            )
-            for c in found["comparisons"]
-        },
-    )
-
-
-def _entry(found: Any) -> Entry:
-    return Entry(found["status"], {name: _magnitude(found[name]) for name in _MAGNITUDES})
-
-
-def _magnitude(value: float | None) -> float | None:
-    try:
-        return float(value) if value is not None and math.isfinite(value) else None
-    except OverflowError:  # an integer of hundreds of digits
-        return None
 
 
 def differences(before: Document, after: Document, factor: float) -> list[Change]:
@@ -149,7 +68,7 @@ def _comparison(where: str, old: Entry | None, new: Entry | None, factor: float)
     if old.status != new.status:
         worse = old.status in _GOOD and new.status not in _GOOD
         yield Change("status", where, old.status, new.status, worse=worse)
-    for name in _MAGNITUDES:
+    for name in MAGNITUDES:
         a, b = old.magnitudes[name], new.magnitudes[name]
         if not _alike(a, b, factor):
             yield Change("magnitude", f"{where}, {name}", _shown(a), _shown(b))

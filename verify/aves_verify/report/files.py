@@ -7,11 +7,11 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import check_writable, replacing
-from aves_verify.report import Report
 from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
 from aves_verify.report.junit import to_junit
 from aves_verify.report.markdown import to_markdown
+from aves_verify.report.report import Report
 
 Files = Mapping[Path, Callable[[Report], str]]  # each file, and what makes its text
 

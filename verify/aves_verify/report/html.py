@@ -8,21 +8,18 @@ from importlib import resources
 from typing import Any
 
 from aves_verify.comparison.compare import STATUSES
-from aves_verify.report import ConfigReport, Report
+from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
+from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
     DRIFT,
     NOTHING,
-    cosine,
     facts,
-    held_to,
     largest_difference,
     note,
-    number,
     outcome,
     ports,
     printable,
-    ratio,
     significance,
     title,
 )

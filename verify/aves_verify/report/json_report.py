@@ -9,7 +9,7 @@ from typing import Any
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.explanation.explain import Explanation, StageError
-from aves_verify.report import SCHEMA, ConfigReport, Report
+from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
 
 def to_json(report: Report) -> str:

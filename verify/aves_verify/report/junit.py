@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from aves_verify.comparison.compare import Comparison
-from aves_verify.report import ConfigReport, Report
-from aves_verify.report.summary import NOTHING, facts, number, printable, ratio
+from aves_verify.report.numbers import number, ratio
+from aves_verify.report.report import ConfigReport, Report
+from aves_verify.report.summary import NOTHING, facts, printable
 
 
 @dataclass(frozen=True)

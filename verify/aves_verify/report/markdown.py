@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from aves_verify.report import ConfigReport, Report
+from aves_verify.report.numbers import cosine, held_to, number, ratio
+from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
     DRIFT,
     NOTHING,
     Port,
-    cosine,
     facts,
-    held_to,
     largest_difference,
     note,
-    number,
     outcome,
     ports,
     printable,
-    ratio,
     significance,
     title,
 )

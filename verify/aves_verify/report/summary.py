@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aves_verify.comparison.compare import STATUSES, Comparison, Status, Tolerance
-from aves_verify.report import ConfigReport, Report
+from aves_verify.comparison.compare import STATUSES, Comparison, Status
+from aves_verify.report.numbers import allowed
+from aves_verify.report.report import ConfigReport, Report
 
 STAND_INS = "The weights are seeded stand-ins, not the published ones."
 NOTHING = "nothing was compared"
 
-Size = TypeVar("Size", float, NDArray[np.float64])
 Quote = Callable[[str], str]  # how a rendering shows what comes from outside: names, and messages that hold some
 
 
@@ -81,25 +76,6 @@ def title(config: ConfigReport) -> str:
     return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name
 
 
-def number(value: float | None) -> str:
-    """A difference in two digits; a dash for what could not be computed."""
-    if value == 0:
-        return "0"
-    return "-" if value is None or not math.isfinite(value) else f"{value:.1e}"
-
-
-def ratio(value: float | None) -> str:
-    """A multiple, with two digits after the point unless it is large."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:.2f}" if value < 1000 else f"{value:.2g}"
-
-
-def cosine(value: float) -> str:
-    """A cosine in five digits."""
-    return f"{value:.5f}" if math.isfinite(value) else "-"
-
-
 def outcome(report: Report, quote: Quote = printable) -> str:
     """Did it pass, in one sentence."""
     compared = [c for config in report.configs for c in config.comparisons]
@@ -156,13 +132,6 @@ def significance(report: Report, quote: Quote = printable) -> str:
     return verdict if report.passed else f"{verdict} What failed is something else, told below."
 
 
-def allowed(comparison: Comparison, size: Size) -> Size:
-    """What a port may differ by where |reference| is ``size``; as ``compare`` has it, which saw the arrays."""
-    limit, noise = comparison.tolerance, comparison.noise
-    scale, peak = (noise.scale, noise.reference_peak) if noise else (1.0, 0.0)
-    return limit.atol * max(1.0, scale) + limit.own_error * peak + limit.rtol * size
-
-
 def _accuracy(worst: Comparison) -> str:
     """How the port's error compares with the original's own, in words that end the sentence."""
     found = worst.error_ratio
@@ -176,12 +145,6 @@ def _accuracy(worst: Comparison) -> str:
     return (
         f"{size}: more rounding than the original has, and less than the {worst.tolerance.error_ratio:g} times allowed"
     )
-
-
-def held_to(limit: Tolerance) -> str:
-    """What a port had to keep to."""
-    own = " + the reference's own largest error" if limit.own_error else ""
-    return f"|diff| <= {limit.atol:g} + {limit.rtol:g} |reference|{own}, error ratio <= {limit.error_ratio:g}"
 
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:

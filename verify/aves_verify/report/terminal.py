@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from aves_verify.comparison.compare import Comparison
-from aves_verify.report import ConfigReport, Report
-from aves_verify.report.summary import held_to, note, printable, title
+from aves_verify.report.numbers import held_to
+from aves_verify.report.report import ConfigReport, Report
+from aves_verify.report.summary import note, printable, title
 
 _MAX_DETAILS = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}

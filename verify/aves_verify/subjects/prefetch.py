@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import psutil
 import torch
 
-from aves_convert.conversion.convert import BUNDLE_THREADS
+from aves_convert.conversion.bundle import BUNDLE_THREADS
 from aves_verify.subjects.subject import Pending, Subject
 
 

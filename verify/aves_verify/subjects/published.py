@@ -13,7 +13,8 @@ from aves_artifacts.configurations.catalog import Configuration, PublishedRole
 from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.fetcher import Fetcher, Wanted, offline_by_environment
 from aves_artifacts.fetch.lock_file import default_lock_file
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.graph.options import Layers, OnnxOptions
 from aves_verify.subjects.subject import Subject, of_bundle
 

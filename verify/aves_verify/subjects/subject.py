@@ -12,7 +12,8 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.configurations.catalog import Configuration
-from aves_convert.conversion.convert import Target, make_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in
 from aves_convert.graph.options import Layers, OnnxOptions
 
@@ -138,3 +139,6 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         recorded=recorded,
         problems=problems,
     )
+
+
+BACKENDS = ("fairseq", "torchaudio", "onnx")

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aves_verify.verification.verify import Progress
+Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
 
 
 @contextmanager
 def bars(subjects: int) -> Iterator[Progress]:
     """A bar on a terminal; nothing in a pipe."""
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn("{task.completed}/{task.total}"),
+        rich_progress.TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with rich_progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         overall = bars.add_task("configurations", total=subjects)
         current = bars.add_task("", total=None)
 

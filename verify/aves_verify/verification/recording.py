@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.files import replacing
+from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
+from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import load
-from aves_verify.backends.recorded import Recording, record
+from aves_verify.backends.recorded import KIND, SCHEMA, Recording, waveform_sha256
 from aves_verify.comparison.weights import fingerprint
 from aves_verify.sounds.clip import AnyClip
-from aves_verify.sounds.inputs import inputs
+from aves_verify.sounds.inputs import Input, inputs
 from aves_verify.sounds.memory import available, unusable
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
@@ -34,3 +43,30 @@ def make_recording(
     return record(
         loaded.backends[0], given, path, layers=layers, normalize=loaded.normalize, config=config, weights=weights
     )
+
+
+def record(
+    backend: Backend,
+    inputs: Iterable[Input],
+    path: Path,
+    *,
+    layers: Layers,
+    normalize: bool,
+    config: EncoderConfig,
+    weights: str,
+) -> Recording:
+    """Run a backend on every input and write its outputs to ``path``; a killed run leaves nothing half-written."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[np.float32]] = {}
+    hashes, names = [], []
+    for i, item in enumerate(inputs):
+        for layer, output in backend.run(item.waveform, layers=layers == "all").items():
+            tensors[f"{i}/{layer}"] = np.ascontiguousarray(output)
+        hashes.append(waveform_sha256(item.waveform))
+        names.append(item.name)
+    identity = (SCHEMA, backend.name, backend.version, layers, normalize, config.to_json(), weights)
+    about = Recording(*identity, inputs=tuple(hashes), names=tuple(names))
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={KIND: json.dumps(asdict(about))})
+    return about

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
-from aves_verify.backends import BACKENDS
 from aves_verify.backends.fairseq_import import import_hubert
-from aves_verify.report import ConfigReport, Report
+from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
-from aves_verify.subjects.subject import Pending
+from aves_verify.subjects.subject import BACKENDS, Pending
 from aves_verify.verification.environment import environment
-from aves_verify.verification.verify import Plan, Progress, verify
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.progress import Progress
+from aves_verify.verification.verify import verify
 
 
 @dataclass(frozen=True)

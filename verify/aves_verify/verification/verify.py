@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from aves_artifacts.base.errors import InputError
-from aves_convert.graph.options import Layers
-from aves_verify.backends import BACKENDS, Backend, Embeddings, RunError
+from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded, load
-from aves_verify.comparison.compare import TOLERANCES, Comparison, Tolerance, compare
+from aves_verify.comparison.compare import Comparison, compare
 from aves_verify.comparison.evidence import Kept
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
-from aves_verify.report import ConfigReport
+from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs
 from aves_verify.sounds.memory import available, unusable
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
-
-Progress = Callable[[str, int, int], None]  # what is going on, steps done, steps in all
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a subject is verified."""
-
-    clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)  # None: signals made for the geometry
-    backends: tuple[str, ...] = BACKENDS
-    layers: Layers = "last"
-    tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)  # by kind of port
-    explain: bool = False
-    characterise: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise InputError where nothing could be compared."""
-        unknown = [name for name in self.backends if name not in BACKENDS]
-        if unknown:
-            raise InputError(f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}")
-        if len(set(self.backends)) < 2:
-            raise InputError(
-                "--backends: expected at least two of fairseq, torchaudio, onnx; one alone compares nothing"
-            )
-        if self.clips == ():
-            raise InputError("no clip to compare on")
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.progress import Progress
 
 
 def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aves_verify.report import ConfigReport
 from aves_verify.report.pictures.clip import clip_picture
 from aves_verify.report.pictures.curves import layers_picture, ratio_picture, stages_picture
 from aves_verify.report.pictures.near_zero import near_zero_picture
 from aves_verify.report.pictures.svg import Picture
+from aves_verify.report.report import ConfigReport
 from aves_verify.report.summary import ports
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.noise import FLOAT32, OWN_ROUNDING, RELATIVE
+from aves_verify.report.numbers import allowed
 from aves_verify.report.pictures.svg import BAD, DRIFT, INK, MUTED, SHADE, Picture, picture, plain
-from aves_verify.report.summary import Port, allowed
+from aves_verify.report.summary import Port
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,87 @@
+"""JSON files and folders: a model config, a manifest, a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.bundle import Bundle, read_bundle
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.inspection.finding import Inspection, command, sibling
+
+_MAX_JSON = 1 << 24  # bytes; a manifest has some ten thousand
+
+
+_WEIGHTS_ENDING = FILE_NAMES["torchaudio"].removeprefix("{name}")
+
+
+_CONFIG_ENDING = FILE_NAMES["config"].removeprefix("{name}")
+
+
+def inspect_json(path: Path, size: int) -> Inspection:
+    """A model config, or a bundle's manifest: then the bundle."""
+    if size > _MAX_JSON:
+        raise InputError(f"{path}: a JSON file of {size:,} bytes, larger than any config; give the .model_config.json")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: a damaged or truncated JSON file: {error}") from None
+    if path.name == MANIFEST and "ledger" in entries:
+        return inspect_folder(path.parent)
+    config = EncoderConfig.from_json(text, where=str(path))
+    weights = sibling(path, _CONFIG_ENDING, _WEIGHTS_ENDING)
+    stem = path.name.removesuffix(".json").removesuffix(".torchaudio.model_config")
+    return Inspection(
+        path,
+        "TorchAudio model config",
+        {**config.kwargs(), "hop": config.hop, "receptive_field": config.receptive_field},
+        command("aves-convert", "torchaudio2onnx", weights or "WEIGHTS", "--config", path, "--out", f"{stem}.onnx"),
+    )
+
+
+def inspect_folder(folder: Path) -> Inspection:
+    """A bundle by its manifest; sizes are compared and contents not hashed."""
+    bundle = read_bundle(folder)
+    manifest = bundle.manifest
+    actions = [entry["action"] for entry in manifest.ledger]
+    facts = {
+        "name": manifest.name,
+        "files": {role: f"{record.name}, {record.size} bytes" for role, record in manifest.files.items()},
+        "source": manifest.source,
+        "encoder": manifest.encoder,
+        "tensors": {action: actions.count(action) for action in dict.fromkeys(actions)},
+        "licence": manifest.licence or "not recorded",
+        "report": "none" if manifest.report is None else "passed" if manifest.report.passed else "failed",
+        "versions": manifest.versions,
+    }
+    places = _places(folder, manifest.source["name"])
+    checkpoint = next((place for place in places if place.is_file()), None)
+    original = ("--fairseq", checkpoint) if checkpoint else ("--backends", "torchaudio,onnx")
+    problems = list(_missing(bundle))
+    return Inspection(
+        folder,
+        "bundle",
+        facts,
+        None if problems else command("aves-verify", "--bundle", folder, *original),
+        f"{folder}: {'; '.join(problems)}; make the bundle anew with: aves-convert bundle" if problems else None,
+    )
+
+
+def _missing(bundle: Bundle) -> Iterator[str]:
+    for record in bundle.manifest.files.values():
+        path = bundle.folder / record.name
+        if not path.is_file():
+            yield f"{record.name} is missing"
+        elif path.stat().st_size != record.size:
+            yield f"{record.name} has {path.stat().st_size} bytes, its manifest says {record.size}"
+
+
+def _places(folder: Path, name: str) -> list[Path]:
+    """Where the checkpoint of a bundle may lie: beside it, around it, here."""
+    if Path(name).name != name:
+        return []
+    return [place / name for place in (folder, folder.parent, Path())]

@@ -1,0 +1,34 @@
+"""What a backend is: a loaded encoder that runs waveforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+
+# "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
+# model's head, before any softmax; arrays are [batch, frames, dim].
+Embeddings = Mapping[str, NDArray[Any]]
+
+
+class RunError(InputError):
+    """A port that loads, but does not run on an input that the original takes."""
+
+
+class Backend(Protocol):
+    """A loaded encoder."""
+
+    name: str
+    kind: str  # the row of the table of tolerances
+    version: str
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """Embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
+
+        Every layer's too with ``layers``.
+        """
+        ...

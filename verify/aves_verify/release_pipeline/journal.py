@@ -1,0 +1,53 @@
+"""What a release run was asked for, and a record of the steps that are done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from aves_verify.verification.progress import Progress
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be released. Without names, every configuration that has an original."""
+
+    names: tuple[str, ...]
+    url: str
+    version: str
+    work: Path
+    stand_in: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was done; ``seconds`` is None where its result was there already, and checked."""
+
+    name: str  # of the encoder, empty for a step on all of them
+    step: str
+    seconds: float | None
+
+
+@dataclass
+class Journal:
+    """What was done, and how long it took."""
+
+    steps: list[Step] = field(default_factory=list)
+    show: Progress = lambda *_: None
+
+    def do(self, name: str, step: str, work: Callable[[], Result]) -> Result:
+        """Do a step, and write down how long it took."""
+        self.show(f"{name}: {step}" if name else step, 0, 1)
+        start = time.perf_counter()
+        result = work()
+        self.steps.append(Step(name, step, time.perf_counter() - start))
+        return result
+
+    def keep(self, name: str, *steps: str) -> None:
+        """Write down that the results of these steps were there."""
+        self.steps += [Step(name, step, None) for step in steps]

@@ -1,0 +1,60 @@
+"""The result of a run: one Report of one ConfigReport for each encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aves_verify.comparison.compare import Comparison, Tolerance
+from aves_verify.comparison.evidence import Evidence
+from aves_verify.explanation.explain import Explanation
+from aves_verify.explanation.sensitivity import Sensitivity
+from aves_verify.sounds.clip import AnyClip
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ConfigReport:
+    """What was found about one configuration."""
+
+    name: str
+    source: str  # "stand-in", "published" or "file"
+    reference: str  # the backend that the others are compared with
+    sha256: Mapping[str, str]  # of the files compared, by backend
+    comparisons: tuple[Comparison, ...] = field(repr=False)
+    seconds: Mapping[str, float]  # load, and one entry per backend
+    problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
+    explanations: tuple[Explanation, ...] = field(default=(), repr=False)
+    sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    clips: tuple[AnyClip, ...] = field(default=(), repr=False)
+    evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
+
+    @property
+    def passed(self) -> bool:
+        """Nothing compared is a failure."""
+        return bool(self.comparisons) and not self.problems and all(c.status != "fail" for c in self.comparisons)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one run of aves-verify."""
+
+    configs: tuple[ConfigReport, ...]
+    environment: Mapping[str, str | int | None]
+    total_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Every configuration passed, and there was at least one."""
+        return bool(self.configs) and all(config.passed for config in self.configs)
+
+    @property
+    def tolerances(self) -> dict[str, Tolerance]:
+        """What each backend was held to; the widest where it was held to several."""
+        used: dict[str, Tolerance] = {}
+        for comparison in (c for config in self.configs for c in config.comparisons):
+            held = used.setdefault(comparison.backend, comparison.tolerance)
+            if comparison.tolerance.atol > held.atol:
+                used[comparison.backend] = comparison.tolerance
+        return used
