@@ -22,7 +22,7 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aves_artifacts.base.command_line import Command, existing
+from aves_artifacts.base.command_line import Command, path_type
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import one_line
@@ -128,12 +128,12 @@ def write_encoder(encoder: TorchaudioBackend, ports: Subject, out: Path) -> None
 
 
 @click.command(cls=Command)
-@click.option("--checkpoint", type=existing(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
-@click.option("--data", type=existing(), metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
+@click.option("--checkpoint", type=path_type(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
+@click.option("--data", type=path_type(), metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--train-encoder", "epochs", type=click.IntRange(1), metavar="EPOCHS", help="Train the transformer too.")
 @click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
-@click.option("--out", type=existing(folder=True), default=Path("classified"), show_default=True, metavar="DIR")
+@click.option("--out", type=path_type(folder=True), default=Path("classified"), show_default=True, metavar="DIR")
 def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | None, comparing: bool, out: Path) -> None:
     """Train a classifier of animal calls on an encoder's embeddings, and judge it by clips that it has not heard."""
     if epochs and (comparing or form != "torchaudio"):

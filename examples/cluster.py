@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from aves_artifacts.base.command_line import Command, existing
+from aves_artifacts.base.command_line import Command, path_type
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import one_line
@@ -54,13 +54,13 @@ def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
 
 
 @click.command(cls=Command)
-@click.option("--checkpoint", type=existing(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
-@click.option("--data", type=existing(folder=True), metavar="DIR", help="Recordings; subfolders are shown as labels.")
+@click.option("--checkpoint", type=path_type(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
+@click.option("--data", type=path_type(folder=True), metavar="DIR", help="Recordings; subfolders are shown as labels.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--projection", type=click.Choice(["tsne", "umap"]), default="tsne", show_default=True)
 @click.option("--smallest", type=click.IntRange(2), default=6, show_default=True, help="Clips of a cluster, at least.")
 @click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
-@click.option("--out", type=existing(folder=True), default=Path("clustered"), show_default=True, metavar="DIR")
+@click.option("--out", type=path_type(folder=True), default=Path("clustered"), show_default=True, metavar="DIR")
 def main(
     checkpoint: Path | None,
     data: Path | None,

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing
+from aves_artifacts.base.command_line import Group, path_type
 from aves_artifacts.base.progress import status
 
 
@@ -40,7 +40,7 @@ def list_configurations(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Every configuration of the catalogue.")
 @click.option("--only", metavar="ROLES", default="", help="Some of original,torchaudio,config,onnx.")
-@click.option("--lock", type=existing(), metavar="FILE", help="Where sizes and hashes are recorded and looked up.")
+@click.option("--lock", type=path_type(), metavar="FILE", help="Where sizes and hashes are recorded and looked up.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Seconds.")
 @click.option("--offline", is_flag=True, help="Use no network: check what is here. Also $AVES_OFFLINE.")
 def fetch(
@@ -71,7 +71,7 @@ def fetch(
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=existing(folder=True))
+@click.argument("folder", metavar="DIR", type=path_type(folder=True))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def check(context: click.Context, folder: Path, as_json: bool) -> None:
@@ -96,11 +96,11 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=existing(folder=True))
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=path_type(folder=True))
 @click.argument("url", metavar="URL")
 @click.option("--version", help="What the release is called; by default this tool's own version.")
 @click.option("--stand-in", is_flag=True, help="Publish stand-ins too, marked as what they are.")
-@click.option("--sign-key", type=existing(), metavar="KEY", help="An Ed25519 private key in PEM.")
+@click.option("--sign-key", type=path_type(), metavar="KEY", help="An Ed25519 private key in PEM.")
 @click.option("--dry-run", is_flag=True, help="Check and show what would be uploaded; write nothing.")
 def publish(
     folders: tuple[Path, ...], url: str, version: str | None, stand_in: bool, sign_key: Path | None, dry_run: bool
@@ -138,7 +138,7 @@ def publish(
 
 @main.command()
 @click.argument("url", metavar="URL")
-@click.option("--key", type=existing(), metavar="KEY", help="The signer's Ed25519 public key in PEM.")
+@click.option("--key", type=path_type(), metavar="KEY", help="The signer's Ed25519 public key in PEM.")
 def verify_release(url: str, key: Path | None) -> None:
     """Read a release from its address, URL/VERSION, and check everything: sums, reports, provenance, signature.
 
@@ -159,8 +159,8 @@ def verify_release(url: str, key: Path | None) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=existing(folder=True))
-@click.option("--out", required=True, type=existing(folder=True), metavar="FOLDER", help="The folder to prepare.")
+@click.argument("folder", metavar="DIR", type=path_type(folder=True))
+@click.option("--out", required=True, type=path_type(folder=True), metavar="FOLDER", help="The folder to prepare.")
 @click.option("--push", "repository", metavar="REPO", help="Then upload it there, e.g. you/aves-base-bio.")
 @click.option("--stand-in", is_flag=True, help="Take a stand-in too.")
 @click.option("--force", is_flag=True, help="Replace files that are there already.")

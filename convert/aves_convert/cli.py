@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing
+from aves_artifacts.base.command_line import Group, path_type
 from aves_artifacts.base.progress import status
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _onnx_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _pretrained = click.option(
     "--pretrained",
-    type=existing(),
+    type=path_type(),
     metavar="CKPT",
     help="What a fine-tuned checkpoint was made from, where it lacks that one's config.",
 )
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 @main.command(name="inspect")
-@click.argument("file", metavar="FILE", type=existing())
+@click.argument("file", metavar="FILE", type=path_type())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect_file(file: Path, as_json: bool) -> None:
     """Tell what FILE is, and the next command for it.
@@ -96,8 +96,8 @@ def inspect_file(file: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("checkpoint", metavar="CKPT", type=existing())
-@click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the two files.")
+@click.argument("checkpoint", metavar="CKPT", type=path_type())
+@click.option("--out", required=True, type=path_type(folder=True), metavar="DIR", help="Folder for the two files.")
 @click.option("--name", help=_NAME_HELP)
 @_pretrained
 @_force
@@ -117,9 +117,9 @@ def fairseq2torchaudio(
 
 
 @main.command()
-@click.argument("weights", metavar="WEIGHTS", type=existing())
-@click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
-@click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@click.argument("weights", metavar="WEIGHTS", type=path_type())
+@click.option("--config", required=True, type=path_type(), metavar="JSON", help="The model_config.json of WEIGHTS.")
+@click.option("--out", required=True, type=path_type(), metavar="F.onnx", help="The file to write.")
 @click.option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.")
 @_onnx_options
 @_force
@@ -132,8 +132,8 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None,
 
 
 @main.command()
-@click.argument("checkpoint", metavar="CKPT", type=existing())
-@click.option("--out", required=True, type=existing(), metavar="F.onnx", help="The file to write.")
+@click.argument("checkpoint", metavar="CKPT", type=path_type())
+@click.option("--out", required=True, type=path_type(), metavar="F.onnx", help="The file to write.")
 @_licence
 @_pretrained
 @_onnx_options
@@ -165,8 +165,8 @@ def fairseq2onnx(
 
 
 @main.command()
-@click.argument("checkpoint", metavar="CKPT", type=existing())
-@click.option("--out", required=True, type=existing(folder=True), metavar="DIR", help="Folder for the bundle.")
+@click.argument("checkpoint", metavar="CKPT", type=path_type())
+@click.option("--out", required=True, type=path_type(folder=True), metavar="DIR", help="Folder for the bundle.")
 @click.option("--name", help=_NAME_HELP)
 @_licence
 @click.option("--citation", metavar="TEXT", help="How the authors are cited.  [default: the catalogue's]")
@@ -210,10 +210,10 @@ def bundle(
 
 
 @main.command()
-@click.argument("weights", metavar="WEIGHTS", type=existing())
-@click.option("--config", required=True, type=existing(), metavar="JSON", help="The model_config.json of WEIGHTS.")
-@click.option("--like", required=True, type=existing(), metavar="CKPT", help="A checkpoint of the same geometry.")
-@click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
+@click.argument("weights", metavar="WEIGHTS", type=path_type())
+@click.option("--config", required=True, type=path_type(), metavar="JSON", help="The model_config.json of WEIGHTS.")
+@click.option("--like", required=True, type=path_type(), metavar="CKPT", help="A checkpoint of the same geometry.")
+@click.option("--out", required=True, type=path_type(), metavar="F.pt", help="The file to write.")
 @_pretrained
 @_force
 def torchaudio2fairseq(
@@ -234,7 +234,7 @@ def torchaudio2fairseq(
 
 @main.command()
 @click.argument("name")
-@click.option("--out", required=True, type=existing(), metavar="F.pt", help="The file to write.")
+@click.option("--out", required=True, type=path_type(), metavar="F.pt", help="The file to write.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other weights.")
 @click.option("--geometry", type=click.Choice(["base", "large", "tiny"]), default="base", show_default=True)
 @_force

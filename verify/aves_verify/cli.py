@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, existing
+from aves_artifacts.base.command_line import Group, path_type
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.progress import status
 
@@ -41,22 +41,22 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.argument("names", nargs=-1, metavar="[NAME]..."),
             click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones."),
-            click.option("--bundle", type=existing(folder=True), metavar="DIR", help="A bundle of aves-convert."),
-            click.option("--fairseq", type=existing(), metavar="CKPT", help="The original checkpoint."),
+            click.option("--bundle", type=path_type(folder=True), metavar="DIR", help="A bundle of aves-convert."),
+            click.option("--fairseq", type=path_type(), metavar="CKPT", help="The original checkpoint."),
             click.option(
                 "--pretrained",
-                type=existing(),
+                type=path_type(),
                 metavar="CKPT",
                 help="What a fine-tuned original was made from, where it lacks that one's config.",
             ),
             click.option(
-                "--torchaudio", type=existing(), metavar="WEIGHTS", help="TorchAudio weights; needs --config."
+                "--torchaudio", type=path_type(), metavar="WEIGHTS", help="TorchAudio weights; needs --config."
             ),
-            click.option("--config", type=existing(), metavar="JSON", help="The model_config.json of --torchaudio."),
-            click.option("--onnx", type=existing(), metavar="FILE", help="An ONNX port."),
+            click.option("--config", type=path_type(), metavar="JSON", help="The model_config.json of --torchaudio."),
+            click.option("--onnx", type=path_type(), metavar="FILE", help="An ONNX port."),
             click.option(
                 "--audio",
-                type=existing(),
+                type=path_type(),
                 multiple=True,
                 metavar="PATH",
                 help="Files or folders, instead of the synthesised signals.",
@@ -79,7 +79,7 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Of NAME: ports that are made here, or those that its authors published.",
 )
-@click.option("--reference", type=existing(), metavar="REF", help="A recording of the original, instead of --fairseq.")
+@click.option("--reference", type=path_type(), metavar="REF", help="A recording of the original, instead of --fairseq.")
 @click.option(
     "--backends",
     default="fairseq,torchaudio,onnx",
@@ -91,11 +91,11 @@ def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--explain", is_flag=True, help="Tell in which stage and operator each port's error begins.")
 @click.option("--characterise", is_flag=True, help="Measure what padding, gain, batches, threads and so on change.")
 @click.option(
-    "--report", "folder", type=existing(folder=True), metavar="DIR", help="Write HTML, Markdown, JSON, JUnit."
+    "--report", "folder", type=path_type(folder=True), metavar="DIR", help="Write HTML, Markdown, JSON, JUnit."
 )
 @click.option("--attach", is_flag=True, help="Put the report into the bundle: report.json, the table in its README.md.")
-@click.option("--json", "json_file", type=existing(), metavar="FILE", help="Write the report as JSON.")
-@click.option("--junit", "junit_file", type=existing(), metavar="FILE", help="Write it as JUnit XML.")
+@click.option("--json", "json_file", type=path_type(), metavar="FILE", help="Write the report as JSON.")
+@click.option("--junit", "junit_file", type=path_type(), metavar="FILE", help="Write it as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
 def run(
     audio: tuple[Path, ...],
@@ -169,7 +169,7 @@ def run(
 @main.command()
 @_selection_options
 @click.option("--backend", type=click.Choice(["fairseq", "torchaudio"]), default="fairseq", show_default=True)
-@click.option("-o", "--out", type=existing(), required=True, metavar="REF", help="The file to write.")
+@click.option("-o", "--out", type=path_type(), required=True, metavar="REF", help="The file to write.")
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force: bool, **selected: Any) -> None:
     """Keep the original's outputs, to compare with where fairseq cannot be installed.
@@ -194,8 +194,8 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
 
 
 @main.command()
-@click.argument("before", type=existing())
-@click.argument("after", type=existing())
+@click.argument("before", type=path_type())
+@click.argument("after", type=path_type())
 @click.option(
     "--factor", type=click.FloatRange(1), default=2.0, show_default=True, help="Tell of sizes that changed by more."
 )
@@ -242,8 +242,8 @@ def doctor(as_json: bool) -> None:
 @click.option("--to", "url", required=True, metavar="URL", help="Any fsspec address: file://, s3://, gs:// and others.")
 @click.option("--version", help="What the release is called; by default this tool's own version.")
 @click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones.")
-@click.option("--work", type=existing(folder=True), metavar="DIR", help="Where work is kept; by default in the store.")
-@click.option("--sign-key", type=existing(), metavar="KEY", help="An Ed25519 private key in PEM.")
+@click.option("--work", type=path_type(folder=True), metavar="DIR", help="Where work is kept; by default in the store.")
+@click.option("--sign-key", type=path_type(), metavar="KEY", help="An Ed25519 private key in PEM.")
 @click.option("--dry-run", is_flag=True, help="Do all but write to URL.")
 def release(
     names: tuple[str, ...],

@@ -78,6 +78,6 @@ def _exit_quietly(number: signal.Signals) -> NoReturn:
     raise click.exceptions.Exit(128 + number) from None
 
 
-def existing(*, folder: bool = False) -> click.Path:
-    """A path argument; whether it can be read is told by the function that reads it, in its own words."""
+def path_type(*, folder: bool = False) -> click.Path:
+    """The type of a path on the command line. Nothing need be there: the function that reads it says so itself."""
     return click.Path(path_type=Path, file_okay=not folder)
