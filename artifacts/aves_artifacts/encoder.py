@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
@@ -95,8 +96,8 @@ class EncoderConfig:
     def from_json(cls, text: str, *, where: str = "config") -> EncoderConfig:
         """Parse a JSON config. Raises InputError naming ``where`` and every wrong, missing or unknown entry."""
         try:
-            entries = json.loads(text)
-        except (ValueError, RecursionError) as error:  # ValueError: also an integer of more than 4300 digits
+            entries = parse_json(text)
+        except ValueError as error:
             raise InputError(f"{where}: not a JSON config: {error}") from None
         if not isinstance(entries, dict):
             raise InputError(
@@ -119,7 +120,7 @@ class EncoderConfig:
     def read(cls, path: Path) -> EncoderConfig:
         """Read a JSON config from a file. Raises InputError."""
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
+            return cls.from_json(read_file(path).decode("utf-8"), where=str(path))
         except UnicodeDecodeError:
             raise InputError(
                 f"{path}: not a JSON config: the file is binary; give the .model_config.json file"

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 
 
@@ -28,7 +29,7 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:

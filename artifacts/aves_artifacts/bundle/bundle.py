@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord, sha256_of
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, Role
@@ -27,14 +28,12 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that aves-convert bundle wrote")
-    if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
-        raise InputError(f"{path}: cannot read the manifest: it is no file")
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_file(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{folder}: no bundle: {MANIFEST} is missing; make one with: aves-convert bundle") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the manifest: {error}") from None
+        raise InputError(f"{path}: cannot read the manifest: {getattr(error, 'strerror', None) or error}") from None
     return Bundle(folder, Manifest.from_json(text, where=str(path)))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
@@ -135,7 +136,7 @@ def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
         yield problem
         return
     try:
-        report = read_report((bundle.folder / record.name).read_bytes(), record.name)
+        report = read_report(read_file(bundle.folder / record.name), record.name)
     except InputError as error:
         yield f"is no report: {error}"
         return

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
@@ -67,8 +68,8 @@ class Manifest:
         """Parse and validate a manifest. Raises InputError naming ``where`` and what the schema says against it."""
         again = "make the bundle anew with: aves-convert bundle"
         try:
-            entries = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            entries = parse_json(text)
+        except ValueError as error:
             raise InputError(f"{where}: cannot read the manifest: {error}") from None
         if isinstance(entries, dict) and entries.get("schema") != SCHEMA:
             found = entries.get("schema")

@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.json_schema import schema_problem
 
@@ -16,8 +17,8 @@ from aves_artifacts.base.json_schema import schema_problem
 def read_report(document: bytes, where: str) -> dict[str, Any]:
     """Parse a report of one configuration. Raises InputError naming ``where`` for anything else."""
     try:
-        report = json.loads(document, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        report = parse_json(document)
+    except ValueError as error:
         raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
     problem = schema_problem(report, "report.schema.json")
     if problem:
@@ -27,10 +28,6 @@ def read_report(document: bytes, where: str) -> dict[str, Any]:
             f"{where}: a report on {len(report['configs'])} configurations; verify this one alone, with --bundle DIR"
         )
     return dict(report)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 MAGNITUDES = ("max_abs", "error_ratio")
@@ -69,10 +66,10 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a report's JSON. Raises InputError for anything else."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(read_file(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; give a report of --json") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise InputError(f"{path}: this is no JSON; give a report of aves-verify --json") from None
     problem = schema_problem(found, "report.schema.json")
     if problem:

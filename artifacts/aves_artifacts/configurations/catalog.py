@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import resources
@@ -15,14 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
 
+from aves_artifacts.base.documents import parse_toml, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.waivers import Waiver, waiver_problems, waivers_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PublishedRole = Literal["original", "torchaudio", "config", "onnx"]
 ROLES: tuple[PublishedRole, ...] = ("original", "torchaudio", "config", "onnx")
@@ -63,9 +58,11 @@ def catalog() -> dict[str, Configuration]:
     if path is None:
         return known
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the catalogue that $AVES_CATALOG names: {error}") from None
+        raise InputError(
+            f"{path}: cannot read the catalogue that $AVES_CATALOG names: {getattr(error, 'strerror', None) or error}"
+        ) from None
     return known | read_catalog(text, str(path), beside=known)
 
 
@@ -77,8 +74,8 @@ def read_catalog(
     ``mirror`` takes the place of its ``address``. Raises InputError with every problem in one message.
     """
     try:
-        entries = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        entries = parse_toml(text)
+    except ValueError as error:
         raise InputError(f"{where}: not a catalogue: {error}") from None
     address = entries.pop("address", "")
     shared = {key: entries.pop(key) for key in ("licence", "citation") if isinstance(entries.get(key), str)}

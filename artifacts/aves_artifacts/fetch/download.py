@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.concurrency import StoppedError
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import shown
@@ -210,7 +211,7 @@ def _answer(address: str, response: httpx2.Response) -> Answer:
 def _known(source: Source) -> Answer | None:
     """What an earlier answer said of the part, where its bytes may be continued."""
     try:
-        answer = Answer(**json.loads(_note(source.part).read_text(encoding="utf-8")))
+        answer = Answer(**parse_json(read_file(_note(source.part))))
         fits = answer.size is not None and _size(source.part) <= answer.size and answer.resumable
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import check_writable, replacing
 from aves_artifacts.configurations.settings import path_in
@@ -41,11 +42,13 @@ class LockFile:
     def entries(self) -> dict[str, Locked]:
         """All entries; none where the file is not there yet. Raises InputError for another file."""
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = parse_json(read_file(self.path))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{self.path}: cannot read the lock file: {error}") from None
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.path}: cannot read the lock file: {getattr(error, 'strerror', None) or error}"
+            ) from None
         try:
             if content["schema"] != SCHEMA:
                 raise InputError(f"{self.path}: schema {content['schema']!r}, expected {SCHEMA}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.concurrency import each
+from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
@@ -54,8 +54,8 @@ def read_index(address: Address) -> Listed:
             f"{address.url}: no release: {INDEX} is not there; give the address of a version that is published"
         )
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content)
+    except ValueError as error:
         raise InputError(f"{address.url}/{INDEX}: cannot be read: {error}") from None
     problem = schema_problem(document, "index.schema.json")
     if problem:
@@ -103,8 +103,8 @@ def _claim_problem(listed: Listed, address: Address) -> str:
     if claim is None:
         return f"{CLAIM} is missing"
     try:
-        same = json.loads(claim) == claim_of(listed.version, listed.record)
-    except (ValueError, RecursionError):
+        same = parse_json(claim) == claim_of(listed.version, listed.record)
+    except ValueError:
         same = False
     return "" if same else f"{INDEX} is not the one that {CLAIM} names"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import VERDICT_FAILED, check_bundle
@@ -60,7 +61,7 @@ def verified(folder: Path) -> Verified:
             f"{folder} has no report, and nothing is published that was not verified: "
             f"aves-verify --bundle {folder} --fairseq CKPT --attach"
         )
-    report = read_report((folder / REPORT).read_bytes(), str(folder / REPORT))
+    report = read_report(read_file(folder / REPORT), str(folder / REPORT))
     configuration = by_file_name(bundle.manifest.name)
     waived, failed = settle_failures(report, configuration.waivers if configuration else ())
     if failed:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.release.gate import Verified
@@ -60,7 +61,7 @@ def read_statement(text: str) -> Statement:
     from in_toto_attestation.v1 import statement, statement_pb2
 
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         parsed = json_format.ParseDict(document, statement_pb2.Statement(), ignore_unknown_fields=True)
         statement.Statement.copy_from_pb(parsed).validate()
         if parsed.predicate_type != PREDICATE:
@@ -68,7 +69,7 @@ def read_statement(text: str) -> Statement:
         predicate = document["predicate"]
         json_format.ParseDict(predicate, provenance_pb2.Provenance(), ignore_unknown_fields=True)
         version = predicate["buildDefinition"]["externalParameters"]["version"]
-    except (ValueError, KeyError, TypeError, RecursionError, json_format.Error) as error:
+    except (ValueError, KeyError, TypeError, json_format.Error) as error:
         raise DoesNotHoldError(f"no provenance statement: {error}") from None
     return Statement(str(version), {subject.name: subject.digest.get("sha256", "") for subject in parsed.subject})
 
@@ -82,11 +83,11 @@ def opened(text: str, key: PublicKey | None) -> str:
     from securesystemslib.signer import SSlibKey
 
     try:
-        envelope = Envelope.from_dict(json.loads(text))
+        envelope = Envelope.from_dict(parse_json(text))
         statement = str(envelope.payload, "utf-8")
         if envelope.payload_type != PAYLOAD:
             raise ValueError(f"its payload is {envelope.payload_type}, expected {PAYLOAD}")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DoesNotHoldError(f"no signed statement: {error}") from None
     if key is not None and not _signed_by(SSlibKey.from_crypto(key), envelope):
         raise DoesNotHoldError("it is not signed by the key that was given")
@@ -126,7 +127,7 @@ def _read_key(path: Path, load: Callable[[bytes], object]) -> object:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
-        return load(path.read_bytes())
+        return load(read_file(path))
     except OSError as error:
         raise InputError(f"{path}: cannot read the key: {error.strerror or error}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.protobuf_fields import Fields
 
@@ -31,7 +32,7 @@ def graph_weights(path: Path, wanted: Wanted = lambda _name, _shape: True) -> It
     it that are missing, or not as long as the graph says.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)  # closes itself when no array is left
         fields = Fields(data)
         for start, stop in _initializers(fields):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST
@@ -26,9 +26,9 @@ def inspect_json(path: Path, size: int) -> Inspection:
     if size > _MAX_JSON:
         raise InputError(f"{path}: a JSON file of {size:,} bytes, larger than any config; give the .model_config.json")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        text = read_file(path, _MAX_JSON).decode("utf-8-sig")
+        entries = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{path}: a damaged or truncated JSON file: {error}") from None
     if path.name == MANIFEST and "ledger" in entries:
         return inspect_folder(path.parent)

@@ -62,7 +62,7 @@ def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
 def test_what_is_no_file_is_not_read(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / MANIFEST)
-    with pytest.raises(InputError, match="cannot read the manifest: it is no file"):
+    with pytest.raises(InputError, match=r"cannot read the manifest: (it is a pipe or a device|Is a directory)"):
         read_bundle(tmp_path)
 
 

@@ -7,7 +7,6 @@ known by the SHA-256 of their samples, and a fingerprint of the weights that com
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
@@ -54,7 +54,7 @@ class RecordedBackend:
             self.about = _about(self._file.metadata())
             self._names = tuple(self._file.keys())
             _check_tensors(self._file, self.about, self._names)
-        except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: no recording ({str(error).splitlines()[0]:.120}); write one with: aves-verify record"
             ) from None
@@ -90,7 +90,7 @@ def _about(metadata: Mapping[str, str] | None) -> Recording:
     """What a recording says of itself. Raises ValueError or TypeError where it is none, whoever wrote it."""
     if not metadata or KIND not in metadata:
         raise ValueError("a safetensors file of something else")
-    entries = json.loads(metadata[KIND])
+    entries = parse_json(metadata[KIND])
     if not isinstance(entries, dict):
         raise TypeError("its description is no JSON object")
     if entries.get("schema") != SCHEMA:
