@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
 
@@ -98,7 +99,7 @@ class EncoderConfig:
         try:
             entries = parse_json(text)
         except ValueError as error:
-            raise InputError(f"{where}: not a JSON config: {error}") from None
+            raise InputError(f"{where}: not a JSON config: {reason_of(error)}") from None
         if not isinstance(entries, dict):
             raise InputError(
                 f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
@@ -126,7 +127,7 @@ class EncoderConfig:
                 f"{path}: not a JSON config: the file is binary; give the .model_config.json file"
             ) from None
         except OSError as error:
-            raise InputError(f"{path}: cannot read the config: {error.strerror or error}") from None
+            raise InputError(f"{path}: cannot read the config: {reason_of(error)}") from None
 
 
 def _problems(config: EncoderConfig) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.messages import one_line
+from aves_artifacts.base.messages import one_line, reason_of
 
 
 class BadInput(click.ClickException):
@@ -52,7 +52,7 @@ class _Ends(click.Command):
             if error.filename is None:
                 return _our_bug()
             # what the system refuses wherever it is asked: a name too long, a folder closed to this user
-            raise BadInput(one_line(f"{error.filename}: {error.strerror}; give another path")) from error
+            raise BadInput(one_line(f"{error.filename}: {reason_of(error)}; give another path")) from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             _exit_quietly(signal.SIGINT)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,5 @@ def sha256_of(path: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot read: {reason_of(error)}") from None
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 
 PARTIAL = ".partial"  # how temporary files end
 
@@ -41,7 +42,7 @@ def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[P
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _created(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
+        raise InputError(f"{path}: cannot write here: {reason_of(error)}; choose another folder") from None
     try:
         yield temporary
         with temporary.open("rb+") as stream:
@@ -50,7 +51,7 @@ def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[P
     except FileExistsError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+        raise InputError(f"{path}: cannot write: {reason_of(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -64,7 +65,7 @@ def check_writable(path: Path) -> None:
     try:
         _created(path).unlink()
     except OSError as error:
-        raise InputError(f"{path}: cannot write here: {error.strerror or error}; choose another folder") from None
+        raise InputError(f"{path}: cannot write here: {reason_of(error)}; choose another folder") from None
 
 
 def _created(path: Path) -> Path:
@@ -93,7 +94,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
     except OSError as error:
-        raise InputError(f"{folder}: cannot write here: {error.strerror or error}; choose another folder") from None
+        raise InputError(f"{folder}: cannot write here: {reason_of(error)}; choose another folder") from None
     try:
         yield staging
         (folder / names[-1]).unlink(missing_ok=True)
@@ -103,7 +104,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
             else:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
+        raise InputError(f"{folder}: cannot write: {reason_of(error)}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if made and not any(folder.iterdir()):

@@ -1,8 +1,15 @@
-"""How things are said in messages: sizes, addresses, text from files made printable."""
+"""How things are said in messages: sizes, addresses, reasons, long lists, and text from outside, printable and short.
+
+What comes from a file or a server goes into a message through ``printable`` or ``quoted``. Both cut it before they make
+text of it: a name may have a million characters, and a list may contain itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
+
+_LONGEST_REASON = 300  # characters
 
 
 def shown(address: str) -> str:
@@ -19,13 +26,54 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
+def reason_of(error: BaseException) -> str:
+    """Why something failed, as the system or the library says it; the name of the error where it says nothing."""
+    said = _folded(getattr(error, "strerror", None) or str(error)).rstrip(".")
+    return printable(said or type(error).__name__, _LONGEST_REASON)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says; the rest are its own places and advice. Its name where it says nothing."""
+    said = next((line for line in map(str.strip, str(error).splitlines()) if line), type(error).__name__)
+    return printable(said, _LONGEST_REASON)
+
+
+def listed(items: Sequence[str], most: int, *, separator: str = ", ") -> str:
+    """The first ``most`` items in a row, and how many more there are."""
+    left = len(items) - most
+    return separator.join([*items[:most], *([f"and {left} more"] if left > 0 else [])])
+
+
 def one_line(message: str) -> str:
     """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(map(str.strip, message.splitlines())))
+    return escaped(_folded(message))
 
 
 def printable(text: str, limit: int = 120) -> str:
-    """``text`` for a message: one line, no control characters, cut short."""
-    cut = text[: limit + 1]
-    shown = cut if cut.isascii() and cut.isprintable() else ascii(cut)
-    return shown if len(shown) <= limit else shown[:limit] + "..."
+    """Text from outside for a message: on one line, without characters that steer a terminal, cut short."""
+    return _cut(escaped(text[: limit + 1]), limit)
+
+
+def quoted(value: object, limit: int = 100) -> str:
+    """A value from outside as Python writes it, cut short. What lists and dicts hold is left out."""
+    if isinstance(value, str | bytes):
+        return _cut(repr(value[: limit + 1]), limit)
+    if isinstance(value, int) and value.bit_length() > limit:
+        return f"a number of {value.bit_length()} bits"
+    if value is None or isinstance(value, int | float):
+        return repr(value)
+    brackets = {"list": "[...]", "tuple": "(...)", "dict": "{...}"}
+    return brackets.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def escaped(text: str) -> str:
+    """All of a text, with its control characters spelled out: no format carries them, and some obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _folded(text: str) -> str:
+    return " ".join(map(str.strip, text.splitlines()))
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "..."

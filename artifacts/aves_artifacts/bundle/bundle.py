@@ -8,6 +8,7 @@ from pathlib import Path
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord, sha256_of
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, Role
 
 
@@ -33,7 +34,7 @@ def read_bundle(folder: Path) -> Bundle:
     except FileNotFoundError:
         raise InputError(f"{folder}: no bundle: {MANIFEST} is missing; make one with: aves-convert bundle") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the manifest: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{path}: cannot read the manifest: {reason_of(error)}") from None
     return Bundle(folder, Manifest.from_json(text, where=str(path)))
 
 

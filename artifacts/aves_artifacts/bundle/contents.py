@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
@@ -52,7 +53,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True, **mapped)
     except Exception as error:  # whatever torch makes of a file that it did not write
-        raise InputError(f"does not load: {_first_line(error)}") from None
+        raise InputError(f"does not load: {first_line(error)}") from None
     if type(weights) is not dict or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
         raise InputError("holds something else than a state dict")
     return weights
@@ -79,7 +80,7 @@ def copy_problems(path: Path, weights: Mapping[str, torch.Tensor]) -> Iterator[s
                 if name in names and not _same_bits(copy.get_tensor(name), tensor)
             ]
     except SafetensorError as error:
-        problems = [f"does not load: {_first_line(error)}"]
+        problems = [f"does not load: {first_line(error)}"]
     yield from _listed(problems)
 
 
@@ -92,7 +93,7 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
     try:
         graph = onnx.load(path, load_external_data=False)
     except DecodeError as error:
-        yield f"is no ONNX graph: {_first_line(error)}"
+        yield f"is no ONNX graph: {first_line(error)}"
         return
     data = bundle.manifest.files.get("onnx_data")
     outside = _files_outside(graph)
@@ -104,7 +105,7 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
         onnx.checker.check_model(str(path))
         session = _session(str(path))
     except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
-        yield f"is refused: {_first_line(error)}"
+        yield f"is refused: {first_line(error)}"
         return
     yield from _contract_problems(session, bundle.manifest)
 
@@ -199,7 +200,3 @@ def _listed(problems: list[str]) -> Iterator[str]:
     yield from problems[:_MAX_LISTED]
     if len(problems) > _MAX_LISTED:
         yield f"has {len(problems) - _MAX_LISTED} more problems of this kind"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

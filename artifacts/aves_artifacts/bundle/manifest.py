@@ -12,6 +12,7 @@ from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.base.messages import reason_of
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -70,7 +71,7 @@ class Manifest:
         try:
             entries = parse_json(text)
         except ValueError as error:
-            raise InputError(f"{where}: cannot read the manifest: {error}") from None
+            raise InputError(f"{where}: cannot read the manifest: {reason_of(error)}") from None
         if isinstance(entries, dict) and entries.get("schema") != SCHEMA:
             found = entries.get("schema")
             raise InputError(

@@ -12,6 +12,7 @@ from typing import Any
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.base.messages import reason_of
 
 
 def read_report(document: bytes, where: str) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def read_report(document: bytes, where: str) -> dict[str, Any]:
     try:
         report = parse_json(document)
     except ValueError as error:
-        raise InputError(f"{where}: cannot be read: {error}; write it with aves-verify --json") from None
+        raise InputError(f"{where}: cannot be read: {reason_of(error)}; write it with aves-verify --json") from None
     problem = schema_problem(report, "report.schema.json")
     if problem:
         raise InputError(f"{where}: not a report of aves-verify: {problem}")
@@ -68,7 +69,7 @@ def read_document(path: Path) -> Document:
     try:
         found = parse_json(read_file(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}; give a report of --json") from None
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}; give a report of --json") from None
     except ValueError:
         raise InputError(f"{path}: this is no JSON; give a report of aves-verify --json") from None
     problem = schema_problem(found, "report.schema.json")

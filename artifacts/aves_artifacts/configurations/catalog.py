@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from aves_artifacts.base.documents import parse_toml, read_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.waivers import Waiver, waiver_problems, waivers_of
 
@@ -60,9 +61,7 @@ def catalog() -> dict[str, Configuration]:
     try:
         text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot read the catalogue that $AVES_CATALOG names: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        raise InputError(f"{path}: cannot read the catalogue that $AVES_CATALOG names: {reason_of(error)}") from None
     return known | read_catalog(text, str(path), beside=known)
 
 
@@ -76,7 +75,7 @@ def read_catalog(
     try:
         entries = parse_toml(text)
     except ValueError as error:
-        raise InputError(f"{where}: not a catalogue: {error}") from None
+        raise InputError(f"{where}: not a catalogue: {reason_of(error)}") from None
     address = entries.pop("address", "")
     shared = {key: entries.pop(key) for key in ("licence", "citation") if isinstance(entries.get(key), str)}
     problems = [] if isinstance(address, str) else ["address is no text"]

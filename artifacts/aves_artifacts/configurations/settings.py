@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 
 
 def path_in(variable: str) -> Path | None:
@@ -14,4 +15,4 @@ def path_in(variable: str) -> Path | None:
     try:
         return Path(chosen).expanduser() if chosen else None
     except RuntimeError as error:
-        raise InputError(f"${variable} is {chosen}: {error}; give the whole path") from None
+        raise InputError(f"${variable} is {chosen}: {reason_of(error)}; give the whole path") from None

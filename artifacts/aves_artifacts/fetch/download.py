@@ -23,7 +23,7 @@ from aves_artifacts.base.concurrency import StoppedError
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
-from aves_artifacts.base.messages import shown
+from aves_artifacts.base.messages import reason_of, shown
 
 if TYPE_CHECKING:
     import httpx2
@@ -49,7 +49,7 @@ class Network:
             return httpx2.Client(timeout=self.timeout, headers=headers, follow_redirects=True)
         except (ValueError, OSError) as error:  # ssl's errors are OSErrors
             raise InputError(
-                f"cannot use the network as the environment says: {error}; "
+                f"cannot use the network as the environment says: {reason_of(error)}; "
                 "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
             ) from None
 
@@ -96,17 +96,15 @@ def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
     while True:
         try:
             return _attempt(client, source)
-        except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-        except _PassingError as error:
-            reason = str(error)
+        except (httpx2.TransportError, _PassingError) as error:
+            reason = reason_of(error)
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
-            raise InputError(f"{address}: cannot be fetched: {error}") from None
+            raise InputError(f"{address}: cannot be fetched: {reason_of(error)}") from None
         except OSError as error:
             if _known(source) is None:  # these bytes cannot be continued, and would only fill the disk
                 discard(source.part)
             raise InputError(
-                f"{source.part}: cannot write: {error.strerror or error}; make room, and fetch again to go on there"
+                f"{source.part}: cannot write: {reason_of(error)}; make room, and fetch again to go on there"
             ) from None
         failures = 0 if _size(source.part) > most else failures + 1
         most = max(most, _size(source.part))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.concurrency import each, exclusive, stopping
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.base.messages import shown, size_text
+from aves_artifacts.base.messages import reason_of, shown, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.configurations.store import part_of, place, store
@@ -114,7 +114,7 @@ class Fetcher:
         except InputError as error:
             return error
         except OSError as error:
-            return InputError(f"{file.path}: cannot write here: {error.strerror or error}; set $AVES_HOME elsewhere")
+            return InputError(f"{file.path}: cannot write here: {reason_of(error)}; set $AVES_HOME elsewhere")
 
     def _take(self, file: Wanted, part: Path, *, etag: str, md5: str) -> None:
         """Give a whole part its name. What is not the file is removed."""
@@ -145,7 +145,7 @@ class Fetcher:
         except InputError as error:
             return error
         except OSError as error:
-            return InputError(f"{file.path}: cannot read: {error.strerror or error}")
+            return InputError(f"{file.path}: cannot read: {reason_of(error)}")
         self.watcher.held(file.path, size)
         return Fetched(file.path, size, was_here=True)
 
@@ -195,7 +195,7 @@ def _check_room(sizes: Mapping[Path, int | None]) -> None:
         store().mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(store()).free
     except OSError as error:
-        raise InputError(f"{store()}: cannot write here: {error.strerror or error}; set $AVES_HOME elsewhere") from None
+        raise InputError(f"{store()}: cannot write here: {reason_of(error)}; set $AVES_HOME elsewhere") from None
     if needed > free:
         raise InputError(
             f"{store()}: {size_text(needed)} to fetch, {size_text(free)} free; make room or set $AVES_HOME elsewhere"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.configurations.catalog import PublishedRole
 from aves_artifacts.encoder import EncoderConfig
 
@@ -50,7 +51,7 @@ def _torch_problem(path: Path, head: bytes) -> str:
                 return "it is a compressed or encrypted zip archive, which torch.save does not write"
             damaged = archive.testzip()
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        return f"it is a damaged or truncated zip archive: {error}"
+        return f"it is a damaged or truncated zip archive: {reason_of(error)}"
     return f"it is damaged: the record {damaged} fails its CRC-32" if damaged else ""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import check_writable, replacing
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.store import store
 
@@ -46,15 +47,15 @@ class LockFile:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.path}: cannot read the lock file: {getattr(error, 'strerror', None) or error}"
-            ) from None
+            raise InputError(f"{self.path}: cannot read the lock file: {reason_of(error)}") from None
         try:
             if content["schema"] != SCHEMA:
                 raise InputError(f"{self.path}: schema {content['schema']!r}, expected {SCHEMA}")
             return {name: _locked(entry) for name, entry in content["files"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.path}: not a lock file: {error}; remove it or give another with --lock") from None
+            raise InputError(
+                f"{self.path}: not a lock file: {reason_of(error)}; remove it or give another with --lock"
+            ) from None
 
     def settle(self, name: str, found: Locked, *, unique: bool) -> None:
         """Record ``found`` under this name, or check that it is what the entry says, which writes nothing.
@@ -77,9 +78,7 @@ class LockFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot write here: {error.strerror or error}; give another with --lock"
-            ) from None
+            raise InputError(f"{self.path}: cannot write here: {reason_of(error)}; give another with --lock") from None
         check_writable(self.path)
 
     def _is_recorded(self, name: str, found: Locked, *, unique: bool) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import PARTIAL, creating
-from aves_artifacts.base.messages import shown
+from aves_artifacts.base.messages import reason_of, shown
 
 Held = Callable[[int], None]  # told how many bytes were moved
 
@@ -141,10 +141,10 @@ class Address:
                 yield
         except (InputError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
             if action == "write" and isinstance(error, FileNotFoundError | NotADirectoryError):
-                raise InputError(f"{self.url}/{name}: cannot write: {_reason(error)}") from error
+                raise InputError(f"{self.url}/{name}: cannot write: {reason_of(error)}") from error
             raise
         except Exception as error:  # the library behind each store has exceptions of its own
-            raise InputError(f"{self.url}/{name}: cannot {action}: {_reason(error)}") from error
+            raise InputError(f"{self.url}/{name}: cannot {action}: {reason_of(error)}") from error
 
 
 def open_address(url: str) -> Address:
@@ -155,7 +155,7 @@ def open_address(url: str) -> Address:
     try:
         printed = shown(url) if "://" in url else url
     except ValueError as error:
-        raise InputError(f"{url.rpartition('@')[2]}: not an address: {error}") from None
+        raise InputError(f"{url.rpartition('@')[2]}: not an address: {reason_of(error)}") from None
     if problem := _misspelt(url):
         raise InputError(f"{printed or 'an empty address'}: {problem}")
     try:
@@ -163,10 +163,10 @@ def open_address(url: str) -> Address:
         store, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         extra = _EXTRAS.get(url.partition(":")[0])
-        needed = f"pip install 'aves-ports[{extra}]'" if extra else str(error)
+        needed = f"pip install 'aves-ports[{extra}]'" if extra else reason_of(error)
         raise InputError(f"{printed}: a package is missing that reaches this address: {needed}") from None
     except Exception as error:  # the library behind each store has exceptions of its own
-        raise InputError(f"{printed}: cannot open this address: {_reason(error)}") from None
+        raise InputError(f"{printed}: cannot open this address: {reason_of(error)}") from None
     # FTP and others have one connection, which answers one thread at a time.
     turn = nullcontext() if store.async_impl or isinstance(store, LocalFileSystem) else threading.RLock()
     return Address(printed.rstrip("/"), store, root, turn)
@@ -194,7 +194,3 @@ def _copy_local(source: Path, target: Path, held: Held) -> None:
         while block := reader.read(_BLOCK):
             moved += writer.write(block)
             held(moved)
-
-
-def _reason(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

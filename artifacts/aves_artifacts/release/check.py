@@ -14,7 +14,7 @@ from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
-from aves_artifacts.base.messages import size_text
+from aves_artifacts.base.messages import reason_of, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
@@ -56,7 +56,7 @@ def read_index(address: Address) -> Listed:
     try:
         document = parse_json(content)
     except ValueError as error:
-        raise InputError(f"{address.url}/{INDEX}: cannot be read: {error}") from None
+        raise InputError(f"{address.url}/{INDEX}: cannot be read: {reason_of(error)}") from None
     problem = schema_problem(document, "index.schema.json")
     if problem:
         raise InputError(f"{address.url}/{INDEX}: not the index of a release: {problem}")

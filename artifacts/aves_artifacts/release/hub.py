@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.files import staged
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
 from aves_artifacts.release.gate import Verified
 
@@ -68,7 +69,7 @@ def push(files: list[Path], repository: str, client: HfApi) -> str:
         made = client.create_commit(repository, added, commit_message=f"Files of {files[0].parent.name}")
         held = {entry.path: entry for entry in client.list_repo_tree(repository, revision=made.oid)}
     except Exception as error:  # of the Hub's client, of the network, of what the name looks like
-        raise InputError(f"--push {repository}: the Hub did not take it: {error}") from error
+        raise InputError(f"--push {repository}: the Hub did not take it: {reason_of(error)}") from error
     problems = list(_differences(files, held))
     if problems:
         raise DoesNotHoldError(*(f"{repository}: {problem}" for problem in problems))

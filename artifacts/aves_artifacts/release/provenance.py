@@ -20,6 +20,7 @@ from urllib.parse import quote
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.release.gate import Verified
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def read_statement(text: str) -> Statement:
         json_format.ParseDict(predicate, provenance_pb2.Provenance(), ignore_unknown_fields=True)
         version = predicate["buildDefinition"]["externalParameters"]["version"]
     except (ValueError, KeyError, TypeError, json_format.Error) as error:
-        raise DoesNotHoldError(f"no provenance statement: {error}") from None
+        raise DoesNotHoldError(f"no provenance statement: {reason_of(error)}") from None
     return Statement(str(version), {subject.name: subject.digest.get("sha256", "") for subject in parsed.subject})
 
 
@@ -88,7 +89,7 @@ def opened(text: str, key: PublicKey | None) -> str:
         if envelope.payload_type != PAYLOAD:
             raise ValueError(f"its payload is {envelope.payload_type}, expected {PAYLOAD}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DoesNotHoldError(f"no signed statement: {error}") from None
+        raise DoesNotHoldError(f"no signed statement: {reason_of(error)}") from None
     if key is not None and not _signed_by(SSlibKey.from_crypto(key), envelope):
         raise DoesNotHoldError("it is not signed by the key that was given")
     return statement
@@ -129,7 +130,7 @@ def _read_key(path: Path, load: Callable[[bytes], object]) -> object:
     try:
         return load(read_file(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot read the key: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot read the key: {reason_of(error)}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password
         return None
 

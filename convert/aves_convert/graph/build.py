@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
 
@@ -70,7 +71,7 @@ def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator
             onnx.checker.check_tensor(tensor)
         onnx.checker.check_model(_without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        yield f"onnx.checker: {str(error).splitlines()[0]}"
+        yield f"onnx.checker: {first_line(error)}"
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields
 
 _MAX_DIMENSIONS = 64  # numpy's own limit
@@ -40,8 +41,9 @@ def graph_weights(path: Path, wanted: Wanted = lambda _name, _shape: True) -> It
             if wanted(tensor.name, tuple(tensor.dims)):
                 yield tensor.name, _values(tensor, data, begin, end, path)
     except (OSError, ValueError, DecodeError) as error:
-        reason = f"{error}".partition("\n")[0]
-        raise InputError(f"{path}: a damaged or truncated ONNX file ({reason}); fetch or convert it again") from None
+        raise InputError(
+            f"{path}: a damaged or truncated ONNX file ({first_line(error)}); fetch or convert it again"
+        ) from None
 
 
 def _initializers(fields: Fields) -> Iterator[tuple[int, int]]:
@@ -67,11 +69,11 @@ def _without_data(fields: Fields, start: int, stop: int) -> tuple[TensorProto, i
 def _values(tensor: TensorProto, data: mmap.mmap, begin: int, end: int, path: Path) -> NDArray[Any]:
     """Its values, from the raw bytes, a file beside this one, or other fields. Raises ValueError for a damaged one."""
     if len(tensor.dims) > _MAX_DIMENSIONS or any(size < 0 for size in tensor.dims):
-        raise ValueError(f"{tensor.name} has an impossible shape")
+        raise ValueError(f"{printable(tensor.name)} has an impossible shape")
     try:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except KeyError:
-        raise ValueError(f"{tensor.name} has the unknown element type {tensor.data_type}") from None
+        raise ValueError(f"{printable(tensor.name)} has the unknown element type {tensor.data_type}") from None
     count = math.prod(tensor.dims)
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, count * dtype.itemsize, path)
@@ -83,7 +85,7 @@ def _values(tensor: TensorProto, data: mmap.mmap, begin: int, end: int, path: Pa
     try:
         return onnx.numpy_helper.to_array(tensor)
     except (TypeError, IndexError, OverflowError) as error:
-        raise ValueError(f"{tensor.name}: {error}") from None
+        raise ValueError(f"{printable(tensor.name)}: {reason_of(error)}") from None
 
 
 def _external(tensor: TensorProto, size: int, path: Path) -> NDArray[Any]:
@@ -92,12 +94,11 @@ def _external(tensor: TensorProto, size: int, path: Path) -> NDArray[Any]:
     try:
         there = (path.parent / entries.get("location", "")).stat().st_size - int(entries.get("offset", 0))
         if int(entries.get("length", there)) != size:
-            raise ValueError(f"{tensor.name} has {entries.get('length', there)} bytes, its shape {size}")
+            raise ValueError(f"{printable(tensor.name)} has {entries.get('length', there)} bytes, its shape {size}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of entries that onnx does not know
             return onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))
     except (OSError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
-        reason = f"{error}".partition("\n")[0]
         raise InputError(
-            f"{path}: its weights beside it cannot be read ({reason}); fetch or convert both files again"
+            f"{path}: its weights beside it cannot be read ({first_line(error)}); fetch or convert both files again"
         ) from None

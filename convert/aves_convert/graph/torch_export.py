@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import load_model
 
@@ -79,7 +80,7 @@ def torch_export(
             )
     except RuntimeError as error:  # torch's own exporter errors are; torch 2.0 knows no scaled_dot_product_attention
         raise InputError(
-            f"the exporter of torch {torch.__version__} fails on this model: {str(error).splitlines()[0]:.200}; "
+            f"the exporter of torch {torch.__version__} fails on this model: {first_line(error)}; "
             "take the graph that aves-convert writes itself (--exporter graph), or another torch"
         ) from error
     return onnx.load(str(temporary))

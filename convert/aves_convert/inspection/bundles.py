@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST
 from aves_artifacts.encoder import EncoderConfig
@@ -29,7 +30,7 @@ def inspect_json(path: Path, size: int) -> Inspection:
         text = read_file(path, _MAX_JSON).decode("utf-8-sig")
         entries = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{path}: a damaged or truncated JSON file: {error}") from None
+        raise InputError(f"{path}: a damaged or truncated JSON file: {reason_of(error)}") from None
     if path.name == MANIFEST and "ledger" in entries:
         return inspect_folder(path.parent)
     config = EncoderConfig.from_json(text, where=str(path))

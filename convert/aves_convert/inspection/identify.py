@@ -6,6 +6,7 @@ import mmap
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_convert.inspection.bundles import inspect_folder, inspect_json
 from aves_convert.inspection.finding import Inspection
 from aves_convert.pickles import reader as inert_pickle
@@ -39,7 +40,7 @@ def _file(path: Path) -> Inspection:
                 raise InputError(f"{path}: the file is empty; fetch it again")
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise InputError(f"{path}: cannot read the file: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot read the file: {reason_of(error)}") from None
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         return inspect_json(path, len(data))
     from aves_convert.inspection.onnx_graphs import inspect_onnx, looks_like_onnx

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.protobuf_fields import Fields, prefix
 from aves_convert.inspection.finding import Inspection, command, sibling
 
@@ -93,7 +94,9 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
     try:
         model = onnx.ModelProto.FromString(walk.without_weights())
     except (ValueError, DecodeError) as error:
-        raise InputError(f"{path}: a damaged or truncated ONNX file ({error}); fetch or convert it again") from None
+        raise InputError(
+            f"{path}: a damaged or truncated ONNX file ({reason_of(error)}); fetch or convert it again"
+        ) from None
     inputs = [value for value in model.graph.input if _text(value.name) not in walk.names]
     facts = {
         "bytes": len(data),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import printable
+from aves_artifacts.base.messages import printable, reason_of
 from aves_convert.pickles import reader as inert_pickle
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
 from aves_convert.pickles.records import Call, Global
@@ -105,7 +105,7 @@ def _map(path: Path) -> mmap.mmap:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read the file: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{path}: cannot read the file: {reason_of(error)}") from None
 
 
 def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:

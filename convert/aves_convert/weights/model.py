@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.state_dict import misfit, old_weight_norm_name
 
@@ -83,7 +84,7 @@ def _import_without_extension() -> ModuleType:
         import torchaudio
     except (RuntimeError, OSError, ImportError) as error:
         raise InputError(
-            f"torchaudio does not import beside torch {torch.__version__}: {str(error).splitlines()[0]}; "
+            f"torchaudio does not import beside torch {torch.__version__}: {first_line(error)}; "
             "install the two in versions that belong together"
         ) from error
     return torchaudio  # type: ignore[no-any-return]

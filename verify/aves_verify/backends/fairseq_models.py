@@ -13,6 +13,7 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_convert.checkpoint.architecture import encoder_entries, model_class, wrapper
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
@@ -50,9 +51,8 @@ def load_original(checkpoint: Checkpoint) -> Any:
         with quiet(), _NoInitialisation():
             model = _build(name, checkpoint).eval()
     except Exception as error:  # omegaconf, torch and fairseq raise what they like for a config that makes no sense
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{checkpoint.path}: fairseq builds no {_CLASSES[name]} from this config: {reason:.300}"
+            f"{checkpoint.path}: fairseq builds no {_CLASSES[name]} from this config: {reason_of(error)}"
         ) from error
     _load(model, name, checkpoint)
     return model

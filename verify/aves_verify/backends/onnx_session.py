@@ -9,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_convert.graph.encoder import PRODUCER
 from aves_verify.backends.backend import Embeddings, RunError
 
@@ -46,8 +47,7 @@ class OnnxBackend:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-            detail = str(error).splitlines()[0]
-            raise InputError(f"{path}: ONNX Runtime cannot load it ({detail}); {_EXPECTED}") from None
+            raise InputError(f"{path}: ONNX Runtime cannot load it ({first_line(error)}); {_EXPECTED}") from None
         ours = self._session.get_modelmeta().producer_name == PRODUCER
         self.kind = "onnx by aves-convert" if ours else "onnx"
         inputs = self._session.get_inputs()
@@ -72,7 +72,5 @@ class OnnxBackend:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above
             shape = list(waveform.shape)
-            raise RunError(
-                f"{self.path}: ONNX Runtime fails on a waveform {shape}: {str(error).splitlines()[0]}"
-            ) from None
+            raise RunError(f"{self.path}: ONNX Runtime fails on a waveform {shape}: {first_line(error)}") from None
         return dict(zip(names, values, strict=True))

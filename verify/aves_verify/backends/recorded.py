@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
 from aves_verify.backends.backend import Embeddings
@@ -56,7 +57,7 @@ class RecordedBackend:
             _check_tensors(self._file, self.about, self._names)
         except (SafetensorError, OSError, ValueError, TypeError) as error:
             raise InputError(
-                f"{path}: no recording ({str(error).splitlines()[0]:.120}); write one with: aves-verify record"
+                f"{path}: no recording ({first_line(error)}); write one with: aves-verify record"
             ) from None
         self.config = EncoderConfig.from_json(self.about.config, where=str(path))
         self.name = self.kind = self.about.backend

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.model import import_torchaudio, load_model
 from aves_convert.weights.state_dict import old_weight_norm_name
@@ -48,7 +49,7 @@ class TorchaudioBackend:
                 return {name: tensor.numpy() for name, tensor in outputs.items()}
         except RuntimeError as error:  # a geometry of its own, for which this waveform is too short
             shape = list(waveform.shape)
-            raise RunError(f"torchaudio fails on a waveform {shape}: {str(error).splitlines()[0]}") from None
+            raise RunError(f"torchaudio fails on a waveform {shape}: {first_line(error)}") from None
 
     def _outputs(self, waveform: torch.Tensor, *, layers: bool) -> dict[str, torch.Tensor]:
         features, _ = self.model.feature_extractor(waveform, None)

@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import first_line
 from aves_verify.backends.backend import Embeddings, RunError
 from aves_verify.explanation.points import FINAL, INPUT, Point
 
@@ -68,7 +69,7 @@ def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int
         names = [output.name for output in session.get_outputs()]
         values = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(waveform)})
     except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-        raise RunError(f"{path}: ONNX Runtime does not run it: {str(error).splitlines()[0]}") from None
+        raise RunError(f"{path}: ONNX Runtime does not run it: {first_line(error)}") from None
     values_by_name = dict(zip(names, values, strict=True))
     order = {name: i for i, name in enumerate(name for node in model.graph.node for name in node.output)}
     kept = {

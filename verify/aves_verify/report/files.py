@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import check_writable, replacing
+from aves_artifacts.base.messages import reason_of
 from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
 from aves_verify.report.junit import to_junit
@@ -45,4 +46,4 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made: {error.strerror or error}; choose another folder") from None
+        raise InputError(f"{folder}: cannot be made: {reason_of(error)}; choose another folder") from None

@@ -13,6 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -68,7 +69,7 @@ def read_clip(path: Path) -> Clip:
             mono = _read_mono(file, path)
             rate = int(file.samplerate)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from None
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw
         detail = getattr(error, "error_string", str(error)).rstrip(".")
         raise InputError(
@@ -103,7 +104,7 @@ def _files(path: Path) -> list[Path]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder; give audio files or folders with audio files") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from None
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
@@ -80,7 +81,7 @@ def _not_verified(pending: Pending, plan: Plan, problem: str) -> ConfigReport:
 
 def _why(error: BaseException) -> str:
     if isinstance(error, Exception):
-        return f"not verified: the run ended with {type(error).__name__}: {error}"
+        return f"not verified: the run ended with {type(error).__name__}: {reason_of(error)}"
     return "not verified: the run was stopped"
 
 
