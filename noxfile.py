@@ -79,7 +79,11 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def docs(session: nox.Session) -> None:
-    """The documentation as a site, in site/; a link that leads nowhere fails. Arguments go to mkdocs build."""
+    """The documentation as a site, in site/; a link that leads nowhere fails. Arguments go to mkdocs build.
+
+    What docs/structure.md shows of the code is drawn anew before.
+    """
+    uv_run(session, "python", "docs/site/diagrams.py", options=("--group", "docs"))
     uv_run(session, "mkdocs", "build", *session.posargs, options=("--group", "docs"))
 
 

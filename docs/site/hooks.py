@@ -1,4 +1,4 @@
-"""What mkdocs needs beside Markdown: diagrams from the code's imports, and files that pages link to outside docs/."""
+"""What mkdocs needs beside Markdown: diagrams, drawn here, and files that pages link to outside docs/."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # mkdocs imports hooks by their path
 
-import diagrams  # noqa: E402
+import drawing  # noqa: E402
 
-_DIAGRAM = re.compile(r"^<!-- imports of ([\w.]+) -->$|^<!-- (rooms) -->$", flags=re.MULTILINE)
+_DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 _OUTSIDE = re.compile(r"\]\((\.\./[^)#]+)\)")  # GitHub shows what lies there, and a site has it not
 
 
@@ -31,9 +31,7 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Lead such links to them, and draw the diagrams."""
     markdown = _OUTSIDE.sub(lambda found: f"]({_in_site(found[1])})", markdown)
-    return _DIAGRAM.sub(
-        lambda found: f"```mermaid\n{diagrams.rooms() if found[2] else diagrams.imports_of(found[1])}\n```", markdown
-    )
+    return _DIAGRAM.sub(lambda found: drawing.svg(found[1]), markdown)
 
 
 def _in_site(link: str) -> str:

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, no link leads nowhere, its diagrams are the code's."""
+"""The documentation as a site: it builds without a warning, no link leads nowhere, nothing comes from other hosts."""
 
 import re
 import shutil
@@ -11,8 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from markdown_it import MarkdownIt
-
-import diagrams
+from tests.support import browser
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +72,8 @@ def test_the_checker_finds_links_that_do(site: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["[x](gone.md)", "[x](bundles.md#gone)", "[x](../gone.md)", "<!-- imports of aves_gone -->"]
+    "wrong",
+    ["[x](gone.md)", "[x](bundles.md#gone)", "[x](../gone.md)", "```mermaid\nflowchart TB\n  a --> b\n```"],
 )
 def test_a_wrong_page_fails_the_build(wrong: str, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
@@ -98,22 +98,73 @@ def test_links_of_the_markdown_lead_to_files_on_github_too() -> None:
                     assert not target or (path.parent / target).exists(), f"{path.name}: {link}"
 
 
-def test_the_diagrams_are_in_the_site_and_drawn_from_the_imports(site: Path) -> None:
-    page = (site / "structure" / "index.html").read_text()
-    assert page.count('class="mermaid"') == 4
-    assert "aves_convert --&gt;|" in page
-    drawn = diagrams.imports_of("aves_verify.sounds.synthesis")
-    assert '"synthesis"' in drawn
-    assert "aves_verify_synthesis --> aves_verify_clip" in drawn
-    assert "onnx" not in drawn
+def loaded_from_elsewhere(site: Path) -> Iterator[str]:
+    """What a browser would fetch from another host to show a page; links that a reader follows are none of it."""
+    for path in sorted(site.rglob("*")):
+        text = path.read_text() if path.suffix in (".html", ".css", ".svg") else ""
+        found = [*_Loads(text).addresses] if path.suffix == ".html" else []
+        found += re.findall(r"""(?:url\(|@import)\s*["']?([^"')\s;]+)""", text)
+        for address in found:
+            if urlsplit(address).netloc:
+                yield f"{path.relative_to(site)}: {address}"
 
 
-def test_imports_go_one_way_in_the_diagram_of_the_rooms() -> None:
-    arrows = re.findall(r"^  (\w+) -->\|\d+\| (\w+)$", diagrams.rooms(), flags=re.MULTILINE)
-    order = ["aves_verify", "aves_convert", "aves_artifacts"]
-    ranks = [[next(i for i, room in enumerate(order) if end.startswith(room)) for end in arrow] for arrow in arrows]
-    assert len(arrows) > 5
-    assert all(a <= b for a, b in ranks)
+class _Loads(HTMLParser):
+    """The addresses in a page that a browser loads by itself."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value for name, value in attrs if value}
+        names = ["src", "srcset", "data", "poster"]
+        if tag in ("link", "use", "image") and given.get("rel") != "canonical":
+            names += ["href", "xlink:href"]
+        self.addresses += [given[name] for name in names if name in given]
+
+
+def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:
+    assert list(loaded_from_elsewhere(site)) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        '<script src="https://example.org/x.js"></script>',
+        '<link rel="stylesheet" href="//example.org/x.css">',
+        '<img src="https://example.org/x.png">',
+        "<style>p{background:url(https://example.org/x.png)}</style>",
+        '<style>@import "https://example.org/x.css";</style>',
+    ],
+)
+def test_what_comes_from_another_host_is_found(planted: str, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(f'<a href="https://example.org">a link</a>{planted}')
+    (found,) = loaded_from_elsewhere(tmp_path)
+    assert "//example.org/x" in found
+
+
+@pytest.mark.browser
+def test_a_browser_asks_no_other_host(site: Path, tmp_path: Path) -> None:
+    """Scripts of the theme hold addresses of scripts that they load when a page needs them: none of ours does."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.need()
+    pages = sorted(site.rglob("*.html"))
+    planted = tmp_path / "site" / "structure" / "index.html"
+    shutil.copytree(site, tmp_path / "site")
+    planted.write_text(planted.read_text().replace('<svg class="diagram"', '<pre class="mermaid">a</pre><svg'))
+    with browser.opened(tmp_path / "profile") as driver:
+        for page in pages:
+            driver.get(page.as_uri())
+        asked = browser.requests(driver)
+        assert len([address for address in asked if address.startswith("file:")]) > 2 * len(pages)
+        assert [address for address in asked if urlsplit(address).scheme in ("http", "https")] == []
+        driver.get(planted.as_uri())
+        WebDriverWait(driver, 20).until(
+            lambda driver: "https://unpkg.com/mermaid" in " ".join(browser.requests(driver))
+        )
 
 
 def test_every_page_of_the_interface_has_its_docstrings(site: Path) -> None:
