@@ -22,10 +22,11 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 from rich.console import Console
 
-from aves_artifacts.base.command_line import Command, path_type
+from aves_artifacts.base.command_line import Command
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import one_line
+from aves_artifacts.base.options import path_type
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.torch_files.writer import write_torch_file

@@ -16,10 +16,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from aves_artifacts.base.command_line import Command, path_type
+from aves_artifacts.base.command_line import Command
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import one_line
+from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import status
 from aves_verify.sounds.clip import Clip
 from clusters import Clusters, Projection, cluster, nearest, project

@@ -1,4 +1,4 @@
-"""aves-artifacts: what is published, what is here, and whether it is whole."""
+"""aves-artifacts on the command line: fetch published encoders, check bundles, and publish them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from aves_artifacts.base.command_line import Group, path_type
+from aves_artifacts.base import options
+from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import status
+
+_STAND_IN = "Take bundles of stand-ins too (made-up weights, for trials), marked as such. By default they are refused."
 
 
 @click.group(cls=Group)
 @click.version_option(package_name="aves-ports")
 def main() -> None:
-    """What is published, what is here, and whether it is whole."""
+    """Fetch published encoders, check bundles of converted files, and publish them.
+
+    A bundle is the folder that aves-convert bundle writes. The store is where downloads lie: $AVES_HOME, by default
+    this system's cache folder.
+    """
 
 
 @main.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 def list_configurations(as_json: bool) -> None:
-    """List the configurations of the catalogue, and what is here of them.
+    """List the encoders that have a name, and what is here.
 
-    $AVES_CATALOG names a catalogue of your own, whose configurations are added.
+    They are the configurations of the catalogue; $AVES_CATALOG names a catalogue of your own, which is added.
     """
     from aves_artifacts.configurations.listing import entries, lines
     from aves_artifacts.configurations.store import store
@@ -38,17 +46,48 @@ def list_configurations(as_json: bool) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "everything", is_flag=True, help="Every configuration of the catalogue.")
-@click.option("--only", metavar="ROLES", default="", help="Some of original,torchaudio,config,onnx.")
-@click.option("--lock", type=path_type(), metavar="FILE", help="Where sizes and hashes are recorded and looked up.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Seconds.")
-@click.option("--offline", is_flag=True, help="Use no network: check what is here. Also $AVES_OFFLINE.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Fetch every configuration of the catalogue. By default those that are named.",
+)
+@click.option(
+    "--only",
+    "roles",
+    metavar="ROLES",
+    default="",
+    help="Fetch only these files of each, e.g. original,onnx. By default all that are published of: original, "
+    "torchaudio, config, onnx.",
+)
+@click.option(
+    "--lock",
+    type=path_type(),
+    metavar="FILE",
+    help="The JSON file that keeps the size and SHA-256 of each file, which a later fetch must meet.  [default: "
+    "$AVES_LOCK, else aves.lock.json in the store]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    default=20.0,
+    show_default=True,
+    help="How long a server may send nothing, in seconds, until it is asked again.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Use no network, only check what is in the store. By default missing files are downloaded, unless "
+    "$AVES_OFFLINE is set.",
+)
 def fetch(
-    names: tuple[str, ...], everything: bool, only: str, lock: Path | None, timeout: float, offline: bool
+    names: tuple[str, ...], everything: bool, roles: str, lock: Path | None, timeout: float, offline: bool
 ) -> None:
-    """Download published files into the store; go on where an earlier run ended.
+    """Download published files into the store.
 
-    The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
+    NAME is a configuration of the catalogue, as aves-artifacts list shows it. A download that was cut off goes on where
+    it ended. The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
     """
     from aves_artifacts.base.messages import size_text
     from aves_artifacts.base.progress import bars
@@ -56,7 +95,7 @@ def fetch(
     from aves_artifacts.fetch.fetcher import Fetcher, offline_by_environment, wanted_files
     from aves_artifacts.fetch.lock_file import LockFile, default_lock_file
 
-    wanted = wanted_files(names, everything=everything, roles=[role for role in only.split(",") if role])
+    wanted = wanted_files(names, everything=everything, roles=[role for role in roles.split(",") if role])
     with bars() as watcher:
         fetcher = Fetcher(
             lock=LockFile(lock) if lock else default_lock_file(),
@@ -72,13 +111,14 @@ def fetch(
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=path_type(folder=True))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 @click.pass_context
 def check(context: click.Context, folder: Path, as_json: bool) -> None:
-    """Check all of a bundle: hashes, missing and strange files, contents, ledger, report.
+    """Check that a bundle is whole and as it was made.
 
-    Loads the weights, the safetensors copy and the ONNX graph, and runs nothing. Exit status: 0 all is as it was made,
-    1 something is not, 2 there is no bundle.
+    Looks at hashes, missing and strange files, contents, the ledger of tensors, and the report. Loads the weights, the
+    safetensors copy and the ONNX graph, and runs nothing. Exit status: 0 all is as it was made, 1 something is not, 2
+    there is no bundle.
     """
     from aves_artifacts.bundle.check import check_bundle
 
@@ -98,19 +138,20 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=path_type(folder=True))
 @click.argument("url", metavar="URL")
-@click.option("--version", help="What the release is called; by default this tool's own version.")
-@click.option("--stand-in", is_flag=True, help="Publish stand-ins too, marked as what they are.")
-@click.option("--sign-key", type=path_type(), metavar="KEY", help="An Ed25519 private key in PEM.")
-@click.option("--dry-run", is_flag=True, help="Check and show what would be uploaded; write nothing.")
+@options.release_version
+@options.stand_in(_STAND_IN)
+@options.sign_key
+@options.dry_run
 def publish(
     folders: tuple[Path, ...], url: str, version: str | None, stand_in: bool, sign_key: Path | None, dry_run: bool
 ) -> None:
-    """Publish verified bundles as one release at any fsspec address: file://, s3://, gs:// and others.
+    """Publish verified bundles as one release.
 
-    Every bundle is checked anew and must have a report that passed. The files go to URL/VERSION, the index last; what
-    is there already with the same hash is kept, other content is never replaced, and everything is read back. A run
-    that was cut off is completed by running it again. Exit status: 0 it is published, 1 a bundle may not be, or
-    something reads back differently, 2 the address holds other content or cannot be written.
+    URL is any address that fsspec knows: file://, s3://, gs:// and others. Every bundle is checked anew and must have a
+    report that passed. The files go to URL/VERSION, the index last; what is there already with the same hash is kept,
+    other content is never replaced, and everything is read back. A run that was cut off is completed by running it
+    again. Exit status: 0 it is published, 1 a bundle may not be, or something reads back differently, 2 the address
+    holds other content or cannot be written.
     """
     from aves_artifacts.base.progress import bars
     from aves_artifacts.release.address import open_address
@@ -138,11 +179,17 @@ def publish(
 
 @main.command()
 @click.argument("url", metavar="URL")
-@click.option("--key", type=path_type(), metavar="KEY", help="The signer's Ed25519 public key in PEM.")
+@click.option(
+    "--key",
+    type=path_type(),
+    metavar="KEY",
+    help="The signer's Ed25519 public key (PEM), to check the signature with. By default it is not checked who signed.",
+)
 def verify_release(url: str, key: Path | None) -> None:
-    """Read a release from its address, URL/VERSION, and check everything: sums, reports, provenance, signature.
+    """Check a published release, file by file.
 
-    Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
+    URL is the address of one version. Every file is read and held against the sums, the reports, the provenance and the
+    signature. Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
     """
     from aves_artifacts.base.progress import bars
     from aves_artifacts.release.address import open_address
@@ -160,13 +207,19 @@ def verify_release(url: str, key: Path | None) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=path_type(folder=True))
-@click.option("--out", required=True, type=path_type(folder=True), metavar="FOLDER", help="The folder to prepare.")
-@click.option("--push", "repository", metavar="REPO", help="Then upload it there, e.g. you/aves-base-bio.")
-@click.option("--stand-in", is_flag=True, help="Take a stand-in too.")
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@options.out("FOLDER", "the repository's files", folder=True)
+@click.option(
+    "--push",
+    "repository",
+    metavar="REPO",
+    help="Upload the files to this repository of the Hub, e.g. you/aves-base-bio. By default nothing is uploaded.",
+)
+@options.stand_in(_STAND_IN)
+@options.force
 def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: bool) -> None:
-    """Lay a verified bundle out as a repository of the Hugging Face Hub: files and model card.
+    """Lay a bundle out for the Hugging Face Hub.
 
+    The bundle must have a report that passed. The folder gets its files and model card, as a repository has them.
     Nothing is uploaded without --push, which needs your token: $HF_TOKEN, or what hf auth login keeps.
     """
     from aves_artifacts.release.gate import all_verified

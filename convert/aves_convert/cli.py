@@ -1,70 +1,67 @@
-"""aves-convert: from a fairseq checkpoint to TorchAudio and ONNX."""
+"""aves-convert on the command line: from a fairseq checkpoint to TorchAudio and ONNX, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, path_type
+from aves_artifacts.base import options
+from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import status
 
 if TYPE_CHECKING:
     from aves_convert.graph.options import OnnxOptions
 
-# The models' authors publish aves-base-bio.pt; the configuration's name is the file's without its ending.
-_NAME_HELP = "Stem of the files that are written.  [default: that of CKPT]"
-
-
-def _onnx_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that writes an ONNX graph."""
-    for option in (
-        click.option(
-            "--layers",
-            type=click.Choice(["last", "all"]),
-            default="last",
-            show_default=True,
-            help="Outputs of the graph.",
-        ),
-        click.option(
-            "--opset",
-            type=int,
-            default=17,
-            show_default=True,
-            help="Version of the ONNX operators; from 23 on attention is one.",
-        ),
-        click.option(
-            "--exporter",
-            type=click.Choice(["graph", "torch"]),
-            default="graph",
-            show_default=True,
-            help="Write the graph from the weights, or trace it with torch.onnx.export.",
-        ),
-        click.option(
-            "--attention",
-            type=click.Choice(["standard", "fused"]),
-            default="standard",
-            show_default=True,
-            help="Standard operators, or ONNX Runtime's own attention.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-_pretrained = click.option(
-    "--pretrained",
-    type=path_type(),
-    metavar="CKPT",
-    help="What a fine-tuned checkpoint was made from, where it lacks that one's config.",
+_name = click.option(
+    "--name",
+    metavar="NAME",
+    help="What the files' names begin with, e.g. NAME.onnx.  [default: CKPT's own name without its ending]",
 )
-_force = click.option("--force", is_flag=True, help="Replace files that are there already.")
-_licence = click.option(
-    "--licence", metavar="ID", help="SPDX identifier of the weights' licence.  [default: the catalogue's]"
+_non_finite = click.option(
+    "--allow-non-finite",
+    is_flag=True,
+    help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as damaged.",
 )
-_non_finite = click.option("--allow-non-finite", is_flag=True, help="Convert weights that are NaN or infinite.")
+
+
+def _licence(otherwise: str) -> options.Option:
+    return click.option(
+        "--licence",
+        metavar="ID",
+        help="The weights' licence, an SPDX identifier such as CC-BY-4.0, which is written into the files.  [default: "
+        f"{otherwise}]",
+    )
+
+
+_OF_THE_CATALOGUE = "what the catalogue has for a checkpoint of this name, else none"
+_onnx_options = options.all_of(
+    click.option(
+        "--attention",
+        type=click.Choice(["standard", "fused"]),
+        default="standard",
+        show_default=True,
+        help="How attention is written: in operators that every runtime has, or as the one that only ONNX Runtime has.",
+    ),
+    click.option(
+        "--exporter",
+        type=click.Choice(["graph", "torch"]),
+        default="graph",
+        show_default=True,
+        help="How the graph is made: written from the weights, or traced by torch.onnx.export, which needs torch.",
+    ),
+    click.option(
+        "--opset",
+        type=int,
+        metavar="N",
+        default=17,
+        show_default=True,
+        help="Version of ONNX's operators, which the runtime must know. From 23 on attention is a single operator.",
+    ),
+    options.layers("What the graph gives"),
+)
 
 
 @click.group(cls=Group)
@@ -78,12 +75,12 @@ def main() -> None:
 
 @main.command(name="inspect")
 @click.argument("file", metavar="FILE", type=path_type())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 def inspect_file(file: Path, as_json: bool) -> None:
-    """Tell what FILE is, and the next command for it.
+    """Tell what a file is, and what to do with it.
 
     FILE is a fairseq checkpoint, TorchAudio weights, a JSON config, an ONNX graph, a bundle's folder, or unknown.
-    Exit status 2 where the tools cannot use it.
+    Printed is what is in it, and the command that comes next. Exit status 2 where the tools cannot use it.
     """
     from aves_artifacts.base.errors import InputError
     from aves_convert.inspection.identify import inspect
@@ -97,15 +94,19 @@ def inspect_file(file: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
-@click.option("--out", required=True, type=path_type(folder=True), metavar="DIR", help="Folder for the two files.")
-@click.option("--name", help=_NAME_HELP)
-@_pretrained
-@_force
+@options.out("DIR", "the two files", folder=True)
+@_name
+@options.pretrained
+@options.force
 @_non_finite
 def fairseq2torchaudio(
     checkpoint: Path, out: Path, name: str | None, pretrained: Path | None, force: bool, allow_non_finite: bool
 ) -> None:
-    """Write NAME.torchaudio.pt and NAME.torchaudio.model_config.json."""
+    """Convert a fairseq checkpoint to TorchAudio.
+
+    Writes NAME.torchaudio.pt, the weights, and NAME.torchaudio.model_config.json, the arguments of torchaudio's
+    wav2vec2_model that they fit.
+    """
     from aves_convert.conversion.convert import fairseq_to_torchaudio
     from aves_convert.conversion.request import Target
 
@@ -118,26 +119,29 @@ def fairseq2torchaudio(
 
 @main.command()
 @click.argument("weights", metavar="WEIGHTS", type=path_type())
-@click.option("--config", required=True, type=path_type(), metavar="JSON", help="The model_config.json of WEIGHTS.")
-@click.option("--out", required=True, type=path_type(), metavar="F.onnx", help="The file to write.")
-@click.option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.")
+@options.config(required=True)
+@options.out("F.onnx", "the ONNX graph")
+@_licence("none")
 @_onnx_options
-@_force
-def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None, force: bool, **options: Any) -> None:
-    """Write the ONNX graph of a TorchAudio port."""
+@options.force
+def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None, force: bool, **onnx: Any) -> None:
+    """Convert TorchAudio weights to ONNX.
+
+    WEIGHTS is the .torchaudio.pt file that fairseq2torchaudio or bundle wrote.
+    """
     from aves_convert.conversion.convert import torchaudio_to_onnx
 
     with status(f"converting {weights.name}"):
-        click.echo(torchaudio_to_onnx(weights, config, out, _options(options), force=force, licence=licence))
+        click.echo(torchaudio_to_onnx(weights, config, out, _onnx(onnx), force=force, licence=licence))
 
 
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
-@click.option("--out", required=True, type=path_type(), metavar="F.onnx", help="The file to write.")
-@_licence
-@_pretrained
+@options.out("F.onnx", "the ONNX graph")
+@_licence(_OF_THE_CATALOGUE)
+@options.pretrained
 @_onnx_options
-@_force
+@options.force
 @_non_finite
 def fairseq2onnx(
     checkpoint: Path,
@@ -146,16 +150,16 @@ def fairseq2onnx(
     pretrained: Path | None,
     force: bool,
     allow_non_finite: bool,
-    **options: Any,
+    **onnx: Any,
 ) -> None:
-    """Write the ONNX graph of a fairseq checkpoint."""
+    """Convert a fairseq checkpoint to ONNX."""
     from aves_convert.conversion.convert import fairseq_to_onnx
 
     with status(f"converting {checkpoint.name}"):
         written = fairseq_to_onnx(
             checkpoint,
             out,
-            _options(options),
+            _onnx(onnx),
             pretrained=pretrained,
             force=force,
             allow_non_finite=allow_non_finite,
@@ -166,13 +170,17 @@ def fairseq2onnx(
 
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
-@click.option("--out", required=True, type=path_type(folder=True), metavar="DIR", help="Folder for the bundle.")
-@click.option("--name", help=_NAME_HELP)
-@_licence
-@click.option("--citation", metavar="TEXT", help="How the authors are cited.  [default: the catalogue's]")
-@_pretrained
+@options.out("DIR", "the bundle", folder=True)
+@_name
+@_licence(_OF_THE_CATALOGUE)
+@click.option(
+    "--citation",
+    metavar="TEXT",
+    help=f"How the weights' authors are cited, for the model card.  [default: {_OF_THE_CATALOGUE}]",
+)
+@options.pretrained
 @_onnx_options
-@_force
+@options.force
 @_non_finite
 def bundle(
     checkpoint: Path,
@@ -183,9 +191,13 @@ def bundle(
     pretrained: Path | None,
     force: bool,
     allow_non_finite: bool,
-    **options: Any,
+    **onnx: Any,
 ) -> None:
-    """Write every file of a configuration, a model card and manifest.json."""
+    """Convert a fairseq checkpoint to all formats.
+
+    Writes TorchAudio weights with their config, a copy in safetensors, an ONNX graph, a model card (README.md), and
+    manifest.json, which has the hash of each file and says what became of every tensor.
+    """
     from aves_convert.conversion.bundle import make_bundle
     from aves_convert.conversion.request import Target
     from aves_convert.inspection.finding import command
@@ -194,7 +206,7 @@ def bundle(
         made = make_bundle(
             checkpoint,
             Target(out, name or checkpoint.stem, force),
-            _options(options),
+            _onnx(onnx),
             pretrained=pretrained,
             allow_non_finite=allow_non_finite,
             licence=licence,
@@ -211,17 +223,24 @@ def bundle(
 
 @main.command()
 @click.argument("weights", metavar="WEIGHTS", type=path_type())
-@click.option("--config", required=True, type=path_type(), metavar="JSON", help="The model_config.json of WEIGHTS.")
-@click.option("--like", required=True, type=path_type(), metavar="CKPT", help="A checkpoint of the same geometry.")
-@click.option("--out", required=True, type=path_type(), metavar="F.pt", help="The file to write.")
-@_pretrained
-@_force
+@options.config(required=True)
+@click.option(
+    "--like",
+    required=True,
+    type=path_type(),
+    metavar="CKPT",
+    help="The fairseq checkpoint to take all but the weights from; its encoder has the same geometry.",
+)
+@options.out("F.pt", "a fairseq checkpoint")
+@options.pretrained
+@options.force
 def torchaudio2fairseq(
     weights: Path, config: Path, like: Path, out: Path, pretrained: Path | None, force: bool
 ) -> None:
-    """Write a fairseq checkpoint: WEIGHTS in the place of those of CKPT.
+    """Convert TorchAudio weights back to fairseq.
 
-    Everything but the weights is that of CKPT; its optimizer state and moving average are left out.
+    Everything but the weights is that of the checkpoint given with --like; its optimizer state and moving average are
+    left out.
     """
     from aves_convert.conversion.convert import torchaudio_to_fairseq
 
@@ -234,12 +253,29 @@ def torchaudio2fairseq(
 
 @main.command()
 @click.argument("name")
-@click.option("--out", required=True, type=path_type(), metavar="F.pt", help="The file to write.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Other weights.")
-@click.option("--geometry", type=click.Choice(["base", "large", "tiny"]), default="base", show_default=True)
-@_force
+@options.out("F.pt", "a fairseq checkpoint")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="What the pseudo-random weights begin from: another number gives other weights.",
+)
+@click.option(
+    "--geometry",
+    type=click.Choice(["base", "large", "tiny"]),
+    default="base",
+    show_default=True,
+    help="The encoder's size: 768 dimensions in 12 layers, 1024 in 24, or 24 in 2, for trials.",
+)
+@options.force
 def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> None:
-    """Write a seeded checkpoint in fairseq's own format, in the place of configuration NAME."""
+    """Make a fairseq checkpoint with made-up weights.
+
+    It has the format and the size of a real one, for trials without a download. NAME is the configuration that it
+    stands for, e.g. bio; the same NAME, size and seed give the same bytes.
+    """
     from aves_artifacts.base.errors import InputError
     from aves_convert.conversion.stand_in import write_stand_in
 
@@ -250,7 +286,7 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
     click.echo(out)
 
 
-def _options(options: dict[str, Any]) -> OnnxOptions:
+def _onnx(chosen: dict[str, Any]) -> OnnxOptions:
     from aves_convert.graph.options import OnnxOptions
 
-    return OnnxOptions(**options)
+    return OnnxOptions(**chosen)

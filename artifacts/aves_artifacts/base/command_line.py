@@ -1,4 +1,4 @@
-"""What all commands share: how errors end, and how progress is shown."""
+"""How every command ends: bad input in one line, a failed check in a line for each problem, a fault of ours in full."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import traceback
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -76,8 +75,3 @@ def _our_bug() -> NoReturn:
 
 def _exit_quietly(number: signal.Signals) -> NoReturn:
     raise click.exceptions.Exit(128 + number) from None
-
-
-def path_type(*, folder: bool = False) -> click.Path:
-    """The type of a path on the command line. Nothing need be there: the function that reads it says so itself."""
-    return click.Path(path_type=Path, file_okay=not folder)

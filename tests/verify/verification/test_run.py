@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
+from aves_verify.cli.selection import Selection
 from aves_verify.subjects import subject
-from aves_verify.subjects.selection import Selection
 from aves_verify.verification import run
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all

@@ -1,17 +1,19 @@
-"""aves-verify: does the port compute what the original computes?"""
+"""The commands of aves-verify."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from aves_artifacts.base.command_line import Group, path_type
+from aves_artifacts.base import options as shared
+from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import status
+from aves_verify.cli import options
 
 
 class _DefaultCommand(Group):
@@ -32,71 +34,14 @@ class _DefaultCommand(Group):
 @click.group(cls=_DefaultCommand)
 @click.version_option(package_name="aves-ports")
 def main() -> None:
-    """Does the port compute what the original computes?"""
-
-
-def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What is run, and on which audio."""
-    for option in reversed(
-        (
-            click.argument("names", nargs=-1, metavar="[NAME]..."),
-            click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones."),
-            click.option("--bundle", type=path_type(folder=True), metavar="DIR", help="A bundle of aves-convert."),
-            click.option("--fairseq", type=path_type(), metavar="CKPT", help="The original checkpoint."),
-            click.option(
-                "--pretrained",
-                type=path_type(),
-                metavar="CKPT",
-                help="What a fine-tuned original was made from, where it lacks that one's config.",
-            ),
-            click.option(
-                "--torchaudio", type=path_type(), metavar="WEIGHTS", help="TorchAudio weights; needs --config."
-            ),
-            click.option("--config", type=path_type(), metavar="JSON", help="The model_config.json of --torchaudio."),
-            click.option("--onnx", type=path_type(), metavar="FILE", help="An ONNX port."),
-            click.option(
-                "--audio",
-                type=path_type(),
-                multiple=True,
-                metavar="PATH",
-                help="Files or folders, instead of the synthesised signals.",
-            ),
-            click.option("--layers", type=click.Choice(["last", "all"]), default="last", show_default=True),
-        )
-    ):
-        command = option(command)
-    return command
+    """Check that converted encoders compute what the original computes."""
 
 
 @main.command(name="run", hidden=True)
-@_selection_options
-@click.option("--all-configs", is_flag=True, help="Every configuration that has an original.")
-@click.option("--download", is_flag=True, help="Fetch the published files that are missing.")
-@click.option(
-    "--ports",
-    type=click.Choice(["made", "published"]),
-    default="made",
-    show_default=True,
-    help="Of NAME: ports that are made here, or those that its authors published.",
-)
-@click.option("--reference", type=path_type(), metavar="REF", help="A recording of the original, instead of --fairseq.")
-@click.option(
-    "--backends",
-    default="fairseq,torchaudio,onnx",
-    show_default=True,
-    help="What to run. The reference is fairseq, else torchaudio.",
-)
-@click.option("--atol", type=click.FloatRange(0), help="Absolute tolerance, instead of the default.")
-@click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance, instead of the default.")
-@click.option("--explain", is_flag=True, help="Tell in which stage and operator each port's error begins.")
-@click.option("--characterise", is_flag=True, help="Measure what padding, gain, batches, threads and so on change.")
-@click.option(
-    "--report", "folder", type=path_type(folder=True), metavar="DIR", help="Write HTML, Markdown, JSON, JUnit."
-)
-@click.option("--attach", is_flag=True, help="Put the report into the bundle: report.json, the table in its README.md.")
-@click.option("--json", "json_file", type=path_type(), metavar="FILE", help="Write the report as JSON.")
-@click.option("--junit", "junit_file", type=path_type(), metavar="FILE", help="Write it as JUnit XML.")
-@click.option("-v", "--verbose", is_flag=True, help="Show every clip.")
+@options.selection
+@options.which
+@options.how
+@options.report
 def run(
     audio: tuple[Path, ...],
     backends: str,
@@ -112,9 +57,10 @@ def run(
     verbose: bool,
     **selected: Any,
 ) -> None:
-    """Compare ports with the original on reference signals.
+    """Check that converted encoders (ports) compute what the original computes.
 
-    NAME is a configuration of the catalogue (core, bio, nonbio, all) or the path of a checkpoint. Exit status: 0 every
+    Both are run on the same sounds and their outputs compared. NAME is a configuration of the catalogue (core, bio,
+    nonbio, all) or the path of a checkpoint. Exit status: 0 every
     port computes what the original computes, 1 one does not, 2 the input is unusable.
 
     \b
@@ -125,15 +71,18 @@ def run(
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     aves-verify diff A.json B.json                    what changed between two reports
     aves-verify doctor                                what is installed, and what does not fit together
+    aves-verify release --to URL                      convert, verify and publish in one run
+
+    Each of the last four has a --help of its own.
     """
     from rich.console import Console
 
     from aves_artifacts.bundle.attach import attach_report
+    from aves_verify.cli.selection import Selection
     from aves_verify.comparison.compare import TOLERANCES
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
     from aves_verify.sounds.audio import read_clips
-    from aves_verify.subjects.selection import Selection
     from aves_verify.verification.plan import Plan
     from aves_verify.verification.progress import bars
     from aves_verify.verification.run import verify_all
@@ -167,17 +116,24 @@ def run(
 
 
 @main.command()
-@_selection_options
-@click.option("--backend", type=click.Choice(["fairseq", "torchaudio"]), default="fairseq", show_default=True)
-@click.option("-o", "--out", type=path_type(), required=True, metavar="REF", help="The file to write.")
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@options.selection
+@click.option(
+    "--backend",
+    type=click.Choice(["fairseq", "torchaudio"]),
+    default="fairseq",
+    show_default=True,
+    help="Whose outputs are recorded.",
+)
+@shared.out("REF", "the recording", "-o")
+@shared.force
 def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force: bool, **selected: Any) -> None:
-    """Keep the original's outputs, to compare with where fairseq cannot be installed.
+    """Record the original's outputs in a file.
 
-    REF holds outputs, hashes of the audio and of the weights, and nothing that could run. Use it with --reference REF.
+    Ports can be compared with them where fairseq cannot be installed. REF holds outputs, hashes of the audio and of the
+    weights, and nothing that could run. Use it with --reference REF.
     """
+    from aves_verify.cli.selection import Selection
     from aves_verify.sounds.audio import read_clips
-    from aves_verify.subjects.selection import Selection
     from aves_verify.verification.recording import make_recording
 
     if out.exists() and not force:
@@ -197,12 +153,18 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
 @click.argument("before", type=path_type())
 @click.argument("after", type=path_type())
 @click.option(
-    "--factor", type=click.FloatRange(1), default=2.0, show_default=True, help="Tell of sizes that changed by more."
+    "--factor",
+    type=click.FloatRange(1),
+    metavar="X",
+    default=2.0,
+    show_default=True,
+    help="Tell of differences and errors that grew or shrank by more than this factor.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared.as_json
 def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
-    """Tell what changed between two reports of --json.
+    """Tell what changed between two reports.
 
+    BEFORE and AFTER are files that aves-verify --json wrote, or report.json of --report and of a bundle.
     Exit status: 0 whatever passed still passes, 1 something does not or is gone, 2 a file is no report.
     """
     from rich.console import Console
@@ -220,10 +182,11 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared.as_json
 def doctor(as_json: bool) -> None:
-    """Tell what is installed, what does not fit together, and the command that mends it.
+    """Tell what is installed and what does not fit together.
 
+    Of each thing that is wrong it names the command that mends it.
     Exit status: 0 conversion and verification can run, perhaps without fairseq, 1 something is broken.
     """
     from aves_verify.doctor.diagnose import diagnose
@@ -239,12 +202,23 @@ def doctor(as_json: bool) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--to", "url", required=True, metavar="URL", help="Any fsspec address: file://, s3://, gs:// and others.")
-@click.option("--version", help="What the release is called; by default this tool's own version.")
-@click.option("--stand-in", is_flag=True, help="Seeded weights in the place of the published ones.")
-@click.option("--work", type=path_type(folder=True), metavar="DIR", help="Where work is kept; by default in the store.")
-@click.option("--sign-key", type=path_type(), metavar="KEY", help="An Ed25519 private key in PEM.")
-@click.option("--dry-run", is_flag=True, help="Do all but write to URL.")
+@click.option(
+    "--to",
+    "url",
+    required=True,
+    metavar="URL",
+    help="The address to publish at: file://, s3://, gs:// or any other that fsspec knows.",
+)
+@shared.release_version
+@shared.stand_in(options.STAND_IN)
+@click.option(
+    "--work",
+    type=path_type(folder=True),
+    metavar="DIR",
+    help="The folder in which checkpoints and bundles are kept for the next run.  [default: release in the store]",
+)
+@shared.sign_key
+@shared.dry_run
 def release(
     names: tuple[str, ...],
     url: str,
@@ -254,11 +228,12 @@ def release(
     sign_key: Path | None,
     dry_run: bool,
 ) -> None:
-    """Fetch or take checkpoints, convert, verify, check, stage and publish them as one release.
+    """Convert, verify and publish encoders in one run.
 
-    NAME is a configuration of the catalogue or the path of a checkpoint; without one, all that have an original are
-    released. What an earlier run left and what still checks is kept. Exit status: 0 it is published, 1 an encoder may
-    not be, 2 the input or the address is unusable.
+    Checkpoints are fetched or taken from their paths, and published with their ports as one release. NAME is a
+    configuration of the catalogue or the path of a checkpoint; without one, all that have an original are released.
+    What an earlier run left and what still checks is kept. Exit status: 0 it is published, 1 an encoder may not be, 2
+    the input or the address is unusable.
     """
     from rich.console import Console
 

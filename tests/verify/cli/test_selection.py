@@ -6,7 +6,7 @@ import pytest
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.catalog import Configuration, catalog
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_verify.subjects.selection import Selection
+from aves_verify.cli.selection import Selection
 from aves_verify.subjects.subject import geometry_of
 
 

@@ -1,0 +1,99 @@
+"""The options that commands of several packages share, each written once: what it does, and what its default means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]  # a decorator of a command
+
+
+def path_type(*, folder: bool = False) -> click.Path:
+    """The type of a path on the command line. Nothing need be there: the function that reads it says so itself."""
+    return click.Path(path_type=Path, file_okay=not folder)
+
+
+def all_of(*options: Option) -> Option:
+    """Several options as one decorator; ``--help`` shows them in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def out(metavar: str, what: str, *short: str, folder: bool = False) -> Option:
+    """Where results go: one file, or a folder for several. ``what`` they are is for the help."""
+    told = (
+        f"The folder to write {what} into; it is made where it is missing." if folder else f"The file to write: {what}."
+    )
+    return click.option(*short, "--out", required=True, type=path_type(folder=folder), metavar=metavar, help=told)
+
+
+force = click.option(
+    "--force", is_flag=True, help="Replace files that are there already. By default they are kept and nothing is done."
+)
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs. By default text for people is printed."
+)
+
+
+def stand_in(effect: str) -> Option:
+    """Whether stand-ins, checkpoints with made-up weights, are meant; ``effect`` is the help."""
+    return click.option("--stand-in", is_flag=True, help=effect)
+
+
+def layers(what: str) -> Option:
+    """The last layer or all; ``what`` is done with their outputs, for the help."""
+    return click.option(
+        "--layers",
+        type=click.Choice(["last", "all"]),
+        default="last",
+        show_default=True,
+        help=f"{what}: the last layer's embeddings, or those of all layers.",
+    )
+
+
+pretrained = click.option(
+    "--pretrained",
+    type=path_type(),
+    metavar="CKPT",
+    help="The checkpoint that a fine-tuned one was made from. Needed only where the fine-tuned file lacks the "
+    "encoder's settings; by default they are read from that file itself.",
+)
+
+
+def config(*, required: bool) -> Option:
+    """The JSON config that belongs to TorchAudio weights."""
+    without = "" if required else " It goes with --torchaudio; by default there is none."
+    return click.option(
+        "--config",
+        required=required,
+        type=path_type(),
+        metavar="JSON",
+        help=f"The .model_config.json that belongs to the TorchAudio weights.{without}",
+    )
+
+
+release_version = click.option(
+    "--version",
+    metavar="VERSION",
+    help="What the release is called, which is the last part of its address.  [default: this tool's own version]",
+)
+sign_key = click.option(
+    "--sign-key",
+    type=path_type(),
+    metavar="KEY",
+    help="An Ed25519 private key (PEM) that signs the release's provenance. By default it is not signed.",
+)
+dry_run = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Do everything but write to URL, and tell what would be written there. By default it is written.",
+)
