@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.request import Source
 from aves_convert.graph.build import build_onnx
 from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
@@ -26,7 +27,7 @@ def main(checkpoint: Path, out: Path, rounds: int) -> None:
         save_graph(build_onnx(converted.config, converted.state_dict, OnnxOptions(), {}), out)
         times["state dict to ONNX"].append(time.perf_counter() - start)
         start = time.perf_counter()
-        fairseq_to_onnx(checkpoint, out, OnnxOptions(), force=True)
+        fairseq_to_onnx(Source(checkpoint), out, force=True)
         times["checkpoint to ONNX"].append(time.perf_counter() - start)
     print(json.dumps(times))
 

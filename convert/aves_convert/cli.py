@@ -108,11 +108,11 @@ def fairseq2torchaudio(
     wav2vec2_model that they fit.
     """
     from aves_convert.conversion.convert import fairseq_to_torchaudio
-    from aves_convert.conversion.request import Target
+    from aves_convert.conversion.request import Source, Target
 
     with status(f"converting {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
-        written = fairseq_to_torchaudio(checkpoint, target, pretrained=pretrained, allow_non_finite=allow_non_finite)
+        written = fairseq_to_torchaudio(Source(checkpoint, pretrained, allow_non_finite), target)
     for path in written:
         click.echo(path)
 
@@ -130,9 +130,10 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None,
     WEIGHTS is the .torchaudio.pt file that fairseq2torchaudio or bundle wrote.
     """
     from aves_convert.conversion.convert import torchaudio_to_onnx
+    from aves_convert.conversion.request import Terms
 
     with status(f"converting {weights.name}"):
-        click.echo(torchaudio_to_onnx(weights, config, out, _onnx(onnx), force=force, licence=licence))
+        click.echo(torchaudio_to_onnx(weights, config, out, _onnx(onnx), Terms(licence), force=force))
 
 
 @main.command()
@@ -154,18 +155,11 @@ def fairseq2onnx(
 ) -> None:
     """Convert a fairseq checkpoint to ONNX."""
     from aves_convert.conversion.convert import fairseq_to_onnx
+    from aves_convert.conversion.request import Source, Terms
 
     with status(f"converting {checkpoint.name}"):
-        written = fairseq_to_onnx(
-            checkpoint,
-            out,
-            _onnx(onnx),
-            pretrained=pretrained,
-            force=force,
-            allow_non_finite=allow_non_finite,
-            licence=licence,
-        )
-    click.echo(written)
+        source = Source(checkpoint, pretrained, allow_non_finite)
+        click.echo(fairseq_to_onnx(source, out, _onnx(onnx), Terms(licence), force=force))
 
 
 @main.command()
@@ -199,18 +193,15 @@ def bundle(
     manifest.json, which has the hash of each file and says what became of every tensor.
     """
     from aves_convert.conversion.bundle import make_bundle
-    from aves_convert.conversion.request import Target
+    from aves_convert.conversion.request import Source, Target, Terms
     from aves_convert.inspection.finding import command
 
     with status(f"bundling {checkpoint.name}"):
         made = make_bundle(
-            checkpoint,
+            Source(checkpoint, pretrained, allow_non_finite),
             Target(out, name or checkpoint.stem, force),
             _onnx(onnx),
-            pretrained=pretrained,
-            allow_non_finite=allow_non_finite,
-            licence=licence,
-            citation=citation,
+            Terms(licence, citation),
         )
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")

@@ -15,9 +15,8 @@ import cluster
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.cli import main as aves_verify
 
@@ -55,7 +54,7 @@ def test_a_snippet_of_the_readme_gives_embeddings(
     snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    make_bundle(tmp_path / "x.pt", Target(tmp_path, "aves-base-bio"), OnnxOptions())
+    make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path, "aves-base-bio"))
     monkeypatch.chdir(tmp_path)
     assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
 

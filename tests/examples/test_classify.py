@@ -18,7 +18,6 @@ from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_convert.conversion.convert import torchaudio_to_onnx
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.subjects.subject import Subject
 from classifier import train_head
 from classify import main, split
@@ -161,7 +160,7 @@ def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
     assert any(name.startswith("encoder.transformer.layers.1.") for name in moved)
     assert not any(name.startswith("feature_extractor.") for name in moved)
     config = out / "encoder.torchaudio.model_config.json"
-    assert torchaudio_to_onnx(out / "encoder.torchaudio.pt", config, out / "encoder.onnx", OnnxOptions()).exists()
+    assert torchaudio_to_onnx(out / "encoder.torchaudio.pt", config, out / "encoder.onnx").exists()
 
 
 def test_no_port_changes_a_prediction(checkpoint: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.pretrained import read_settled
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.torch_export import torch_export
 from aves_convert.weights.model import build_model, load_model
@@ -56,9 +56,10 @@ class Ported:
 def convert(name: str, folder: Path) -> Ported:
     """Write a model's checkpoint and convert it, every layer an output of the graph."""
     files = write_model(name, folder)
-    weights, config = fairseq_to_torchaudio(files.checkpoint, Target(folder, name), pretrained=files.pretrained)
+    source = Source(files.checkpoint, files.pretrained)
+    weights, config = fairseq_to_torchaudio(source, Target(folder, name))
     graph = folder / f"{name}.onnx"
-    fairseq_to_onnx(files.checkpoint, graph, OnnxOptions(layers="all"), pretrained=files.pretrained)
+    fairseq_to_onnx(source, graph, OnnxOptions(layers="all"))
     return Ported(name, files, weights, config, graph)
 
 

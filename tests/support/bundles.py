@@ -15,10 +15,9 @@ from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph import file_writer as onnx_writer
-from aves_convert.graph.options import OnnxOptions
 
 NAME = "aves-base-bio"
 
@@ -27,7 +26,7 @@ def make_tiny(folder: Path, *, seed: int = 0) -> Bundle:
     """Beside its checkpoint, which is ``folder``.pt."""
     checkpoint = folder.with_name(f"{folder.name}.pt")
     write_stand_in("bio", checkpoint, geometry="tiny", seed=seed)
-    return make_bundle(checkpoint, Target(folder, NAME), OnnxOptions())
+    return make_bundle(Source(checkpoint), Target(folder, NAME))
 
 
 def make_verified(folder: Path) -> Bundle:

@@ -70,7 +70,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Source:
+class Transfer:
     """Where a file comes from and where its bytes go."""
 
     address: str
@@ -84,33 +84,33 @@ class _PassingError(Exception):
     """A fault that another attempt may overcome."""
 
 
-def download(client: httpx2.Client, source: Source, network: Network) -> Answer:
-    """Bring all of a file into ``source.part``; return what the server said of it.
+def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Answer:
+    """Bring all of a file into ``transfer.part``; return what the server said of it.
 
     Raises InputError where the server refuses, or fails too often; the part is then kept for another run.
     """
     import httpx2
 
-    address = shown(source.address)
-    most, failures = _size(source.part), 0
+    address = shown(transfer.address)
+    most, failures = _size(transfer.part), 0
     while True:
         try:
-            return _attempt(client, source)
+            return _attempt(client, transfer)
         except (httpx2.TransportError, _PassingError) as error:
             reason = reason_of(error)
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
             raise InputError(f"{address}: cannot be fetched: {reason_of(error)}") from None
         except OSError as error:
-            if _known(source) is None:  # these bytes cannot be continued, and would only fill the disk
-                discard(source.part)
+            if _known(transfer) is None:  # these bytes cannot be continued, and would only fill the disk
+                discard(transfer.part)
             raise InputError(
-                f"{source.part}: cannot write: {reason_of(error)}; make room, and fetch again to go on there"
+                f"{transfer.part}: cannot write: {reason_of(error)}; make room, and fetch again to go on there"
             ) from None
-        failures = 0 if _size(source.part) > most else failures + 1
-        most = max(most, _size(source.part))
+        failures = 0 if _size(transfer.part) > most else failures + 1
+        most = max(most, _size(transfer.part))
         if failures == network.attempts:
             raise InputError(f"{address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
-        if source.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
+        if transfer.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
             raise StoppedError
 
 
@@ -131,40 +131,40 @@ def remote_size(client: httpx2.Client, address: str) -> int | None:
     return _answer(address, response).size if response.status_code == 200 else None
 
 
-def _attempt(client: httpx2.Client, source: Source) -> Answer:
-    known = _known(source)
-    held = _size(source.part) if known else 0
+def _attempt(client: httpx2.Client, transfer: Transfer) -> Answer:
+    known = _known(transfer)
+    held = _size(transfer.part) if known else 0
     if known and held == known.size:  # an earlier run ended between the last byte and the check
-        source.held(held)
+        transfer.held(held)
         return known
     condition = {"Range": f"bytes={held}-", "If-Range": known.etag} if known and held else {}
-    with client.stream("GET", source.address, headers=condition) as response:
-        answer = _checked(response, source, known if condition else None, held)
-        _receive(response, source, most=source.expected if answer.size is None else answer.size)
-    size = _size(source.part)
+    with client.stream("GET", transfer.address, headers=condition) as response:
+        answer = _checked(response, transfer, known if condition else None, held)
+        _receive(response, transfer, most=transfer.expected if answer.size is None else answer.size)
+    size = _size(transfer.part)
     if answer.size is not None and size != answer.size:
         if size > answer.size:
-            discard(source.part)
+            discard(transfer.part)
         raise _PassingError(f"the server sent {size} bytes of {answer.size}")
     return answer
 
 
-def _receive(response: httpx2.Response, source: Source, most: int | None) -> None:
+def _receive(response: httpx2.Response, transfer: Transfer, most: int | None) -> None:
     """Append a body to the part; of one that is longer than it may be, no more than tells that."""
-    with source.part.open("r+b") as stream:
+    with transfer.part.open("r+b") as stream:
         stream.seek(0, 2)
         for chunk in response.iter_raw():
-            if source.stop.is_set():
+            if transfer.stop.is_set():
                 raise StoppedError
             stream.write(chunk)
-            source.held(stream.tell())
+            transfer.held(stream.tell())
             if most is not None and stream.tell() > most:
                 return
 
 
-def _checked(response: httpx2.Response, source: Source, known: Answer | None, held: int) -> Answer:
+def _checked(response: httpx2.Response, transfer: Transfer, known: Answer | None, held: int) -> Answer:
     """What a response is good for: its body may be appended to the part. Raises where there is none to append."""
-    status, address = response.status_code, shown(source.address)
+    status, address = response.status_code, shown(transfer.address)
     if status >= 500 or status in _PASSING:
         raise _PassingError(f"the server answers {status} {response.reason_phrase}")
     if status not in (200, 206, 416):
@@ -172,25 +172,25 @@ def _checked(response: httpx2.Response, source: Source, known: Answer | None, he
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise InputError(f"{address}: the server sends compressed bytes though asked not to; use another mirror")
     if status == 200:
-        return _begin(_answer(source.address, response), source)
+        return _begin(_answer(transfer.address, response), transfer)
     first_byte = f"bytes {held}-"
     if known and status == 206 and response.headers.get("Content-Range", "").startswith(first_byte):
         total = response.headers["Content-Range"].rpartition("/")[2]
         if response.headers.get("ETag") == known.etag and total == str(known.size):
             return known
-    discard(source.part)  # other bytes than those asked for, or the file has changed: begin anew
+    discard(transfer.part)  # other bytes than those asked for, or the file has changed: begin anew
     raise _PassingError(f"the server answers {status} with another part than was asked for")
 
 
-def _begin(answer: Answer, source: Source) -> Answer:
+def _begin(answer: Answer, transfer: Transfer) -> Answer:
     """Empty the part, then note whose bytes will be in it: in this order a kill leaves nothing that does not fit."""
-    if None not in (source.expected, answer.size) and source.expected != answer.size:
+    if None not in (transfer.expected, answer.size) and transfer.expected != answer.size:
         raise InputError(
-            f"{shown(source.address)}: the server has {answer.size} bytes, the lock file records {source.expected}; "
-            "if the change is meant, remove the entry there"
+            f"{shown(transfer.address)}: the server has {answer.size} bytes, the lock file records "
+            f"{transfer.expected}; if the change is meant, remove the entry there"
         )
-    source.part.write_bytes(b"")
-    with replacing(_note(source.part)) as temporary:
+    transfer.part.write_bytes(b"")
+    with replacing(_note(transfer.part)) as temporary:
         temporary.write_text(json.dumps(asdict(answer)), encoding="utf-8")
     return answer
 
@@ -206,14 +206,14 @@ def _answer(address: str, response: httpx2.Response) -> Answer:
     )
 
 
-def _known(source: Source) -> Answer | None:
+def _known(transfer: Transfer) -> Answer | None:
     """What an earlier answer said of the part, where its bytes may be continued."""
     try:
-        answer = Answer(**parse_json(read_file(_note(source.part))))
-        fits = answer.size is not None and _size(source.part) <= answer.size and answer.resumable
+        answer = Answer(**parse_json(read_file(_note(transfer.part))))
+        fits = answer.size is not None and _size(transfer.part) <= answer.size and answer.resumable
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return answer if fits and answer.address == shown(source.address) else None
+    return answer if fits and answer.address == shown(transfer.address) else None
 
 
 def _note(part: Path) -> Path:

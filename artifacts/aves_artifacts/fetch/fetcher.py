@@ -19,7 +19,7 @@ from aves_artifacts.base.messages import reason_of, shown, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.configurations.store import part_of, place, store
-from aves_artifacts.fetch.download import Network, Source, discard, download, remote_size
+from aves_artifacts.fetch.download import Network, Transfer, discard, download, remote_size
 from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.fetch.lock_file import Locked, LockFile, MismatchError
 
@@ -107,9 +107,9 @@ class Fetcher:
                     return self._accepted(file)
                 known = entries.get(file.path.name)
                 held = partial(self.watcher.held, file.path)
-                source = Source(file.address, part_of(file.path), known.size if known else None, held, stop)
-                answer = download(client, source, self.network)
-                self._take(file, source.part, etag=answer.etag, md5=answer.md5)
+                transfer = Transfer(file.address, part_of(file.path), known.size if known else None, held, stop)
+                answer = download(client, transfer, self.network)
+                self._take(file, transfer.part, etag=answer.etag, md5=answer.md5)
                 return Fetched(file.path, file.path.stat().st_size, was_here=False)
         except InputError as error:
             return error

@@ -15,18 +15,16 @@ from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.pretrained import read_settled
 from aves_convert.conversion.manifest import known_terms, printable_name
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import TorchaudioPort, port
 
 
-def fairseq_to_torchaudio(
-    checkpoint: Path, target: Target, *, pretrained: Path | None = None, allow_non_finite: bool = False
-) -> list[Path]:
+def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
     """Write ``NAME.torchaudio.pt`` and ``NAME.torchaudio.model_config.json``; return their paths. Raises InputError."""
-    converted = port(read_settled(checkpoint, pretrained), allow_non_finite=allow_non_finite)
+    converted = port(read_settled(source.path, source.pretrained), allow_non_finite=source.allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
     with staged(target.folder, names, force=target.force) as staging:
         write_torchaudio_files(converted, staging, names)
@@ -34,34 +32,41 @@ def fairseq_to_torchaudio(
 
 
 def fairseq_to_onnx(
-    checkpoint: Path,
+    source: Source,
     out: Path,
-    options: OnnxOptions,
+    options: OnnxOptions = OnnxOptions(),
+    terms: Terms = Terms(),
     *,
-    pretrained: Path | None = None,
     force: bool = False,
-    allow_non_finite: bool = False,
-    licence: str | None = None,
 ) -> Path:
-    """Write a checkpoint's ONNX graph; return its path. Raises InputError.
+    """Write a checkpoint's ONNX graph to the file ``out``; return its path.
 
-    ``licence`` of the weights, an SPDX identifier: None, what the catalogue has under the checkpoint's name.
+    Weights of more than 2 GB lie beside it, in ``OUT.data``. The graph says the licence of ``terms``, by default what
+    the catalogue has under the checkpoint's name. Raises InputError, also where ``out`` is there without ``force``.
     """
     with staged(out.parent, _onnx_files(out), force=force) as staging:
-        read = read_settled(checkpoint, pretrained)
-        terms = known_terms(checkpoint.stem, read).replaced(licence, None)
-        converted = port(read, allow_non_finite=allow_non_finite)
-        metadata = graph_metadata(converted, printable_name(checkpoint.stem), sha256_of(checkpoint), terms.licence)
+        name = source.path.stem
+        read = read_settled(source.path, source.pretrained)
+        terms = terms.or_else(known_terms(name, read))
+        converted = port(read, allow_non_finite=source.allow_non_finite)
+        metadata = graph_metadata(converted, printable_name(name), sha256_of(source.path), terms)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
 
 def torchaudio_to_onnx(
-    weights: Path, config: Path, out: Path, options: OnnxOptions, *, force: bool = False, licence: str | None = None
+    weights: Path,
+    config: Path,
+    out: Path,
+    options: OnnxOptions = OnnxOptions(),
+    terms: Terms = Terms(),
+    *,
+    force: bool = False,
 ) -> Path:
-    """Write the ONNX graph of a TorchAudio port in either weight-norm dialect; return its path. Raises InputError.
+    """Write the ONNX graph of a TorchAudio port to the file ``out``; return its path.
 
-    ``licence`` of the weights is an SPDX identifier; None: not known.
+    ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json. The graph says the
+    licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
     """
     with staged(out.parent, _onnx_files(out), force=force) as staging:
         encoder = EncoderConfig.read(config)
@@ -72,7 +77,7 @@ def torchaudio_to_onnx(
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),
-            licence=licence or "",
+            licence=terms.licence or "",
         )
         write_onnx_file(encoder, state_dict, options, metadata, staging / out.name)
     return out
@@ -116,7 +121,7 @@ def _onnx_files(out: Path) -> list[str]:
     return [f"{out.name}.data", out.name]
 
 
-def graph_metadata(converted: TorchaudioPort, name: str, source_sha256: str, licence: str) -> dict[str, str]:
+def graph_metadata(converted: TorchaudioPort, name: str, source_sha256: str, terms: Terms) -> dict[str, str]:
     """What a graph says of itself when it comes from a checkpoint."""
     return onnx_metadata(
         converted.config,
@@ -124,5 +129,5 @@ def graph_metadata(converted: TorchaudioPort, name: str, source_sha256: str, lic
         normalize=converted.architecture.normalize,
         sample_rate=converted.architecture.sample_rate,
         source_sha256=source_sha256,
-        licence=licence,
+        licence=terms.licence or "",
     )

@@ -21,12 +21,12 @@ _PACKAGES = ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy"
 
 
 def known_terms(name: str, checkpoint: Checkpoint) -> Terms:
-    """What the catalogue says of the configuration whose files have this name; nothing of a stand-in for it.
+    """What the catalogue says of the configuration whose files have this name; empty for a stand-in and an unknown one.
 
     Raises InputError for an unusable catalogue.
     """
     known = None if checkpoint.stand_in else by_file_name(name)
-    return Terms() if known is None else Terms(known.licence, known.citation)
+    return Terms("", "") if known is None else Terms(known.licence, known.citation)
 
 
 def manifest_of(
@@ -65,8 +65,8 @@ def manifest_of(
             "python": platform.python_version(),
             **_installed(),
         },
-        licence=terms.licence,
-        citation=terms.citation,
+        licence=terms.licence or "",
+        citation=terms.citation or "",
     )
 
 

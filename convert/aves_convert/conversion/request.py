@@ -1,4 +1,4 @@
-"""What a conversion is asked for: where it reads, where it writes, under what terms."""
+"""What a conversion is asked for: what it reads, where it writes, under what terms the weights are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,25 @@ from aves_artifacts.base.errors import InputError
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is converted: a fairseq checkpoint, and how it is taken.
+
+    ``pretrained`` is the checkpoint that it was fine-tuned from, needed where fairseq left that one's settings out;
+    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``.
+    """
+
+    path: Path
+    pretrained: Path | None = None
+    allow_non_finite: bool = False
+
+
+@dataclass(frozen=True)
 class Target:
-    """Where results go: a folder, the configuration's name, and whether existing files are replaced."""
+    """Where several files go: their folder, their common name, and whether files that are there are replaced.
+
+    A name such as ``aves-base-bio`` gives ``aves-base-bio.onnx``; under it the catalogue is asked for licence and
+    citation. Raises InputError for a name that is no plain file name.
+    """
 
     folder: Path
     name: str
@@ -26,11 +43,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Terms:
-    """Under what licence the weights are, as an SPDX identifier, and how their authors are cited; empty: not known."""
+    """Under what terms weights are passed on: their licence, an SPDX identifier, and how their authors are cited.
 
-    licence: str = ""
-    citation: str = ""
+    None: what the catalogue says of this encoder. Empty: not known.
+    """
 
-    def replaced(self, licence: str | None, citation: str | None) -> Terms:
-        """The same but for what is given."""
-        return Terms(self.licence if licence is None else licence, self.citation if citation is None else citation)
+    licence: str | None = None
+    citation: str | None = None
+
+    def or_else(self, known: Terms) -> Terms:
+        """These terms, and where they are None the ``known`` ones."""
+        return Terms(
+            known.licence if self.licence is None else self.licence,
+            known.citation if self.citation is None else self.citation,
+        )

@@ -38,7 +38,7 @@ from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.cli import main
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -115,7 +115,7 @@ def test_bundles_of_every_kind_pass(
     write_torch_file(
         checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task, dtype=dtype), tmp_path / "x.pt"
     )
-    made = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
+    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
     assert problems(made) == []
     assert {entry["action"] for entry in made.manifest.ledger} >= {"mapped", "dropped"}
 
@@ -123,7 +123,7 @@ def test_bundles_of_every_kind_pass(
 def test_a_bundle_of_8_bit_weights_passes(tmp_path: Path) -> None:
     contents = with_tensors(checkpoint_contents(GEOMETRIES["tiny"], seed="x", dtype=ml_dtypes.float8_e5m2))
     torch.save({**contents, "task_state": {}}, tmp_path / "x.pt")
-    assert problems(make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())) == []
+    assert problems(make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))) == []
 
 
 def test_hidden_files_of_other_tools_do_no_harm(bundle: Bundle) -> None:

@@ -17,9 +17,8 @@ from tests.support.bundles import comparison, report_on
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.bundle.model_card import model_card
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import import_torchaudio
 
@@ -123,7 +122,7 @@ def test_the_snippets_run_and_agree(
     model: dict[str, Any], task: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_torch_file(checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task), tmp_path / "x.pt")
-    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))
     monkeypatch.chdir(bundle.folder)
     import_torchaudio()
     found = []
@@ -143,7 +142,7 @@ def test_the_tensors_load_with_safetensors_alone(tmp_path: Path) -> None:
     import torch
 
     write_torch_file(checkpoint_contents(GEOMETRIES["tiny"], seed="x"), tmp_path / "x.pt")
-    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))
     weights = torch.load(bundle.path("torchaudio"), weights_only=True)
     same = load_file(bundle.path("safetensors"))
     assert set(same) == set(weights)

@@ -10,9 +10,8 @@ from aves_artifacts.bundle.manifest import MANIFEST
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion import bundle, convert
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_manifest_that_is_given_back_is_the_one_on_disk(checkpoint: Path, tmp_path: Path) -> None:
-    bundle = make_bundle(checkpoint, Target(tmp_path, "tiny"), OnnxOptions())
+    bundle = make_bundle(Source(checkpoint), Target(tmp_path, "tiny"))
     assert (tmp_path / MANIFEST).read_text() == bundle.manifest.to_json()
     assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
 
@@ -46,7 +45,7 @@ def test_whatever_fails_nothing_is_left(
 
     monkeypatch.setattr(module, part, fail)
     with pytest.raises(InputError, match="no space left"):
-        make_bundle(checkpoint, Target(tmp_path / "bundle", "tiny"), OnnxOptions())
+        make_bundle(Source(checkpoint), Target(tmp_path / "bundle", "tiny"))
     assert not (tmp_path / "bundle").exists()
 
 
@@ -57,5 +56,5 @@ def test_damage_to_a_tensor_that_no_port_has_is_told(checkpoint: Path, tmp_path:
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(content.replace(unused, unused[:-1] + bytes([unused[-1] ^ 1])))
     with pytest.raises(InputError, match="damaged"):
-        make_bundle(damaged, Target(tmp_path / "bundle", "tiny"), OnnxOptions())
+        make_bundle(Source(damaged), Target(tmp_path / "bundle", "tiny"))
     assert not (tmp_path / "bundle").exists()

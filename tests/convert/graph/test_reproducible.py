@@ -19,10 +19,10 @@ from pathlib import Path
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 checkpoint, folder = map(Path, sys.argv[1:])
-make_bundle(checkpoint, Target(folder, "x"), OnnxOptions())
-fairseq_to_onnx(checkpoint, folder / "all.onnx", OnnxOptions(layers="all", attention="fused", opset=18))
+make_bundle(Source(checkpoint), Target(folder, "x"))
+fairseq_to_onnx(Source(checkpoint), folder / "all.onnx", OnnxOptions(layers="all", attention="fused", opset=18))
 print(*platform.python_version_tuple()[:2], torch.__version__, numpy.__version__, onnx.__version__)
 """
 

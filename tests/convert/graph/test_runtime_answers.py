@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.request import Source
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(np\.zeros\(.*?\))`: (.*?) \| (.*?) \|$", README, flags=re.MULTILINE)
@@ -22,7 +22,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSe
     """A graph with the receptive field and hop of AVES."""
     folder = tmp_path_factory.mktemp("graph")
     write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    graph = fairseq_to_onnx(folder / "x.pt", folder / "x.onnx", OnnxOptions())
+    graph = fairseq_to_onnx(Source(folder / "x.pt"), folder / "x.onnx")
     return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 

@@ -28,9 +28,8 @@ from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.inspection import onnx_graphs as onnx_inspection
 from aves_convert.inspection.finding import Inspection
 from aves_convert.inspection.identify import inspect
@@ -47,7 +46,7 @@ def written(path: Path, model: dict[str, Any], **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inspected")
-    make_bundle(written(folder / "tiny.pt", {}), Target(folder / "bundle", "tiny"), OnnxOptions())
+    make_bundle(Source(written(folder / "tiny.pt", {})), Target(folder / "bundle", "tiny"))
     return folder / "bundle"
 
 

@@ -24,9 +24,8 @@ from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_torchaudio, torchaudio_to_fairseq
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.writer import PickledObject, write_torch_file
 from aves_convert.weights.to_fairseq import fairseq_port
@@ -39,7 +38,7 @@ def written(folder: Path, contents: dict[str, Any]) -> Path:
 
 
 def there(original: Path, **kwargs: Any) -> tuple[Path, Path]:
-    weights, config = fairseq_to_torchaudio(original, Target(original.parent, "x", force=True), **kwargs)
+    weights, config = fairseq_to_torchaudio(Source(original, **kwargs), Target(original.parent, "x", force=True))
     return weights, config
 
 
@@ -291,7 +290,7 @@ def test_the_command_says_what_it_left_out_and_replaces_only_when_told(tmp_path:
 
 def test_the_manifest_has_the_hash_of_every_source_tensor(tmp_path: Path) -> None:
     original = written(tmp_path, checkpoint_contents(VARIANTS["no projection"] | TINY, seed="test"))
-    bundle = make_bundle(original, Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(original), Target(tmp_path / "bundle", "x"))
     assert read_bundle(bundle.folder).manifest.ledger == tuple(
         {**entry, "shape": list(entry["shape"])} for entry in bundle.manifest.ledger
     )
@@ -324,7 +323,7 @@ def fairseq_load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.trainer
 def test_fairseq_loads_what_returned(trained: Path, tmp_path: Path, fairseq_load: Any) -> None:
-    weights, config = fairseq_to_torchaudio(trained, Target(tmp_path, "x"))
+    weights, config = fairseq_to_torchaudio(Source(trained), Target(tmp_path, "x"))
     returned = tmp_path / "returned.pt"
     remarks = torchaudio_to_fairseq(weights, config, trained, returned)
     assert len(remarks) == 1

@@ -22,11 +22,11 @@ except Exception as error:
         del sys.modules[name]
 from pathlib import Path
 from aves_convert.conversion.convert import fairseq_to_torchaudio
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.model import load_model
 from aves_artifacts.encoder import EncoderConfig
-weights, config = fairseq_to_torchaudio(Path(sys.argv[1]), Target(Path(sys.argv[2]), "x", force=True))
+weights, config = fairseq_to_torchaudio(Source(Path(sys.argv[1])), Target(Path(sys.argv[2]), "x", force=True))
 encoder = EncoderConfig.read(config)
 model = load_model(encoder, read_state_dict(weights, encoder))
 state = torch.load(weights, weights_only=True)

@@ -7,9 +7,8 @@ import torch
 
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.sounds.signals import reference_signals
@@ -20,7 +19,7 @@ def test_esp_aves_loads_the_ports(tmp_path: Path) -> None:
     from aves import AVESOnnxModel, load_feature_extractor
 
     write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     waveform = next(clip.waveform for clip in reference_signals() if clip.name == "chirp")[None]
     original = FairseqBackend(read_checkpoint(tmp_path / "x.pt")).run(waveform)["final"]
     extractor = load_feature_extractor(bundle.path("config"), bundle.path("torchaudio"), device="cpu")

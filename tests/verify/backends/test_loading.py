@@ -9,9 +9,8 @@ import torch
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.loading import load
 from aves_verify.subjects.subject import Subject, of_bundle
@@ -23,7 +22,7 @@ EVERY = ("fairseq", "torchaudio", "onnx")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder = tmp_path_factory.mktemp("made")
     write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
     return of_bundle(folder / "bundle", folder / "x.pt")
 
 
@@ -66,7 +65,7 @@ def test_a_manifest_that_normalises_otherwise_is_told(subject: Subject, tmp_path
     assert problem.startswith("waveform: the manifest says normalize true, the original false")
     contents = checkpoint_contents(GEOMETRIES["tiny"], seed="normalising", task={"normalize": True})
     write_torch_file(contents, tmp_path / "y.pt")
-    make_bundle(tmp_path / "y.pt", Target(tmp_path / "b", "y"), OnnxOptions())
+    make_bundle(Source(tmp_path / "y.pt"), Target(tmp_path / "b", "y"))
     right = load(of_bundle(tmp_path / "b", tmp_path / "y.pt"), EVERY)
     assert (right.normalize, right.problems) == (True, ())
     alone = load(of_bundle(tmp_path / "b", None), ("torchaudio", "onnx"))

@@ -14,9 +14,8 @@ import torch
 from tests.verify.faults.fault import ENCODERS, Kind
 
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import load
@@ -35,7 +34,7 @@ def clean_runs(kind: Kind, seed: int) -> Iterator[Comparison]:
         folder = Path(name)
         contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
         write_torch_file(contents, folder / "x.pt")
-        make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+        make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
         loaded = load(of_bundle(folder / "bundle", folder / "x.pt"), ("fairseq", "torchaudio"))
         assert not loaded.problems
         assert loaded.exact is not None

@@ -22,9 +22,8 @@ from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.signals import reference_signals
@@ -72,7 +71,7 @@ def originals() -> Iterator[dict[Kind, Original]]:
             checkpoint = Path(folder) / f"{kind}.pt"
             contents = checkpoint_contents(entries, seed=kind, task={"normalize": kind == "pre-norm"})
             write_torch_file(contents, checkpoint)
-            make_bundle(checkpoint, Target(Path(folder) / kind, "x"), OnnxOptions())
+            make_bundle(Source(checkpoint), Target(Path(folder) / kind, "x"))
             made[kind] = Original(checkpoint, Path(folder) / kind)
         yield made
 

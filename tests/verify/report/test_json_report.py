@@ -15,9 +15,8 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.configurations.catalog import catalog
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.json_report import to_json
 from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, stand_in
@@ -41,7 +40,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("bad")
     for name in ("x", "other"):
         write_stand_in(name, folder / f"{name}.pt", geometry="tiny")
-    made = make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+    made = make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
     weights = torch.load(made.path("torchaudio"), weights_only=True)
     weights["feature_extractor.conv_layers.0.conv.weight"][0] = torch.nan
     write_torch_file(arrays(weights), made.path("torchaudio"))

@@ -10,9 +10,8 @@ from click.testing import CliRunner
 from tests.support import hand_made
 
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
 from aves_verify.report.junit import to_junit
 
@@ -73,7 +72,7 @@ def test_control_characters_do_not_break_the_xml() -> None:
 
 def test_the_command_writes_it(tmp_path: Path) -> None:
     write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 9), 16_000)
     command = ["--bundle", str(tmp_path / "b"), "--backends", "torchaudio,onnx", "--audio", str(tmp_path / "a.wav")]
     result = CliRunner().invoke(main, [*command, "--junit", str(tmp_path / "junit.xml")])

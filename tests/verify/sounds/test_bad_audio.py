@@ -13,9 +13,8 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
 
 TONE = 0.3 * np.sin(np.arange(1600) / 5)
@@ -25,7 +24,7 @@ TONE = 0.3 * np.sin(np.arange(1600) / 5)
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(folder / "x.pt", Target(folder, "x"), OnnxOptions())
+    make_bundle(Source(folder / "x.pt"), Target(folder, "x"))
     return folder
 
 

@@ -17,7 +17,7 @@ from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import Locked, default_lock_file
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
@@ -47,7 +47,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         original = file(name, "original")
         original.parent.mkdir(parents=True)
         write_stand_in(name, original, geometry="tiny")
-        made = make_bundle(original, Target(tmp_path / name, f"{name}-base"), OnnxOptions())
+        made = make_bundle(Source(original), Target(tmp_path / name, f"{name}-base"))
         (original.parent / "published").mkdir()
         for role in ("torchaudio", "config", "onnx"):
             shutil.copy(made.path(role), file(name, role))
@@ -79,7 +79,7 @@ def resave(source: Path, target: Path) -> None:
 
 def export(source: Path, target: Path) -> None:
     """The same weights as torch.onnx.export lays them out."""
-    fairseq_to_onnx(source, target, OnnxOptions(exporter="torch"), force=True)
+    fairseq_to_onnx(Source(source), target, OnnxOptions(exporter="torch"), force=True)
 
 
 @pytest.mark.usefixtures("store")
@@ -105,7 +105,7 @@ def test_a_graph_of_another_configuration_is_recognised_however_it_was_exported(
 
 @pytest.mark.usefixtures("store")
 def test_the_ledger_of_a_bundle_is_enough(tmp_path: Path) -> None:
-    make_bundle(file("crows", "original"), Target(bundle_folder(catalog()["crows"]), "crows-base"), OnnxOptions())
+    make_bundle(Source(file("crows", "original")), Target(bundle_folder(catalog()["crows"]), "crows-base"))
     resave(file("crows", "torchaudio"), file("owls", "torchaudio"))
     for path in (*file("crows", "original").parent.rglob("*.pt"), *file("crows", "original").parent.rglob("*.onnx")):
         path.unlink()

@@ -11,9 +11,8 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_artifacts.configurations.catalog import catalog
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.cli import main
 from aves_verify.subjects.published import published
 
@@ -42,7 +41,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving() as running:
         for name in ("owls", "crows"):
             write_stand_in(name, tmp_path / f"{name}.pt", geometry="tiny")
-            make_bundle(tmp_path / f"{name}.pt", Target(tmp_path, name, force=True), OnnxOptions())
+            make_bundle(Source(tmp_path / f"{name}.pt"), Target(tmp_path, name, force=True))
             ports = (FILE_NAMES[role].format(name=name) for role in ("torchaudio", "config", "onnx"))
             for file in (f"{name}.pt", *ports):
                 running.files[f"/{file}"] = (tmp_path / file).read_bytes()

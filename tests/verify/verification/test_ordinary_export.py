@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aves_convert.conversion.convert import fairseq_to_onnx
+from aves_convert.conversion.request import Source
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.report.report import ConfigReport
@@ -36,7 +37,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def verified(checkpoint: Path, folder: Path, options: OnnxOptions) -> ConfigReport:
-    graph = fairseq_to_onnx(checkpoint, folder / "all.onnx", options)
+    graph = fairseq_to_onnx(Source(checkpoint), folder / "all.onnx", options)
     return verify(of_files(checkpoint, None, None, graph), Plan((CLIP,), ("fairseq", "onnx"), explain=True))
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint x.pt, its bundle, and recordings of it with every layer: on CLIPS, and on all signals."""
     folder = tmp_path_factory.mktemp("made")
     write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
+    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
     subject = of_bundle(folder / "bundle", folder / "x.pt")
     make_recording(subject, "fairseq", CLIPS, folder / "clips.reference", layers="all")
     make_recording(subject, "fairseq", None, folder / "signals.reference", layers="last")
@@ -76,7 +76,7 @@ def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path) -> None:
 @pytest.mark.usefixtures("without_fairseq")
 def test_a_port_that_is_damaged_fails_against_the_recording(made: Path, tmp_path: Path) -> None:
     write_stand_in("core", tmp_path / "y.pt", geometry="tiny")
-    bundle = make_bundle(tmp_path / "y.pt", Target(tmp_path / "b", "y"), OnnxOptions(layers="all"))
+    bundle = make_bundle(Source(tmp_path / "y.pt"), Target(tmp_path / "b", "y"), OnnxOptions(layers="all"))
     result = cli("--onnx", bundle.path("onnx"), "--reference", made / "signals.reference", "--backends", "fairseq,onnx")
     assert result.exit_code == 1, result.output
     assert "beyond the tolerance" in result.output
@@ -84,7 +84,7 @@ def test_a_port_that_is_damaged_fails_against_the_recording(made: Path, tmp_path
 
 def test_other_weights_are_refused(made: Path, tmp_path: Path) -> None:
     write_stand_in("core", tmp_path / "y.pt", geometry="tiny")
-    make_bundle(tmp_path / "y.pt", Target(tmp_path / "b", "y"), OnnxOptions())
+    make_bundle(Source(tmp_path / "y.pt"), Target(tmp_path / "b", "y"))
     result = cli("--bundle", tmp_path / "b", "--reference", made / "signals.reference")
     assert result.exit_code == 2
     assert "was recorded from other weights than those of y" in result.output
@@ -182,7 +182,7 @@ def test_torchaudio_can_be_recorded_too(made: Path, tmp_path: Path) -> None:
 def test_a_normalising_model_is_recorded_with_what_it_is_given(tmp_path: Path) -> None:
     contents = checkpoint_contents(GEOMETRIES["tiny"], seed="normalising", task={"normalize": True})
     write_torch_file(contents, tmp_path / "x.pt")
-    make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     subject = of_bundle(tmp_path / "b", tmp_path / "x.pt")
     make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
     assert RecordedBackend(tmp_path / "r").about.normalize is True

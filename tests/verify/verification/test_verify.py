@@ -25,7 +25,7 @@ from aves_artifacts.configurations.store import bundle_folder
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -50,14 +50,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint and its bundle, with every layer as an output."""
     folder = tmp_path_factory.mktemp("made")
     write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
+    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
     return folder / "x.pt", folder / "bundle"
 
 
 @pytest.fixture
 def bundle(made: tuple[Path, Path], tmp_path: Path) -> Bundle:
     """A bundle of one's own, to damage."""
-    return make_bundle(made[0], Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
+    return make_bundle(Source(made[0]), Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
 
 
 def failures(report: ConfigReport) -> set[tuple[str, str]]:
@@ -80,7 +80,7 @@ def test_a_pre_norm_encoder_passes_with_its_last_norm(tmp_path: Path) -> None:
     entries = {**GEOMETRIES["tiny"], "layer_norm_first": True, "extractor_mode": "layer_norm", "conv_bias": True}
     contents = checkpoint_contents(entries, seed="pre-norm", task={"normalize": True})
     write_torch_file(contents, tmp_path / "x.pt")
-    made = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions(layers="all"))
+    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"), OnnxOptions(layers="all"))
     assert made.manifest.encoder["normalize"] is True
     report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan(CLIPS, layers="all"))
     assert report.passed, [c.reason for c in report.comparisons]
@@ -252,7 +252,7 @@ def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> No
 
 
 def test_layers_that_a_graph_does_not_have_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
-    made_last = make_bundle(made[0], Target(tmp_path / "b", "x"), OnnxOptions())
+    made_last = make_bundle(Source(made[0]), Target(tmp_path / "b", "x"))
     with pytest.raises(InputError, match="--layers all"):
         verify(of_bundle(made_last.folder, made[0]), Plan(CLIPS, layers="all"))
 
@@ -353,7 +353,7 @@ def test_published_files_in_the_store_are_verified(tmp_path: Path, monkeypatch: 
     folder = tmp_path / "aves-base-bio"
     write_stand_in("bio", folder / "aves-base-bio.pt", geometry="tiny")
     assert "bio: its original has no ports yet; give --download to make them" in cli("bio").output
-    make_bundle(folder / "aves-base-bio.pt", Target(bundle_folder(catalog()["bio"]), "aves-base-bio"), OnnxOptions())
+    make_bundle(Source(folder / "aves-base-bio.pt"), Target(bundle_folder(catalog()["bio"]), "aves-base-bio"))
     result = cli("bio")
     assert result.exit_code == 0, result.output
     assert "bio" in result.output
@@ -385,7 +385,7 @@ def test_a_subject_hashes_what_the_manifest_does_not_vouch_for(made: tuple[Path,
 def test_the_signals_fit_another_geometry(tmp_path: Path) -> None:
     entries = {**GEOMETRIES["tiny"], "conv_feature_layers": "[(16,20,10)] + [(16,8,8)] * 2 + [(16,4,4)]"}
     write_torch_file(checkpoint_contents(entries, seed="wide"), tmp_path / "x.pt")
-    bundle = make_bundle(tmp_path / "x.pt", Target(tmp_path / "b", "x"), OnnxOptions())
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     assert bundle.manifest.encoder["receptive_field"] > 400
     report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan())
     assert report.passed, report.problems
@@ -509,7 +509,7 @@ def fine_tuned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("fine-tuned")
     convolutions = {"conv_feature_layers": "[(8,10,5)] + [(8,3,2)] * 4 + [(8,2,2)] * 2"}
     torch.save(build(Variant(request.param, model=convolutions), folder).state, folder / "x.pt")
-    make_bundle(folder / "x.pt", Target(folder / "bundle", "x"), OnnxOptions())
+    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
     return folder / "x.pt", folder / "bundle"
 
 
@@ -539,7 +539,7 @@ def test_the_logits_of_a_fine_tuned_model_are_compared(fine_tuned: tuple[Path, P
 
 
 def test_a_head_off_by_one_percent_shows_in_the_logits_alone(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
-    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(fine_tuned[0]), Target(tmp_path / "bundle", "x"))
     rewrite(bundle, scale("aux.weight"))
     graph = onnx.load(bundle.path("onnx"))
     (head,) = (tensor for tensor in graph.graph.initializer if tensor.name.startswith("aux.weight"))
@@ -551,7 +551,7 @@ def test_a_head_off_by_one_percent_shows_in_the_logits_alone(fine_tuned: tuple[P
 
 
 def test_a_port_without_the_originals_head_fails_and_says_so(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
-    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(fine_tuned[0]), Target(tmp_path / "bundle", "x"))
     behead(bundle)
     graph = onnx.load(bundle.path("onnx"))
     graph.graph.output.remove(next(output for output in graph.graph.output if output.name == "logits"))
@@ -568,7 +568,7 @@ def test_a_port_without_the_originals_head_fails_and_says_so(fine_tuned: tuple[P
 
 
 def test_a_head_that_the_reference_has_not_is_not_passed_over(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
-    bundle = make_bundle(fine_tuned[0], Target(tmp_path / "bundle", "x"), OnnxOptions())
+    bundle = make_bundle(Source(fine_tuned[0]), Target(tmp_path / "bundle", "x"))
     behead(bundle)
     report = verify(of_bundle(bundle.folder, None), Plan(CLIPS, backends=("torchaudio", "onnx")))
     assert {c.reason for c in report.comparisons if c.status == "fail"} == {"onnx gives logits, torchaudio does not"}

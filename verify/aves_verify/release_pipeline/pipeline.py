@@ -29,9 +29,8 @@ from aves_artifacts.release.publishing import PlannedUpload, Published, plan, pu
 from aves_artifacts.release.staging import INDEX, check_names, stage
 from aves_convert.checkpoint.checkpoint import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.report.json_report import to_json
 from aves_verify.subjects.subject import geometry_of, of_bundle, ready
@@ -42,8 +41,8 @@ from aves_verify.verification.run import verify_all
 
 
 @dataclass(frozen=True)
-class Source:
-    """The checkpoint of one encoder, and the folder of its bundle."""
+class Candidate:
+    """One encoder that is to be released: its checkpoint, and the folder of its bundle."""
 
     name: str
     checkpoint: Path
@@ -60,9 +59,9 @@ def run_release(
     address = open_address(order.url)
     address.below(order.version).size(INDEX)  # whether it can be reached is told before the work, not after it
     with file_bars() as watcher:
-        sources = checkpoints(order, journal, watcher)
-    with step_bars(len(sources)) as journal.show:
-        found = bundles(sources, journal)
+        candidates = checkpoints(order, journal, watcher)
+    with step_bars(len(candidates)) as journal.show:
+        found = bundles(candidates, journal)
     planned = staged(found, order, address, journal, signer)
     if dry_run:
         return planned
@@ -70,7 +69,7 @@ def run_release(
         return published(planned, journal, watcher)
 
 
-def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Source]:
+def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Candidate]:
     """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
     names = list(dict.fromkeys(order.names))
     chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
@@ -78,15 +77,15 @@ def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Source
     if lacking:
         raise InputError(f"{', '.join(lacking)}: only ports are published; give the path of the fairseq checkpoint")
     check_names([found.stem if isinstance(found, Path) else found.file_name for found in chosen])
-    return [_source(found, order, journal, watcher) for found in chosen]
+    return [_candidate(found, order, journal, watcher) for found in chosen]
 
 
-def bundles(sources: Sequence[Source], journal: Journal) -> list[Verified]:
+def bundles(candidates: Sequence[Candidate], journal: Journal) -> list[Verified]:
     """Convert each, verify it, attach the report, and check all of it.
 
     Raises DoesNotHoldError with all that may not be published, after each was tried.
     """
-    outcomes = [_bundle(source, journal) for source in sources]
+    outcomes = [_bundle(candidate, journal) for candidate in candidates]
     problems = [problem for found in outcomes if isinstance(found, DoesNotHoldError) for problem in found.problems]
     if problems:
         raise DoesNotHoldError(*problems)
@@ -107,14 +106,14 @@ def published(planned: PlannedUpload, journal: Journal, watcher: Watcher) -> Pub
     return journal.do("", "publish", lambda: publish(planned, watcher))
 
 
-def _source(chosen: Configuration | Path, order: Order, journal: Journal, watcher: Watcher) -> Source:
+def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, watcher: Watcher) -> Candidate:
     if isinstance(chosen, Path):
         if read_checkpoint(chosen).stand_in and not order.stand_in:
             raise InputError(
                 f"{chosen}: a stand-in, whose weights were never trained; give --stand-in to release it marked as such"
             )
         journal.keep(chosen.stem, "checkpoint")
-        return Source(chosen.stem, chosen, order.work / "bundles" / chosen.stem)
+        return Candidate(chosen.stem, chosen, order.work / "bundles" / chosen.stem)
     stem = chosen.file_name
     if not order.stand_in:
         wanted = Wanted(chosen, "original")
@@ -122,60 +121,60 @@ def _source(chosen: Configuration | Path, order: Order, journal: Journal, watche
         (fetched,) = journal.do(stem, "checkpoint", lambda: fetcher.fetch([wanted]))
         if fetched.was_here:
             journal.steps[-1] = replace(journal.steps[-1], seconds=None)
-        return Source(stem, wanted.path, order.work / "bundles" / stem)
+        return Candidate(stem, wanted.path, order.work / "bundles" / stem)
     checkpoint = order.work / "stand-ins" / f"{stem}.pt"
     if checkpoint.is_file() and not content_problem(checkpoint, "original", chosen.dimension):
         journal.keep(stem, "checkpoint")
     else:
         geometry = geometry_of(chosen)
         journal.do(stem, "checkpoint", lambda: write_stand_in(chosen.name, checkpoint, geometry=geometry))
-    return Source(stem, checkpoint, order.work / "stand-ins" / stem)
+    return Candidate(stem, checkpoint, order.work / "stand-ins" / stem)
 
 
-def _bundle(source: Source, journal: Journal) -> Verified | DoesNotHoldError:
-    name = source.name
-    ready = journal.do(name, "check", lambda: _ready(source))
+def _bundle(candidate: Candidate, journal: Journal) -> Verified | DoesNotHoldError:
+    name = candidate.name
+    ready = journal.do(name, "check", lambda: _ready(candidate))
     if ready is not None:
         journal.keep(name, "bundle", "verify")
         journal.show(name, 1, 1)
         return ready
     journal.steps.pop()  # it will be checked when it is there
-    if _is_of(source):
+    if _is_of(candidate):
         journal.keep(name, "bundle")
     else:
-        target = Target(source.bundle, name, force=True)
-        journal.do(name, "bundle", lambda: make_bundle(source.checkpoint, target, OnnxOptions()))
-    journal.do(name, "verify", lambda: _verify(source, journal.show))
+        target = Target(candidate.bundle, name, force=True)
+        journal.do(name, "bundle", lambda: make_bundle(Source(candidate.checkpoint), target))
+    journal.do(name, "verify", lambda: _verify(candidate, journal.show))
     try:
-        return journal.do(name, "check", lambda: verified(source.bundle))
+        return journal.do(name, "check", lambda: verified(candidate.bundle))
     except DoesNotHoldError as error:
         return error
 
 
-def _ready(source: Source) -> Verified | None:
+def _ready(candidate: Candidate) -> Verified | None:
     """The bundle, where it is of this checkpoint and may be published."""
     try:
-        found = verified(source.bundle)
+        found = verified(candidate.bundle)
     except (InputError, DoesNotHoldError):
         return None
-    return found if found.bundle.manifest.source["sha256"] == sha256_of(source.checkpoint) else None
+    return found if found.bundle.manifest.source["sha256"] == sha256_of(candidate.checkpoint) else None
 
 
-def _is_of(source: Source) -> bool:
+def _is_of(candidate: Candidate) -> bool:
     """Whether there is a bundle of this checkpoint in which nothing is wrong but the report, which is made anew.
 
     One that another version of this tool made may lack what is expected now.
     """
     try:
-        found = check_bundle(source.bundle)
+        found = check_bundle(candidate.bundle)
     except InputError:
         return False
     if found.manifest is None or any(p.file not in (REPORT, FILE_NAMES["card"]) for p in found.problems):
         return False
-    return bool(found.manifest.source["sha256"] == sha256_of(source.checkpoint))
+    return bool(found.manifest.source["sha256"] == sha256_of(candidate.checkpoint))
 
 
-def _verify(source: Source, show: Progress) -> None:
-    subject = of_bundle(source.bundle, source.checkpoint)
+def _verify(candidate: Candidate, show: Progress) -> None:
+    subject = of_bundle(candidate.bundle, candidate.checkpoint)
     report = verify_all([ready(subject)], Plan(), progress=show).report
-    attach_report(source.bundle, to_json(report).encode())
+    attach_report(candidate.bundle, to_json(report).encode())

@@ -14,7 +14,7 @@ from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.fetcher import Fetcher, Wanted, offline_by_environment
 from aves_artifacts.fetch.lock_file import default_lock_file
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import Layers, OnnxOptions
 from aves_verify.subjects.subject import Subject, of_bundle
 
@@ -38,7 +38,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
         folder = bundle_folder(configuration)
         if configuration.has_original and not (folder / MANIFEST).is_file():
             target = Target(folder, configuration.file_name)
-            make_bundle(place(configuration, "original"), target, OnnxOptions(layers=layers))
+            make_bundle(Source(place(configuration, "original")), target, OnnxOptions(layers=layers))
 
 
 def published(configuration: Configuration, ports: Ports) -> Subject:

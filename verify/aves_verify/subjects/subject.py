@@ -13,7 +13,7 @@ from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.configurations.catalog import Configuration
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Target
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in
 from aves_convert.graph.options import Layers, OnnxOptions
 
@@ -117,7 +117,7 @@ def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]
 
 
 def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Subject:
-    bundle = make_bundle(checkpoint, Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
+    bundle = make_bundle(Source(checkpoint), Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
     return _from_bundle(bundle, source=source, fairseq=checkpoint, problems=())
 
 

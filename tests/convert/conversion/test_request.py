@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.conversion.request import Target, Terms
+
+
+def test_terms_that_are_not_given_are_the_known_ones() -> None:
+    known = Terms("CC0-1.0", "who made it")
+    assert Terms().or_else(known) == known
+    assert Terms("MIT").or_else(known) == Terms("MIT", "who made it")
+    assert Terms("", "").or_else(known) == Terms("", "")  # empty is said, and not left out
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "bell\x07", "\udcff"])
+def test_a_target_has_a_plain_name(name: str) -> None:
+    with pytest.raises(InputError, match="name"):
+        Target(Path(), name)
