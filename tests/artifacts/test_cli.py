@@ -1,9 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -53,52 +48,8 @@ def test_check_refuses_what_is_no_bundle(tmp_path: Path) -> None:
         assert len(result.output.splitlines()) == 1
 
 
-PROGRAM = """
-import sys, time
-from pathlib import Path
-import click
-from aves_artifacts.base.files import replacing
-from aves_artifacts.base.command_line import Group
-
-@click.group(cls=Group)
-def main(): pass
-
-@main.command()
-def work():
-    with replacing(Path(FILE)) as temporary:
-        print("started", flush=True)
-        if FAIL: raise ValueError("a bug")
-        time.sleep(30)
-
-main(["work"])
-"""
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_run_cleans_up_and_says_so(tmp_path: Path, number: signal.Signals, status: int) -> None:
-    program = textwrap.dedent(PROGRAM).replace("FILE", repr(str(tmp_path / "x"))).replace("FAIL", "False")
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    time.sleep(0.2)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == status
-    assert "Traceback" not in errors
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_what_the_system_refuses_is_no_bug(tmp_path: Path) -> None:
     ended = CliRunner().invoke(main, ["check", str(tmp_path / ("n" * 300))])
     assert ended.exit_code == 2
     assert ended.output.startswith("Error: ")
     assert "File name too long; give another path" in ended.output
-
-
-def test_a_bug_is_no_verdict(tmp_path: Path) -> None:
-    program = textwrap.dedent(PROGRAM).replace("FILE", repr(str(tmp_path / "x"))).replace("FAIL", "True")
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert ended.returncode == 70
-    assert "ValueError: a bug" in ended.stderr

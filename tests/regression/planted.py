@@ -22,14 +22,14 @@ ROUNDED = "encoder.transformer.layers.0.attention.k_proj.weight"
 @contextlib.contextmanager
 def keys_of_this_torch() -> Iterator[None]:
     """The file gets the names that this torch gives the model's weights: from 2.1 on those of the parametrisation."""
-    write = aves_convert.conversion.convert._write_torchaudio
+    write = aves_convert.conversion.convert.write_torchaudio_files
 
     def changed(converted: TorchaudioPort, *arguments: Any) -> None:
         state = load_model(converted.config, converted.state_dict).state_dict()
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         write(dataclasses.replace(converted, state_dict=arrays), *arguments)
 
-    with mock.patch.object(aves_convert.conversion.convert, "_write_torchaudio", changed):
+    with mock.patch.object(aves_convert.conversion.convert, "write_torchaudio_files", changed):
         yield
 
 
