@@ -16,7 +16,7 @@ from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.progress import status
 from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import torchaudio_to_onnx
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.state_dict import read_state_dict

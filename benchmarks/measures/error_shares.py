@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.sounds.audio import read_clip
 from aves_verify.sounds.clip import SAMPLE_RATE
 
@@ -61,7 +61,7 @@ class Rounded(nn.Module):
 
 def shares(checkpoint: Path, recording: Path) -> dict[str, float]:
     """Each kind's part of the squared error of all of them."""
-    converted = port(read_checkpoint(checkpoint))
+    converted = to_torchaudio(read_checkpoint(checkpoint))
     model: Any = load_model(converted.config, converted.state_dict).double()
     for name in [name for name, _ in model.named_modules() if _kind(name)]:
         parent = model.get_submodule(name.rpartition(".")[0])

@@ -168,7 +168,7 @@ def difference(given: NDArray[np.float32], answer: Path) -> dict[str, Any]:
 
 def compare_bits(original: Path, returned: Path) -> dict[str, Any]:
     """Whether every tensor of the way back has the original's name, place, type, shape and bits."""
-    from aves_convert.checkpoint.checkpoint import read_checkpoint
+    from aves_convert.checkpoint.reading import read_checkpoint
 
     ours, theirs = read_checkpoint(returned).tensors, read_checkpoint(original).tensors
     same = list(ours) == list(theirs) and all(

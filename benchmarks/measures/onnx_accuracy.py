@@ -25,11 +25,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.graph.build import build_onnx
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.graph.build import write_graph
 from aves_convert.graph.options import Exporter, OnnxOptions
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import TorchaudioPort, port
+from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 from aves_verify.sounds.audio import read_clips
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.signals import reference_signals
@@ -64,7 +64,7 @@ def clips(folder: Path) -> Iterator[tuple[str, str, Array]]:
 
 def measure(checkpoint: Path, folder: Path, out: Path) -> None:
     """Append one line of JSON per clip to ``out``: RMS errors of original and exports, relative to the output's RMS."""
-    converted = port(read_checkpoint(checkpoint))
+    converted = to_torchaudio(read_checkpoint(checkpoint))
     original = load_model(converted.config, converted.state_dict)
     exact = load_model(converted.config, converted.state_dict).double()
     sessions = {exporter: _session(converted, exporter) for exporter in EXPORTERS}
@@ -131,7 +131,7 @@ def plot(results: Sequence[Path], svg: Path) -> None:
 
 
 def _session(converted: TorchaudioPort, exporter: Exporter) -> onnxruntime.InferenceSession:
-    model = build_onnx(converted.config, converted.state_dict, OnnxOptions(exporter=exporter), {})
+    model = write_graph(converted.config, converted.state_dict, OnnxOptions(exporter=exporter), {})
     with tempfile.TemporaryDirectory() as folder:
         onnx.save(model, Path(folder) / "model.onnx")
         return onnxruntime.InferenceSession(Path(folder) / "model.onnx", providers=["CPUExecutionProvider"])

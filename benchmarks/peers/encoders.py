@@ -47,7 +47,7 @@ def fairseq(path: Path, threads: int) -> Encoder:
     """fairseq's own class."""
     import torch
 
-    from aves_convert.checkpoint.checkpoint import read_checkpoint
+    from aves_convert.checkpoint.reading import read_checkpoint
     from aves_verify.backends.fairseq_models import load_original
 
     model = load_original(read_checkpoint(path))
@@ -65,20 +65,20 @@ def hugging_face(path: Path, threads: int) -> Encoder:
     """transformers' HubertModel."""
     from tests.support.hugging_face import hubert_model
 
-    from aves_convert.checkpoint.checkpoint import read_checkpoint
-    from aves_convert.weights.to_torchaudio import port
+    from aves_convert.checkpoint.reading import read_checkpoint
+    from aves_convert.weights.to_torchaudio import to_torchaudio
 
-    converted = port(read_checkpoint(path))
+    converted = to_torchaudio(read_checkpoint(path))
     model = hubert_model(converted.config, converted.state_dict)
     return _torch(model, threads, lambda output: output.last_hidden_state)
 
 
 def _torchaudio_model(path: Path) -> Any:
-    from aves_convert.checkpoint.checkpoint import read_checkpoint
+    from aves_convert.checkpoint.reading import read_checkpoint
     from aves_convert.weights.model import load_model
-    from aves_convert.weights.to_torchaudio import port
+    from aves_convert.weights.to_torchaudio import to_torchaudio
 
-    converted = port(read_checkpoint(path))
+    converted = to_torchaudio(read_checkpoint(path))
     return load_model(converted.config, converted.state_dict)
 
 

@@ -20,18 +20,18 @@ import torch
 from benchmarks.processes import run
 from tests.support.hugging_face import hubert_model
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
-from aves_convert.graph.build import build_onnx
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.graph.build import write_graph
 from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import TorchaudioPort, port
+from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 from benchmarks import peers
 
 
 def main(checkpoint: Path, folder: Path, *names: str) -> None:
     """Write what is missing."""
-    converted = port(read_checkpoint(checkpoint))
+    converted = to_torchaudio(read_checkpoint(checkpoint))
     for name in names:
         path = folder / name / "model.onnx"
         if name in _MADE_ANEW or not path.exists():
@@ -41,7 +41,7 @@ def main(checkpoint: Path, folder: Path, *names: str) -> None:
 
 def _ours(**options: Any) -> Callable[[TorchaudioPort, Path], None]:
     def export(converted: TorchaudioPort, path: Path) -> None:
-        save_graph(build_onnx(converted.config, converted.state_dict, OnnxOptions(**options), {}), path)
+        save_graph(write_graph(converted.config, converted.state_dict, OnnxOptions(**options), {}), path)
 
     return export
 

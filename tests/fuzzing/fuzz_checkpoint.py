@@ -20,7 +20,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 with atheris.instrument_imports(include=["aves_convert"]):
-    from aves_convert.checkpoint.checkpoint import read_checkpoint
+    from aves_convert.checkpoint.reading import read_checkpoint
     from aves_convert.inspection.checkpoints import inspect_torch_file  # noqa: F401 - as above
     from aves_convert.inspection.identify import inspect
     from aves_convert.inspection.onnx_graphs import inspect_onnx  # noqa: F401 - as above

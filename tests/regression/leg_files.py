@@ -15,14 +15,14 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.torch_export import torch_export
 from aves_convert.weights.model import build_model, load_model
 from aves_convert.weights.state_dict import read_state_dict
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.comparison.weights import onnx_problems, torchaudio_problems
 
 _NEW_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
@@ -41,7 +41,7 @@ class Ported:
     @property
     def checkpoint(self) -> Checkpoint:
         """The checkpoint, with the settings of the pretrained one."""
-        return read_settled(self.files.checkpoint, self.files.pretrained)
+        return read_checkpoint(self.files.checkpoint, self.files.pretrained)
 
     @property
     def config(self) -> EncoderConfig:
@@ -69,7 +69,7 @@ def file_problems(ported: Ported, golden: Golden, expected: Mapping[str, str]) -
         yield f"{ported.files.checkpoint.name} is not the checkpoint that the golden was made from: SHA-256 differs"
     state = torch.load(ported.weights, weights_only=True)
     yield from _dialect_problems(ported, state)
-    original = port(ported.checkpoint).state_dict
+    original = to_torchaudio(ported.checkpoint).state_dict
     yield from torchaudio_problems(original, read_state_dict(ported.weights, ported.config), ported.weights.name)
     yield from (
         problem.replace(str(ported.graph), ported.graph.name) for problem in onnx_problems(original, ported.graph)

@@ -21,8 +21,8 @@ from tests.regression.models import NAMES, Files, write_model
 from tests.support.environments import interpreter, plain_environment
 
 from aves_artifacts.base.file_record import sha256_of
-from aves_convert.checkpoint.pretrained import read_settled
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 
 ORIGINAL = Path(__file__).with_name("original.py")
@@ -60,8 +60,8 @@ def make_goldens(names: Sequence[str], out: Path, python: Path) -> None:
 
 def _prepare(name: str, folder: Path) -> tuple[Files, dict[str, NDArray[np.float32]]]:
     files = write_model(name, folder)
-    checkpoint = read_settled(files.checkpoint, files.pretrained)
-    clips = waveforms(port(checkpoint).config, normalize=checkpoint.task_config.get("normalize") is True)
+    checkpoint = read_checkpoint(files.checkpoint, files.pretrained)
+    clips = waveforms(to_torchaudio(checkpoint).config, normalize=checkpoint.task_config.get("normalize") is True)
     np.savez(folder / f"{name}.clips.npz", **clips)
     return files, clips
 
@@ -70,7 +70,7 @@ def _golden(
     name: str, files: Files, clips: dict[str, NDArray[np.float32]], outputs: Any, told: dict[str, Any]
 ) -> Golden:
     """Samples of the original's outputs and of the float64 answer, which the TorchAudio model computes."""
-    converted = port(read_settled(files.checkpoint, files.pretrained))
+    converted = to_torchaudio(read_checkpoint(files.checkpoint, files.pretrained))
     exact = TorchaudioBackend(converted.config, converted.state_dict, dtype=torch.float64)
     answers = sampled(lambda waveform: exact.run(waveform, layers=True), clips, values(name))
     given = {clip: {layer: outputs[f"{name}/{clip}/{layer}"] for layer in answers} for clip in clips}

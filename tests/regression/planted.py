@@ -36,14 +36,14 @@ def keys_of_this_torch() -> Iterator[None]:
 @contextlib.contextmanager
 def one_tensor_in_half_precision() -> Iterator[None]:
     """One matrix goes through float16 on its way."""
-    port = aves_convert.conversion.convert.port
+    convert = aves_convert.conversion.convert.to_torchaudio
 
     def changed(*arguments: Any, **options: Any) -> TorchaudioPort:
-        converted = port(*arguments, **options)
+        converted = convert(*arguments, **options)
         rounded = {ROUNDED: converted.state_dict[ROUNDED].astype(np.float16).astype(np.float32)}
         return dataclasses.replace(converted, state_dict={**converted.state_dict, **rounded})
 
-    with mock.patch.object(aves_convert.conversion.convert, "port", changed):
+    with mock.patch.object(aves_convert.conversion.convert, "to_torchaudio", changed):
         yield
 
 

@@ -13,8 +13,8 @@ from tests.regression.models import FULL_SIZE, NAMES, TINY, write_model
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_convert.checkpoint.pretrained import read_settled
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.weights.to_torchaudio import to_torchaudio
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -44,9 +44,9 @@ def test_a_golden_is_of_this_checkpoint_and_of_these_clips(name: str, tmp_path: 
     assert (files.pretrained is not None) == (golden.provenance["pretrained_sha256"] is not None)
     if files.pretrained is not None:
         assert sha256_of(files.pretrained) == golden.provenance["pretrained_sha256"]
-    checkpoint = read_settled(files.checkpoint, files.pretrained)
+    checkpoint = read_checkpoint(files.checkpoint, files.pretrained)
     normalize = checkpoint.task_config.get("normalize") is True
-    clips = waveforms(port(checkpoint).config, normalize=normalize)
+    clips = waveforms(to_torchaudio(checkpoint).config, normalize=normalize)
     assert set(golden.clips) <= set(clips)  # signals that came later have no golden until they are made anew
     assert clip_hashes({clip: clips[clip] for clip in golden.clips}) == golden.provenance["clips_sha256"]
 

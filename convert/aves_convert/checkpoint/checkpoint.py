@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.settings import attribute_of, plain, resolved
 from aves_convert.pickles.records import Record, preview
-from aves_convert.torch_files.reader import LazyTensor, TorchFile, open_torch_file
+from aves_convert.torch_files.reader import LazyTensor, TorchFile
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,6 @@ class Checkpoint:
     def dictionary_sizes(self) -> tuple[int, ...]:
         """The number of symbols of each label set, which fairseq's models are built for."""
         return tuple(map(len, self.dictionaries))
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint that fairseq's trainer wrote: its settings and the whereabouts of its tensors.
-
-    Raises InputError for files that are damaged, hostile, or no fairseq checkpoint, saying what they look like.
-    """
-    return checkpoint_of(open_torch_file(path))
 
 
 def checkpoint_of(file: TorchFile) -> Checkpoint:

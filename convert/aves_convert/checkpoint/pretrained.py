@@ -7,12 +7,11 @@ checkpoint anew, from the path in ``w2v_path``. A path in a file is no reason to
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.architecture import has_encoder_entries, is_fine_tuned, model_class
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from aves_convert.checkpoint.checkpoint import Checkpoint
 
 # What fine-tuning sets anew in the encoder: its entry -> that of the fine-tuned model. Source: ``arg_overrides`` in
 # fairseq's ``hubert_asr.py`` and ``wav2vec2_asr.py``; the others are masking, which rests in evaluation.
@@ -24,12 +23,6 @@ _OVERRIDDEN = {
     "encoder_layerdrop": "layerdrop",
 }
 _PRETRAINED = {"hubert_ctc": "hubert", "wav2vec_ctc": "wav2vec2"}
-
-
-def read_settled(path: Path, pretrained: Path | None) -> Checkpoint:
-    """Read a checkpoint, with the settings of ``pretrained`` where that is given. Raises InputError."""
-    checkpoint = read_checkpoint(path)
-    return checkpoint if pretrained is None else with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
 
 
 def with_pretrained_settings(checkpoint: Checkpoint, pretrained: Checkpoint) -> Checkpoint:

@@ -12,13 +12,13 @@ from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
 from aves_artifacts.bundle.model_card import write_card
-from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import graph_metadata, write_onnx_file, write_torchaudio_files
 from aves_convert.conversion.manifest import known_terms, manifest_of
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.safetensors_writer import write_safetensors
-from aves_convert.weights.to_torchaudio import hashed, port
+from aves_convert.weights.to_torchaudio import hashed, to_torchaudio
 
 BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
 
@@ -28,12 +28,12 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
 
     A folder gets all of it or nothing. Raises InputError.
     """
-    read = read_settled(source.path, source.pretrained)
+    read = read_checkpoint(source.path, source.pretrained)
     terms = terms.or_else(known_terms(target.name, read))
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
-    converted = port(read, allow_non_finite=source.allow_non_finite)
+    converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
     with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:

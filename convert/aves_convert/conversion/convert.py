@@ -13,18 +13,18 @@ from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import known_terms, printable_name
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.state_dict import read_state_dict
-from aves_convert.weights.to_torchaudio import TorchaudioPort, port
+from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
 def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
     """Write ``NAME.torchaudio.pt`` and ``NAME.torchaudio.model_config.json``; return their paths. Raises InputError."""
-    converted = port(read_settled(source.path, source.pretrained), allow_non_finite=source.allow_non_finite)
+    converted = to_torchaudio(read_checkpoint(source.path, source.pretrained), allow_non_finite=source.allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
     with staged(target.folder, names, force=target.force) as staging:
         write_torchaudio_files(converted, staging, names)
@@ -46,9 +46,9 @@ def fairseq_to_onnx(
     """
     with staged(out.parent, _onnx_files(out), force=force) as staging:
         name = source.path.stem
-        read = read_settled(source.path, source.pretrained)
+        read = read_checkpoint(source.path, source.pretrained)
         terms = terms.or_else(known_terms(name, read))
-        converted = port(read, allow_non_finite=source.allow_non_finite)
+        converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
         metadata = graph_metadata(converted, printable_name(name), sha256_of(source.path), terms)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
@@ -110,10 +110,10 @@ def write_onnx_file(
     path: Path,
 ) -> None:
     """Write the graph of these weights, by the exporter that ``options`` name."""
-    from aves_convert.graph.build import build_onnx  # onnx is imported only where a graph is written
+    from aves_convert.graph.build import write_graph  # onnx is imported only where a graph is written
     from aves_convert.graph.file_writer import save_graph
 
-    save_graph(build_onnx(config, state_dict, options, metadata), path)
+    save_graph(write_graph(config, state_dict, options, metadata), path)
 
 
 def _onnx_files(out: Path) -> list[str]:

@@ -6,8 +6,9 @@ import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -15,6 +16,9 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
+
+if TYPE_CHECKING:
+    import torch
 
 # What a graph of an encoder in evaluation mode must not hold: it would answer differently every time.
 RANDOM_OPERATORS = frozenset(
@@ -24,25 +28,27 @@ RANDOM_OPERATORS = frozenset(
 _SMALL = 256  # elements; above that a constant is a weight
 
 
-def build_onnx(
+def write_graph(
     config: EncoderConfig,
-    state_dict: Mapping[str, NDArray[np.float32]],
-    options: OnnxOptions,
-    metadata: Mapping[str, str],
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    options: OnnxOptions = OnnxOptions(),
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> onnx.ModelProto:
-    """Write or export the graph and check it. Raises InputError where it is not what the contract promises."""
+    """Make the ONNX graph of an encoder from its geometry and its TorchAudio weights, and check it.
+
+    The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
+    ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
+    CTC head also to ``logits`` [batch, frames, aux_num_out]. ``metadata`` becomes the model's ``metadata_props``. The
+    weights have the names of the ``weight_g``/``weight_v`` dialect, as ``read_state_dict`` gives them.
+
+    Raises InputError with every missing, unknown or misshapen tensor, for an opset that cannot be written, and where
+    the graph is not what the contract promises.
+    """
     metadata = {**metadata, "exporter": options.exporter, "attention": options.attention, "layers": options.layers}
     if options.exporter == "graph":
-        from aves_convert.graph.encoder import write_graph
+        from aves_convert.graph.encoder import encoder_graph
 
-        model = write_graph(
-            config,
-            state_dict,
-            layers=options.layers,
-            opset=options.opset,
-            attention=options.attention,
-            metadata=metadata,
-        )
+        model = encoder_graph(config, state_dict, options, metadata)
     else:
         model = _exported(config, state_dict, options, metadata)
     problems = list(graph_problems(model, options.output_names(config)))
@@ -97,7 +103,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _exported(
     config: EncoderConfig,
-    state_dict: Mapping[str, NDArray[np.float32]],
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
     options: OnnxOptions,
     metadata: Mapping[str, str],
 ) -> onnx.ModelProto:

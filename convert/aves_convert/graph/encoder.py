@@ -19,7 +19,7 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.extractor import write_extractor
-from aves_convert.graph.options import Attention, Layers
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import write_encoder, write_shapes
 
 if TYPE_CHECKING:
@@ -29,35 +29,28 @@ PRODUCER = "aves-convert"
 FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
 
 
-def write_graph(
+def encoder_graph(
     config: EncoderConfig,
     state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
-    *,
-    layers: Layers = "last",
-    opset: int = FIRST_OPSET,
-    attention: Attention = "standard",
+    options: OnnxOptions = OnnxOptions(),
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> onnx.ModelProto:
-    """Write the ONNX graph of an encoder with TorchAudio's weights, in the ``weight_g``/``weight_v`` dialect.
-
-    The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
-    ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
-    CTC head also to ``logits`` [batch, frames, aux_num_out]. ``attention="fused"`` needs ONNX Runtime, everything else
-    runs wherever the opset does. ``metadata`` becomes the model's ``metadata_props``.
+    """Write the ONNX graph of an encoder node by node, whatever exporter ``options`` name; see ``write_graph``.
 
     Raises InputError with every missing, unknown or misshapen tensor, and for an opset that cannot be written.
     Source: ``torchaudio.models.wav2vec2.components``, of which this is the inference.
     """
+    opset = options.opset
     newest = onnx.defs.onnx_opset_version()
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
     graph = GraphBuilder(state_dict)
     features = write_extractor(graph, config, "waveform")
     shapes = write_shapes(graph, config, "waveform")
-    each, final = write_encoder(graph, config, features, shapes, attention_in(attention, opset))
+    each, final = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset))
     outputs = {"embeddings": config.encoder_embed_dim}
     graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
-    for i, layer in enumerate(each if layers == "all" else []):
+    for i, layer in enumerate(each if options.layers == "all" else []):
         outputs[f"layer.{i}"] = config.encoder_embed_dim
         graph.node(f"layer.{i}", "Reshape", graph.float32(layer), shapes.sequence, output=f"layer.{i}")
     if config.aux_num_out is not None:
@@ -68,7 +61,7 @@ def write_graph(
         graph.node("logits", "Reshape", flat, shape, output="logits")
     graph.check()
     domains = [helper.make_opsetid("", opset)]
-    domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if attention == "fused" else []
+    domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
     return _model(graph, outputs, domains, metadata)
 
 

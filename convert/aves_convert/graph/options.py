@@ -14,7 +14,12 @@ Attention = Literal["standard", "fused"]
 
 @dataclass(frozen=True)
 class OnnxOptions:
-    """How a graph is written; the defaults are the commands' defaults."""
+    """How an ONNX graph is written; the defaults are those of the commands.
+
+    ``layers``: whether the last layer alone is an output, or all are. ``opset``: the version of the operators; from 23
+    on attention is one of them. ``exporter``: written from the weights, or traced with ``torch.onnx.export``.
+    ``attention``: ``fused`` runs on ONNX Runtime alone and takes less memory; ``standard`` wherever the opset does.
+    """
 
     layers: Layers = "last"
     opset: int = 17

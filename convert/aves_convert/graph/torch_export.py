@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ class _Encoder(torch.nn.Module):
 
 
 def torch_export(
-    config: EncoderConfig, state_dict: Mapping[str, NDArray[np.float32]], options: OnnxOptions, temporary: Path
+    config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor], options: OnnxOptions, temporary: Path
 ) -> onnx.ModelProto:
     """Trace the TorchAudio model with this torch's exporter; ``temporary`` is a file that may be overwritten.
 

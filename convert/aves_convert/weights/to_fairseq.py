@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
-from aves_convert.checkpoint.checkpoint import checkpoint_of, read_checkpoint
+from aves_convert.checkpoint.checkpoint import checkpoint_of
 from aves_convert.checkpoint.pretrained import with_pretrained_settings
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.checkpoint.settings import attribute_of, has_attribute, plain
 from aves_convert.pickles.records import Global, Record, preview
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file

@@ -30,7 +30,7 @@ class TorchaudioPort:
         return self.architecture.config
 
 
-def port(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> TorchaudioPort:
+def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> TorchaudioPort:
     """Convert a checkpoint. Weights in half precision are widened exactly; no value is changed.
 
     Raises InputError with every unknown, missing or misshapen tensor, and for weights that are NaN or infinite unless

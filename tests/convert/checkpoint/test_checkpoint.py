@@ -28,7 +28,8 @@ from tests.support.hostile_files import (
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint import checkpoint as fairseq_checkpoint
 from aves_convert.checkpoint import settings as checkpoint_settings
-from aves_convert.checkpoint.checkpoint import kind_of, read_checkpoint
+from aves_convert.checkpoint.checkpoint import kind_of
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.torch_files.reader import open_torch_file
 
 MODEL = {"mask_emb": torch.arange(3.0), "encoder.layers.0.self_attn.k_proj.weight": torch.ones(2, 2)}

@@ -16,10 +16,11 @@ from tests.support.fairseq_models import Original, Variant, build
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
-from aves_convert.checkpoint.pretrained import read_settled, with_pretrained_settings
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.pretrained import with_pretrained_settings
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.cli import main as convert
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.cli import main as verify
 
@@ -64,10 +65,10 @@ def tuned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_result_is_that_of_a_file_with_the_settings(tuned: FineTuned, tmp_path: Path) -> None:
     torch.save(tuned.original.state, tmp_path / "complete.pt")
-    expected = port(read_checkpoint(tmp_path / "complete.pt"))
+    expected = to_torchaudio(read_checkpoint(tmp_path / "complete.pt"))
 
-    checkpoint = read_settled(tuned.path, tuned.pretrained)
-    converted = port(checkpoint)
+    checkpoint = read_checkpoint(tuned.path, tuned.pretrained)
+    converted = to_torchaudio(checkpoint)
 
     assert checkpoint.pretrained == tuned.pretrained
     assert converted.architecture == expected.architecture
@@ -81,14 +82,14 @@ def test_fine_tuning_sets_dropout_anew(tuned: FineTuned, tmp_path: Path) -> None
     def change(cfg: dict[str, Any]) -> None:
         cfg["model"] |= {"layerdrop": 0.05, "dropout": 0.0, "attention_dropout": 0.25}
 
-    config = port(read_settled(tuned.saved_with(tmp_path / "x.pt", change), tuned.pretrained)).config
+    config = to_torchaudio(read_checkpoint(tuned.saved_with(tmp_path / "x.pt", change), tuned.pretrained)).config
 
     assert (config.encoder_layer_drop, config.encoder_dropout, config.encoder_attention_dropout) == (0.05, 0.0, 0.25)
 
 
 def test_fairseqs_model_is_built_from_it(tuned: FineTuned) -> None:
     waveform = torch.randn(2, 4_000, generator=torch.Generator().manual_seed(0))
-    given = FairseqBackend(read_settled(tuned.path, tuned.pretrained)).run(waveform.numpy())
+    given = FairseqBackend(read_checkpoint(tuned.path, tuned.pretrained)).run(waveform.numpy())
     np.testing.assert_array_equal(given["final"], tuned.original.embeddings(waveform).numpy())
     np.testing.assert_array_equal(given["logits"], tuned.original.logits(waveform).numpy())
 
@@ -98,14 +99,14 @@ def test_a_path_in_the_file_is_told_and_not_opened(tuned: FineTuned) -> None:
     assert tuned.original.state["cfg"]["model"]["w2v_path"] == str(tuned.pretrained)
     assert tuned.pretrained.is_file()
     with pytest.raises(InputError, match=r"w2v_args.*--pretrained CKPT.*w2v_path='.*pretrained\.pt'") as caught:
-        port(read_settled(tuned.path, None))
+        to_torchaudio(read_checkpoint(tuned.path, None))
     assert "\n" not in str(caught.value)
 
 
 def test_a_long_or_unprintable_path_is_cut_and_escaped(tuned: FineTuned, tmp_path: Path) -> None:
     path = tuned.saved_with(tmp_path / "x.pt", lambda cfg: cfg["model"].update(w2v_path="a\n\x1b\u202e" + "b" * 10_000))
     with pytest.raises(InputError, match="--pretrained CKPT") as caught:
-        port(read_checkpoint(path))
+        to_torchaudio(read_checkpoint(path))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1000
 
@@ -128,7 +129,7 @@ def test_a_checkpoint_of_another_geometry_is_refused_with_what_does_not_fit(
     state["cfg"]["model"] |= entries
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(InputError, match=rf"tuned\.pt: .*with the config of .*other\.pt: .*{problem}"):
-        port(read_settled(tuned.path, tmp_path / "other.pt"))
+        to_torchaudio(read_checkpoint(tuned.path, tmp_path / "other.pt"))
 
 
 def changed(checkpoint: Checkpoint, **entries: Any) -> Checkpoint:
@@ -152,7 +153,7 @@ def test_a_checkpoint_that_needs_no_settings_is_told(tuned: FineTuned, tmp_path:
     torch.save(tuned.original.state, tmp_path / "complete.pt")
     for path in (tmp_path / "complete.pt", tuned.pretrained):
         with pytest.raises(InputError, match="leave --pretrained out"):
-            read_settled(path, tuned.pretrained)
+            read_checkpoint(path, tuned.pretrained)
 
 
 def run(*arguments: object) -> Result:

@@ -7,7 +7,7 @@ import pytest
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.manifest import MANIFEST
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion import bundle, convert
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target

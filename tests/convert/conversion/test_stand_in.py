@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import GEOMETRIES, _gaussian, checkpoint_contents, write_stand_in
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 
 # Recorded once: the same bytes on every platform, Python, numpy and torch.
 SHA256_TINY_BIO = "db6d7360935d56c86cba428f5df9d0a45ae761cb225b3fe21406c41cb2af4679"
@@ -39,7 +39,7 @@ def test_the_noise_is_nearly_normal() -> None:
 def outputs(name: str, folder: Path) -> torch.Tensor:
     path = folder / f"{name}.pt"
     write_stand_in(name, path, geometry="tiny")
-    converted = port(read_checkpoint(path))
+    converted = to_torchaudio(read_checkpoint(path))
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         return load_model(converted.config, converted.state_dict)(torch.randn(1, 16_000, generator=generator))[0]
@@ -73,7 +73,7 @@ def test_rounding_is_not_amplified(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     contents = checkpoint_contents({**GEOMETRIES["tiny"], "encoder_layers": 12}, seed="deep")
     write_torch_file(contents, path)
-    converted = port(read_checkpoint(path))
+    converted = to_torchaudio(read_checkpoint(path))
     model = load_model(converted.config, converted.state_dict)
     waveform = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

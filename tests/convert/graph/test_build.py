@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_convert.graph.build import graph_problems
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 
 OUTPUTS = ("embeddings",)
 WEIGHT = "encoder.transformer.layers.0.feed_forward.output_dense.weight"
@@ -21,7 +21,7 @@ WEIGHT = "encoder.transformer.layers.0.feed_forward.output_dense.weight"
 
 @pytest.fixture
 def graph() -> onnx.ModelProto:
-    return write_graph(TINY, weights(TINY))
+    return encoder_graph(TINY, weights(TINY))
 
 
 def test_a_graph_of_ours_has_no_problem(graph: onnx.ModelProto) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.support.tiny_encoders import TINY, VARIANTS, assert_exact, clip, rms, run, tiny, torch_outputs, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import FIRST_OPSET, write_graph
+from aves_convert.graph.encoder import FIRST_OPSET, encoder_graph
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import folded_weight_norm
 
 
@@ -24,7 +25,7 @@ from aves_convert.graph.transformer import folded_weight_norm
 def test_every_output_is_the_float64_models(variant: str, attention: Any) -> None:
     config = tiny(variant)
     state_dict = weights(config)
-    model = write_graph(config, state_dict, layers="all", attention=attention)
+    model = encoder_graph(config, state_dict, OnnxOptions(layers="all", attention=attention))
     field, hop = config.receptive_field, config.hop
     for batch, samples in ((1, field), (1, field + 9 * hop), (3, field + 10 * hop + 7), (2, field + 40 * hop)):
         waveform = clip(samples, batch, offset=0.3)
@@ -35,21 +36,21 @@ def test_every_output_is_the_float64_models(variant: str, attention: Any) -> Non
 
 def test_outputs_are_named_and_the_final_one_comes_first() -> None:
     config = tiny("ctc-head")
-    every = [output.name for output in write_graph(config, weights(config), layers="all").graph.output]
+    every = [output.name for output in encoder_graph(config, weights(config), OnnxOptions(layers="all")).graph.output]
     assert every == ["embeddings", "layer.0", "layer.1", "layer.2", "logits"]
-    last = [output.name for output in write_graph(config, weights(config)).graph.output]
+    last = [output.name for output in encoder_graph(config, weights(config)).graph.output]
     assert last == ["embeddings", "logits"]
 
 
 @pytest.mark.parametrize("opset", [FIRST_OPSET - 1, onnx.defs.onnx_opset_version() + 1])
 def test_an_opset_that_cannot_be_written_is_refused(opset: int) -> None:
     with pytest.raises(InputError, match=f"opset {opset} cannot be written; choose one from 17 to"):
-        write_graph(TINY, weights(TINY), opset=opset)
+        encoder_graph(TINY, weights(TINY), OnnxOptions(opset=opset))
 
 
 def test_axes_have_names_and_inference_finds_nothing_else() -> None:
     config = tiny("ctc-head")
-    model = write_graph(config, weights(config), layers="all")
+    model = encoder_graph(config, weights(config), OnnxOptions(layers="all"))
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
     def axes(value: onnx.ValueInfoProto) -> list[str | int]:
@@ -61,14 +62,14 @@ def test_axes_have_names_and_inference_finds_nothing_else() -> None:
 
 
 def test_only_standard_operators_unless_attention_is_fused() -> None:
-    domains = {node.domain for node in write_graph(TINY, weights(TINY)).graph.node}
+    domains = {node.domain for node in encoder_graph(TINY, weights(TINY)).graph.node}
     assert domains == {""}
-    fused = write_graph(TINY, weights(TINY), attention="fused")
+    fused = encoder_graph(TINY, weights(TINY), OnnxOptions(attention="fused"))
     assert [node.op_type for node in fused.graph.node if node.domain == "com.microsoft"] == ["MultiHeadAttention"] * 3
 
 
 def test_names_lead_to_the_weights() -> None:
-    model = write_graph(TINY, weights(TINY))
+    model = encoder_graph(TINY, weights(TINY))
     nodes = {node.name: node for node in model.graph.node}
     assert len(nodes) == len(model.graph.node)
     key = nodes["/encoder/transformer/layers.2/attention/k_proj/Gemm"]
@@ -82,7 +83,7 @@ def test_names_lead_to_the_weights() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_name_is_the_only_one_and_a_path(variant: str, attention: Any) -> None:
     config = tiny(variant)
-    graph = write_graph(config, weights(config), layers="all", attention=attention).graph
+    graph = encoder_graph(config, weights(config), OnnxOptions(layers="all", attention=attention)).graph
     values = [output for node in graph.node for output in node.output] + [tensor.name for tensor in graph.initializer]
     for names in ([node.name for node in graph.node], values):
         assert len(set(names)) == len(names)
@@ -96,7 +97,7 @@ def test_a_first_kernel_that_no_encoder_has_is_refused() -> None:
     layers = ((4, 2**20, 1), *TINY.extractor_conv_layer_config[1:])
     config = dataclasses.replace(TINY, extractor_conv_layer_config=layers)
     with pytest.raises(InputError, match="1048576 samples; the graph of a group norm is written up to 2048"):
-        write_graph(config, {})
+        encoder_graph(config, {})
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_first_kernel_that_no_encoder_has_is_refused() -> None:
 def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> None:
     """Up to two last convolutions whose kernels do not overlap, the projection, and the last layers' norms and sums."""
     config = dataclasses.replace(tiny(variant), extractor_mode="group_norm")
-    graph = onnx.shape_inference.infer_shapes(write_graph(config, weights(config))).graph
+    graph = onnx.shape_inference.infer_shapes(encoder_graph(config, weights(config))).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     double = [node for node in graph.node if types.get(node.output[0]) == onnx.TensorProto.DOUBLE]
     products = [node.name.rsplit("/", 1)[0] for node in double if node.op_type in ("MatMul", "Gemm", "Conv")]
@@ -130,14 +131,14 @@ def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> N
 @pytest.mark.parametrize(("layers", "first"), [(1, 0), (2, 1), (3, 1), (12, 6)])
 def test_the_last_half_of_the_layers_is_in_float64(layers: int, first: int) -> None:
     config = dataclasses.replace(TINY, encoder_num_layers=layers)
-    names = {node.name for node in write_graph(config, weights(config)).graph.node}
+    names = {node.name for node in encoder_graph(config, weights(config)).graph.node}
     found = [i for i in range(layers) if f"/encoder/transformer/layers.{i}/layer_norm/Sub" in names]
     assert found == list(range(first, layers))
 
 
 def test_a_convolutions_own_norm_is_in_float64_where_it_is() -> None:
     config = tiny("no-overlap-layer-norm")
-    names = {node.name for node in write_graph(config, weights(config)).graph.node}
+    names = {node.name for node in encoder_graph(config, weights(config)).graph.node}
     assert [i for i in range(3) if f"/feature_extractor/conv_layers.{i}/layer_norm/Sub" in names] == [1, 2]
 
 
@@ -145,7 +146,7 @@ def test_attention_is_the_standards_operator_where_it_has_one() -> None:
     """Spelled out before that; fused only where that is asked for."""
     cases = {(22, "standard"): "Softmax", (23, "standard"): "Attention", (23, "fused"): "MultiHeadAttention"}
     for (opset, attention), operator in cases.items():
-        nodes = write_graph(TINY, weights(TINY), opset=opset, attention=attention).graph.node  # type: ignore[arg-type]
+        nodes = encoder_graph(TINY, weights(TINY), OnnxOptions(opset=opset, attention=attention)).graph.node  # type: ignore[arg-type]
         found = [node.name for node in nodes if node.op_type in cases.values()]
         layers = [f"/encoder/transformer/layers.{i}" for i in range(TINY.encoder_num_layers)]
         assert found == [f"{layer}/attention/{operator}" for layer in layers]
@@ -155,7 +156,7 @@ def test_one_position_alone_is_normalised_as_in_a_batch() -> None:
     """torch refuses to normalise a single value, unless it is one of several clips; what is left is the norm's bias."""
     config = dataclasses.replace(TINY, extractor_conv_layer_config=((7, 10, 5),))
     state_dict, waveform = weights(config), clip(10, 3, offset=0.3)
-    model, exact = write_graph(config, state_dict), torch_outputs(config, state_dict, waveform.double())
+    model, exact = encoder_graph(config, state_dict), torch_outputs(config, state_dict, waveform.double())
     assert_exact(run(model, waveform), exact)
     assert_exact(run(model, waveform[:1]), {name: array[:1] for name, array in exact.items()})
 
@@ -166,7 +167,7 @@ def test_offsets_and_gains_cost_no_accuracy(offset: float, gain: float) -> None:
     state_dict = weights(TINY)
     waveform = clip(8000, offset=offset, gain=0.1 * gain)
     exact = torch_outputs(TINY, state_dict, waveform.double())["embeddings"]
-    error = rms(run(write_graph(TINY, state_dict), waveform)["embeddings"] - exact)
+    error = rms(run(encoder_graph(TINY, state_dict), waveform)["embeddings"] - exact)
     ordinary = rms(
         torch_outputs(TINY, state_dict, clip(8000).float())["embeddings"]
         - torch_outputs(TINY, state_dict, clip(8000).double())["embeddings"]
@@ -177,7 +178,7 @@ def test_offsets_and_gains_cost_no_accuracy(offset: float, gain: float) -> None:
 @pytest.mark.parametrize("level", [0.0, 0.25, 1e-30, 1e30])
 def test_a_constant_waveform_gives_what_silence_gives(level: float) -> None:
     state_dict = weights(TINY)
-    model = write_graph(TINY, state_dict)
+    model = encoder_graph(TINY, state_dict)
     silence = run(model, torch.zeros(1, 2000))["embeddings"]
     np.testing.assert_array_equal(run(model, torch.full((1, 2000), level))["embeddings"], silence)
     exact = torch_outputs(TINY, state_dict, torch.zeros(1, 2000, dtype=torch.float64))
@@ -185,7 +186,7 @@ def test_a_constant_waveform_gives_what_silence_gives(level: float) -> None:
 
 
 def test_each_clip_of_a_batch_is_normalised_alone() -> None:
-    model = write_graph(TINY, weights(TINY))
+    model = encoder_graph(TINY, weights(TINY))
     loud, quiet = clip(3000, gain=1.0, offset=0.5), clip(3000, gain=1e-3)
     together = run(model, torch.cat([loud, quiet]))["embeddings"]
     for row, alone in zip(together, (loud, quiet), strict=True):
@@ -201,7 +202,7 @@ def test_frames_are_the_configs(samples: int, batch: int) -> None:
 
 # float8 came with torch 2.1
 _SHORT = [getattr(torch, name) for name in ("float16", "bfloat16", "float8_e4m3fn") if hasattr(torch, name)]
-_TINY_MODEL = write_graph(TINY, weights(TINY))
+_TINY_MODEL = encoder_graph(TINY, weights(TINY))
 
 
 def test_weight_norm_is_folded_in_float64() -> None:
@@ -218,7 +219,7 @@ def test_every_problem_of_the_weights_is_listed() -> None:
     state_dict["encoder.transformer.layer_norm.bias"] = torch.zeros(23)
     state_dict["encoder.transformer.layer_norm.weight"] = torch.ones(24, dtype=torch.float64)
     with pytest.raises(InputError) as caught:
-        write_graph(TINY, state_dict)
+        encoder_graph(TINY, state_dict)
     message = str(caught.value)
     assert "missing encoder.transformer.layers.1.attention.k_proj.weight" in message
     assert "unknown mask_emb" in message
@@ -232,28 +233,28 @@ def test_a_conv_bias_that_the_norm_cancels_is_still_accounted_for() -> None:
     state_dict = weights(config)
     del state_dict["feature_extractor.conv_layers.0.conv.bias"]
     with pytest.raises(InputError, match=r"missing feature_extractor\.conv_layers\.0\.conv\.bias"):
-        write_graph(config, state_dict)
+        encoder_graph(config, state_dict)
 
 
 def test_a_long_list_of_problems_is_cut() -> None:
     with pytest.raises(InputError, match=r"and \d+ more"):
-        write_graph(TINY, {})
+        encoder_graph(TINY, {})
 
 
 @pytest.mark.parametrize("dtype", _SHORT)
 def test_lower_precision_is_widened_exactly(dtype: torch.dtype) -> None:
     halves = {name: tensor.to(dtype) for name, tensor in weights(TINY).items()}
     widened = {name: tensor.float() for name, tensor in halves.items()}
-    assert write_graph(TINY, halves) == write_graph(TINY, widened)
+    assert encoder_graph(TINY, halves) == encoder_graph(TINY, widened)
 
 
 def test_numpy_arrays_do_as_well() -> None:
     arrays = {name: tensor.numpy() for name, tensor in weights(TINY).items()}
-    assert write_graph(TINY, arrays) == write_graph(TINY, weights(TINY))
+    assert encoder_graph(TINY, arrays) == encoder_graph(TINY, weights(TINY))
 
 
 def test_metadata_is_the_callers_in_order_of_name() -> None:
-    model = write_graph(TINY, weights(TINY), metadata={"sample_rate": "16000", "hop": "40"})
+    model = encoder_graph(TINY, weights(TINY), metadata={"sample_rate": "16000", "hop": "40"})
     assert [(entry.key, entry.value) for entry in model.metadata_props] == [("hop", "40"), ("sample_rate", "16000")]
     assert model.producer_name == "aves-convert"
 
@@ -261,5 +262,5 @@ def test_metadata_is_the_callers_in_order_of_name() -> None:
 def test_the_order_of_the_state_dict_does_not_matter() -> None:
     state_dict = weights(TINY)
     backwards = dict(reversed(state_dict.items()))
-    first, second = write_graph(TINY, state_dict), write_graph(TINY, backwards)
+    first, second = encoder_graph(TINY, state_dict), encoder_graph(TINY, backwards)
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)

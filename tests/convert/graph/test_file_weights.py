@@ -15,11 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.file_weights import graph_weights
 from aves_convert.graph.file_writer import save_graph
 
-_MODEL = write_graph(TINY, weights(TINY))
+_MODEL = encoder_graph(TINY, weights(TINY))
 
 
 def _saved(path: Path, *tensors: TensorProto) -> Path:

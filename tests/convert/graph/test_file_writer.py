@@ -14,12 +14,12 @@ from tests.support.tiny_encoders import TINY, clip, run, weights
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph import file_writer as onnx_writer
-from aves_convert.graph.build import build_onnx
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.build import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
 
-_TINY_MODEL = write_graph(TINY, weights(TINY), metadata={"hop": "40"})
+_TINY_MODEL = encoder_graph(TINY, weights(TINY), metadata={"hop": "40"})
 
 
 def _everything() -> onnx.ModelProto:
@@ -49,7 +49,7 @@ def _everything() -> onnx.ModelProto:
 def test_the_bytes_are_protobufs_own(name: str, tmp_path: Path) -> None:
     model = {
         "ours": lambda: _TINY_MODEL,
-        "torch's": lambda: build_onnx(TINY, arrays(weights(TINY)), OnnxOptions(exporter="torch"), {}),
+        "torch's": lambda: write_graph(TINY, arrays(weights(TINY)), OnnxOptions(exporter="torch"), {}),
         "every field": _everything,
         "nothing": lambda: onnx.ModelProto(graph=onnx.GraphProto()),
     }[name]()
@@ -66,7 +66,7 @@ def test_saved_as_one_file(tmp_path: Path) -> None:
 
 def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_writer, "_LARGEST_FILE", 10_000)
-    model = write_graph(TINY, weights(TINY), metadata={"hop": "40"})
+    model = encoder_graph(TINY, weights(TINY), metadata={"hop": "40"})
     path = tmp_path / "tiny.onnx"
     save_graph(model, path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.onnx", "tiny.onnx.data"]

@@ -28,7 +28,8 @@ from tests.support.tiny_encoders import (
 )
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.graph.encoder import FIRST_OPSET, write_graph
+from aves_convert.graph.encoder import FIRST_OPSET, encoder_graph
+from aves_convert.graph.options import OnnxOptions
 
 OPSETS = range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)
 LEVELS = tuple(onnxruntime.GraphOptimizationLevel.__members__)
@@ -48,7 +49,9 @@ def exact(config: EncoderConfig, samples: int, batch: int) -> dict[str, np.ndarr
 @pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
 def test_levels_threads_batches_and_lengths(variant: str, attention: Any, threads: int, level: str) -> None:
     config = tiny(variant)
-    session = open_session(write_graph(config, weights(config), layers="all", attention=attention), level, threads)
+    session = open_session(
+        encoder_graph(config, weights(config), OnnxOptions(layers="all", attention=attention)), level, threads
+    )
     for frames, rest in ((1, 0), (2, 0), (3, HOP - 1), (49, 1), (400, 0), (401, 0)):
         for batch in (1, 3):
             samples = FIELD + (frames - 1) * HOP + rest
@@ -73,7 +76,7 @@ TWO_MINUTES: dict[str, Any] = {
 @pytest.mark.parametrize(("variant", "attention"), [("base", "standard"), ("base", "fused"), ("large", "standard")])
 def test_two_minutes(variant: str, attention: Any, threads: int, level: str) -> None:
     config = dataclasses.replace(tiny(variant), **TWO_MINUTES)
-    session = open_session(write_graph(config, weights(config), attention=attention), level, threads)
+    session = open_session(encoder_graph(config, weights(config), OnnxOptions(attention=attention)), level, threads)
     for batch, samples, frames in ((1, 120 * 16_000, 5999), (3, 120 * 16_000 + 320, 6000)):
         found = answers(session, clip(samples, batch, offset=0.1))
         assert found["embeddings"].shape[1] == frames
@@ -87,7 +90,7 @@ def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> 
     config = tiny(variant)
     state_dict, waveform = weights(config), clip(700, 2, offset=0.1)
     expected = torch_outputs(config, state_dict, waveform.double())
-    model = write_graph(config, state_dict, layers=layers, opset=opset)
+    model = encoder_graph(config, state_dict, OnnxOptions(layers=layers, opset=opset))
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
     evaluated: Any = ReferenceEvaluator(model).run(None, {"waveform": waveform.numpy()})
@@ -99,7 +102,7 @@ def test_every_opset_in_both_runtimes(variant: str, layers: Any, opset: int) -> 
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_fused_attention_at_every_opset(opset: int) -> None:
-    model = write_graph(TINY, weights(TINY), layers="all", attention="fused", opset=opset)
+    model = encoder_graph(TINY, weights(TINY), OnnxOptions(layers="all", attention="fused", opset=opset))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset), ("com.microsoft", 1)]
     assert_exact(run(model, clip(700, 3, offset=0.1)), exact(TINY, 700, 3))
 
@@ -115,7 +118,7 @@ def test_convolutions_are_computed_in_blocks_of_channels(
     config = tiny(variant)
     path, options = tmp_path / "optimised.onnx", onnxruntime.SessionOptions()
     options.optimized_model_filepath, options.log_severity_level = str(path), 3
-    graph = write_graph(config, weights(config)).SerializeToString()
+    graph = encoder_graph(config, weights(config)).SerializeToString()
     onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     nodes = onnx.load(path).graph.node
     found = {n.name.removesuffix("_nchwc") for n in nodes if n.domain == "com.microsoft.nchwc" and n.op_type == "Conv"}
@@ -127,7 +130,9 @@ def test_convolutions_are_computed_in_blocks_of_channels(
 @pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
 def test_unusable_input_is_an_error_and_not_the_end_of_the_process(variant: str, attention: Any) -> None:
     """ONNX Runtime's Einsum divides by the size of the batch; each length is too short for another convolution."""
-    session = open_session(write_graph(tiny(variant), weights(tiny(variant)), attention=attention), LEVELS[-1], 1)
+    session = open_session(
+        encoder_graph(tiny(variant), weights(tiny(variant)), OnnxOptions(attention=attention)), LEVELS[-1], 1
+    )
     for shape in UNUSABLE:
         with pytest.raises((Fail, InvalidArgument)):
             session.run(None, {"waveform": np.zeros(shape, np.float32)})

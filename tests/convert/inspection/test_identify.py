@@ -25,7 +25,7 @@ from aves_artifacts.base.protobuf_fields import Fields
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target

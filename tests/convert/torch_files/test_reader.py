@@ -39,7 +39,7 @@ from tests.support.hostile_files import (
 )
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.inspection.identify import inspect
 from aves_convert.pickles import reader as inert_pickle
 from aves_convert.torch_files import zip_directory

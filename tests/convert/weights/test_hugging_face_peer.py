@@ -13,7 +13,8 @@ from tests.support.hugging_face import hubert_model
 from tests.support.tiny_encoders import TINY, assert_exact, clip, run, torch_outputs, weights
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
+from aves_convert.graph.options import OnnxOptions
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "group norm, post-norm": {},
@@ -52,6 +53,6 @@ def test_three_implementations_agree(variant: str) -> None:
     assert peer.keys() == exact.keys()
     for name, array in exact.items():  # the same function, to the last digits of float64
         np.testing.assert_allclose(peer[name], array, rtol=1e-9, atol=1e-11, err_msg=name)
-    assert_exact(run(write_graph(config, state_dict, layers="all"), waveform), peer)
+    assert_exact(run(encoder_graph(config, state_dict, OnnxOptions(layers="all")), waveform), peer)
     assert_exact(torch_outputs(config, state_dict, waveform), peer)
     assert_exact(hugging_face_outputs(config, state_dict, waveform), peer)

@@ -8,18 +8,18 @@ import torch
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.weights.model import load_model
 from aves_convert.weights.state_dict import old_weight_norm_name
-from aves_convert.weights.to_torchaudio import TorchaudioPort, port
+from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> TorchaudioPort:
     path = tmp_path_factory.mktemp("model") / "x.pt"
     write_stand_in("bio", path, geometry="tiny")
-    return port(read_checkpoint(path))
+    return to_torchaudio(read_checkpoint(path))
 
 
 def test_a_model_is_built_without_initialising_it_and_without_the_compiler(converted: TorchaudioPort) -> None:

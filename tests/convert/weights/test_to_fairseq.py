@@ -20,7 +20,8 @@ from tests.support.trained_checkpoint import train
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_torchaudio, torchaudio_to_fairseq

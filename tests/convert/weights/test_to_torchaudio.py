@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 
 TINY = GEOMETRIES["tiny"]
 WAV2VEC2 = {"_name": "wav2vec2", "quantize_targets": True, "latent_vars": 6, "latent_groups": 2}
@@ -53,7 +54,7 @@ def checkpoint(variant: dict[str, Any], tmp_path: Path) -> Checkpoint:
 
 
 def test_every_tensor_is_accounted_for(checkpoint: Checkpoint) -> None:
-    converted = port(checkpoint)
+    converted = to_torchaudio(checkpoint)
     assert [e.source for e in converted.ledger if e.source is not None] == list(checkpoint.tensors)
     assert {e.target for e in converted.ledger if e.target is not None} == set(converted.state_dict)
     assert all(e.reason for e in converted.ledger if e.action != "mapped")
@@ -63,7 +64,7 @@ def test_every_tensor_is_accounted_for(checkpoint: Checkpoint) -> None:
 
 
 def test_the_model_loads_strictly_and_runs(checkpoint: Checkpoint) -> None:
-    converted = port(checkpoint)
+    converted = to_torchaudio(checkpoint)
     model = load_model(converted.config, converted.state_dict)
     samples = converted.config.receptive_field + 3 * converted.config.hop
     with torch.inference_mode():
@@ -88,7 +89,7 @@ def test_damage_to_any_one_tensor_is_caught(checkpoint: Checkpoint) -> None:
             ({name: deeper}, f"{name} has shape"),
         ):
             with pytest.raises(InputError) as caught:
-                port(dataclasses.replace(checkpoint, tensors={**others, **change}))
+                to_torchaudio(dataclasses.replace(checkpoint, tensors={**others, **change}))
             assert message in str(caught.value)
 
 
@@ -96,7 +97,7 @@ def test_an_added_tensor_is_caught(variant: dict[str, Any], tmp_path: Path) -> N
     contents = checkpoint_contents({**TINY, **variant}, seed="test")
     contents["model"]["encoder.layers.0.adapter.weight"] = np.zeros((2, 2), np.float32)
     with pytest.raises(InputError, match=r"unknown encoder.layers.0.adapter.weight \[2, 2\]"):
-        port(damaged(contents, tmp_path / "x.pt"))
+        to_torchaudio(damaged(contents, tmp_path / "x.pt"))
 
 
 def test_all_problems_are_listed_once(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_all_problems_are_listed_once(tmp_path: Path) -> None:
     contents["model"]["layer_norm.weight"] = np.zeros(3, np.float32)
     contents["model"]["extra"] = np.zeros(1, np.float32)
     with pytest.raises(InputError) as caught:
-        port(damaged(contents, tmp_path / "x.pt"))
+        to_torchaudio(damaged(contents, tmp_path / "x.pt"))
     message = str(caught.value)
     for part in ("missing mask_emb", "missing encoder.layers.1.fc1.bias", "unknown extra"):
         assert message.count(part) == 1
@@ -114,7 +115,7 @@ def test_all_problems_are_listed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_widened_exactly(dtype: type[np.generic], tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write(tmp_path / "x.pt", {}, dtype=dtype))
-    converted = port(checkpoint)
+    converted = to_torchaudio(checkpoint)
     for entry in converted.ledger:
         if entry.target is not None and entry.source is not None:
             assert converted.state_dict[entry.target].dtype == np.float32
@@ -129,8 +130,8 @@ def test_weights_that_are_no_numbers_are_refused_unless_asked_for(value: float, 
     contents["model"]["encoder.layers.0.fc1.weight"][3, 1] = value
     checkpoint = damaged(contents, tmp_path / "x.pt")
     with pytest.raises(InputError, match=r"--allow-non-finite.*encoder.layers.0.fc1.weight holds 1 values"):
-        port(checkpoint)
-    converted = port(checkpoint, allow_non_finite=True)
+        to_torchaudio(checkpoint)
+    converted = to_torchaudio(checkpoint, allow_non_finite=True)
     assert not np.isfinite(
         converted.state_dict["encoder.transformer.layers.0.feed_forward.intermediate_dense.weight"]
     ).all()
@@ -179,20 +180,20 @@ def test_a_damaged_config_is_refused(entries: dict[str, Any], message: str, tmp_
 def _with_config(folder: Path, entries: dict[str, Any]) -> None:
     contents = checkpoint_contents(TINY, seed="test")
     contents["cfg"]["model"] |= entries
-    port(damaged(contents, folder / "x.pt"))
+    to_torchaudio(damaged(contents, folder / "x.pt"))
 
 
 def test_what_the_file_leaves_out_has_fairseqs_default(tmp_path: Path) -> None:
     contents = checkpoint_contents(TINY, seed="test")
     for name in ("dropout", "attention_dropout", "extractor_mode", "conv_bias", "layer_norm_first"):
         contents["cfg"]["model"].pop(name)
-    config = port(damaged(contents, tmp_path / "x.pt")).config
+    config = to_torchaudio(damaged(contents, tmp_path / "x.pt")).config
     assert (config.encoder_dropout, config.encoder_attention_dropout) == (0.1, 0.1)
     assert (config.extractor_mode, config.extractor_conv_bias) == ("group_norm", False)
 
 
 def test_the_config_is_the_one_that_users_know(tmp_path: Path) -> None:
-    config = json.loads(port(read_checkpoint(write(tmp_path / "x.pt", {}))).config.to_json())
+    config = json.loads(to_torchaudio(read_checkpoint(write(tmp_path / "x.pt", {}))).config.to_json())
     assert config["extractor_conv_layer_config"][0] == [16, 10, 5]
     assert config["encoder_pos_conv_groups"] == 4
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_verify.backends import fairseq_import
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.backends.fairseq_import import import_hubert, old_dataclass_rules, quiet

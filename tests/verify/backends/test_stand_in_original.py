@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.backends.fairseq_import import import_hubert, quiet

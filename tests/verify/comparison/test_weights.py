@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_verify.comparison.weights import fingerprint, onnx_problems, torchaudio_problems
 
 WHERE = Path("x.pt")
@@ -69,7 +69,7 @@ def test_five_are_named_and_the_others_counted() -> None:
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
-    onnx.save(write_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    onnx.save(encoder_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
     return tmp_path / "x.onnx"
 
 

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
@@ -35,7 +35,7 @@ def loaded(*backends: Backend) -> Loaded:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "x.onnx"
-    onnx.save(write_graph(TINY, weights(TINY)), path)
+    onnx.save(encoder_graph(TINY, weights(TINY)), path)
     return path
 
 

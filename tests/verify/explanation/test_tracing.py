@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, VARIANTS, clip, tiny, weights
 
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -68,7 +68,7 @@ def test_a_point_that_the_model_lacks_is_left_out() -> None:
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "x.onnx"
-    onnx.save(write_graph(TINY, weights(TINY)), path)
+    onnx.save(encoder_graph(TINY, weights(TINY)), path)
     return path
 
 

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, clip, weights
 
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -40,7 +40,7 @@ def loaded(*ports: Backend, exact: bool = True) -> Loaded:
 
 
 def graph(state_dict: dict[str, torch.Tensor], folder: Path) -> OnnxBackend:
-    onnx.save(write_graph(TINY, state_dict), folder / "x.onnx")
+    onnx.save(encoder_graph(TINY, state_dict), folder / "x.onnx")
     return OnnxBackend(folder / "x.onnx")
 
 

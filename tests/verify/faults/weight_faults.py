@@ -12,10 +12,10 @@ import torch
 from tests.support.tensors import arrays
 from tests.verify.faults.fault import ENCODERS, REFUSED, WAVEFORM, Fault, Kind, Weights
 
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 
 LAYER = "encoder.transformer.layers.{}."
 ATTENTION = LAYER + "attention."
@@ -125,7 +125,7 @@ def sibling(weights: Path, _config: Path) -> None:
     """Another configuration's weights under this name."""
     with tempfile.TemporaryDirectory() as folder:
         write_torch_file(checkpoint_contents(ENCODERS["post-norm"], seed="sibling"), Path(folder) / "x.pt")
-        converted = port(read_checkpoint(Path(folder) / "x.pt"))
+        converted = to_torchaudio(read_checkpoint(Path(folder) / "x.pt"))
         write_torch_file(dict(converted.state_dict), weights)
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import write_graph
+from aves_convert.graph.encoder import encoder_graph
 from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.memory import available, left_in_container, needed, too_long
 
@@ -114,7 +114,7 @@ def test_a_containers_limit_is_the_tightest_of_its_groups(version: str, folder: 
 
 def test_a_second_clip_of_a_length_takes_no_more_than_the_first(tmp_path: Path) -> None:
     """ONNX Runtime would lay its arrays out anew for it, beside the first one's, and take half as much again."""
-    onnx.save(write_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    onnx.save(encoder_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
     program = """
 import json, sys
 from pathlib import Path

@@ -11,7 +11,8 @@ import pytest
 import torch
 from tests.support.trained_checkpoint import CLUSTERS, Geometry, train
 
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.backends.fairseq_import import import_hubert, quiet
 

@@ -19,11 +19,13 @@ from tests.support.fairseq_models import CLUSTERS, LETTERS, Original, Variant, b
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import Checkpoint, read_checkpoint
-from aves_convert.graph.encoder import write_graph
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.file_writer import save_graph
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import TorchaudioPort, port
+from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -91,7 +93,7 @@ class Converted:
 
 def convert(original: Original, path: Path) -> Converted:
     checkpoint = read_checkpoint(path)
-    return Converted(original, checkpoint, port(checkpoint))
+    return Converted(original, checkpoint, to_torchaudio(checkpoint))
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -147,7 +149,9 @@ def test_torchaudio_equals_fairseq_in_float64(converted: Converted) -> None:
 
 def test_onnx_equals_fairseq(converted: Converted, tmp_path: Path) -> None:
     waveform = converted.waveform(23)
-    save_graph(write_graph(converted.config, converted.port.state_dict, layers="all"), tmp_path / "x.onnx")
+    save_graph(
+        encoder_graph(converted.config, converted.port.state_dict, OnnxOptions(layers="all")), tmp_path / "x.onnx"
+    )
 
     given = OnnxBackend(tmp_path / "x.onnx", threads=1).run(waveform.numpy(), layers=True)
 
@@ -359,7 +363,7 @@ def test_the_form_of_the_file_changes_nothing(
 
 def check_that_damage_is_caught(checkpoint: Checkpoint) -> None:
     """Leave out, rename, add and reshape every tensor in turn."""
-    port(checkpoint)
+    to_torchaudio(checkpoint)
     for source, tensor in checkpoint.tensors.items():
         others = {n: t for n, t in checkpoint.tensors.items() if n != source}
         flat = dataclasses.replace(tensor, shape=(math.prod(tensor.shape) + 1,), stride=(1,))
@@ -375,7 +379,7 @@ def check_that_damage_is_caught(checkpoint: Checkpoint) -> None:
             if may_be_missing and not change:
                 continue  # below
             with pytest.raises(InputError) as caught:
-                port(dataclasses.replace(checkpoint, tensors={**others, **change}))
+                to_torchaudio(dataclasses.replace(checkpoint, tensors={**others, **change}))
             assert message in str(caught.value), (source, change)
 
 

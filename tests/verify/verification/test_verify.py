@@ -23,7 +23,7 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.configurations.store import bundle_folder
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in

@@ -14,9 +14,9 @@ from aves_artifacts.base.concurrency import pool
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.pretrained import read_settled
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.state_dict import read_state_dict
-from aves_convert.weights.to_torchaudio import port
+from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
@@ -49,7 +49,7 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
             f"{subject.recording}: a recording stands for fairseq, which is not among --backends {','.join(names)}; "
             "add fairseq there, or leave --reference out"
         )
-    checkpoint = read_settled(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
+    checkpoint = read_checkpoint(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)
     if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
@@ -82,7 +82,7 @@ def _weights(
 ) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
     if checkpoint is not None:
-        converted = port(checkpoint, allow_non_finite=True)
+        converted = to_torchaudio(checkpoint, allow_non_finite=True)
         return converted.config, dict(converted.state_dict)
     if subject.torchaudio is not None:
         return _torchaudio_weights(subject)

@@ -27,7 +27,7 @@ from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.provenance import Signer
 from aves_artifacts.release.publishing import PlannedUpload, Published, plan, publish
 from aves_artifacts.release.staging import INDEX, check_names, stage
-from aves_convert.checkpoint.checkpoint import read_checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
