@@ -15,8 +15,8 @@ import soundfile
 from matplotlib import rc_context
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.report.pictures.clip import spectrogram
-from aves_verify.report.summary import printable
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from clusters import Clusters, Points
 
@@ -102,7 +102,7 @@ def draw(sounds: SoundMap, path: Path) -> None:
     axes.set(title=sounds.title, xlabel=f"{sounds.axes} 1", ylabel=f"{sounds.axes} 2", xticks=[], yticks=[])
     dots = [Line2D([], [], ls="", marker="o", color=colour(number), label=name) for number, name in sounds.groups()]
     shapes = [
-        Line2D([], [], ls="", marker=MARKERS[index % len(MARKERS)][0], color="black", label=printable(label))
+        Line2D([], [], ls="", marker=MARKERS[index % len(MARKERS)][0], color="black", label=escaped(label))
         for index, label in enumerate(sounds.kinds)
         if label
     ]
@@ -145,8 +145,8 @@ def _on_page(sounds: SoundMap, progress: Iterator[Clip]) -> Iterator[dict[str, A
         cluster = int(sounds.clusters[number])
         x, y = _place(sounds, sounds.points[number])
         yield {
-            "name": printable(clip.name),
-            "label": printable(sounds.labels[number]),
+            "name": escaped(clip.name),
+            "label": escaped(sounds.labels[number]),
             "cluster": f"cluster {cluster + 1}" if cluster >= 0 else "in no cluster",
             "seconds": round(clip.duration, 2),
             "x": x,

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import listed, quoted, reason_of
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
 
 # Far above what was ever published (48 layers, 7 convolutions, 5120 features): configs are expanded to names.
 MOST_LAYERS, MOST_CONVOLUTIONS, LARGEST = 1_000, 64, 2**20
+_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ class EncoderConfig:
                 f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
             )
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        problems = [f"unknown entry {name!r}" for name in entries if name not in fields]
-        problems += [f"missing entry {name!r}" for name in fields if name not in entries and name != "aux_num_out"]
+        problems = [f"unknown entry {quoted(name)}" for name in entries if name not in fields]
+        problems += [f"missing entry '{name}'" for name in fields if name not in entries and name != "aux_num_out"]
         if problems:
-            raise InputError(f"{where}: not a wav2vec2_model config: " + "; ".join(problems))
+            raise InputError(f"{where}: not a wav2vec2_model config: {listed(problems, _MOST_NAMED, separator='; ')}")
         layers = entries["extractor_conv_layer_config"]
         if isinstance(layers, list):
             entries["extractor_conv_layer_config"] = tuple(tuple(x) if isinstance(x, list) else x for x in layers)
@@ -134,7 +135,7 @@ def _problems(config: EncoderConfig) -> list[str]:
     """Every reason why no model can be built from ``config``."""
     problems = []
     if config.extractor_mode not in ("group_norm", "layer_norm"):
-        problems.append(f"extractor_mode is {config.extractor_mode!r}, expected 'group_norm' or 'layer_norm'")
+        problems.append(f"extractor_mode is {quoted(config.extractor_mode)}, expected 'group_norm' or 'layer_norm'")
     layers = config.extractor_conv_layer_config
     if (
         not isinstance(layers, tuple)
@@ -157,17 +158,17 @@ def _problems(config: EncoderConfig) -> list[str]:
     most = {name: MOST_LAYERS if name == "encoder_num_layers" else LARGEST for name in names}
     wrong = [name for name in names if not _is_count(getattr(config, name), most[name])]
     problems += [
-        f"{name} is {getattr(config, name)!r}, expected a whole number from 1 to {most[name]}" for name in wrong
+        f"{name} is {quoted(getattr(config, name))}, expected a whole number from 1 to {most[name]}" for name in wrong
     ]
     for name in ("extractor_conv_bias", "encoder_layer_norm_first"):
         if not isinstance(getattr(config, name), bool):
-            problems.append(f"{name} is {getattr(config, name)!r}, expected true or false")
+            problems.append(f"{name} is {quoted(getattr(config, name))}, expected true or false")
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name.endswith(("dropout", "drop")) and not (
             isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
         ):
-            problems.append(f"{field.name} is {value!r}, expected a probability from 0 to 1")
+            problems.append(f"{field.name} is {quoted(value)}, expected a probability from 0 to 1")
     if not wrong:
         for name in ("encoder_num_heads", "encoder_pos_conv_groups"):
             if config.encoder_embed_dim % getattr(config, name):

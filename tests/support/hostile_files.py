@@ -500,7 +500,7 @@ STREAMS: dict[str, tuple[object, str]] = {
     ),
     "terminal_escapes": (
         checkpoint(extra_state=reduced(name("os", "\x1b[2Jsystem"), "\x1b[2J")),
-        "'os.\\x1b[2Jsystem'",
+        "run os.\\x1b[2Jsystem(",
     ),
 }
 
@@ -578,7 +578,7 @@ _CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "two_checkpoints": (partial(with_entries, Entry("other/data.pkl", b"N.")), "two checkpoints"),
     "no_data_pkl": (partial(archive, STORAGE), "no data.pkl"),
     "checkpoint_inside": (partial(archive, Entry("model/hubert.pt", b"x")), "unpack it first"),
-    "odd_checkpoint_inside": (partial(archive, Entry("\x7f\u202e.pt", b"x")), r"'\x7f\u202e.pt': unpack it first"),
+    "odd_checkpoint_inside": (partial(archive, Entry("\x7f\u202e.pt", b"x")), r"contains \x7f\u202e.pt: unpack"),
     "torchscript": (partial(with_entries, Entry("archive/constants.pkl", b"N.")), "TorchScript"),
     "torchscript_code": (partial(with_entries, Entry("archive/code/model.py", b"")), "TorchScript"),
     "truncated_zip": (lambda: with_entries()[:-40], "the download is incomplete"),

@@ -8,12 +8,13 @@ there twice (of which one reader takes the first and another the last), numbers 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import math
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -25,6 +26,7 @@ else:
     import tomli as tomllib
 
 MAX_DOCUMENT = 64 << 20  # bytes; reports on a thousand recordings have a few MB
+_MAX_DEPTH = 100  # of lists and objects in JSON; those of our documents have ten at most
 _MAX_TOML = 256 << 10
 # The parser's time grows with the square of the parts of a dotted key: 8,000 of them take a second.
 _MAX_DOTS = 32
@@ -108,14 +110,17 @@ def _finite(digits: str) -> float:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """Every text in a parsed document, keys too."""
-    todo = [value]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, dict):
-            todo += each.keys()
-            todo += each.values()
-        elif isinstance(each, list):
-            todo += each
+    """Every text in a parsed document, keys too. Raises ValueError where it is nested too deeply."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        yield from (each for each in level if isinstance(each, str))
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return itertools.chain(value.keys(), value.values())
+    return value if isinstance(value, list) else ()

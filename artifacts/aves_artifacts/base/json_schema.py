@@ -11,12 +11,14 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from aves_artifacts.base.messages import printable
+
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Schema = Literal["manifest.schema.json", "report.schema.json", "index.schema.json"]
 
-_MAX_MESSAGE = 200  # characters; a message quotes the value, which may be all of the document
+_LONGEST = 200  # characters; a message quotes the value, which may be all of the document
 
 
 def schema_problem(document: object, schema: Schema) -> str:
@@ -26,8 +28,8 @@ def schema_problem(document: object, schema: Schema) -> str:
     error = best_match(_validator(schema).iter_errors(document))
     if error is None:
         return ""
-    message = error.message if len(error.message) <= _MAX_MESSAGE else f"{error.message[:_MAX_MESSAGE]}…"
-    return f"{'.'.join(map(str, error.absolute_path)) or 'the whole document'}: {message}"
+    place = ".".join(map(str, error.absolute_path)) or "the whole document"
+    return f"{printable(place, _LONGEST)}: {printable(error.message, _LONGEST)}"
 
 
 @functools.cache

@@ -7,7 +7,10 @@ text of it: a name may have a million characters, and a list may contain itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
+
+Item = TypeVar("Item")
 
 _LONGEST_REASON = 300  # characters
 
@@ -38,10 +41,15 @@ def first_line(error: BaseException) -> str:
     return printable(said, _LONGEST_REASON)
 
 
+def cut_off(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
+    """The first ``most`` items, and how many more there are."""
+    return items[:most], max(0, len(items) - most)
+
+
 def listed(items: Sequence[str], most: int, *, separator: str = ", ") -> str:
-    """The first ``most`` items in a row, and how many more there are."""
-    left = len(items) - most
-    return separator.join([*items[:most], *([f"and {left} more"] if left > 0 else [])])
+    """The first ``most`` items in a row, and how many more there are, in words."""
+    told, left = cut_off(items, most)
+    return separator.join([*told, f"and {left} more"] if left else told)
 
 
 def one_line(message: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnxruntime
     import torch
 
-_MAX_LISTED = 5  # problems of one kind told one by one
+_MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
 _FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 _SOURCE_DTYPES = ("float64", "float16", "bfloat16", *_FLOAT8)
 
@@ -72,10 +72,11 @@ def copy_problems(path: Path, weights: Mapping[str, torch.Tensor]) -> Iterator[s
     try:
         with safe_open(path, framework="pt") as copy:
             names = set(copy.keys())
-            problems = [f"lacks {name}" for name in weights if name not in names]
-            problems += [f"has {name}, which the state dict has not" for name in sorted(names - set(weights))]
+            problems = [f"lacks {printable(str(name))}" for name in weights if name not in names]
+            unknown = map(printable, sorted(names - set(weights)))
+            problems += [f"has {name}, which the state dict has not" for name in unknown]
             problems += [
-                f"has another {name} than the state dict"
+                f"has another {printable(name)} than the state dict"
                 for name, tensor in weights.items()
                 if name in names and not _same_bits(copy.get_tensor(name), tensor)
             ]
@@ -98,8 +99,9 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
     data = bundle.manifest.files.get("onnx_data")
     outside = _files_outside(graph)
     del graph
-    if outside != ({data.name} if data else set()):
-        yield f"has weights in {sorted(outside)}, the manifest records {[data.name] if data else []}"
+    recorded = {data.name} if data else set()
+    if outside != recorded:
+        yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
         return
     try:
         onnx.checker.check_model(str(path))
@@ -137,7 +139,11 @@ def _contract_problems(session: onnxruntime.InferenceSession, manifest: Manifest
     }
     for name, value in expected.items():
         if says.get(name) != value:
-            yield f"says {name} {says.get(name)!r}, the manifest {value!r}"
+            yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"
+
+
+def _named(files: set[str]) -> str:
+    return f"[{listed([quoted(name) for name in sorted(files)], _MOST_TOLD)}]"
 
 
 def _files_outside(model: onnx.ModelProto) -> set[str]:
@@ -152,7 +158,7 @@ def _shape_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig) 
         return
     expected = encoder_shapes(config)
     yield from (f"lacks {name}" for name in expected if name not in weights)
-    yield from (f"has {name!r}, which the model has not" for name in weights if name not in expected)
+    yield from (f"has {quoted(name)}, which the model has not" for name in weights if name not in expected)
     for name, shape in expected.items():
         found = weights.get(name)
         if found is not None and tuple(found.shape) != shape:
@@ -165,8 +171,11 @@ def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[Mapping[
     """Every tensor that the ledger does not account for, or that is not the source's, whose hash the ledger has."""
     targets = Counter(entry["target"] for entry in ledger if entry["action"] != "dropped")
     yield from (f"has {name}, which the ledger does not account for" for name in weights if name not in targets)
-    yield from (f"lacks {name}, which the ledger accounts for" for name in targets if name not in weights)
-    yield from (f"has one {name}, for which the ledger has {n} entries" for name, n in targets.items() if n > 1)
+    for name, count in targets.items():
+        if name not in weights:
+            yield f"lacks {printable(str(name))}, which the ledger accounts for"
+        if count > 1:
+            yield f"has one {printable(str(name))}, for which the ledger has {count} entries"
     for entry in ledger:
         tensor = weights.get(entry["target"]) if entry["action"] == "mapped" else None
         if tensor is None:
@@ -197,6 +206,7 @@ def _flat_bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _listed(problems: list[str]) -> Iterator[str]:
-    yield from problems[:_MAX_LISTED]
-    if len(problems) > _MAX_LISTED:
-        yield f"has {len(problems) - _MAX_LISTED} more problems of this kind"
+    told, left = cut_off(problems, _MOST_TOLD)
+    yield from told
+    if left:
+        yield f"has {left} more problems of this kind"

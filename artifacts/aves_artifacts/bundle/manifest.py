@@ -12,7 +12,7 @@ from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import quoted, reason_of
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -75,7 +75,7 @@ class Manifest:
         if isinstance(entries, dict) and entries.get("schema") != SCHEMA:
             found = entries.get("schema")
             raise InputError(
-                f"{where}: schema {found!r}, expected {SCHEMA}: from another version of this tool; {again}"
+                f"{where}: schema {quoted(found)}, expected {SCHEMA}: from another version of this tool; {again}"
             )
         problem = schema_problem(entries, "manifest.schema.json")
         if problem:

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from aves_artifacts.base.documents import parse_toml, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.waivers import Waiver, waiver_problems, waivers_of
 
@@ -80,7 +80,7 @@ def read_catalog(
     shared = {key: entries.pop(key) for key in ("licence", "citation") if isinstance(entries.get(key), str)}
     problems = [] if isinstance(address, str) else ["address is no text"]
     if mirror and not _is_address(mirror):
-        problems.append(f"$AVES_MIRROR is {mirror!r}, expected an http:// or https:// address")
+        problems.append(f"$AVES_MIRROR is {quoted(mirror)}, expected an http:// or https:// address")
     base = (mirror or str(address)).rstrip("/") + "/"
     for name, entry in entries.items():
         problems += [f"{name}: {problem}" for problem in _problems(name, entry, base)]
@@ -122,18 +122,18 @@ def _problems(name: str, entry: object, base: str) -> Iterator[str]:
         yield "expected a table, [name] with file_name, dimension and files"
         return
     expected = {f.name for f in fields(Configuration)} - {"name"}
-    yield from (f"unknown entry {key!r}" for key in entry if key not in expected)
-    yield from (f"missing entry {key!r}" for key in ("file_name", "dimension", "files") if key not in entry)
+    yield from (f"unknown entry {quoted(key)}" for key in entry if key not in expected)
+    yield from (f"missing entry {quoted(key)}" for key in ("file_name", "dimension", "files") if key not in entry)
     stem = entry.get("file_name", "x")
     if not isinstance(stem, str) or not _NAME.fullmatch(stem):
-        yield f"file_name is {stem!r}, expected the stem of a file name"
+        yield f"file_name is {quoted(stem)}, expected the stem of a file name"
     for key in ("dimension", "hours"):
         value = entry.get(key, 1)
         if type(value) is not int or value < 1:
-            yield f"{key} is {value!r}, expected a whole number above 0"
+            yield f"{key} is {quoted(value)}, expected a whole number above 0"
     for key in ("pretraining", "near_zero_drift", "licence", "citation"):
         if not isinstance(entry.get(key, ""), str):
-            yield f"{key} is {entry[key]!r}, expected text"
+            yield f"{key} is {quoted(entry[key])}, expected text"
     yield from waiver_problems(entry.get("waivers", []))
     yield from _file_problems(entry.get("files", {}), base)
 
@@ -144,9 +144,9 @@ def _file_problems(files: object, base: str) -> Iterator[str]:
         return
     for role, path in files.items():
         if role not in ROLES:
-            yield f"files has {role!r}, expected {', '.join(ROLES)}"
+            yield f"files has {quoted(role)}, expected {', '.join(ROLES)}"
         elif not isinstance(path, str) or not _is_address(urljoin(base, path)):
-            yield f"files.{role} is {path!r}, expected an http:// or https:// address, or a path below `address`"
+            yield f"files.{role} is {quoted(path)}, expected an http:// or https:// address, or a path below `address`"
     if ("torchaudio" in files) != ("config" in files):
         yield "files has one of torchaudio and config, which go together"
 

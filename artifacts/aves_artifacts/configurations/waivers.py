@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from aves_artifacts.base.messages import printable, quoted
+
 
 @dataclass(frozen=True)
 class Waiver:
@@ -33,9 +35,12 @@ def waiver_problems(entries: object) -> Iterator[str]:
         return
     known = [f.name for f in fields(Waiver)]
     for entry in entries:
-        yield from (f"waivers: unknown entry {key!r}, expected {', '.join(known)}" for key in entry if key not in known)
-        yield from (f"waivers: {key} is {entry[key]!r}, expected text" for key in entry if type(entry[key]) is not str)
+        for key, value in entry.items():
+            if key not in known:
+                yield f"waivers: unknown entry {quoted(key)}, expected {', '.join(known)}"
+            if type(value) is not str:
+                yield f"waivers: {printable(key)} is {quoted(value)}, expected text"
         if entry.get("backend") not in ("torchaudio", "onnx"):
-            yield f"waivers: backend is {entry.get('backend')!r}, expected torchaudio or onnx"
+            yield f"waivers: backend is {quoted(entry.get('backend'))}, expected torchaudio or onnx"
         if not str(entry.get("reason", "")).strip():
             yield "waivers: one has no reason; whoever waives says why"

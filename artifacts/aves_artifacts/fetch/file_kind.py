@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.configurations.catalog import PublishedRole
 from aves_artifacts.encoder import EncoderConfig
 
@@ -31,7 +31,7 @@ def content_problem(path: Path, role: PublishedRole, dimension: int) -> str:
     if not head:
         return "it is empty"
     if head.lstrip().startswith(b"<"):
-        return f"it is an HTML or XML page, which begins {_quoted(head)}"
+        return f"it is an HTML or XML page, which begins {quoted(_beginning(head))}"
     if role == "config":
         return _config_problem(path, dimension)
     return _onnx_problem(path) if role == "onnx" else _torch_problem(path, head)
@@ -41,7 +41,7 @@ def _torch_problem(path: Path, head: bytes) -> str:
     if head.startswith(_LEGACY_TORCH):
         return ""  # holds no checksum and no end mark
     if not head.startswith(_ZIP):
-        return f"it is no file of torch.save: it begins {_quoted(head)}"
+        return f"it is no file of torch.save: it begins {quoted(_beginning(head))}"
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -97,5 +97,5 @@ def _varint(stream: BinaryIO) -> int:
     raise EOFError
 
 
-def _quoted(head: bytes) -> str:
-    return repr(head[:40].decode("latin-1"))
+def _beginning(head: bytes) -> str:
+    return head[:40].decode("latin-1")

@@ -12,7 +12,7 @@ from typing import Any
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import check_writable, replacing
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.store import store
 
@@ -50,7 +50,7 @@ class LockFile:
             raise InputError(f"{self.path}: cannot read the lock file: {reason_of(error)}") from None
         try:
             if content["schema"] != SCHEMA:
-                raise InputError(f"{self.path}: schema {content['schema']!r}, expected {SCHEMA}")
+                raise InputError(f"{self.path}: schema {quoted(content['schema'])}, expected {SCHEMA}")
             return {name: _locked(entry) for name, entry in content["files"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(

@@ -14,7 +14,7 @@ from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
-from aves_artifacts.base.messages import reason_of, size_text
+from aves_artifacts.base.messages import printable, reason_of, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
@@ -155,7 +155,7 @@ def _provenance_problems(listed: Listed, address: Address, key: PublicKey | None
         return
     expected = {file: record.sha256 for file, record in listed.files.items() if file not in (name, SUMS)}
     if statement.version != listed.version:
-        yield f"{name} is about version {statement.version}, {INDEX} about {listed.version}"
+        yield f"{name} is about version {printable(statement.version)}, {INDEX} about {listed.version}"
     if statement.subjects != expected:
         yield f"{name} is not about the files of {INDEX}"
 

@@ -9,12 +9,15 @@ from typing import Any
 
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import VERDICT_FAILED, check_bundle
 from aves_artifacts.bundle.manifest import REPORT
 from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.configurations.waivers import Waiver
+
+_LONGEST = 1000  # characters of what a report says
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,14 @@ def settle_failures(report: Mapping[str, Any], waivers: Sequence[Waiver]) -> tup
     """What failed in a report and is waived, and every other reason why it does not pass."""
     (config,) = report["configs"]
     waived = []
-    failed = [f"a problem beside the numbers: {problem}" for problem in config["problems"]]  # never waived
+    # never waived
+    failed = [f"a problem beside the numbers: {printable(problem, _LONGEST)}" for problem in config["problems"]]
     for comparison in _failures(config):
         key = comparison["backend"], comparison["clip"], comparison["layer"]
         waiver = next((w for w in waivers if w.covers(*key)), None)
         failure = str(comparison.get("reason") or "it failed")
         if waiver is None:
-            failed.append(f"{', '.join(key)}: {failure}")
+            failed.append(f"{printable(', '.join(key), _LONGEST)}: {printable(failure, _LONGEST)}")
         else:
             waived.append(Waived(*key, failure, waiver.reason))
     if not report["passed"] and not waived and not failed:

@@ -15,6 +15,7 @@ from typing import Any
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.base.files import replacing
+from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.release.gate import Verified
 from aves_artifacts.release.notes import release_notes
@@ -62,7 +63,7 @@ def default_version() -> str:
 def check_version(version: str) -> str:
     """The same version. Raises InputError where it cannot be part of an address."""
     if not _NAME.fullmatch(version):
-        raise InputError(f"--version {version!r}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
+        raise InputError(f"--version {quoted(version)}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
     return version
 
 
@@ -130,7 +131,7 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         _check_name(name)
         if name.lower() in _TAKEN:
-            raise InputError(f"the name {name!r} is that of a document of the release; {_RENAME}")
+            raise InputError(f"the name {quoted(name)} is that of a document of the release; {_RENAME}")
     twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
     if twice:
         raise InputError(f"two bundles are called {twice[0]}; give each once, or rename one")
@@ -139,7 +140,8 @@ def check_names(names: Sequence[str]) -> None:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"the name {name!r} cannot be part of an address, expected letters, digits, '.', '_' and '-'; {_RENAME}"
+            f"the name {quoted(name)} cannot be part of an address, expected letters, digits, '.', '_' and '-'; "
+            f"{_RENAME}"
         )
 
 

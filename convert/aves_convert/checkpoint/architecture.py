@@ -12,6 +12,7 @@ from aves_convert.checkpoint import hubert_keys
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
 from aves_convert.checkpoint.hubert_keys import Dropped
+from aves_convert.pickles.records import preview
 
 # The defaults of fairseq 0.12.2's HubertConfig; Wav2Vec2Config has the same. fairseq fills in what an old file lacks.
 DEFAULTS: dict[str, Any] = {
@@ -133,7 +134,9 @@ def model_class(checkpoint: Checkpoint) -> str:
         return str(name)
     known = ", ".join(CLASSES)
     feature = f" ({OTHER_CLASSES[name]})" if isinstance(name, str) and name in OTHER_CLASSES else ""
-    raise InputError(f"{checkpoint.path}: a fairseq checkpoint of model {name!r:.60}{feature}; expected one of {known}")
+    raise InputError(
+        f"{checkpoint.path}: a fairseq checkpoint of model {preview(name)}{feature}; expected one of {known}"
+    )
 
 
 def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
@@ -149,7 +152,7 @@ def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
         raise InputError(
             f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq takes "
             "from the checkpoint that was fine-tuned; name that one with --pretrained CKPT (this file calls it "
-            f"w2v_path={source!a:.200})"
+            f"w2v_path={preview(source)})"
         )
     entries: Mapping[str, Any] = checkpoint.model_config["w2v_args"]
     inner = entries.get("model")
@@ -175,9 +178,10 @@ def wrapper(checkpoint: Checkpoint) -> str:
 def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
     """Every feature of the config that TorchAudio's model has not, with the entry that says so."""
     titles = {name: title for name, (_allowed, title) in INEXPRESSIBLE.items()}
-    titles["layer_type"] = LAYER_TYPES.get(str(cfg.get("layer_type")), titles["layer_type"])
+    layer = cfg.get("layer_type")
+    titles["layer_type"] = LAYER_TYPES.get(layer if type(layer) is str else "", titles["layer_type"])
     return [
-        f"{titles[name]} ({name}={cfg[name]!r:.60})"
+        f"{titles[name]} ({name}={preview(cfg[name])})"
         for name, (allowed, _title) in INEXPRESSIBLE.items()
         if name in cfg and cfg[name] not in allowed
     ]
@@ -193,12 +197,12 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
     """``cfg`` with fairseq's defaults for what it lacks, each entry of the default's type."""
     merged = {**DEFAULTS, **{name: value for name, value in cfg.items() if value is not None}}
     wrong = [
-        f"{name} is {merged[name]!r:.60}, expected {type(default).__name__}"
+        f"{name} is {preview(merged[name])}, expected {type(default).__name__}"
         for name, default in DEFAULTS.items()
         if type(merged[name]) is not type(default) and not (type(default) is float and type(merged[name]) is int)
     ]
     wrong += [
-        f"{name} is {merged[name]}, expected a number from 1 to {most}"
+        f"{name} is {preview(merged[name])}, expected a number from 1 to {most}"
         for name, most in _LARGEST.items()
         if type(merged[name]) is int and not 1 <= merged[name] <= most
     ]
@@ -210,7 +214,9 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
     mode = {"default": "group_norm", "layer_norm": "layer_norm"}.get(str(cfg["extractor_mode"]))
     if mode is None:
-        raise InputError(f"{where}: extractor_mode is {cfg['extractor_mode']!r}, expected 'default' or 'layer_norm'")
+        raise InputError(
+            f"{where}: extractor_mode is {preview(cfg['extractor_mode'])}, expected 'default' or 'layer_norm'"
+        )
     try:
         return EncoderConfig(
             extractor_mode=mode,  # type: ignore[arg-type]
@@ -265,5 +271,5 @@ def _entry(entries: Mapping[str, Any], name: str, kind: type, default: Any, wher
     if value is None:
         return default
     if type(value) is not kind:
-        raise InputError(f"{where}: the config's task.{name} is {value!r}, expected {kind.__name__}")
+        raise InputError(f"{where}: the config's task.{name} is {preview(value)}, expected {kind.__name__}")
     return value

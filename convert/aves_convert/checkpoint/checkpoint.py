@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed, quoted
 from aves_convert.checkpoint.settings import attribute_of, plain, resolved
 from aves_convert.pickles.records import Record, preview
 from aves_convert.torch_files.reader import LazyTensor, TorchFile
@@ -118,7 +119,7 @@ def _advice(root: object) -> str:
     if kind in _ADVICE:
         return f"this is {_ADVICE[kind]}"
     if type(root) is dict:
-        names = ", ".join(ascii(key[:30]) for key in list(root)[:6] if type(key) is str)
+        names = ", ".join(quoted(key, 30) for key in list(root)[:6] if type(key) is str)
         held = f"a dict with the entries {names or '(none)'}"
     else:
         held = f"a {type(root).__name__}" if type(root) is not Record else f"a {root.global_}"
@@ -132,8 +133,7 @@ def _tensors(model: dict[object, object], where: str) -> dict[str, LazyTensor]:
     tensors = {name: value for name, value in model.items() if type(name) is str and type(value) is LazyTensor}
     if len(tensors) < len(model):
         wrong = [f"{preview(name)} is {preview(value)}" for name, value in model.items() if name not in tensors]
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InputError(f"{where}: the model holds something else than ordinary tensors: {', '.join(wrong[:5])}{more}")
+        raise InputError(f"{where}: the model holds something else than ordinary tensors: {listed(wrong, 5)}")
     return tensors
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import quoted
 from aves_artifacts.encoder import LARGEST, MOST_CONVOLUTIONS
 
 ConvLayers = tuple[tuple[int, int, int], ...]
@@ -23,9 +24,8 @@ def parse_conv_feature_layers(text: str) -> ConvLayers:
         layers = _layers(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         detail = str(error) if isinstance(error, _NotALayerListError) else "not a list of (channels, kernel, stride)"
-        shown = text if len(text) <= 80 else text[:77] + "..."
         raise InputError(
-            f"conv_feature_layers {shown!r}: {detail}; expected e.g. [(512,10,5)] + [(512,3,2)] * 4"
+            f"conv_feature_layers {quoted(text)}: {detail}; expected e.g. [(512,10,5)] + [(512,3,2)] * 4"
         ) from None
     if not layers:
         raise InputError("conv_feature_layers is empty; expected at least one (channels, kernel, stride)")

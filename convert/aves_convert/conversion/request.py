@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import quoted
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Target:
     def __post_init__(self) -> None:
         """Raise InputError for a name that is no plain file name."""
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise InputError(f"--name {self.name!r}: expected a plain file name such as aves-base-bio")
+            raise InputError(f"--name {quoted(self.name)}: expected a plain file name such as aves-base-bio")
         if not self.name.isprintable():  # also what is no UTF-8, which neither ONNX nor JSON could hold
-            raise InputError(f"the name {self.name!r} has characters that cannot be printed; give another with --name")
+            raise InputError(
+                f"the name {quoted(self.name)} has characters that cannot be printed; give another with --name"
+            )
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import printable
+from aves_artifacts.base.messages import listed, printable
 
 if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
 
-_MAX_LISTED = 20  # problems named in one message; the rest is counted
+_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 class GraphBuilder:
@@ -95,9 +95,10 @@ class GraphBuilder:
         """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""
         problems = self._problems + [f"unknown {printable(name)}" for name in self._unread]
         if problems:
-            more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-            listed = "; ".join(problems[:_MAX_LISTED]) + more
-            raise InputError(f"the weights do not fit the config: {listed}; give the config that belongs to them")
+            raise InputError(
+                f"the weights do not fit the config: {listed(problems, _MOST_NAMED, separator='; ')}; "
+                "give the config that belongs to them"
+            )
 
     def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
         """A torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""

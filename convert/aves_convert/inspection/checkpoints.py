@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
@@ -86,9 +87,8 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
     config = sibling(file.path, ".pt", ".model_config.json")
     problem = None
     if len(tensors) < len(root):
-        problem = f"{file.path}: holds something else than named tensors: " + ", ".join(
-            preview(name) for name in root if name not in tensors
-        )
+        others = [preview(name) for name in root if name not in tensors]
+        problem = f"{file.path}: holds something else than named tensors: {listed(others, 5)}"
     elif config is not None:
         found = misfit(EncoderConfig.read(config), {name: tensor.shape for name, tensor in tensors.items()})
         facts["fits_its_config"] = not found

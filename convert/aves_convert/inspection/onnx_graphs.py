@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields, prefix
 from aves_convert.inspection.finding import Inspection, command, sibling
 
@@ -116,14 +116,14 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
 
 def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str | None:
     """Why the graph is no encoder that the tools run, None where it is one."""
-    missing = [name for name in sorted(walk.files) if not (path.parent / name).is_file()]
+    missing = [printable(name) for name in sorted(walk.files) if not (path.parent / name).is_file()]
     if missing:
-        return f"{path}: its weights are in {', '.join(missing[:3])}, which is missing beside it"
+        return f"{path}: its weights are in {listed(missing, 3)}, which is missing beside it"
     if len(inputs) == 1:
         described = inputs[0].type.tensor_type
         if described.elem_type == 1 and len(described.shape.dim) == 2:
             return None
-    found = ", ".join(f"{_text(value.name)} {_described(value)}" for value in inputs) or "none"
+    found = listed([printable(f"{_text(value.name)} {_described(value)}") for value in inputs], 3) or "none"
     return f"{path}: an ONNX graph of another kind: inputs are {found}; expected one waveform [batch, samples] float32"
 
 

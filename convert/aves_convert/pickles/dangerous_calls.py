@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed
 from aves_convert.pickles.records import Call, Global
 
 
@@ -15,9 +16,8 @@ def refuse_dangerous(calls: tuple[Call, ...], where: str) -> None:
     """
     dangerous = [str(call) for call in calls if not is_harmless(call.global_)]
     if dangerous:
-        more = f" and {len(dangerous) - 3} more" if len(dangerous) > 3 else ""
         raise InputError(
-            f"{where}: this file wants to run {', '.join(dangerous[:3])}{more} when opened; nothing was executed; "
+            f"{where}: this file wants to run {listed(dangerous, 3)} when opened; nothing was executed; "
             "do not open it with anything else, and get the checkpoint from its authors"
         )
 

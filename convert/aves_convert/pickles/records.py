@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from aves_artifacts.base.messages import printable
+from aves_artifacts.base.messages import printable, quoted
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,7 @@ class Call:
 
 
 def preview(value: object) -> str:
-    """A few words for a message; never follows containers, which may be deep, huge or contain themselves."""
-    if isinstance(value, str | bytes):
-        return printable(ascii(value[:101]), 100)
-    if value is None or type(value) in (int, float, bool):
-        return repr(value)[:80]
+    """A value of a stream for a message, in a few words."""
     if type(value) is Global:
         return str(value)
-    if type(value) is Record:
-        return f"{value.global_}(...)"
-    brackets = {"list": "[...]", "tuple": "(...)", "dict": "{...}"}
-    return brackets.get(type(value).__name__, f"a {type(value).__name__}")
+    return f"{value.global_}(...)" if type(value) is Record else quoted(value)

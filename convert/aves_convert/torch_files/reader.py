@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import printable, reason_of
+from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_convert.pickles import reader as inert_pickle
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
 from aves_convert.pickles.records import Call, Global
@@ -138,9 +138,7 @@ def _zip_pickle(entries: Mapping[str, Extent], where: str) -> tuple[str, Extent]
     if not found:
         inside = [name for name in entries if name.endswith((".pt", ".pth", ".bin"))]
         advice = (
-            f"it contains {printable(inside[0], 80)}: unpack it first"
-            if inside
-            else "give the .pt file that fairseq wrote"
+            f"it contains {printable(inside[0])}: unpack it first" if inside else "give the .pt file that fairseq wrote"
         )
         raise InputError(f"{where}: a zip archive that torch.save did not write (it has no data.pkl); {advice}")
     prefix = found[0].removesuffix("data.pkl")
@@ -154,7 +152,7 @@ def _is_big_endian(data: mmap.mmap, entries: Mapping[str, Extent], prefix: str, 
     extent = entries.get(f"{prefix}byteorder")
     order = b"little" if extent is None else data[extent.start : extent.start + min(extent.size, 16)]
     if order not in (b"little", b"big"):
-        raise InputError(f"{where}: damaged: the byte order is {order!a}, expected little or big")
+        raise InputError(f"{where}: damaged: the byte order is {quoted(order)}, expected little or big")
     return order == b"big"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from aves_artifacts.base.messages import quoted
 from aves_convert.pickles.records import Global, Record
 from aves_convert.torch_files.tensors import _FLOATING, LazyTensor, Source, Storage, _span
 
@@ -75,7 +76,7 @@ class Storages:
         storage = Storage(self.source, str(name), dtype, numel)
         earlier = self.known.setdefault(storage.key, storage)
         if (earlier.dtype, earlier.numel) != (dtype, numel):
-            raise ValueError(f"the storage {_short(storage.key)} has two sizes or element types")
+            raise ValueError(f"the storage {quoted(storage.key)} has two sizes or element types")
         if self.sizes_known:
             self.check(storage)
         return _view_of(storage, view[0]) if view and view[0] is not None else earlier
@@ -84,10 +85,10 @@ class Storages:
         """Raise ValueError unless the file holds every element of a storage."""
         extent = self.source.extents.get(storage.key)
         if extent is None:
-            raise ValueError(f"the file lacks the storage {_short(storage.key)}")
+            raise ValueError(f"the file lacks the storage {quoted(storage.key)}")
         needed = storage.numel * storage.dtype.itemsize if storage.dtype else 0
         if extent.size < needed:
-            raise ValueError(f"the storage {_short(storage.key)} has {extent.size} bytes where {needed} are claimed")
+            raise ValueError(f"the storage {quoted(storage.key)} has {extent.size} bytes where {needed} are claimed")
 
 
 def _view_of(storage: Storage, view: object) -> Storage:
@@ -96,16 +97,12 @@ def _view_of(storage: Storage, view: object) -> Storage:
         raise ValueError("a view of a storage without offset and size")
     _, offset, numel = view
     if offset + numel > storage.numel:
-        raise ValueError(f"a view reaches past the end of the storage {_short(storage.key)}")
+        raise ValueError(f"a view reaches past the end of the storage {quoted(storage.key)}")
     return Storage(storage.source, storage.key, storage.dtype, numel, offset)
 
 
 def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < _MAX_SIZE
-
-
-def _short(key: str) -> str:
-    return ascii(key[:40])
 
 
 def _tensor(storage: object, dtype: np.dtype[Any] | None, offset: object, shape: object, stride: object) -> LazyTensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import quoted
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
 
@@ -46,13 +47,13 @@ def read_zip_directory(data: Bytes, where: str) -> dict[str, Extent]:
         for name, header, size, crc in entries:
             start = _content_start(data, header, name)
             if start + size > begin:
-                raise ValueError(f"the entry {name[:80]!a} reaches past the end of the contents")
+                raise ValueError(f"the entry {quoted(name)} reaches past the end of the contents")
             extents[name] = Extent(start, size, crc)
             taken.append((header, start + size, name))
         taken.sort()
         for (_, last, name), (first, _, other) in itertools.pairwise(taken):
             if first < last:
-                raise ValueError(f"the entries {name[:80]!a} and {other[:80]!a} overlap")
+                raise ValueError(f"the entries {quoted(name)} and {quoted(other)} overlap")
     except ValueError as error:
         raise InputError(f"{where}: damaged zip archive: {error}; fetch the file again") from None
     return extents
@@ -102,11 +103,11 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
         if fields[0] != _CENTRAL or at > end:
             raise ValueError("its directory is cut off")
         if flags & _ENCRYPTED:
-            raise ValueError(f"the entry {name[:80]!a} is encrypted")
+            raise ValueError(f"the entry {quoted(name)} is encrypted")
         if method or packed != size:
-            raise ValueError(f"the entry {name[:80]!a} is compressed, which torch.save never does")
+            raise ValueError(f"the entry {quoted(name)} is compressed, which torch.save never does")
         if name.lower() in seen:  # torch looks names up without regard to case
-            raise ValueError(f"it has two entries {name[:80]!a}")
+            raise ValueError(f"it has two entries {quoted(name)}")
         seen.add(name.lower())
         entries.append((name, header, size, crc))
     if at != end:
@@ -126,7 +127,7 @@ def _entry_name(raw: bytes) -> str:
     parts = name.split("/")
     drive = len(parts[0]) == 2 and parts[0][1] == ":"
     if not name or name[0] == "/" or ".." in parts or "\\" in name or drive or min(name) < " ":
-        raise ValueError(f"the entry name {name[:80]!a} leads outside the archive")
+        raise ValueError(f"the entry name {quoted(name)} leads outside the archive")
     return name
 
 
@@ -148,7 +149,7 @@ def _content_start(data: Bytes, header: int, name: str) -> int:
     fields = _fields("<4s5H3L2H", data, header)
     at = header + 30
     if fields[0] != LOCAL or _entry_name(data[at : at + fields[9]]) != name:
-        raise ValueError(f"the entry {name[:80]!a} is not where the directory says")
+        raise ValueError(f"the entry {quoted(name)} is not where the directory says")
     if fields[2] & _ENCRYPTED or fields[3]:
-        raise ValueError(f"the entry {name[:80]!a} is not stored as the directory says")
+        raise ValueError(f"the entry {quoted(name)} is not stored as the directory says")
     return at + int(fields[9]) + int(fields[10])

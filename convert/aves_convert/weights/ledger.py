@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed, printable
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 
 PROJECTION = "encoder.feature_projection.projection"
-
-
-_MAX_LISTED = 20  # problems named in one message; the rest is counted
+_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,11 @@ def account(
             problems += _misshapen(name, tensor.shape, rule.shape)
             ledger.append(LedgerEntry(name, None, "dropped", rule.reason, tensor.shape, dtype))
         else:
-            problems.append(f"unknown {name} {list(tensor.shape)}")
+            problems.append(f"unknown {printable(name)} {list(tensor.shape)}")
     config = "this config" if checkpoint.pretrained is None else f"the config of {checkpoint.pretrained}"
-    _raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with {config}")
+    raise_if_any(problems, f"{checkpoint.path}: not the tensors of a {arch.model_class} model with {config}")
     unmapped = set(expected) - set(arch.mapping.values()) - {entry.target for entry in created}
-    _raise_if_any(sorted(unmapped), f"{checkpoint.path}: the TorchAudio model has tensors that fairseq's has not")
+    raise_if_any(sorted(unmapped), f"{checkpoint.path}: the TorchAudio model has tensors that fairseq's has not")
     return (*ledger, *created)
 
 
@@ -85,7 +84,7 @@ def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
 
 
-def _raise_if_any(problems: list[str], what: str) -> None:
+def raise_if_any(problems: list[str], what: str) -> None:
+    """Raise InputError with what they mean and the problems themselves, where there are any."""
     if problems:
-        more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        raise InputError(f"{what}: " + "; ".join(problems[:_MAX_LISTED]) + more)
+        raise InputError(f"{what}: {listed(problems, _MOST_NAMED, separator='; ')}")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import printable
+from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file
 
-_MAX_LISTED = 10
+_MOST_NAMED = 10  # problems; the rest is counted
 
 
 def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.float32]]:
@@ -64,5 +64,4 @@ def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
         for name, shape in expected.items()
         if name in given and given[name] != shape
     ]
-    more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-    return "; ".join(problems[:_MAX_LISTED]) + more
+    return listed(problems, _MOST_NAMED, separator="; ")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import checkpoint_of
@@ -128,7 +129,7 @@ def _tensor(
 def _refuse_unwritable(omitted: list[tuple[str, str]], like: Path) -> None:
     needed = [f"{path} ({what})" for path, what in omitted if path.partition(".")[0] in _NEEDED]
     if needed:
-        raise InputError(f"{like}: fairseq needs what cannot be written again: {', '.join(needed[:5])}")
+        raise InputError(f"{like}: fairseq needs what cannot be written again: {listed(needed, 5)}")
 
 
 def _left_out(had_optimizer: bool, thawing: _Thawing) -> list[str]:
@@ -138,16 +139,15 @@ def _left_out(had_optimizer: bool, thawing: _Thawing) -> list[str]:
     if thawing.left_ema:
         remarks.append("moving average (EMA) left out: it belongs to the former weights")
     if thawing.omitted:
-        some = ", ".join(f"{path} ({what})" for path, what in thawing.omitted[:5])
-        remarks.append(f"left out, fairseq loads without it: {some}")
+        omitted = [f"{path} ({what})" for path, what in thawing.omitted]
+        remarks.append(f"left out, fairseq loads without it: {listed(omitted, 5)}")
     return remarks
 
 
 def _widened(wide: list[str], like: Path) -> list[str]:
     if not wide:
         return []
-    more = f" and {len(wide) - 3} more" if len(wide) > 3 else ""
-    return [f"kept in float32, for half precision as in {like.name} would change them: {', '.join(wide[:3])}{more}"]
+    return [f"kept in float32, for half precision as in {like.name} would change them: {listed(wide, 3)}"]
 
 
 class _UnwritableError(Exception):
@@ -180,7 +180,7 @@ class _Thawing:
             try:
                 made[self._key(key)] = self.value(value, path, depth + 1)
             except (_UnwritableError, ValueError) as problem:
-                self.omitted.append((path[:100], str(problem)))
+                self.omitted.append((printable(path), str(problem)))
         return made
 
     def value(self, value: object, at: str, depth: int) -> Any:

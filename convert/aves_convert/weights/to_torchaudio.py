@@ -13,7 +13,7 @@ from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.reader import LazyTensor
-from aves_convert.weights.ledger import LedgerEntry, _raise_if_any, account, identity
+from aves_convert.weights.ledger import LedgerEntry, account, identity, raise_if_any
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> 
             non_finite.append(f"{entry.source} holds {count} values that are NaN or infinite")
         state_dict[target] = tensor
     if not allow_non_finite:
-        _raise_if_any(
+        raise_if_any(
             non_finite,
             f"{checkpoint.path}: damaged weights (a diverged training run?); --allow-non-finite converts them",
         )

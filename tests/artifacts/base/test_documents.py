@@ -72,6 +72,7 @@ def test_json_is_parsed() -> None:
     [
         ('{"a": 1, "a": 2}', "'a' stands there twice"),
         ('{"x": {"b": 1, "c": 0, "b": 1}}', "'b' stands there twice"),
+        ("[" * 101 + "]" * 101, "nested too deeply"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' * 50_000, "nested too deeply"),
         ("NaN", "no number of JSON"),
@@ -88,6 +89,10 @@ def test_json_is_parsed() -> None:
 def test_what_is_no_json_has_words(document: str | bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_json(document)
+
+
+def test_json_may_be_nested_deeper_than_any_document_is() -> None:
+    assert str(parse_json("[" * 99 + "]" * 99)) == "[" * 99 + "]" * 99
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from tests.support import hand_made
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import Tolerance
 from aves_verify.comparison.evidence import Evidence, gather
 from aves_verify.report.html import to_html
 from aves_verify.report.pictures import near_zero, pictures
 from aves_verify.report.pictures.near_zero import near_zero_picture
 from aves_verify.report.report import Report
-from aves_verify.report.summary import ports, printable
+from aves_verify.report.summary import ports
 
 
 class Page(HTMLParser):
@@ -64,7 +65,7 @@ def page(report: Report) -> Page:
 
 
 def test_names_from_outside_are_text(page: Page) -> None:
-    assert page.text.count(printable(hand_made.HOSTILE)) > 10
+    assert page.text.count(escaped(hand_made.HOSTILE)) > 10
     assert "\x1b" not in page.text
     assert len(page.scripts) == 1
     assert sum(tag == "script" for tag, _ in page.tags) == 1

@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from tests.support import hand_made
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.report.markdown import code, to_markdown
-from aves_verify.report.summary import printable
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -74,7 +74,7 @@ def test_names_from_outside_are_text() -> None:
     config = hand_made.config(hand_made.HOSTILE, {hand_made.HOSTILE: "fail"}, problems=(hand_made.HOSTILE,))
     text = to_markdown(hand_made.report(config))
     text.encode("utf-8")
-    shown = printable(hand_made.HOSTILE)
+    shown = escaped(hand_made.HOSTILE)
     spans = [token.content for token in inline(text) if token.type == "code_inline"]
     assert spans.count(shown) >= 3
     others = "".join(token.content for token in inline(text) if token.type != "code_inline")
@@ -88,4 +88,4 @@ def test_a_code_span_holds_any_text(cell: bool, text: str) -> None:
     line = f"| a |\n|---|\n| {code(text, cell=True)} |" if cell else f"x {code(text)} y"
     spans = [token.content for token in inline(line) if token.type == "code_inline"]
     assert len(spans) == 1
-    assert spans[0].strip(" ") == printable(text).strip(" ")
+    assert spans[0].strip(" ") == escaped(text).strip(" ")

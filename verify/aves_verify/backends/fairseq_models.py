@@ -13,7 +13,7 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import one_line, printable, reason_of
 from aves_convert.checkpoint.architecture import encoder_entries, model_class, wrapper
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
@@ -200,7 +200,7 @@ def _load(model: Any, name: str, checkpoint: Checkpoint) -> None:
     try:
         load(model, state, strict=True, **assign)
     except RuntimeError as error:
-        problems = " ".join(str(error).split())
         raise InputError(
-            f"{checkpoint.path}: the weights are not those of the {_CLASSES[name]} in its config: {problems}"
+            f"{checkpoint.path}: the weights are not those of the {_CLASSES[name]} in its config: "
+            f"{printable(one_line(str(error)), 1000)}"
         ) from None

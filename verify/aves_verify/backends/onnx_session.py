@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import first_line, listed, printable
 from aves_convert.graph.encoder import PRODUCER
 from aves_verify.backends.backend import Embeddings, RunError
 
@@ -52,7 +52,7 @@ class OnnxBackend:
         self.kind = "onnx by aves-convert" if ours else "onnx"
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
-            found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         self.path = path
         self._input: str = inputs[0].name

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import first_line, listed, printable, quoted
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
 from aves_verify.backends.backend import Embeddings
@@ -69,10 +69,10 @@ class RecordedBackend:
             raise InputError(f"{self.path}: only the last layer was recorded; record with --layers all")
         sha256 = waveform_sha256(waveform)
         if sha256 not in self.about.inputs:
-            more = ", …" if len(self.about.names) > 3 else ""
+            others = listed([printable(name) for name in self.about.names], 3)
             raise InputError(
                 f"{self.path}: holds no output for a waveform {list(waveform.shape)} with SHA-256 {sha256[:12]}…; it "
-                f"was recorded on {len(self.about.names)} others ({', '.join(self.about.names[:3])}{more}); give the "
+                f"was recorded on {len(self.about.names)} others ({others}); give the "
                 "same audio as then, or record again"
             )
         prefix = f"{self.about.inputs.index(sha256)}/"
@@ -95,11 +95,11 @@ def _about(metadata: Mapping[str, str] | None) -> Recording:
     if not isinstance(entries, dict):
         raise TypeError("its description is no JSON object")
     if entries.get("schema") != SCHEMA:
-        raise ValueError(f"schema {entries.get('schema')}, this version reads {SCHEMA}")
+        raise ValueError(f"schema {quoted(entries.get('schema'))}, this version reads {SCHEMA}")
     lists = {name: value for name, value in entries.items() if name in ("inputs", "names")}
     wrong = [name for name, value in entries.items() if not _is_text(value, name)]
     if wrong:
-        raise ValueError(f"its description has an unusable {wrong[0]}")
+        raise ValueError(f"its description has an unusable {printable(wrong[0])}")
     about = Recording(**{**entries, **{name: tuple(value) for name, value in lists.items()}})
     if not about.inputs or len(about.inputs) != len(about.names):
         raise ValueError(f"{len(about.inputs)} inputs with {len(about.names)} names")
@@ -120,11 +120,11 @@ def _check_tensors(file: Any, about: Recording, names: tuple[str, ...]) -> None:
     """Raise ValueError where an output is missing or is no float32 [batch, frames, dim]."""
     for i, name in enumerate(about.names):
         if f"{i}/final" not in names:
-            raise ValueError(f"the output for {name} is missing")
+            raise ValueError(f"the output for {printable(name)} is missing")
     for name in names:
         tensor = file.get_slice(name)
         if tensor.get_dtype() != "F32" or len(tensor.get_shape()) != 3:
-            raise ValueError(f"{name} is {tensor.get_dtype()} {tensor.get_shape()}")
+            raise ValueError(f"{printable(name)} is {tensor.get_dtype()} {tensor.get_shape()}")
 
 
 def waveform_sha256(waveform: NDArray[np.float32]) -> str:

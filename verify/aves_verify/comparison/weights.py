@@ -14,9 +14,10 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import cut_off
 from aves_convert.graph.file_weights import graph_weights
 
-_MAX_LISTED = 5
+_MOST_TOLD = 5  # tensors told one by one; the rest is counted
 
 
 def torchaudio_problems(
@@ -64,7 +65,8 @@ def _same_bits(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
 def _told(
     backend: str, different: Mapping[str, tuple[NDArray[np.generic], NDArray[np.generic]]], where: Path
 ) -> Iterator[str]:
-    for name, (found, expected) in list(different.items())[:_MAX_LISTED]:
+    told, left = cut_off(list(different.items()), _MOST_TOLD)
+    for name, (found, expected) in told:
         with np.errstate(invalid="ignore"):
             a, b = found.astype(np.float64), expected.astype(np.float64)
             size = np.abs(a - b).max()
@@ -72,8 +74,8 @@ def _told(
             f"{backend}: {name} in {where} is not the original's: max |difference| {size:.2e} "
             f"where the largest value is {np.abs(b).max():.2e}{_rounded(found, expected)}"
         )
-    if len(different) > _MAX_LISTED:
-        yield f"{backend}: and {len(different) - _MAX_LISTED} more tensors of {where} are not the original's"
+    if left:
+        yield f"{backend}: and {left} more tensors of {where} are not the original's"
 
 
 def _rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.report.difference import Change
-from aves_verify.report.summary import printable
 from aves_verify.report.terminal import print_table
 
 _PIPE_WIDTH = 160  # a pipe has no width; long names fold
@@ -35,7 +35,7 @@ def print_changes(changes: Sequence[Change], console: Console) -> None:
                 else (change.before, change.after)
             )
             cells = (_KINDS.get(change.kind, change.kind), change.where, *values)
-            table.add_row(*(Text(printable(cell)) for cell in cells), style="bold red" if change.worse else "")
+            table.add_row(*(Text(escaped(cell)) for cell in cells), style="bold red" if change.worse else "")
         print_table(console, table)
     worse = sum(change.worse for change in changes)
     if worse:

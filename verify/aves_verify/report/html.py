@@ -7,6 +7,7 @@ import hashlib
 from importlib import resources
 from typing import Any
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import STATUSES
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
@@ -19,7 +20,6 @@ from aves_verify.report.summary import (
     note,
     outcome,
     ports,
-    printable,
     significance,
     title,
 )
@@ -75,7 +75,7 @@ def _template() -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: escaped(value) if type(value) is str else value,
     )
     environment.filters |= {"number": number, "ratio": ratio, "cosine": cosine, "held_to": held_to}
     return environment.get_template("report.html")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import Comparison
 from aves_verify.report.numbers import number, ratio
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.report.summary import NOTHING, facts, printable
+from aves_verify.report.summary import NOTHING, facts
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ def to_junit(report: Report) -> str:
     root = ElementTree.Element("testsuites", {"name": "aves-verify", **_counts(every, report.total_seconds)})
     for config, cases in suites:
         counts = _counts(cases, sum(config.seconds.values()))
-        suite = ElementTree.SubElement(root, "testsuite", {"name": printable(config.name), **counts})
+        suite = ElementTree.SubElement(root, "testsuite", {"name": escaped(config.name), **counts})
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in _properties(report, config):
-            ElementTree.SubElement(properties, "property", name=name, value=printable(value))
+            ElementTree.SubElement(properties, "property", name=name, value=escaped(value))
         for case in cases:
             _append(suite, case)
     ElementTree.indent(root)
@@ -79,9 +80,9 @@ def _counts(cases: list[_Case], seconds: float) -> dict[str, str]:
 
 
 def _append(suite: ElementTree.Element, case: _Case) -> None:
-    element = ElementTree.SubElement(suite, "testcase", classname=printable(case.classname), name=printable(case.name))
+    element = ElementTree.SubElement(suite, "testcase", classname=escaped(case.classname), name=escaped(case.name))
     if case.failure:
-        reason = printable(case.failure)
+        reason = escaped(case.failure)
         ElementTree.SubElement(element, "failure", message=reason, type="fail").text = reason
     if case.output:
-        ElementTree.SubElement(element, "system-out").text = printable(case.output)
+        ElementTree.SubElement(element, "system-out").text = escaped(case.output)

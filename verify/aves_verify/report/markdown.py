@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from aves_artifacts.base.messages import cut_off, escaped
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
@@ -16,12 +17,11 @@ from aves_verify.report.summary import (
     note,
     outcome,
     ports,
-    printable,
     significance,
     title,
 )
 
-_MAX_TOLD = 12  # comparisons of one port and status told one by one; the rest is counted
+_MOST_TOLD = 12  # comparisons of one port and status told one by one; the rest is counted
 _HEADINGS = ("backend", "status", "max \\|diff\\|", "on", "max rel", "min cosine", "error ratio", "near zero")
 _MARKS = {"pass": "✅ pass", "near-zero drift": "✅ near-zero drift", "fail": "❌ fail"}
 
@@ -80,11 +80,11 @@ def _row(port: Port) -> tuple[str, ...]:
 
 
 def _told(port: Port, status: str) -> Iterator[str]:
-    told = [c for c in port.comparisons if c.status == status]
-    for comparison in told[:_MAX_TOLD]:
+    told, left = cut_off([c for c in port.comparisons if c.status == status], _MOST_TOLD)
+    for comparison in told:
         yield f"- {port.backend}, {code(comparison.clip)}, {comparison.layer}: {code(comparison.reason)}"
-    if len(told) > _MAX_TOLD:
-        yield f"- {port.backend}: and {len(told) - _MAX_TOLD} more"
+    if left:
+        yield f"- {port.backend}: and {left} more"
 
 
 def _details(report: Report) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
 
 def code(text: str, *, cell: bool = False) -> str:
     """A code span of any text; in a table's ``cell`` a pipe is escaped even there."""
-    shown = printable(text) or " "
+    shown = escaped(text) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     if shown.startswith("`") or shown.endswith("`"):
         shown = f" {shown} "  # one space on either side is no part of the span

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import STATUSES, Comparison, Status
 from aves_verify.report.numbers import allowed
 from aves_verify.report.report import ConfigReport, Report
@@ -66,17 +67,12 @@ def ports(config: ConfigReport) -> list[Port]:
     return [Port(config, name, tuple(c for c in config.comparisons if c.backend == name)) for name in backends]
 
 
-def printable(name: str) -> str:
-    """A name from outside without control characters, which no format carries and some obey."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
-
-
 def title(config: ConfigReport) -> str:
     """A configuration's name, and whether its weights are real."""
     return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name
 
 
-def outcome(report: Report, quote: Quote = printable) -> str:
+def outcome(report: Report, quote: Quote = escaped) -> str:
     """Did it pass, in one sentence."""
     compared = [c for config in report.configs for c in config.comparisons]
     drifting = sum(c.status == "near-zero drift" for c in compared)
@@ -101,7 +97,7 @@ def _size(comparison: Comparison) -> float:
     return comparison.max_abs / max(1.0, comparison.noise.scale if comparison.noise else 1.0)
 
 
-def largest_difference(report: Report, quote: Quote = printable) -> str:
+def largest_difference(report: Report, quote: Quote = escaped) -> str:
     """Where the largest difference is, in one sentence; empty when nothing was compared."""
     found = largest(report)
     if found is None:
@@ -117,7 +113,7 @@ def largest_difference(report: Report, quote: Quote = printable) -> str:
     )
 
 
-def significance(report: Report, quote: Quote = printable) -> str:
+def significance(report: Report, quote: Quote = escaped) -> str:
     """Does the largest difference matter, in one sentence or two; empty when nothing was compared."""
     found = largest(report)
     if found is None:

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aves_artifacts.base.messages import cut_off, escaped
 from aves_verify.comparison.compare import Comparison
 from aves_verify.report.numbers import held_to
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.report.summary import note, printable, title
+from aves_verify.report.summary import note, title
 
-_MAX_DETAILS = 12  # comparisons told one by one; the rest is counted
+_MOST_TOLD = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
 _PIPE_WIDTH = 120  # a pipe has no width; wide enough for every column
 
@@ -127,20 +128,19 @@ def _label(config: ConfigReport) -> Text:
 
 def _text(name: str) -> Text:
     """A name from outside as text of its own: no markup, no control characters."""
-    return Text(printable(name))
+    return Text(escaped(name))
 
 
 def _details(config: ConfigReport) -> list[Text]:
     label = _text(config.name)
     lines = [_styled("fail", label, ": ", _text(problem)) for problem in config.problems]
     for status in ("fail", "near-zero drift"):
-        told = [c for c in config.comparisons if c.status == status]
+        told, left = cut_off([c for c in config.comparisons if c.status == status], _MOST_TOLD)
         lines += [
-            _styled(status, label, f", {c.backend}, clip ", _text(c.clip), f", {c.layer}: {c.reason}")
-            for c in told[:_MAX_DETAILS]
+            _styled(status, label, f", {c.backend}, clip ", _text(c.clip), f", {c.layer}: {c.reason}") for c in told
         ]
-        if len(told) > _MAX_DETAILS:
-            lines.append(_styled(status, label, f": and {len(told) - _MAX_DETAILS} more with status {status}"))
+        if left:
+            lines.append(_styled(status, label, f": and {left} more with status {status}"))
     if not config.comparisons:
         lines.append(_styled("fail", label, ": nothing was compared"))
     return lines

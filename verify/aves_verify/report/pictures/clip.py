@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import STATUSES
 from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
-from aves_verify.report.summary import Port, printable
+from aves_verify.report.summary import Port
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         for name, curve in curves.items()
     )
     caption = (
-        f"Above, the spectrogram of {printable(clip.name)}, the worst clip "
+        f"Above, the spectrogram of {escaped(clip.name)}, the worst clip "
         f"({clip.duration:.2f} s, yellow is loud). Below, the largest difference from the original in each frame: "
         f"{told}."
     )
-    return picture(identity, f"{printable(clip.name)}: sound, and difference over time", caption, 3.6, draw)
+    return picture(identity, f"{escaped(clip.name)}: sound, and difference over time", caption, 3.6, draw)
 
 
 def _worst(ports: Sequence[Port]) -> AnyClip | None:

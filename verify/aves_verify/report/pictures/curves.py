@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
 from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain
-from aves_verify.report.summary import Port, printable
+from aves_verify.report.summary import Port
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         plain(axes, "x")
 
     told = "; ".join(
-        f"{name} at most {max(ratios.values()):.2g} ({printable(max(ratios, key=lambda clip: ratios[clip]))}), "
+        f"{name} at most {max(ratios.values()):.2g} ({escaped(max(ratios, key=lambda clip: ratios[clip]))}), "
         f"{_limit(ports, name):g} allowed"
         for name, ratios in found.items()
         if ratios
@@ -138,7 +139,7 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
     gaps = f" At {missing} of {len(stages)} points the graph has no such value." if missing else ""
     caption = f"{explanation.text}. Looked at: {explanation.seconds:.3g} s of the clip, {len(stages)} points.{gaps}"
     title = "where the error begins" if first is not None else "the error along the encoder"
-    return picture(identity, f"{explanation.backend}: {title}", printable(caption), 3.1, draw)
+    return picture(identity, f"{explanation.backend}: {title}", escaped(caption), 3.1, draw)
 
 
 def _stage_ticks(axes: Axes, stages: Sequence[str]) -> None:
@@ -180,5 +181,5 @@ def _limit(ports: Sequence[Port], backend: str) -> float:
 
 def _short(name: str) -> str:
     """The end of a path tells more than its beginning."""
-    shown = printable(name)
+    shown = escaped(name)
     return shown if len(shown) <= _MOST_CHARACTERS else f"…{shown[-_MOST_CHARACTERS + 1 :]}"

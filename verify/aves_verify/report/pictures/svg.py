@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from aves_verify.report.summary import printable
+from aves_artifacts.base.messages import escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _inline(svg: bytes, identity: str, title: str) -> str:
         root.attrib.pop(size, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{identity}-title", "aria-describedby": f"{identity}-caption"}
     named = ElementTree.Element(f"{{{_NAMESPACE}}}title", {"id": f"{identity}-title"})
-    named.text = printable(title)
+    named.text = escaped(title)
     root.insert(0, named)
     return ElementTree.tostring(root, encoding="unicode")
 
