@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted, reason_of
+from aves_artifacts.base.protobuf_fields import Fields
 from aves_artifacts.configurations.catalog import PublishedRole
 from aves_artifacts.encoder import EncoderConfig
 
@@ -18,7 +19,6 @@ _ZIP = b"PK\x03\x04"
 # Fields of ModelProto in onnx.proto: their numbers, and those that every model has (ir_version, graph, opset_import).
 _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 _MODEL_NEEDS = frozenset({1, 7, 8})
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def content_problem(path: Path, role: PublishedRole, dimension: int) -> str:
@@ -67,34 +67,12 @@ def _config_problem(path: Path, dimension: int) -> str:
 
 def _onnx_problem(path: Path) -> str:
     """Walk over the outermost fields: reading the graph itself would take several times the file in memory."""
-    end = path.stat().st_size
-    found = set()
-    with path.open("rb") as stream:
-        while stream.tell() < end:
-            try:
-                number, wire = divmod(_varint(stream), 8)
-                length = _varint(stream) if wire in (_VARINT, _BYTES) else {_FIXED64: 8, _FIXED32: 4}[wire]
-            except (EOFError, KeyError):
-                number = 0
-            if number not in _MODEL_FIELDS:
-                return "it is no ONNX model, or a damaged one"
-            stream.seek(0 if wire == _VARINT else length, 1)
-            found.add(number)
-        if stream.tell() > end:
-            return f"it is truncated: {end} bytes, expected {stream.tell()} or more"
-    return "" if found >= _MODEL_NEEDS else "it is no ONNX model, or a truncated one"
-
-
-def _varint(stream: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = stream.read(1)
-        if not byte:
-            raise EOFError
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise EOFError
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found = {number for _, number, _, _ in Fields(data).within(0, len(data))}
+        except ValueError as error:
+            return f"it is no ONNX model, or a damaged or truncated one: {reason_of(error)}"
+    return "" if _MODEL_NEEDS <= found <= _MODEL_FIELDS else "it is no ONNX model, or a damaged or truncated one"
 
 
 def _beginning(head: bytes) -> str:
