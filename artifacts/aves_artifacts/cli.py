@@ -103,7 +103,7 @@ def fetch(
             network=Network(timeout=timeout),
             offline=offline or offline_by_environment(),
         )
-        fetched = fetcher.fetch(wanted)
+        fetched = fetcher.fetch_files(wanted)
     for file in fetched:
         click.echo(f"{file.path}  {size_text(file.size)}{', already here' if file.was_here else ''}")
     click.echo(f"{len(fetched)} files are as {fetcher.lock.path} records them")

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.plain_releases import Silent
 from tests.support.releases import make_reported
 
+from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import verified
 from aves_artifacts.release.provenance import read_signer

@@ -6,7 +6,6 @@ import hashlib
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.release.staging import CLAIM, INDEX, Release, ReleaseFile
 
@@ -25,13 +24,3 @@ def _file(folder: Path, name: str, content: bytes) -> ReleaseFile:
     path = folder / name.replace("/", "-")
     path.write_bytes(content)
     return ReleaseFile(name, len(content), hashlib.sha256(content).hexdigest(), path)
-
-
-class Silent:
-    """A Watcher that shows nothing."""
-
-    def announce(self, sizes: Any) -> None:
-        pass
-
-    def held(self, path: Path, size: int) -> None:
-        pass

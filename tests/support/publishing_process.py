@@ -9,9 +9,10 @@ import threading
 from pathlib import Path
 
 import click
-from tests.support.plain_releases import Silent, plain_release
+from tests.support.plain_releases import plain_release
 
 from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.publishing import plan, publish, told
 

@@ -68,6 +68,16 @@ class Watcher(Protocol):
         """Told how many bytes of a file are here."""
 
 
+class Silent:
+    """A Watcher that shows nothing."""
+
+    def announce(self, sizes: Mapping[Path, int | None]) -> None:
+        """Show nothing."""
+
+    def held(self, path: Path, size: int) -> None:
+        """Show nothing."""
+
+
 @contextmanager
 def status(message: str) -> Iterator[None]:
     """Show what is going on, on a terminal; be quiet in a pipe."""

@@ -16,12 +16,12 @@ from aves_artifacts.base.concurrency import each, exclusive, stopping
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.messages import reason_of, shown, size_text
-from aves_artifacts.base.progress import Watcher
+from aves_artifacts.base.progress import Silent, Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.configurations.store import part_of, place, store
 from aves_artifacts.fetch.download import Network, Transfer, discard, download, remote_size
 from aves_artifacts.fetch.file_kind import content_problem
-from aves_artifacts.fetch.lock_file import Locked, LockFile, MismatchError
+from aves_artifacts.fetch.lock_file import Locked, LockFile, MismatchError, default_lock_file
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,16 +59,34 @@ class Fetched:
     was_here: bool
 
 
+def offline_by_environment() -> bool:
+    """Whether ``$AVES_OFFLINE`` is set to anything but 0, false or no."""
+    return os.environ.get("AVES_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
 @dataclass(frozen=True)
 class Fetcher:
-    """How files are fetched."""
+    """Brings published files into the local store, each whole and checked, or not at all.
 
-    lock: LockFile
-    watcher: Watcher
+    ``lock`` records size and hash of each file at its first fetch, and later ones must bring the same bytes; by default
+    it is the file that ``$AVES_LOCK`` names, else the store's own. ``watcher`` is told how downloads go on. With
+    ``offline``, by default where ``$AVES_OFFLINE`` says so, no network is used: what is here is checked.
+    """
+
+    lock: LockFile = field(default_factory=default_lock_file)
+    watcher: Watcher = field(default_factory=Silent)
     network: Network = field(default_factory=Network)
-    offline: bool = False
+    offline: bool = field(default_factory=offline_by_environment)
 
-    def fetch(self, wanted: Sequence[Wanted]) -> list[Fetched]:
+    def fetch(self, names: Sequence[str], roles: Sequence[PublishedRole] = ()) -> list[Fetched]:
+        """Bring the files of these configurations into the store: all, or those of some ``roles``.
+
+        Names are those of ``catalog``; roles are original, torchaudio, config and onnx. Returns path and size of each.
+        Raises InputError that tells of every file that failed.
+        """
+        return self.fetch_files(wanted_files(names, roles=roles))
+
+    def fetch_files(self, wanted: Sequence[Wanted]) -> list[Fetched]:
         """Bring these files into the store, several at once. Raises InputError that tells of every file that failed.
 
         What is here already is checked and needs neither a network nor a store that can be written.
@@ -176,11 +194,6 @@ def wanted_files(names: Sequence[str], *, everything: bool = False, roles: Seque
     if roles and lacking and not everything:
         raise InputError("; ".join(lacking) + "; leave it out of --only")
     return [file for file in wanted if file.published]
-
-
-def offline_by_environment() -> bool:
-    """Whether ``$AVES_OFFLINE`` is set to anything but 0, false or no."""
-    return os.environ.get("AVES_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
 def _size(client: httpx2.Client, entries: dict[str, Locked], file: Wanted) -> int | None:

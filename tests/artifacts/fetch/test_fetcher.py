@@ -58,7 +58,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def fetch(*roles: str, lock: LockFile | None = None, watcher: Quiet | None = None) -> list[Fetched]:
     fetcher = Fetcher(lock or default_lock_file(), watcher or Quiet(), QUICK)
-    return fetcher.fetch(wanted_files(["owls"], roles=roles))
+    return fetcher.fetch(["owls"], roles)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_fetcher_as_it_is_made_serves_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = fetch("config")
+    monkeypatch.setenv("AVES_OFFLINE", "1")
+    (again,) = Fetcher().fetch(["owls"], ["config"])
+    assert (again.path, again.was_here) == (first.path, True)
+    with pytest.raises(InputError, match="offline, and not here: "):
+        Fetcher().fetch(["owls"], ["onnx"])
 
 
 def refused(*roles: str, match: str) -> None:
@@ -309,7 +319,7 @@ def test_the_weights_of_another_configuration_are_recognised(server: Server, tmp
     fetch("original")
     fetcher = Fetcher(default_lock_file(), Quiet(), QUICK)
     with pytest.raises(InputError, match=r"same bytes as owls-base\.pt"):
-        fetcher.fetch(wanted_files(["crows"]))
+        fetcher.fetch(["crows"])
 
 
 WRONG_ENTRY = {"address": "", "etag": "", "sha256": "", "size": "1"}

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from tests.support.bundles import NAME, as_document, comparison, report_on
-from tests.support.plain_releases import Silent
 from tests.support.releases import make_reported
 from tests.support.servers.misbehaving_server import serving as serving_http
 
 from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address

@@ -11,10 +11,11 @@ from pathlib import Path
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from tests.support.plain_releases import Silent, plain_release
+from tests.support.plain_releases import plain_release
 from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.publishing import Published, plan, publish, told
 from aves_artifacts.release.staging import CLAIM, INDEX, Release

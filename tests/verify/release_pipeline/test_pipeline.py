@@ -7,8 +7,8 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.bundles import sealed
-from tests.support.plain_releases import Silent
 
+from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.bundle import hash_problems, read_bundle
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main

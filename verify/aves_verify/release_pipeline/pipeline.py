@@ -19,9 +19,8 @@ from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
-from aves_artifacts.fetch.fetcher import Fetcher, Wanted, offline_by_environment
+from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_artifacts.fetch.file_kind import content_problem
-from aves_artifacts.fetch.lock_file import default_lock_file
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.provenance import Signer
@@ -117,8 +116,8 @@ def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, wat
     stem = chosen.file_name
     if not order.stand_in:
         wanted = Wanted(chosen, "original")
-        fetcher = Fetcher(default_lock_file(), watcher, offline=offline_by_environment())
-        (fetched,) = journal.do(stem, "checkpoint", lambda: fetcher.fetch([wanted]))
+        fetcher = Fetcher(watcher=watcher)
+        (fetched,) = journal.do(stem, "checkpoint", lambda: fetcher.fetch_files([wanted]))
         if fetched.was_here:
             journal.steps[-1] = replace(journal.steps[-1], seconds=None)
         return Candidate(stem, wanted.path, order.work / "bundles" / stem)

@@ -11,8 +11,7 @@ from aves_artifacts.base.progress import bars
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.configurations.catalog import Configuration, PublishedRole
 from aves_artifacts.configurations.store import bundle_folder, place
-from aves_artifacts.fetch.fetcher import Fetcher, Wanted, offline_by_environment
-from aves_artifacts.fetch.lock_file import default_lock_file
+from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import Layers, OnnxOptions
@@ -33,7 +32,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
         if not place(configuration, role).is_file()
     ]
     with bars() as watcher:
-        Fetcher(default_lock_file(), watcher, offline=offline_by_environment()).fetch(missing)
+        Fetcher(watcher=watcher).fetch_files(missing)
     for configuration in configurations if ports == "made" else ():
         folder = bundle_folder(configuration)
         if configuration.has_original and not (folder / MANIFEST).is_file():
