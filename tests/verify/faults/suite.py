@@ -29,7 +29,7 @@ from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_files
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify
+from aves_verify.verification.verify import verify_subject
 
 FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS)
 # Enough to see every fault: tonal, noisy, silent, with an offset, quiet, too loud, of odd length.
@@ -84,7 +84,7 @@ def find(fault: Fault, original: Original) -> Finding:
         files = [folder / f"x.{ending}" for ending in ("torchaudio.pt", "torchaudio.model_config.json", "onnx")]
         fault.damage(*(files[:2] if fault.backend == "torchaudio" else (files[2], files[2])))
         try:
-            report = verify(subject(fault, original, folder), PLANS[fault.backend])
+            report = verify_subject(subject(fault, original, folder), PLANS[fault.backend])
         except InputError as error:
             named = str(folder) in str(error)  # the message has to name the file
             return Finding(fault, (REFUSED,) if named else (), REFUSED, None, None)

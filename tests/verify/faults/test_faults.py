@@ -14,7 +14,7 @@ from tests.verify.faults.suite import CLIPS, FAULTS, Original, find, originals
 
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify
+from aves_verify.verification.verify import verify_subject
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_docs_tell_of_these_faults() -> None:
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_a_clean_bundle_passes_and_no_stage_departs(kind: Kind, made: dict[Kind, Original]) -> None:
     """Without this the faults above prove nothing."""
-    report = verify(of_bundle(made[kind].bundle, made[kind].checkpoint), Plan(CLIPS, explain=True))
+    report = verify_subject(of_bundle(made[kind].bundle, made[kind].checkpoint), Plan(CLIPS, explain=True))
     assert report.passed
     assert {c.status for c in report.comparisons} == {"pass"}
     assert [e.first for e in report.explanations] == [None, None]

@@ -15,6 +15,11 @@ def test_a_clip_knows_its_length_and_its_hash() -> None:
     assert clip.sha256 == hashlib.sha256(b"\0\0\0\x3f\0\0\x80\xbe\0\0\0\0\0\0\x80\x3f").hexdigest()
 
 
+def test_messages_call_a_clip_by_its_source_or_else_its_name() -> None:
+    waveform = np.zeros(4, np.float32)
+    assert (Clip("four", waveform).source, Clip("four", waveform, "a.wav").source) == ("four", "a.wav")
+
+
 def test_a_clip_cannot_be_changed_and_leaves_the_callers_array_alone() -> None:
     waveform = np.zeros(4, dtype=np.float32)
     clip = Clip("zeros", waveform, "synthesised")

@@ -95,13 +95,13 @@ def test_cores_are_spare_that_no_forward_pass_uses(
 def test_a_run_makes_the_next_subjects_files_while_it_verifies_one(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Workshop()
 
-    def verify(subject: Subject, *_: object) -> ConfigReport:
+    def verify_subject(subject: Subject, *_: object) -> ConfigReport:
         if subject.name != "c":
             assert shop.made[chr(ord(subject.name) + 1)].wait(PATIENCE)
         return ConfigReport(subject.name, "file", "torchaudio", {}, (), {})
 
     monkeypatch.setattr("aves_verify.subjects.prefetch._cores", lambda: torch.get_num_threads() + BUNDLE_THREADS)
-    monkeypatch.setattr("aves_verify.verification.run.verify", verify)
+    monkeypatch.setattr("aves_verify.verification.run.verify_subject", verify_subject)
     run = verify_all(shop.subjects(), Plan(backends=("torchaudio", "onnx")))
     assert [config.name for config in run.report.configs] == ["a", "b", "c"]
     assert run.error is None

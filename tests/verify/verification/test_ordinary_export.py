@@ -14,7 +14,7 @@ from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_files
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify
+from aves_verify.verification.verify import verify_subject
 
 pytestmark = pytest.mark.full_size
 
@@ -38,7 +38,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def verified(checkpoint: Path, folder: Path, options: OnnxOptions) -> ConfigReport:
     graph = fairseq_to_onnx(Source(checkpoint), folder / "all.onnx", options)
-    return verify(of_files(checkpoint, None, None, graph), Plan((CLIP,), ("fairseq", "onnx"), explain=True))
+    return verify_subject(of_files(checkpoint, None, None, graph), Plan((CLIP,), ("fairseq", "onnx"), explain=True))
 
 
 def test_the_ordinary_export_drifts_near_zero_and_its_group_norm_is_named(checkpoint: Path, tmp_path: Path) -> None:

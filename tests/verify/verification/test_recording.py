@@ -25,7 +25,7 @@ from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
-from aves_verify.verification.verify import verify
+from aves_verify.verification.verify import verify_subject
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest"))
 
@@ -58,7 +58,7 @@ def cli(*arguments: object) -> Result:
 def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, layers: str) -> None:
     recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
     plan = Plan(CLIPS, layers=layers)  # type: ignore[arg-type]
-    found = verify(recorded, plan)
+    found = verify_subject(recorded, plan)
     assert found.passed, found.problems
     assert found.reference == "fairseq"
     assert {c.layer for c in found.comparisons} >= {"final"}
@@ -68,9 +68,9 @@ def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, layers:
 
 
 def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path) -> None:
-    live = verify(of_bundle(made / "bundle", made / "x.pt"), Plan(CLIPS))
+    live = verify_subject(of_bundle(made / "bundle", made / "x.pt"), Plan(CLIPS))
     recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
-    assert verify(recorded, Plan(CLIPS)).comparisons == live.comparisons
+    assert verify_subject(recorded, Plan(CLIPS)).comparisons == live.comparisons
 
 
 @pytest.mark.usefixtures("without_fairseq")
@@ -174,7 +174,8 @@ def test_bad_usage_is_told_and_leaves_nothing(arguments: tuple[str, ...], messag
 def test_torchaudio_can_be_recorded_too(made: Path, tmp_path: Path) -> None:
     subject = of_bundle(made / "bundle", made / "x.pt")
     make_recording(subject, "torchaudio", CLIPS, tmp_path / "r", layers="last")
-    report = verify(dataclasses.replace(of_bundle(made / "bundle", None), recording=tmp_path / "r"), Plan(CLIPS))
+    recorded = dataclasses.replace(of_bundle(made / "bundle"), recording=tmp_path / "r")
+    report = verify_subject(recorded, Plan(CLIPS))
     assert report.passed
     assert report.reference == "torchaudio"
 
@@ -187,4 +188,4 @@ def test_a_normalising_model_is_recorded_with_what_it_is_given(tmp_path: Path) -
     make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
     assert RecordedBackend(tmp_path / "r").about.normalize is True
     recorded = dataclasses.replace(of_bundle(tmp_path / "b", None), recording=tmp_path / "r")
-    assert verify(recorded, Plan(CLIPS)).passed
+    assert verify_subject(recorded, Plan(CLIPS)).passed

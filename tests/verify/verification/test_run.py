@@ -89,14 +89,14 @@ def test_a_stopped_run_tells_what_it_had_compared(
     for path in (second, third):
         path.write_bytes(owls.read_bytes())
 
-    real = run.verify
+    real = run.verify_subject
 
-    def verify(subject: Any, *rest: Any) -> Any:
+    def verify_subject(subject: Any, *rest: Any) -> Any:
         if subject.name == "second":
             os.kill(os.getpid(), number)
         return real(subject, *rest)
 
-    monkeypatch.setattr(run, "verify", verify)
+    monkeypatch.setattr(run, "verify_subject", verify_subject)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "ports"))
     (tmp_path / "ports").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)

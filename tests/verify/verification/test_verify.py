@@ -31,6 +31,7 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.cli import main
+from aves_verify.report.json_report import to_json
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import Clip, StoredClip
 from aves_verify.sounds.inputs import network_input
@@ -38,7 +39,8 @@ from aves_verify.sounds.memory import needed
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle, ready
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify
+from aves_verify.verification.run import verify
+from aves_verify.verification.verify import verify_subject
 
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
 INPUTS = (*(clip.name for clip in CLIPS), "chirp, zero-padded", "batch of 3")
@@ -66,7 +68,7 @@ def failures(report: ConfigReport) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("layers", ["last", "all"])
 def test_a_good_bundle_passes(made: tuple[Path, Path], layers: Any) -> None:
-    report = verify(of_bundle(made[1], made[0]), Plan(CLIPS, layers=layers))
+    report = verify_subject(of_bundle(made[1], made[0]), Plan(CLIPS, layers=layers))
     assert report.passed
     assert report.reference == "fairseq"
     assert len(report.comparisons) == (len(CLIPS) + 2) * 2 * (1 if layers == "last" else 3)
@@ -82,7 +84,7 @@ def test_a_pre_norm_encoder_passes_with_its_last_norm(tmp_path: Path) -> None:
     write_torch_file(contents, tmp_path / "x.pt")
     made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"), OnnxOptions(layers="all"))
     assert made.manifest.encoder["normalize"] is True
-    report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan(CLIPS, layers="all"))
+    report = verify_subject(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan(CLIPS, layers="all"))
     assert report.passed, [c.reason for c in report.comparisons]
 
 
@@ -124,7 +126,7 @@ def test_damaged_torchaudio_weights_fail(
     made: tuple[Path, Path], bundle: Bundle, change: Callable[[Weights], None]
 ) -> None:
     rewrite(bundle, change)
-    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    report = verify_subject(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
     assert not report.passed
     assert {backend for backend, _ in failures(report)} == {"torchaudio"}
     assert any("x.torchaudio.pt" in problem for problem in report.problems)
@@ -137,7 +139,7 @@ def test_damage_is_found_by_the_numbers_alone(made: tuple[Path, Path], bundle: B
     records = {**bundle.manifest.files, "torchaudio": file_record(bundle.path("torchaudio"))}
     manifest = dataclasses.replace(bundle.manifest, files=records)
     (bundle.folder / "manifest.json").write_text(manifest.to_json())
-    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    report = verify_subject(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
     assert len(report.problems) == 1
     assert "attention.v_proj.weight" in report.problems[0]
     assert failures(report) == {("torchaudio", name) for name in INPUTS}
@@ -149,13 +151,13 @@ def test_a_damaged_graph_fails(made: tuple[Path, Path], bundle: Bundle) -> None:
     values = onnx.numpy_helper.to_array(damaged) * np.float32(1.01)
     damaged.CopyFrom(onnx.numpy_helper.from_array(values, damaged.name))
     onnx.save(model, bundle.path("onnx"))
-    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    report = verify_subject(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
     assert {backend for backend, _ in failures(report)} == {"onnx"}
 
 
 def test_another_checkpoint_is_noticed(made: tuple[Path, Path], tmp_path: Path) -> None:
     write_stand_in("core", tmp_path / "other.pt", geometry="tiny")
-    report = verify(of_bundle(made[1], tmp_path / "other.pt"), Plan(CLIPS))
+    report = verify_subject(of_bundle(made[1], tmp_path / "other.pt"), Plan(CLIPS))
     assert not report.passed
     assert any("not the checkpoint that the bundle was made from" in problem for problem in report.problems)
     assert failures(report) == {(b, name) for b in ("torchaudio", "onnx") for name in INPUTS}
@@ -163,7 +165,7 @@ def test_another_checkpoint_is_noticed(made: tuple[Path, Path], tmp_path: Path) 
 
 def test_a_clip_that_is_too_short_fails_and_the_others_go_on(made: tuple[Path, Path]) -> None:
     short = Clip("short", np.zeros(399, np.float32), "short")
-    report = verify(of_bundle(made[1], made[0]), Plan((short, *CLIPS)))
+    report = verify_subject(of_bundle(made[1], made[0]), Plan((short, *CLIPS)))
     assert not report.passed
     assert any("399 samples" in problem for problem in report.problems)
     assert {c.clip for c in report.comparisons} == set(INPUTS)
@@ -177,7 +179,7 @@ def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
     too_much = Clip("too long", np.zeros(4 * longest.samples, np.float32), "too long")
     room = needed(EncoderConfig.read(made[1] / "x.torchaudio.model_config.json"), longest.samples)
     monkeypatch.setattr("aves_verify.verification.verify.available", lambda: room)
-    report = verify(subject, Plan((too_much, *CLIPS)))
+    report = verify_subject(subject, Plan((too_much, *CLIPS)))
     assert not report.passed
     (problem,) = report.problems
     assert re.search(r"too long: its .* s would take about .* enough for", problem)
@@ -188,8 +190,8 @@ def test_every_layers_output_has_to_fit_too(made: tuple[Path, Path], monkeypatch
     longest = max(CLIPS, key=lambda clip: clip.samples)
     room = needed(EncoderConfig.read(made[1] / "x.torchaudio.model_config.json"), longest.samples)
     monkeypatch.setattr("aves_verify.verification.verify.available", lambda: room)
-    assert verify(of_bundle(made[1], made[0]), Plan(CLIPS)).passed
-    report = verify(of_bundle(made[1], made[0]), Plan(CLIPS, layers="all"))
+    assert verify_subject(of_bundle(made[1], made[0]), Plan(CLIPS)).passed
+    report = verify_subject(of_bundle(made[1], made[0]), Plan(CLIPS, layers="all"))
     assert any("would take about" in problem for problem in report.problems)
 
 
@@ -214,7 +216,7 @@ def test_nothing_of_a_clip_is_held_once_it_is_compared(
         )
 
     monkeypatch.setattr(OnnxBackend, "run", watched)
-    assert verify(of_bundle(made[1], made[0]), Plan(tuple(map(stored, CLIPS)), layers="all")).passed
+    assert verify_subject(of_bundle(made[1], made[0]), Plan(tuple(map(stored, CLIPS)), layers="all")).passed
     *clips, batch = alive
     assert clips == [0] * (len(INPUTS) - 1)
     assert batch <= 1  # the padded waveform, of 2.5 seconds
@@ -238,15 +240,39 @@ def test_normalisation_is_what_fairseq_does() -> None:
         ({"backends": ("fairseq", "tensorflow")}, "unknown backend tensorflow"),
     ],
 )
-def test_a_plan_that_compares_nothing_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_a_plan_that_compares_nothing_is_refused(
+    arguments: dict[str, Any], message: str, made: tuple[Path, Path]
+) -> None:
     with pytest.raises(InputError, match=message):
-        Plan(**{"clips": CLIPS, **arguments})
+        verify(of_bundle(made[1], made[0]), Plan(**{"clips": CLIPS, **arguments}))
+
+
+def test_a_bundle_is_verified_in_one_call(made: tuple[Path, Path]) -> None:
+    report = verify(of_bundle(made[1], fairseq=made[0]), Plan(CLIPS))
+    assert report.passed
+    assert json.loads(to_json(report))["configs"][0]["reference"] == "fairseq"
+    with pytest.raises(InputError, match="no file for fairseq"):
+        verify(of_bundle(made[1]))
+
+
+def test_one_backend_gives_embeddings_and_needs_no_other(made: tuple[Path, Path]) -> None:
+    subject = of_bundle(made[1], fairseq=made[0])
+    every = list(Plan(CLIPS, layers="all").embed(subject))
+    assert [set(outputs) for outputs in every] == [{"fairseq", "torchaudio", "onnx"}] * len(CLIPS)
+    assert {"final", "layer.0", "layer.1"} <= set(every[0]["fairseq"])
+    (alone,) = Plan(CLIPS[:1], ("onnx",)).embed(of_bundle(made[1]))
+    np.testing.assert_array_equal(alone["onnx"]["final"], every[0]["onnx"]["final"])
+    np.testing.assert_allclose(alone["onnx"]["final"], every[0]["fairseq"]["final"], atol=1e-4)
+    assert len(list(Plan(backends=("torchaudio",)).embed(of_bundle(made[1])))) == 16  # the reference signals
+    short = Clip("blip", np.zeros(20, np.float32))
+    with pytest.raises(InputError, match="blip: 20 samples"):
+        list(Plan((short,), ("torchaudio",)).embed(of_bundle(made[1])))
 
 
 def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="--backends torchaudio,onnx"):
-        verify(of_bundle(made[1], None), Plan(CLIPS))
-    report = verify(of_bundle(made[1], None), Plan(CLIPS, backends=("torchaudio", "onnx")))
+        verify_subject(of_bundle(made[1], None), Plan(CLIPS))
+    report = verify_subject(of_bundle(made[1], None), Plan(CLIPS, backends=("torchaudio", "onnx")))
     assert report.passed
     assert report.reference == "torchaudio"
 
@@ -254,14 +280,14 @@ def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> No
 def test_layers_that_a_graph_does_not_have_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     made_last = make_bundle(Source(made[0]), Target(tmp_path / "b", "x"))
     with pytest.raises(InputError, match="--layers all"):
-        verify(of_bundle(made_last.folder, made[0]), Plan(CLIPS, layers="all"))
+        verify_subject(of_bundle(made_last.folder, made[0]), Plan(CLIPS, layers="all"))
 
 
 def test_a_file_that_is_no_graph_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"<html>")
     subject = dataclasses.replace(of_bundle(made[1], made[0]), onnx=tmp_path / "x.onnx")
     with pytest.raises(InputError, match=r"x\.onnx: ONNX Runtime cannot load it"):
-        verify(subject, Plan(CLIPS))
+        verify_subject(subject, Plan(CLIPS))
 
 
 def cli(*arguments: object) -> Result:
@@ -367,7 +393,7 @@ def test_stand_ins_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with stand_in(catalog()["all"], geometry="tiny") as subject:
-        report = verify(subject, Plan(CLIPS))
+        report = verify_subject(subject, Plan(CLIPS))
         assert list(tmp_path.rglob("*.onnx"))
     assert not list(tmp_path.iterdir())
     assert report.passed
@@ -387,7 +413,7 @@ def test_the_signals_fit_another_geometry(tmp_path: Path) -> None:
     write_torch_file(checkpoint_contents(entries, seed="wide"), tmp_path / "x.pt")
     bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     assert bundle.manifest.encoder["receptive_field"] > 400
-    report = verify(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan())
+    report = verify_subject(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan())
     assert report.passed, report.problems
     assert "shortest" in {c.clip for c in report.comparisons}
 
@@ -396,7 +422,7 @@ def test_torchaudio_is_held_to_more_than_onnx(made: tuple[Path, Path], bundle: B
     """One bias off by 1 % is less than what an ordinary ONNX export may differ by, and no TorchAudio port may."""
     rewrite(bundle, scale(LAYER.format(0) + "attention.out_proj.bias"))
     subject = dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=())
-    assert "torchaudio" in {backend for backend, _ in failures(verify(subject, Plan(CLIPS)))}
+    assert "torchaudio" in {backend for backend, _ in failures(verify_subject(subject, Plan(CLIPS)))}
 
 
 def test_tolerances_can_be_overridden(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -414,7 +440,7 @@ def test_one_percent_of_any_tensor_is_caught_and_named(made: tuple[Path, Path], 
     for name in torch.load(bundle.path("torchaudio"), weights_only=True):
         bundle.path("torchaudio").write_bytes(clean_weights)
         rewrite(bundle, scale(name))
-        report = verify(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
+        report = verify_subject(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
         assert not report.passed
         assert any(f"torchaudio: {name} in" in problem for problem in report.problems)
     bundle.path("torchaudio").write_bytes(clean_weights)
@@ -428,7 +454,7 @@ def test_one_percent_of_any_tensor_is_caught_and_named(made: tuple[Path, Path], 
         scaled = (values * values.dtype.type(1.01)).astype(values.dtype)
         damaged.graph.initializer[i].CopyFrom(onnx.numpy_helper.from_array(scaled, tensor.name))
         onnx.save(damaged, bundle.path("onnx"))
-        report = verify(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
+        report = verify_subject(dataclasses.replace(of_bundle(bundle.folder, made[0]), problems=()), Plan(clips))
         if not report.passed:
             caught.add(tensor.name)
     weights = {
@@ -442,7 +468,7 @@ def test_one_percent_of_any_tensor_is_caught_and_named(made: tuple[Path, Path], 
 def test_another_geometry_in_the_config_is_named(made: tuple[Path, Path], bundle: Bundle) -> None:
     path = bundle.path("config")
     path.write_text(path.read_text().replace('"encoder_num_heads": 4', '"encoder_num_heads": 6'))
-    report = verify(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
+    report = verify_subject(of_bundle(bundle.folder, made[0]), Plan(CLIPS))
     assert any("not the original's geometry" in problem for problem in report.problems)
     assert not report.passed
 
@@ -546,7 +572,7 @@ def test_a_head_off_by_one_percent_shows_in_the_logits_alone(fine_tuned: tuple[P
     values = onnx.numpy_helper.to_array(head) * np.float32(1.01)
     head.CopyFrom(onnx.numpy_helper.from_array(values, head.name))
     onnx.save(graph, bundle.path("onnx"))
-    report = verify(of_bundle(bundle.folder, fine_tuned[0]), Plan())
+    report = verify_subject(of_bundle(bundle.folder, fine_tuned[0]), Plan())
     assert layers_failed(report) == {("torchaudio", "logits"), ("onnx", "logits")}
 
 
@@ -558,7 +584,7 @@ def test_a_port_without_the_originals_head_fails_and_says_so(fine_tuned: tuple[P
     onnx.save(graph, bundle.path("onnx"))
     subject = dataclasses.replace(of_bundle(bundle.folder, fine_tuned[0]), problems=())
 
-    report = verify(subject, Plan(CLIPS))
+    report = verify_subject(subject, Plan(CLIPS))
 
     assert layers_failed(report) == {("torchaudio", "logits"), ("onnx", "logits")}
     assert {c.reason for c in report.comparisons if c.status == "fail"} == {
@@ -570,5 +596,5 @@ def test_a_port_without_the_originals_head_fails_and_says_so(fine_tuned: tuple[P
 def test_a_head_that_the_reference_has_not_is_not_passed_over(fine_tuned: tuple[Path, Path], tmp_path: Path) -> None:
     bundle = make_bundle(Source(fine_tuned[0]), Target(tmp_path / "bundle", "x"))
     behead(bundle)
-    report = verify(of_bundle(bundle.folder, None), Plan(CLIPS, backends=("torchaudio", "onnx")))
+    report = verify_subject(of_bundle(bundle.folder, None), Plan(CLIPS, backends=("torchaudio", "onnx")))
     assert {c.reason for c in report.comparisons if c.status == "fail"} == {"onnx gives logits, torchaudio does not"}

@@ -36,8 +36,11 @@ class Loaded:
     problems: tuple[str, ...]  # weights that are not the original's
 
 
-def load(subject: Subject, names: Sequence[str]) -> Loaded:
-    """Load a subject's backends, the reference first. Raises InputError for a missing file that was not waived."""
+def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Loaded:
+    """Load a subject's backends, the reference first. Raises InputError for a missing file that was not waived.
+
+    Those that are not ``judged`` are loaded without the exact encoder, and nothing is held against the original.
+    """
     for name in names:
         if subject.file(name) is None and not (name == "fairseq" and subject.recording is not None):
             others = ",".join(n for n in names if n != name)
@@ -61,11 +64,11 @@ def load(subject: Subject, names: Sequence[str]) -> Loaded:
     with pool(1) as thread:
         # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
         session = thread.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
-        compared = thread.submit(_weight_problems, subject, names, config, original) if original else None
+        compared = thread.submit(_weight_problems, subject, names, config, original) if original and judged else None
         loaded = [
             _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
         ]
-        exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict else None
+        exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
         loaded += [session.result()] if session else []
         problems = compared.result() if compared else ()
     return Loaded(

@@ -102,6 +102,7 @@ def run(
         explain=explain,
         characterise=characterise,
     )
+    plan.check_comparable()
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)

@@ -118,20 +118,21 @@ def compare(
     port: NDArray[np.float32],
     reference: NDArray[np.float32],
     *,
-    backend: str,
-    reference_name: str,
-    clip: str,
-    layer: str,
-    tolerance: Tolerance,
     exact: NDArray[np.float64] | None = None,
+    tolerance: Tolerance = Tolerance(),
+    backend: str = "port",
+    reference_name: str = "reference",
+    clip: str = "",
+    layer: str = "final",
 ) -> Comparison:
     """Compare a port's output with the reference's, both float32 [frames, dim] or [batch, frames, dim].
 
-    ``exact`` is the output of the same encoder in float64. All arithmetic is in float64. Fails on another shape or
-    dtype, NaN or infinity anywhere, no elements, a difference beyond the tolerance, and an error beyond
-    ``tolerance.error_ratio`` times the reference's own. What lies within both, but fails a relative test near zero by
-    more than the original's own rounding, is "near-zero drift", which passes. Raises ValueError for a reference of
-    another number of dimensions.
+    ``exact`` is the output of the same encoder in float64: with it the port's error is measured against the reference's
+    own. ``backend``, ``reference_name``, ``clip`` and ``layer`` are what the two are called in the result. All
+    arithmetic is in float64. Fails on another shape or dtype, NaN or infinity anywhere, no elements, a difference
+    beyond the tolerance, and an error beyond ``tolerance.error_ratio`` times the reference's own. What lies within
+    both, but fails a relative test near zero by more than the original's own rounding, is "near-zero drift", which
+    passes. Raises ValueError for a reference of another number of dimensions.
     """
     if reference.ndim not in (2, 3):
         raise ValueError(f"expected a reference [frames, dim] or [batch, frames, dim], found {list(reference.shape)}")

@@ -19,12 +19,14 @@ SAMPLE_RATE = 16_000  # Hz; the only rate these models are trained at
 class Clip:
     """A waveform [samples], mono float32 at 16 kHz, with the name it has in reports.
 
-    The array is made read-only. Raises TypeError when it is not one-dimensional float32.
+    The name is unique within one run: a reference signal's, or a file's path. ``source`` is what messages call it: a
+    path, "synthesised", by default the name. The array is made read-only. Raises TypeError when it is not
+    one-dimensional float32.
     """
 
-    name: str  # unique within one run: a reference signal's name, or a file's path
+    name: str
     waveform: NDArray[np.float32]
-    source: str  # "synthesised" or the path
+    source: str = ""
 
     def __post_init__(self) -> None:
         waveform = self.waveform
@@ -34,6 +36,8 @@ class Clip:
             waveform = waveform.copy()
             waveform.flags.writeable = False
             object.__setattr__(self, "waveform", waveform)
+        if not self.source:
+            object.__setattr__(self, "source", self.name)
 
     @property
     def samples(self) -> int:

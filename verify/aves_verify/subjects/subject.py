@@ -64,17 +64,19 @@ def ready(subject: Subject) -> Pending:
     return Pending(subject.name, subject.source, nullcontext(subject), has_original)
 
 
-def of_bundle(folder: Path, fairseq: Path | None) -> Subject:
-    """A bundle on disk, and the checkpoint that it was made from.
+def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None = None) -> Subject:
+    """A bundle on disk as what is verified, with the checkpoint that it was made from where ``fairseq`` is given.
 
-    Files that are not the manifest's are a problem of the subject, and are compared all the same: the numbers tell what
-    the difference is worth. Raises InputError where there is no readable bundle.
+    ``pretrained`` is what that checkpoint was fine-tuned from, where it lacks that one's config. Files that are not the
+    manifest's are a problem of the subject, and are compared all the same: the numbers tell what the difference is
+    worth. Raises InputError where there is no readable bundle.
     """
     bundle = read_bundle(folder)
     problems = hash_problems(bundle)
     if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source["sha256"]:
         problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
-    return _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
+    subject = _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
+    return replace(subject, pretrained=pretrained)
 
 
 def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:

@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph.options import Layers
+from aves_verify.backends.backend import Embeddings
 from aves_verify.comparison.compare import TOLERANCES, Tolerance
-from aves_verify.sounds.clip import AnyClip
-from aves_verify.subjects.subject import BACKENDS
+from aves_verify.sounds.clip import AnyClip, too_short
+from aves_verify.sounds.inputs import network_input
+from aves_verify.sounds.signals import reference_signals
+from aves_verify.subjects.subject import BACKENDS, Subject
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a subject is verified."""
+    """How an encoder's files are run and compared: on which clips, by which backends, how closely.
 
-    clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)  # None: signals made for the geometry
+    ``clips``: None, the reference signals. ``backends``: some of fairseq, torchaudio and onnx; the first of these that
+    is named is what the others are compared with. ``layers``: ``all``, not the last one's output alone.
+    ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's error begins.
+    ``characterise``: measure what padding, gain, batches and threads change.
+    """
+
+    clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)
     backends: tuple[str, ...] = BACKENDS
     layers: Layers = "last"
-    tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)  # by kind of port
+    tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)
     explain: bool = False
     characterise: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InputError where nothing could be compared."""
+        """Raise InputError for a backend that is unknown, and where there is nothing to run on."""
         unknown = [name for name in self.backends if name not in BACKENDS]
         if unknown:
             raise InputError(f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}")
+        if self.clips == ():
+            raise InputError("no clip to compare on")
+
+    def check_comparable(self) -> None:
+        """Raise InputError for one backend alone, which can be run and compared with nothing."""
         if len(set(self.backends)) < 2:
             raise InputError(
                 "--backends: expected at least two of fairseq, torchaudio, onnx; one alone compares nothing"
             )
-        if self.clips == ():
-            raise InputError("no clip to compare on")
+
+    def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
+        """Run every backend on every clip and compare nothing; for each clip backend -> its outputs, float32 arrays.
+
+        ``final`` is [1, frames, dim], what the original returns; with ``layers="all"`` there are ``layer.0``,
+        ``layer.1``, …, and of a fine-tuned model ``logits``. Clips are run one by one: padding to one length would
+        change every frame. Raises InputError for a missing or unusable file, and a clip too short for a frame.
+        """
+        from aves_verify.backends.loading import load  # torch and ONNX Runtime only when something is run
+
+        loaded = load(subject, self.backends, judged=False)
+        shortest, hop = loaded.config.receptive_field, loaded.config.hop
+        for clip in self.clips or reference_signals(receptive_field=shortest, hop=hop):
+            if problem := too_short(clip, shortest):
+                raise InputError(problem)
+            waveform = network_input(clip, normalize=loaded.normalize)
+            yield {encoder.name: encoder.run(waveform, layers=self.layers == "all") for encoder in loaded.backends}

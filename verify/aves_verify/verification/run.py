@@ -12,11 +12,11 @@ from aves_artifacts.base.messages import reason_of
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
-from aves_verify.subjects.subject import BACKENDS, Pending
+from aves_verify.subjects.subject import BACKENDS, Pending, Subject, ready
 from aves_verify.verification.environment import environment
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
-from aves_verify.verification.verify import verify
+from aves_verify.verification.verify import verify_subject
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,17 @@ class Run:
 
     report: Report
     error: BaseException | None = None  # bad input, Ctrl-C or SIGTERM; None where every subject was verified
+
+
+def verify(subject: Subject, plan: Plan = Plan(), progress: Progress = lambda *_: None) -> Report:
+    """Run an encoder's original and its ports on the same sounds, and compare what they give.
+
+    ``subject`` is of ``of_bundle``. The reference is fairseq, or TorchAudio where ``plan`` leaves fairseq out; weights
+    are compared too, bit for bit. Whether all is well says ``passed`` of the report: a port that computes something
+    else raises nothing. ``progress`` is told what is going on, with the steps done and in all. Raises InputError for a
+    file that is missing or unusable.
+    """
+    return verify_all([ready(subject)], plan, progress=progress).report  # of one subject, an error is raised
 
 
 def verify_all(
@@ -40,6 +51,7 @@ def verify_all(
     the report, and given back as the error. Where nothing was compared, the error is raised; so is one where fairseq
     does not import, before anything is made.
     """
+    plan.check_comparable()
     if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
         import_hubert()  # seconds, and better told now than after a gigabyte of files is made
     start = time.perf_counter()
@@ -69,7 +81,7 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
 
     progress("preparing", 0, 1)
     with pending.files as subject:
-        report = verify(subject, plan, show)
+        report = verify_subject(subject, plan, show)
     return dataclasses.replace(report, problems=(*report.problems, *unreadable))
 
 

@@ -24,7 +24,7 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
 
 
-def verify(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
+def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
     """Compare a subject's ports with its original on every clip, padded and in a batch.
 
     The reference is fairseq; where that is waived, TorchAudio. Weights of another configuration of the catalogue are
