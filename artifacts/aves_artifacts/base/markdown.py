@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from aves_artifacts.base.messages import escaped
+
 
 def plain(text: str) -> str:
     """Text in which no markup takes effect."""
     return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
 
 
-def code(text: str) -> str:
-    """A code span in a table or a sentence."""
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}{text.replace('|', chr(92) + '|')}{fence}"
+def code(text: str, *, cell: bool = False) -> str:
+    """A code span of any text; in a table's ``cell`` a pipe is escaped even there."""
+    shown = escaped(text) or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    if shown.startswith("`") or shown.endswith("`"):
+        shown = f" {shown} "  # one space on either side is no part of the span
+    return f"{fence}{shown.replace('|', chr(92) + '|') if cell else shown}{fence}"

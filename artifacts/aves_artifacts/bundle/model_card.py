@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.file_record import file_record
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.markdown import code, plain
+from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
 from aves_artifacts.encoder import EncoderConfig
 
@@ -35,15 +35,11 @@ def write_card(manifest: Manifest, folder: Path, report: Mapping[str, Any] | Non
 
 def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
     """The card: what the model is, how it is loaded, and what ``report``, the JSON of aves-verify, says of it."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(  # noqa: S701 - Markdown; what comes from outside is escaped below
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
-    )
-    template = resources.files("aves_artifacts.bundle").joinpath("model_card.md.jinja").read_text(encoding="utf-8")
     config = EncoderConfig.from_json(json.dumps(manifest.config))
     rate = manifest.encoder["sample_rate"]
-    return environment.from_string(template).render(
+    return fill_markdown(
+        "aves_artifacts.bundle",
+        "model_card.md.jinja",
         title=plain(manifest.name),
         stand_in=manifest.source["stand_in"],
         encoder=manifest.encoder,
@@ -68,7 +64,7 @@ def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
 
 def _file_row(manifest: Manifest, role: Role) -> str:
     record = manifest.files[role]
-    return f"{code(record.name)} | {record.size} | {_WHAT[role]}"
+    return f"{code(record.name, cell=True)} | {record.size} | {_WHAT[role]}"
 
 
 def port_rows(report: Mapping[str, Any] | None) -> Iterator[str]:

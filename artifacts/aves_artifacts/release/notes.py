@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
 
 from aves_artifacts.base.markdown import code, plain
+from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.model_card import licence_sentence, port_rows
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.release.gate import Verified
@@ -13,13 +13,9 @@ from aves_artifacts.release.gate import Verified
 
 def release_notes(bundles: Sequence[Verified], version: str, *, signed: bool) -> str:
     """The notes in Markdown; what comes from outside stands in it as text."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(  # noqa: S701 - Markdown; what comes from outside is escaped below
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
-    )
-    template = resources.files("aves_artifacts.release").joinpath("notes.md.jinja").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return fill_markdown(
+        "aves_artifacts.release",
+        "notes.md.jinja",
         version=version,
         signed=signed,
         stand_ins=", ".join(bundle.name for bundle in bundles if bundle.is_stand_in),
@@ -60,7 +56,7 @@ def _drift(bundle: Verified) -> Iterator[str]:
 def _source(bundle: Verified) -> str:
     source = bundle.bundle.manifest.source
     mark = " (stand-in)" if bundle.is_stand_in else ""
-    return f"{bundle.name} | {code(source['name'])}{mark} | `{source['sha256']}`"
+    return f"{bundle.name} | {code(source['name'], cell=True)}{mark} | `{source['sha256']}`"
 
 
 def _terms(bundle: Verified) -> Iterator[str]:

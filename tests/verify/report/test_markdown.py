@@ -9,8 +9,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from tests.support import hand_made
 
+from aves_artifacts.base.markdown import code
 from aves_artifacts.base.messages import escaped
-from aves_verify.report.markdown import code, to_markdown
+from aves_verify.report.markdown import to_markdown
 
 PARSER = MarkdownIt("commonmark").enable("table")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from aves_artifacts.base.messages import escaped
+from aves_artifacts.base.templates import fill_html
 from aves_verify.comparison.compare import STATUSES
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
@@ -24,6 +25,8 @@ from aves_verify.report.summary import (
     title,
 )
 
+_FILTERS: dict[str, Callable[..., str]] = {"number": number, "ratio": ratio, "cosine": cosine, "held_to": held_to}
+
 
 def to_html(report: Report) -> str:
     """The report as a page without any outside resource.
@@ -33,7 +36,10 @@ def to_html(report: Report) -> str:
     """
     script, css = _template_file("report.js"), _template_file("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page: str = _template().render(
+    return fill_html(
+        "aves_verify.report",
+        "templates/report.html",
+        _FILTERS,
         report=report,
         verdict=(outcome(report), largest_difference(report), significance(report), note(report)),
         configs=[_config(config, f"c{i}") for i, config in enumerate(report.configs)],
@@ -46,7 +52,6 @@ def to_html(report: Report) -> str:
         script_hash=f"sha256-{digest}",
         css=css,
     )
-    return page
 
 
 def _config(config: ConfigReport, identity: str) -> dict[str, Any]:
@@ -64,21 +69,6 @@ def _config(config: ConfigReport, identity: str) -> dict[str, Any]:
             for change, kind in changes
         ],
     }
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("aves_verify.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: escaped(value) if type(value) is str else value,
-    )
-    environment.filters |= {"number": number, "ratio": ratio, "cosine": cosine, "held_to": held_to}
-    return environment.get_template("report.html")
 
 
 def _template_file(name: str) -> str:

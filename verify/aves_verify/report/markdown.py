@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from aves_artifacts.base.messages import cut_off, escaped
+from aves_artifacts.base.markdown import code
+from aves_artifacts.base.messages import cut_off
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
@@ -108,12 +108,3 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
     yield f"| {' | '.join(headings)} |"
     yield f"|{'---|' * len(headings)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
-def code(text: str, *, cell: bool = False) -> str:
-    """A code span of any text; in a table's ``cell`` a pipe is escaped even there."""
-    shown = escaped(text) or " "
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    if shown.startswith("`") or shown.endswith("`"):
-        shown = f" {shown} "  # one space on either side is no part of the span
-    return f"{fence}{shown.replace('|', chr(92) + '|') if cell else shown}{fence}"
