@@ -23,7 +23,8 @@ from aves_convert.graph.torch_export import torch_export
 from aves_convert.weights.model import build_model, load_model
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import to_torchaudio
-from aves_verify.comparison.weights import onnx_problems, torchaudio_problems
+from aves_verify.comparison.weight_search import onnx_weights
+from aves_verify.comparison.weights import torchaudio_weights
 
 _NEW_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
@@ -70,10 +71,12 @@ def file_problems(ported: Ported, golden: Golden, expected: Mapping[str, str]) -
     state = torch.load(ported.weights, weights_only=True)
     yield from _dialect_problems(ported, state)
     original = to_torchaudio(ported.checkpoint).state_dict
-    yield from torchaudio_problems(original, read_state_dict(ported.weights, ported.config), ported.weights.name)
-    yield from (
-        problem.replace(str(ported.graph), ported.graph.name) for problem in onnx_problems(original, ported.graph)
+    searches = (
+        torchaudio_weights(original, read_state_dict(ported.weights, ported.config), ported.weights),
+        onnx_weights(original, ported.graph),
     )
+    for search in searches:
+        yield from (problem.replace(f"{ported.graph.parent}/", "") for problem in search.problems)
     for name, sha256 in ported.hashes().items():
         if sha256 != expected[name]:
             yield f"{name} has other bytes here than the newest torch makes of the same checkpoint"

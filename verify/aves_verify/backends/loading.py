@@ -21,7 +21,8 @@ from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.comparison.weights import fingerprint, onnx_problems, torchaudio_problems
+from aves_verify.comparison.weight_search import onnx_weights
+from aves_verify.comparison.weights import WeightSearch, fingerprint, torchaudio_weights
 from aves_verify.subjects.subject import BACKENDS, Subject
 
 
@@ -34,6 +35,7 @@ class Loaded:
     config: EncoderConfig
     normalize: bool
     problems: tuple[str, ...]  # weights that are not the original's
+    weights: Mapping[str, WeightSearch]  # by backend, where there is an original to hold them against
 
 
 def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Loaded:
@@ -64,19 +66,21 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
     with pool(1) as thread:
         # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
         session = thread.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
-        compared = thread.submit(_weight_problems, subject, names, config, original) if original and judged else None
+        compared = thread.submit(_weight_searches, subject, names, config, original) if original and judged else None
         loaded = [
             _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
         ]
         exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
         loaded += [session.result()] if session else []
-        problems = compared.result() if compared else ()
+        weights = compared.result() if compared else {}
+    problems = [problem for search in weights.values() for problem in search.problems]
     return Loaded(
         backends=tuple(loaded),
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
         problems=(*_settings_problems(subject, checkpoint), *problems),
+        weights=weights,
     )
 
 
@@ -94,20 +98,21 @@ def _weights(
     raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
 
 
-def _weight_problems(
+def _weight_searches(
     subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
-) -> tuple[str, ...]:
-    """What is wrong with the ports' config and weights, before anything is computed with them."""
-    problems: list[str] = []
+) -> dict[str, WeightSearch]:
+    """What became of the original's weights in each port, before anything is computed with them."""
+    found: dict[str, WeightSearch] = {}
     if "torchaudio" in names and subject.torchaudio is not None:
         ported_config, ported = _torchaudio_weights(subject)
         if ported_config.architecture_entries() != config.architecture_entries():
-            problems.append(f"torchaudio: {subject.config} is not the original's geometry")
+            problem = f"torchaudio: {subject.config} is not the original's geometry"
+            found["torchaudio"] = WeightSearch(len(original), 0, problems=(problem,))
         elif set(ported) == set(original):
-            problems += torchaudio_problems(original, ported, subject.torchaudio)
+            found["torchaudio"] = torchaudio_weights(original, ported, subject.torchaudio)
     if "onnx" in names and subject.onnx is not None:
-        problems += onnx_problems(original, subject.onnx)
-    return tuple(problems)
+        found["onnx"] = onnx_weights(original, subject.onnx)
+    return found
 
 
 def _settings_problems(subject: Subject, checkpoint: Checkpoint | None) -> Iterator[str]:

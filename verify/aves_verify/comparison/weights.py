@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ml_dtypes
@@ -15,33 +16,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import cut_off
-from aves_convert.graph.file_weights import graph_weights
 
 _MOST_TOLD = 5  # tensors told one by one; the rest is counted
 
 
-def torchaudio_problems(
+@dataclass(frozen=True)
+class WeightSearch:
+    """What became of the original's weights in a graph."""
+
+    expected: int
+    found: int  # and used
+    missing: tuple[str, ...] = field(default=(), repr=False)  # neither there nor contradicted: merged into others
+    problems: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        told = f"{self.found} of {self.expected} weights of the original found and used"
+        return f"{told}; not found: {', '.join(self.missing)}" if self.missing else told
+
+
+def torchaudio_weights(
     original: Mapping[str, NDArray[np.float32]], ported: Mapping[str, NDArray[np.float32]], where: Path
-) -> Iterator[str]:
-    """Every tensor of a TorchAudio port that is not bit for bit the original's, with the size of the difference."""
+) -> WeightSearch:
+    """How many of a TorchAudio port's tensors are the original's bit for bit; each other one is a problem."""
     different = {
         name: (ported[name], tensor) for name, tensor in original.items() if not _same_bits(ported[name], tensor)
     }
-    yield from _told("torchaudio", different, where)
-
-
-def onnx_problems(original: Mapping[str, NDArray[np.float32]], path: Path) -> Iterator[str]:
-    """The same for an ONNX file's weights, as far as they keep the state dict's names and shapes, as ours do.
-
-    Weights that a graph holds folded or transposed are judged by what it computes.
-    """
-    different = {}
-    for name, found in graph_weights(path, lambda name, shape: name in original and original[name].shape == shape):
-        if found.dtype.kind not in "fV":  # V: bfloat16 and the like
-            yield f"onnx: {name} in {path} is {found.dtype}, the original's is {original[name].dtype}"
-        elif not _same_bits(found, original[name]):
-            different[name] = (found, original[name])
-    yield from _told("onnx", different, path)
+    problems = tuple(_told("torchaudio", different, where))
+    return WeightSearch(len(original), len(original) - len(different), problems=problems)
 
 
 def fingerprint(state_dict: Mapping[str, NDArray[np.float32]]) -> str:
@@ -72,14 +75,18 @@ def _told(
             size = np.abs(a - b).max()
         yield (
             f"{backend}: {name} in {where} is not the original's: max |difference| {size:.2e} "
-            f"where the largest value is {np.abs(b).max():.2e}{_rounded(found, expected)}"
+            f"where the largest value is {np.abs(b).max():.2e}{rounded(found, expected)}"
         )
     if left:
         yield f"{backend}: and {left} more tensors of {where} are not the original's"
 
 
-def _rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:
-    """The usual cause, where it is that: the original's values went through half precision."""
+def rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:
+    """The usual cause of a difference, where it is that: the original's values went through half precision."""
+    if found.shape != expected.shape:
+        return ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = found.astype(expected.dtype)
     for dtype in (np.float16, ml_dtypes.bfloat16):
         with np.errstate(over="ignore", invalid="ignore"):
             rounded = expected.astype(dtype)

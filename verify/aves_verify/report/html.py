@@ -19,6 +19,7 @@ from aves_verify.report.summary import (
     facts,
     largest_difference,
     note,
+    notes,
     outcome,
     ports,
     significance,
@@ -62,6 +63,7 @@ def _config(config: ConfigReport, identity: str) -> dict[str, Any]:
         "title": title(config),
         "report": config,
         "ports": ports(config),
+        "notes": list(notes(config)),
         "pictures": pictures(config, identity),
         "sensitive": list(dict.fromkeys(s.backend for s in config.sensitivities)),
         "changes": [

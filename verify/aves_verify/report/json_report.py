@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from aves_verify.comparison.compare import Comparison, Tolerance
+from aves_verify.comparison.weights import WeightSearch
 from aves_verify.explanation.explain import Explanation, StageError
 from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
@@ -40,11 +41,16 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "sha256": dict(config.sha256),
         "passed": config.passed,
         "problems": list(config.problems),
+        "weights": {name: _search(search) for name, search in config.weights.items()},
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
         "explanations": [_explanation(explanation) for explanation in config.explanations],
         "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
         "seconds": {name: round(value, 3) for name, value in config.seconds.items()},
     }
+
+
+def _search(search: WeightSearch) -> dict[str, Any]:
+    return {"expected": search.expected, "found": search.found, "missing": list(search.missing)}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

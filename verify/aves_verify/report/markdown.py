@@ -15,6 +15,7 @@ from aves_verify.report.summary import (
     facts,
     largest_difference,
     note,
+    notes,
     outcome,
     ports,
     significance,
@@ -61,6 +62,7 @@ def _config(config: ConfigReport) -> Iterator[str]:
     drifted = [line for port in found for line in _told(port, "near-zero drift")]
     if drifted:
         yield from ("", f"**Near-zero drift.** {DRIFT}", "", *drifted)
+    yield from ("", *(f"- {code(told)}" for told in notes(config)))
     if config.explanations:
         yield from ("", "**Where the error begins**", "", *(f"- {code(e.text)}" for e in config.explanations))
 

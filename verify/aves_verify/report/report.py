@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
+from aves_verify.comparison.weights import WeightSearch
 from aves_verify.explanation.explain import Explanation
 from aves_verify.explanation.sensitivity import Sensitivity
 from aves_verify.sounds.clip import AnyClip
@@ -27,6 +28,7 @@ class ConfigReport:
     problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by backend; empty: no original
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
 

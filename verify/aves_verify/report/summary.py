@@ -67,6 +67,14 @@ def ports(config: ConfigReport) -> list[Port]:
     return [Port(config, name, tuple(c for c in config.comparisons if c.backend == name)) for name in backends]
 
 
+def notes(config: ConfigReport) -> Iterator[str]:
+    """What was looked at beside the numbers, and what was not; no note is a failure, those are problems."""
+    for backend, search in config.weights.items():
+        yield f"{backend}: {search.text}"
+    if config.comparisons and not config.weights:
+        yield "weights were not compared: there is no original to hold them against"
+
+
 def title(config: ConfigReport) -> str:
     """A configuration's name, and whether its weights are real."""
     return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name

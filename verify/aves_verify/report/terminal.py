@@ -14,7 +14,7 @@ from aves_artifacts.base.messages import cut_off, escaped
 from aves_verify.comparison.compare import Comparison
 from aves_verify.report.numbers import held_to
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.report.summary import note, title
+from aves_verify.report.summary import note, notes, title
 
 _MOST_TOLD = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
@@ -51,7 +51,7 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     for config in report.configs:
         if every_clip:
             print_table(console, _clips(config, columns))
-        for line in (*_details(config), *_explained(config)):
+        for line in (*_details(config), *_explained(config), *_noted(config)):
             console.print(line, soft_wrap=True)
         if config.sensitivities:
             print_table(console, _sensitivities(config))
@@ -149,6 +149,10 @@ def _details(config: ConfigReport) -> list[Text]:
 def _explained(config: ConfigReport) -> list[Text]:
     """Where each port's error begins."""
     return [Text.assemble(_text(config.name), ", ", _text(e.text)) for e in config.explanations]
+
+
+def _noted(config: ConfigReport) -> list[Text]:
+    return [Text.assemble(_text(config.name), ", ", _text(told), style="dim") for told in notes(config)]
 
 
 def _sensitivities(config: ConfigReport) -> Table:

@@ -55,6 +55,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         seconds=seconds,
         problems=(*subject.problems, *loaded.problems, *unusable),
         explanations=explanations,
+        weights=loaded.weights,
         sensitivities=characterise(loaded, clips) if plan.characterise else (),
         clips=clips,
         evidence=kept.found(),

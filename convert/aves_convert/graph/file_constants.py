@@ -1,0 +1,128 @@
+"""Every floating-point constant of an ONNX file, wherever it stands, and how often something on the way to an output
+reads it.
+
+Constants are initializers, Constant nodes, and what nodes make of constants alone (transposed, sliced, cast); local
+functions are written out where they are called, and the bodies of If, Loop and Scan count as their node's. Shapes are
+left out: only tensors of at least one axis in a floating-point type can be weights.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.inliner
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+
+# What moves values and leaves them as they are: who reads its output reads the constant.
+_MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})
+_MOVED = 8  # times in a row
+
+
+@dataclass(frozen=True, eq=False)
+class GraphConstant:
+    """One constant. ``readers`` are inputs of nodes on a path to an output; 0: nothing uses it."""
+
+    name: str
+    values: NDArray[Any]
+    readers: int
+
+
+def graph_constants(path: Path) -> Iterator[GraphConstant]:
+    """Every floating-point constant with an axis. Raises InputError for a file that is damaged or lacks its weights."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if model.functions:
+            model = onnx.inliner.inline_local_functions(model)
+        nodes = list(_nodes(model.graph))
+        read = _readers(model.graph)
+        for name, tensor in _tensors(model.graph, nodes):
+            values = _values(tensor, path)
+            if values is not None and values.ndim and values.dtype.kind in "fV":
+                yield GraphConstant(name, values, read[name])
+    except (OSError, ValueError, TypeError, RuntimeError, DecodeError, onnx.checker.ValidationError) as error:
+        reason = f"{error}".partition("\n")[0]
+        raise InputError(f"{path}: its constants cannot be read ({reason}); fetch or convert it again") from None
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of bodies too."""
+    for node in graph.node:
+        yield node
+        for body in _bodies(node):
+            yield from _nodes(body)
+
+
+def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def _readers(graph: onnx.GraphProto) -> Mapping[str, int]:
+    """How many inputs of nodes on a path to the graph's outputs read each value, through what only moves it."""
+    reads: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    _follow(graph, reads)
+    outputs = {output.name for output in graph.output}
+
+    def count(name: str, depth: int = 0) -> int:
+        total = int(name in outputs)
+        for node in reads.get(name, ()):
+            moved = node.op_type in _MOVING and name == node.input[0] and depth < _MOVED
+            total += count(node.output[0], depth + 1) if moved else 1
+        return total
+
+    return defaultdict(int, {name: count(name) for name in list(reads)})
+
+
+def _follow(graph: onnx.GraphProto, reads: dict[str, list[onnx.NodeProto]]) -> set[str]:
+    """Note who reads what on the way to a graph's outputs; return the names that come from the graph around it."""
+    maker = {output: node for node in graph.node for output in node.output if output}
+    todo, seen, followed = [output.name for output in graph.output], set[str](), set[int]()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        node = maker.get(name)
+        if node is None or id(node) in followed:
+            continue
+        followed.add(id(node))
+        for given in node.input:
+            reads[given].append(node)
+        todo += node.input
+        for body in _bodies(node):
+            todo += _follow(body, reads)
+    return seen - maker.keys()
+
+
+def _tensors(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[tuple[str, onnx.TensorProto]]:
+    graphs = [graph, *(body for node in nodes for body in _bodies(node))]
+    for each in graphs:
+        yield from ((tensor.name, tensor) for tensor in each.initializer)
+    for node in nodes:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    yield node.output[0], attribute.t
+                elif attribute.name == "value_floats":
+                    yield node.output[0], onnx.numpy_helper.from_array(np.asarray(attribute.floats, np.float32))
+
+
+def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any] | None:
+    """Its values, read-only where the file has them as they are; None for types that hold no weights."""
+    kinds = onnx.TensorProto
+    if tensor.data_type not in (kinds.FLOAT, kinds.DOUBLE, kinds.FLOAT16, kinds.BFLOAT16):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of entries that onnx does not know
+        return onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))
