@@ -12,11 +12,14 @@ from tests.examples.tiny import calls, write_recordings
 
 import classify
 import cluster
+from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
 from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.cli import main as aves_verify
 
@@ -57,6 +60,23 @@ def test_a_snippet_of_the_readme_gives_embeddings(
     make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path, "aves-base-bio"))
     monkeypatch.chdir(tmp_path)
     assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
+
+
+# The main job and the tests are run at full size elsewhere; what is published is not fetched by a test.
+NOT_HERE = ("pip install uv && ", "uv run aves-artifacts fetch ")
+
+
+def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
+    fairseq_to_onnx(Source(tmp_path / "aves-base-bio.pt"), tmp_path / "yours.onnx", OnnxOptions(exporter="torch"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
+    lines = "".join(blocks("README.md", "sh")).splitlines()
+    here = [line for line in lines if not line.startswith(NOT_HERE)]
+    assert len(lines) - len(here) == 3
+    for line in here:
+        run(line)
+    assert read_bundle(tmp_path / "ports").manifest.report is not None
 
 
 def test_the_way_of_a_checkpoint_can_be_gone_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

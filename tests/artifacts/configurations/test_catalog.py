@@ -175,7 +175,7 @@ def test_a_path_works_where_a_name_does(tmp_path: Path) -> None:
         named(["bio", "nowhere"])
 
 
-def test_the_catalogue_of_the_readme_is_one() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)
-    assert read_catalog(example, "README.md")["owls"].files["config"].startswith("https://example.org/models/owls.")
+def test_the_catalogue_of_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fetch.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    assert read_catalog(example, "docs/fetch.md")["owls"].files["config"].startswith("https://example.org/models/owls.")

@@ -1,4 +1,4 @@
-"""ONNX Runtime's answers to input that is not as it should be, as the README quotes them."""
+"""ONNX Runtime's answers to input that is not as it should be, as docs/use-a-port.md quotes them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source
 from aves_convert.conversion.stand_in import write_stand_in
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| `(np\.zeros\(.*?\))`: (.*?) \| (.*?) \|$", README, flags=re.MULTILINE)
+PAGE = (Path(__file__).parents[3] / "docs" / "use-a-port.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `(np\.zeros\(.*?\))`: (.*?) \| (.*?) \|$", PAGE, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +26,13 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSe
     return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
-def test_the_readme_tells_of_every_kind() -> None:
+def test_the_page_tells_of_every_kind() -> None:
     assert len(ROWS) == 6
 
 
 @pytest.mark.parametrize(("waveform", "kind", "answer"), ROWS, ids=[kind for _, kind, _ in ROWS])
-def test_the_answer_is_the_readmes(
-    waveform: str, kind: str, answer: str, session: onnxruntime.InferenceSession
-) -> None:
-    given = eval(waveform, {"np": np})  # noqa: S307 - our own README
+def test_the_answer_is_the_pages(waveform: str, kind: str, answer: str, session: onnxruntime.InferenceSession) -> None:
+    given = eval(waveform, {"np": np})  # noqa: S307 - our own page
     if answer.startswith("no error: two mono clips"):
         assert session.run(None, {"waveform": given})[0].shape == (2, 49, 24)
         return
