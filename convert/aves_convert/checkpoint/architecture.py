@@ -113,12 +113,14 @@ def architecture(checkpoint: Checkpoint) -> Architecture:
     if fine_tuned:
         config = replace(config, aux_num_out=_head_size(checkpoint, head_prefix))
     has_projection = config.extractor_conv_layer_config[-1][0] != config.encoder_embed_dim
+    has_labels = prefix + "label_embs_concat" in checkpoint.tensors
+    dropped = hubert_keys.dropped(name, cfg, config, label_sets=_label_sets(checkpoint), has_labels=has_labels)
     return Architecture(
         model_class=name,
         config=config,
         has_projection=has_projection,
         mapping=hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix),
-        dropped={prefix + entry: rule for entry, rule in _dropped(name, cfg, config, checkpoint).items()},
+        dropped={prefix + entry: rule for entry, rule in dropped.items()},
         normalize=_entry(checkpoint.task_config, "normalize", bool, False, where),
         sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
     )
@@ -237,28 +239,6 @@ def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-
-
-def _dropped(name: str, cfg: Mapping[str, Any], config: EncoderConfig, checkpoint: Checkpoint) -> dict[str, Dropped]:
-    """Exact name -> reason and shape of every tensor that belongs to the checkpoint and not to the encoder."""
-    embed, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
-    final = cfg["final_dim"] if cfg["final_dim"] > 0 else embed
-    dropped = {"mask_emb": Dropped(hubert_keys.MASK_REASON, (embed,))}
-    labels = {"label_embs_concat": Dropped(hubert_keys.LABEL_REASON, (None, final))}
-    if name.endswith("_ctc"):
-        # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
-        # unless the pretraining dictionaries were out of reach (hubert.py, remove_pretraining_modules)
-        kept = wrapper(checkpoint) + hubert_keys.ENCODER_PREFIX + "label_embs_concat" in checkpoint.tensors
-        return dropped | (labels if kept and name == "hubert_ctc" else {})
-    if name == "hubert":
-        label_sets = _label_sets(checkpoint) if cfg["untie_final_proj"] else 1
-        dropped |= labels | hubert_keys.linear("final_proj", final * label_sets, embed, hubert_keys.HEAD_REASON)
-    else:
-        dropped |= hubert_keys.quantizer(cfg, channels, final)
-        dropped |= hubert_keys.linear("final_proj", final, embed, hubert_keys.HEAD_REASON)
-    if cfg["target_glu"]:
-        dropped |= hubert_keys.linear("target_glu.0", final * 2, final, hubert_keys.GLU_REASON)
-    return dropped
 
 
 def _label_sets(checkpoint: Checkpoint) -> int:

@@ -59,24 +59,6 @@ CTC_HEAD = {
 }
 
 
-# --- dropped, and why -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A tensor that the encoder does not use. A shape entry is a size, or None where any size is right."""
-
-    reason: str
-    shape: tuple[int | None, ...]
-
-
-MASK_REASON = "embedding that replaces masked frames in pretraining; nothing is masked in use"
-HEAD_REASON = "projection of the pretraining loss; not part of the encoder"
-LABEL_REASON = "embeddings of the pretraining labels; not part of the encoder"
-GLU_REASON = "gate on the pretraining labels; not part of the encoder"
-QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encoder"
-
-
 def mapping(config: EncoderConfig, *, has_projection: bool, prefix: str = "", head_prefix: str = "") -> dict[str, str]:
     """Exact fairseq name -> exact TorchAudio name, for every tensor of this geometry.
 
@@ -95,28 +77,72 @@ def mapping(config: EncoderConfig, *, has_projection: bool, prefix: str = "", he
     return names
 
 
-def quantizer(cfg: Mapping[str, Any], channels: int, final: int) -> dict[str, Dropped]:
+# --- dropped, and why -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A tensor that the encoder does not use. A shape entry is a size, or None where any size is right."""
+
+    reason: str
+    shape: tuple[int | None, ...]
+
+
+_MASK_REASON = "embedding that replaces masked frames in pretraining; nothing is masked in use"
+_HEAD_REASON = "projection of the pretraining loss; not part of the encoder"
+_LABEL_REASON = "embeddings of the pretraining labels; not part of the encoder"
+_GLU_REASON = "gate on the pretraining labels; not part of the encoder"
+_QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encoder"
+
+
+def dropped(
+    model: str, cfg: Mapping[str, Any], config: EncoderConfig, *, label_sets: int, has_labels: bool
+) -> dict[str, Dropped]:
+    """Name in the encoder -> reason and shape, of every tensor that a checkpoint has beside those that are mapped.
+
+    ``model`` is fairseq's registered name, ``cfg`` its config. A HuBERT was pretrained on ``label_sets`` sets of
+    labels; of a fine-tuned one ``has_labels`` says whether it still has their embeddings.
+    """
+    embed, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
+    final = cfg["final_dim"] if cfg["final_dim"] > 0 else embed
+    found = {"mask_emb": Dropped(_MASK_REASON, (embed,))}
+    labels = {"label_embs_concat": Dropped(_LABEL_REASON, (None, final))}
+    if model.endswith("_ctc"):
+        # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
+        # unless the pretraining dictionaries were out of reach (hubert.py, remove_pretraining_modules)
+        return found | (labels if has_labels and model == "hubert_ctc" else {})
+    if model == "hubert":
+        outputs = final * label_sets if cfg["untie_final_proj"] else final
+        found |= labels | _linear("final_proj", outputs, embed, _HEAD_REASON)
+    else:
+        found |= _quantizer(cfg, channels, final) | _linear("final_proj", final, embed, _HEAD_REASON)
+    if cfg["target_glu"]:
+        found |= _linear("target_glu.0", final * 2, final, _GLU_REASON)
+    return found
+
+
+def _quantizer(cfg: Mapping[str, Any], channels: int, final: int) -> dict[str, Dropped]:
     """wav2vec 2.0's quantizer (fairseq ``GumbelVectorQuantizer``) and the projection of what it gives.
 
     ``cfg`` is fairseq's config, ``channels`` the extractor's last, ``final`` the size that the loss compares in.
     """
     if not cfg["quantize_targets"]:
-        return linear("project_q", final, channels, QUANTIZER_REASON)
+        return _linear("project_q", final, channels, _QUANTIZER_REASON)
     dim = cfg["latent_dim"] if cfg["latent_dim"] > 0 else final
     codes = cfg["latent_groups"] * cfg["latent_vars"]
-    dropped = {"quantizer.vars": Dropped(QUANTIZER_REASON, (1, codes, dim // cfg["latent_groups"]))}
+    dropped = {"quantizer.vars": Dropped(_QUANTIZER_REASON, (1, codes, dim // cfg["latent_groups"]))}
     depth, width = cfg["quantizer_depth"], channels * cfg["quantizer_factor"]
     if depth > 1:
         for i in range(depth - 1):
             columns = channels if i == 0 else width
-            dropped |= linear(f"quantizer.weight_proj.{i}.0", width, columns, QUANTIZER_REASON)
-        dropped |= linear(f"quantizer.weight_proj.{depth - 1}", codes, width, QUANTIZER_REASON)
+            dropped |= _linear(f"quantizer.weight_proj.{i}.0", width, columns, _QUANTIZER_REASON)
+        dropped |= _linear(f"quantizer.weight_proj.{depth - 1}", codes, width, _QUANTIZER_REASON)
     else:
-        dropped |= linear("quantizer.weight_proj", codes, channels, QUANTIZER_REASON)
-    return dropped | linear("project_q", final, dim, QUANTIZER_REASON)
+        dropped |= _linear("quantizer.weight_proj", codes, channels, _QUANTIZER_REASON)
+    return dropped | _linear("project_q", final, dim, _QUANTIZER_REASON)
 
 
-def linear(name: str, rows: int, columns: int, reason: str) -> dict[str, Dropped]:
+def _linear(name: str, rows: int, columns: int, reason: str) -> dict[str, Dropped]:
     """Weight and bias of a dropped linear layer."""
     return {f"{name}.weight": Dropped(reason, (rows, columns)), f"{name}.bias": Dropped(reason, (rows,))}
 
