@@ -89,10 +89,14 @@ class EncoderConfig:
 
         ``aux_num_out`` is written only when the model has that head (fine-tuned CTC models).
         """
+        return json.dumps(self.to_entries(), indent=2) + "\n"
+
+    def to_entries(self) -> dict[str, Any]:
+        """What ``to_json`` writes, for a document that holds it."""
         kwargs = self.kwargs()
         if self.aux_num_out is None:
             del kwargs["aux_num_out"]
-        return json.dumps(kwargs, indent=2) + "\n"
+        return kwargs
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "config") -> EncoderConfig:
@@ -101,6 +105,11 @@ class EncoderConfig:
             entries = parse_json(text)
         except ValueError as error:
             raise InputError(f"{where}: not a JSON config: {reason_of(error)}") from None
+        return cls.from_entries(entries, where=where)
+
+    @classmethod
+    def from_entries(cls, entries: object, *, where: str) -> EncoderConfig:
+        """The config in a value that was parsed from JSON. Raises InputError as ``from_json`` does."""
         if not isinstance(entries, dict):
             raise InputError(
                 f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
@@ -112,9 +121,9 @@ class EncoderConfig:
             raise InputError(f"{where}: not a wav2vec2_model config: {listed(problems, _MOST_NAMED, separator='; ')}")
         layers = entries["extractor_conv_layer_config"]
         if isinstance(layers, list):
-            entries["extractor_conv_layer_config"] = tuple(tuple(x) if isinstance(x, list) else x for x in layers)
+            layers = tuple(tuple(x) if isinstance(x, list) else x for x in layers)
         try:
-            return cls(**entries)
+            return cls(**{**entries, "extractor_conv_layer_config": layers})
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
 

@@ -205,8 +205,8 @@ def bundle(
         )
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
-    actions = [entry["action"] for entry in made.manifest.ledger]
-    dropped = [entry["source"] for entry in made.manifest.ledger if entry["action"] == "dropped"]
+    actions = [entry.action for entry in made.manifest.ledger]
+    dropped = [str(entry.source) for entry in made.manifest.ledger if entry.action == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
     settings = () if pretrained is None else ("--pretrained", pretrained)
     click.echo(f"next: {command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")

@@ -80,7 +80,7 @@ def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
         "name": manifest.name,
         "source": "file",
         "reference": "fairseq",
-        "sha256": {"fairseq": manifest.source["sha256"]}
+        "sha256": {"fairseq": manifest.source.sha256}
         | {role: record.sha256 for role, record in manifest.files.items() if role in hashed},
         "passed": True,
         "problems": [],

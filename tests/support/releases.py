@@ -22,7 +22,7 @@ def make_reported(folder: Path, **entries: Any) -> Bundle:
 def as_trained(bundle: Bundle) -> Bundle:
     """The same without a report, saying of itself that it is no stand-in."""
     (bundle.folder / REPORT).unlink()
-    source = {**bundle.manifest.source, "stand_in": False}
+    source = dataclasses.replace(bundle.manifest.source, stand_in=False)
     manifest = dataclasses.replace(bundle.manifest, source=source, report=None)
     (bundle.folder / MANIFEST).write_text(write_card(manifest, bundle.folder).to_json())
     return read_bundle(bundle.folder)

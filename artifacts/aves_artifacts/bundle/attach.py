@@ -40,7 +40,7 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
 def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]:
     """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
     (config,) = report["configs"]
-    expected = {"fairseq": manifest.source["sha256"]}
+    expected = {"fairseq": manifest.source.sha256}
     roles = ("torchaudio", "config", "onnx", "onnx_data")
     expected |= {role: record.sha256 for role, record in manifest.files.items() if role in roles}
     for name, sha256 in expected.items():

@@ -7,13 +7,14 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.manifest import Manifest
+from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
 if TYPE_CHECKING:
@@ -28,18 +29,13 @@ _SOURCE_DTYPES = ("float64", "float16", "bfloat16", *_FLOAT8)
 
 def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
     """Where the config file and what the manifest says of the encoder differ."""
-    if json.loads(config.to_json()) != manifest.config:
+    if config != manifest.config:
         yield "does not hold the config that the manifest has"
-    encoder = manifest.encoder
-    expected = {
-        "hop": config.hop,
-        "receptive_field": config.receptive_field,
-        "dimension": config.encoder_embed_dim,
-        "layers": config.encoder_num_layers,
-    }
-    for name, value in expected.items():
-        if encoder[name] != value:
-            yield f"gives {name} {value}, the manifest says {encoder[name]}"
+    says = manifest.encoder
+    found = EncoderFacts.of(config, sample_rate=says.sample_rate, normalize=says.normalize)
+    for name, value in asdict(found).items():
+        if getattr(says, name) != value:
+            yield f"gives {name} {value}, the manifest says {getattr(says, name)}"
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -127,13 +123,17 @@ def _contract_problems(session: onnxruntime.InferenceSession, manifest: Manifest
     if [(value.name, value.type, len(value.shape)) for value in inputs] != [("waveform", "tensor(float)", 2)]:
         yield "does not take one waveform [batch, samples] float32"
     first = outputs[0]
-    if (first.name, first.type, first.shape[-1]) != ("embeddings", "tensor(float)", manifest.encoder["dimension"]):
-        yield f"does not give embeddings of {manifest.encoder['dimension']} numbers"
+    if (first.name, first.type, first.shape[-1]) != ("embeddings", "tensor(float)", manifest.encoder.dimension):
+        yield f"does not give embeddings of {manifest.encoder.dimension} numbers"
     says = session.get_modelmeta().custom_metadata_map
-    expected = {name: str(manifest.encoder[name]) for name in ("sample_rate", "hop", "receptive_field", "dimension")}
-    expected |= {
-        "normalize": json.dumps(manifest.encoder["normalize"]),
-        "source_sha256": manifest.source["sha256"],
+    encoder = manifest.encoder
+    expected = {
+        "sample_rate": str(encoder.sample_rate),
+        "hop": str(encoder.hop),
+        "receptive_field": str(encoder.receptive_field),
+        "dimension": str(encoder.dimension),
+        "normalize": json.dumps(encoder.normalize),
+        "source_sha256": manifest.source.sha256,
         "configuration": manifest.name,
         "licence": manifest.licence or "unknown",
     }
@@ -167,9 +167,9 @@ def _shape_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig) 
             yield f"has {name} in {found.dtype}, expected float32"
 
 
-def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
+def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[LedgerEntry, ...]) -> Iterator[str]:
     """Every tensor that the ledger does not account for, or that is not the source's, whose hash the ledger has."""
-    targets = Counter(entry["target"] for entry in ledger if entry["action"] != "dropped")
+    targets = Counter(entry.target for entry in ledger if entry.action != "dropped")
     yield from (f"has {name}, which the ledger does not account for" for name in weights if name not in targets)
     for name, count in targets.items():
         if name not in weights:
@@ -177,11 +177,11 @@ def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[Mapping[
         if count > 1:
             yield f"has one {printable(str(name))}, for which the ledger has {count} entries"
     for entry in ledger:
-        tensor = weights.get(entry["target"]) if entry["action"] == "mapped" else None
+        tensor = weights.get(entry.target) if entry.action == "mapped" and entry.target is not None else None
         if tensor is None:
             continue
-        if list(tensor.shape) != list(entry["shape"]) or _sha256_as(tensor, entry["dtype"]) != entry["sha256"]:
-            yield f"has another {entry['target']} than the source, whose hash the ledger has"
+        if tuple(tensor.shape) != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
+            yield f"has another {entry.target} than the source, whose hash the ledger has"
 
 
 def _sha256_as(tensor: torch.Tensor, dtype: str) -> str:

@@ -13,6 +13,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.base.messages import quoted, reason_of
+from aves_artifacts.encoder import EncoderConfig
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -32,6 +33,60 @@ FILE_NAMES: dict[Role, str] = {
 
 
 @dataclass(frozen=True)
+class SourceRecord(FileRecord):
+    """The checkpoint that a bundle's files were made from."""
+
+    model_class: str  # fairseq's
+    num_updates: int | None  # updates of its training; None: not recorded
+    stand_in: bool  # seeded weights that were never trained
+    pretrained: FileRecord | None = None  # the checkpoint it was fine-tuned from, where the settings are that one's
+
+    def to_entries(self) -> dict[str, Any]:
+        """As the manifest's JSON has it: ``pretrained`` only where there is one."""
+        entries = asdict(self)
+        if self.pretrained is None:
+            del entries["pretrained"]
+        return entries
+
+
+@dataclass(frozen=True)
+class EncoderFacts:
+    """What a user must know of an encoder beside its config. Lengths are in samples."""
+
+    sample_rate: int
+    normalize: bool  # whether each waveform is brought to mean 0 and variance 1
+    hop: int
+    receptive_field: int
+    dimension: int
+    layers: int
+
+    @classmethod
+    def of(cls, config: EncoderConfig, *, sample_rate: int, normalize: bool) -> EncoderFacts:
+        """Those of a config; what it does not tell is given."""
+        return cls(
+            sample_rate=sample_rate,
+            normalize=normalize,
+            hop=config.hop,
+            receptive_field=config.receptive_field,
+            dimension=config.encoder_embed_dim,
+            layers=config.encoder_num_layers,
+        )
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What became of one tensor of the checkpoint, or where one tensor of the port came from."""
+
+    source: str | None  # fairseq's name; None for a tensor that the port needs and the checkpoint leaves out
+    target: str | None  # TorchAudio's name; None for a dropped tensor
+    action: Literal["mapped", "dropped", "created"]
+    reason: str  # why it was dropped or created; empty for a mapped tensor
+    shape: tuple[int, ...]
+    dtype: str  # in the source, e.g. "float16"
+    sha256: str | None = None  # of the source tensor's bytes, contiguous and little-endian
+
+
+@dataclass(frozen=True)
 class ReportRecord(FileRecord):
     """The report of aves-verify on these files, and its verdict."""
 
@@ -44,11 +99,11 @@ class Manifest:
 
     name: str
     files: Mapping[Role, FileRecord]
-    source: Mapping[str, Any]
-    encoder: Mapping[str, Any]
-    config: Mapping[str, Any] = field(repr=False)
-    ledger: tuple[Mapping[str, Any], ...] = field(repr=False)
-    versions: Mapping[str, str]
+    source: SourceRecord
+    encoder: EncoderFacts
+    config: EncoderConfig = field(repr=False)
+    ledger: tuple[LedgerEntry, ...] = field(repr=False)
+    versions: Mapping[str, str]  # package -> version, of everything that had a part in making the files
     licence: str = ""
     citation: str = ""
     report: ReportRecord | None = None
@@ -58,15 +113,29 @@ class Manifest:
         return self._text(hashlib.sha256(self._text("").encode()).hexdigest())
 
     def _text(self, sha256: str) -> str:
-        entries = {"schema": SCHEMA, "name": self.name, "sha256": sha256} | asdict(self)
-        del entries["ledger"]
-        ledger = ",\n    ".join(json.dumps(entry, ensure_ascii=False) for entry in self.ledger)
+        entries = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "sha256": sha256,
+            "files": {role: asdict(record) for role, record in self.files.items()},
+            "source": self.source.to_entries(),
+            "encoder": asdict(self.encoder),
+            "config": self.config.to_entries(),
+            "versions": dict(self.versions),
+            "licence": self.licence,
+            "citation": self.citation,
+            "report": None if self.report is None else asdict(self.report),
+        }
+        ledger = ",\n    ".join(json.dumps(asdict(entry), ensure_ascii=False) for entry in self.ledger)
         text = json.dumps(entries, indent=2, ensure_ascii=False)
         return f'{text[:-2]},\n  "ledger": [\n    {ledger}\n  ]\n}}\n'
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Manifest:
-        """Parse and validate a manifest. Raises InputError naming ``where`` and what the schema says against it."""
+        """Parse and validate a manifest.
+
+        Raises InputError naming ``where`` and what the schema, or ``EncoderConfig``, says against it.
+        """
         again = "make the bundle anew with: aves-convert bundle"
         try:
             entries = parse_json(text)
@@ -80,13 +149,25 @@ class Manifest:
         problem = schema_problem(entries, "manifest.schema.json")
         if problem:
             raise InputError(f"{where}: not a bundle's manifest: {problem}; {again}")
-        del entries["schema"], entries["sha256"]
-        report = entries.pop("report")
-        return cls(
-            **entries
-            | {
-                "files": {role: FileRecord(**record) for role, record in entries["files"].items()},
-                "ledger": tuple(entries["ledger"]),
-                "report": None if report is None else ReportRecord(**report),
-            }
-        )
+        try:
+            return _manifest(entries)
+        except InputError as error:
+            raise InputError(f"{where}: not a bundle's manifest: {error}; {again}") from None
+
+
+def _manifest(entries: Any) -> Manifest:
+    """The nouns for entries of which the schema says nothing. Raises InputError where the config is unusable."""
+    source, report = entries["source"], entries["report"]
+    pretrained = source.pop("pretrained", None)
+    return Manifest(
+        name=entries["name"],
+        files={role: FileRecord(**record) for role, record in entries["files"].items()},
+        source=SourceRecord(**source, pretrained=None if pretrained is None else FileRecord(**pretrained)),
+        encoder=EncoderFacts(**entries["encoder"]),
+        config=EncoderConfig.from_entries(entries["config"], where="config"),
+        ledger=tuple(LedgerEntry(**entry | {"shape": tuple(entry["shape"])}) for entry in entries["ledger"]),
+        versions=entries["versions"],
+        licence=entries["licence"],
+        citation=entries["citation"],
+        report=None if report is None else ReportRecord(**report),
+    )

@@ -14,7 +14,6 @@ from aves_artifacts.base.files import replacing
 from aves_artifacts.base.markdown import code, plain
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
-from aves_artifacts.encoder import EncoderConfig
 
 _WHAT: dict[Role, str] = {
     "torchaudio": "weights for torchaudio's `wav2vec2_model`",
@@ -35,18 +34,17 @@ def write_card(manifest: Manifest, folder: Path, report: Mapping[str, Any] | Non
 
 def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
     """The card: what the model is, how it is loaded, and what ``report``, the JSON of aves-verify, says of it."""
-    config = EncoderConfig.from_json(json.dumps(manifest.config))
-    rate = manifest.encoder["sample_rate"]
+    rate = manifest.encoder.sample_rate
     return fill_markdown(
         "aves_artifacts.bundle",
         "model_card.md.jinja",
         title=plain(manifest.name),
-        stand_in=manifest.source["stand_in"],
+        stand_in=manifest.source.stand_in,
         encoder=manifest.encoder,
-        head=config.aux_num_out,
+        head=manifest.config.aux_num_out,
         rate=f"{rate // 1000} kHz" if rate % 1000 == 0 else f"{rate} Hz",
         second=f"{rate:_}",
-        frames=config.frames(rate),
+        frames=manifest.config.frames(rate),
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
@@ -54,7 +52,7 @@ def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
         inputs=len({comparison["clip"] for comparison in _comparisons(report)}),
         table=list(port_rows(report)),
         source=manifest.source,
-        source_name=code(manifest.source["name"]),
+        source_name=code(manifest.source.name),
         versions=manifest.versions,
         citation=[plain(line) for line in manifest.citation.splitlines()],
         licence_lines=list(_licence_lines(manifest.licence)),

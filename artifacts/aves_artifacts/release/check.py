@@ -177,7 +177,7 @@ def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: 
             yield f"{record.name} is not the file that {MANIFEST} records"
     if manifest.report is None:
         yield f"{MANIFEST} records no report"
-    says = manifest.name, manifest.source["stand_in"], manifest.source["sha256"]
+    says = manifest.name, manifest.source.stand_in, manifest.source.sha256
     if says != (name, configuration["stand_in"], configuration["source_sha256"]):
         yield f"{MANIFEST} is of {manifest.name}, or says something else of its weights than {INDEX}"
     yield from report_problems(report, manifest)

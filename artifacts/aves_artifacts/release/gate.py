@@ -47,7 +47,7 @@ class Verified:
     @property
     def is_stand_in(self) -> bool:
         """Whether its weights were never trained."""
-        return bool(self.bundle.manifest.source["stand_in"])
+        return self.bundle.manifest.source.stand_in
 
 
 def verified(folder: Path) -> Verified:

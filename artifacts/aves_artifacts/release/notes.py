@@ -29,7 +29,7 @@ def release_notes(bundles: Sequence[Verified], version: str, *, signed: bool) ->
 
 def _rows(bundle: Verified) -> Iterator[str]:
     for row in port_rows(bundle.report):
-        yield f"{bundle.name} | {bundle.bundle.manifest.encoder['dimension']} | {row}"
+        yield f"{bundle.name} | {bundle.bundle.manifest.encoder.dimension} | {row}"
 
 
 def _waived(bundle: Verified) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _drift(bundle: Verified) -> Iterator[str]:
 def _source(bundle: Verified) -> str:
     source = bundle.bundle.manifest.source
     mark = " (stand-in)" if bundle.is_stand_in else ""
-    return f"{bundle.name} | {code(source['name'], cell=True)}{mark} | `{source['sha256']}`"
+    return f"{bundle.name} | {code(source.name, cell=True)}{mark} | `{source.sha256}`"
 
 
 def _terms(bundle: Verified) -> Iterator[str]:

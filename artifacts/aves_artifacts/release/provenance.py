@@ -197,9 +197,9 @@ def _sources(bundles: Sequence[Verified]) -> Iterator[dict[str, Any]]:
     """The checkpoints that the ports were made from."""
     for bundle in bundles:
         source = bundle.bundle.manifest.source
-        for record in (source, source.get("pretrained")):
+        for record in (source, source.pretrained):
             if record is not None:
-                yield {"name": record["name"], "digest": {"sha256": record["sha256"]}}
+                yield {"name": record.name, "digest": {"sha256": record.sha256}}
 
 
 def _packages(bundles: Sequence[Verified]) -> Iterator[dict[str, Any]]:

@@ -106,7 +106,7 @@ def _index(bundles: Sequence[Verified], version: str, files: Sequence[ReleaseFil
         {
             "name": bundle.name,
             "stand_in": bundle.is_stand_in,
-            "source_sha256": bundle.bundle.manifest.source["sha256"],
+            "source_sha256": bundle.bundle.manifest.source.sha256,
             "waived": [asdict(waived) for waived in bundle.waived],
         }
         for bundle in bundles

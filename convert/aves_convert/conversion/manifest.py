@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 from aves_artifacts.base.file_record import FileRecord, file_record
-from aves_artifacts.bundle.manifest import Manifest, Role
+from aves_artifacts.bundle.manifest import EncoderFacts, Manifest, Role, SourceRecord
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.request import Terms
@@ -39,27 +37,20 @@ def manifest_of(
 ) -> Manifest:
     """The manifest of these files. ``source`` is the checkpoint's own record."""
     arch = converted.architecture
-    pretrained = {} if checkpoint.pretrained is None else {"pretrained": _recorded(file_record(checkpoint.pretrained))}
+    pretrained = None if checkpoint.pretrained is None else _recorded(file_record(checkpoint.pretrained))
     return Manifest(
         name=name,
         files=files,
-        source={
-            **_recorded(source),
-            "model_class": arch.model_class,
-            "num_updates": checkpoint.num_updates,
-            "stand_in": checkpoint.stand_in,
-            **pretrained,
-        },
-        encoder={
-            "sample_rate": arch.sample_rate,
-            "normalize": arch.normalize,
-            "hop": arch.config.hop,
-            "receptive_field": arch.config.receptive_field,
-            "dimension": arch.config.encoder_embed_dim,
-            "layers": arch.config.encoder_num_layers,
-        },
-        config=json.loads(arch.config.to_json()),
-        ledger=tuple(asdict(entry) for entry in converted.ledger),
+        source=SourceRecord(
+            **vars(_recorded(source)),
+            model_class=arch.model_class,
+            num_updates=checkpoint.num_updates,
+            stand_in=checkpoint.stand_in,
+            pretrained=pretrained,
+        ),
+        encoder=EncoderFacts.of(arch.config, sample_rate=arch.sample_rate, normalize=arch.normalize),
+        config=arch.config,
+        ledger=converted.ledger,
         versions={
             "aves-ports": importlib.metadata.version("aves-ports"),
             "python": platform.python_version(),
@@ -84,5 +75,5 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def _recorded(source: FileRecord) -> dict[str, Any]:
-    return {**asdict(source), "name": printable_name(source.name)}
+def _recorded(source: FileRecord) -> FileRecord:
+    return replace(source, name=printable_name(source.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from aves_artifacts.base.documents import parse_json, read_file
@@ -48,18 +49,18 @@ def inspect_folder(folder: Path) -> Inspection:
     """A bundle by its manifest; sizes are compared and contents not hashed."""
     bundle = read_bundle(folder)
     manifest = bundle.manifest
-    actions = [entry["action"] for entry in manifest.ledger]
+    actions = [entry.action for entry in manifest.ledger]
     facts = {
         "name": manifest.name,
         "files": {role: f"{record.name}, {record.size} bytes" for role, record in manifest.files.items()},
-        "source": manifest.source,
-        "encoder": manifest.encoder,
+        "source": manifest.source.to_entries(),
+        "encoder": asdict(manifest.encoder),
         "tensors": {action: actions.count(action) for action in dict.fromkeys(actions)},
         "licence": manifest.licence or "not recorded",
         "report": "none" if manifest.report is None else "passed" if manifest.report.passed else "failed",
         "versions": manifest.versions,
     }
-    places = _places(folder, manifest.source["name"])
+    places = _places(folder, manifest.source.name)
     checkpoint = next((place for place in places if place.is_file()), None)
     original = ("--fairseq", checkpoint) if checkpoint else ("--backends", "torchaudio,onnx")
     problems = list(_missing(bundle))

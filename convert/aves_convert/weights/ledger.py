@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 
 PROJECTION = "encoder.feature_projection.projection"
 _MOST_NAMED = 20  # problems named in one message; the rest is counted
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    """What became of one tensor of the checkpoint, or where one tensor of the port came from."""
-
-    source: str | None  # fairseq's name; None for a tensor that the port needs and the checkpoint leaves out
-    target: str | None  # TorchAudio's name; None for a dropped tensor
-    action: Literal["mapped", "dropped", "created"]
-    reason: str  # why it was dropped or created; empty for a mapped tensor
-    shape: tuple[int, ...]
-    dtype: str  # in the source, e.g. "float16"
-    sha256: str | None = None  # of the source tensor's bytes, contiguous and little-endian; see ``hashed``
 
 
 def account(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import checkpoint_of
@@ -26,7 +27,7 @@ from aves_convert.checkpoint.settings import attribute_of, has_attribute, plain
 from aves_convert.pickles.records import Global, Record, preview
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file
 from aves_convert.torch_files.writer import STORAGE_CLASSES, PickledObject
-from aves_convert.weights.ledger import LedgerEntry, account, identity
+from aves_convert.weights.ledger import account, identity
 from aves_convert.weights.state_dict import read_state_dict
 
 _NEEDED = ("args", "cfg", "task_state")  # without these fairseq builds another model, or none

@@ -35,7 +35,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import check_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT, LedgerEntry
 from aves_artifacts.cli import main
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -117,7 +117,7 @@ def test_bundles_of_every_kind_pass(
     )
     made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"), OnnxOptions(layers="all"))
     assert problems(made) == []
-    assert {entry["action"] for entry in made.manifest.ledger} >= {"mapped", "dropped"}
+    assert {entry.action for entry in made.manifest.ledger} >= {"mapped", "dropped"}
 
 
 def test_a_bundle_of_8_bit_weights_passes(tmp_path: Path) -> None:
@@ -364,49 +364,52 @@ def test_damage_is_found_though_the_hashes_are_right(
     assert all(len(problem) < 1000 and "\n" not in problem for problem in found)
 
 
-def relabelled(bundle: Bundle, change: Callable[[list[dict[str, Any]]], object]) -> Bundle:
-    ledger = [dict(entry) for entry in bundle.manifest.ledger]
-    change(ledger)
-    return sealed(bundle, ledger=tuple(ledger))
+Ledger = tuple[LedgerEntry, ...]
 
 
-def of(ledger: list[dict[str, Any]], target: str) -> dict[str, Any]:
-    return next(entry for entry in ledger if entry["target"] == target)
+def with_some(**entries: Any) -> Callable[[Ledger], Ledger]:
+    """A change of the entry for one tensor."""
+    return lambda ledger: tuple(dataclasses.replace(e, **entries) if e.target == SOME else e for e in ledger)
 
 
-LEDGERS: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
+def of_some(ledger: Ledger) -> LedgerEntry:
+    return next(entry for entry in ledger if entry.target == SOME)
+
+
+LEDGERS: dict[str, tuple[Callable[[Ledger], Ledger], str]] = {
     "forgets a tensor": (
-        lambda ledger: ledger.remove(of(ledger, SOME)),
+        lambda ledger: tuple(entry for entry in ledger if entry.target != SOME),
         f"has {SOME}, which the ledger does not account",
     ),
-    "drops a tensor": (
-        lambda ledger: of(ledger, SOME).update(action="dropped"),
-        f"has {SOME}, which the ledger does not account",
-    ),
+    "drops a tensor": (with_some(action="dropped"), f"has {SOME}, which the ledger does not account"),
     "invents a tensor": (
-        lambda ledger: ledger.append(of(ledger, SOME) | {"target": "x"}),
+        lambda ledger: (*ledger, dataclasses.replace(of_some(ledger), target="x")),
         "lacks x, which the ledger accounts for",
     ),
-    "maps a tensor twice": (lambda ledger: ledger.append(of(ledger, SOME)), "for which the ledger has 2 entries"),
-    "has another hash": (
-        lambda ledger: of(ledger, SOME).update(sha256="1" * 64),
-        f"has another {SOME} than the source",
+    "maps a tensor twice": (
+        lambda ledger: (*ledger, of_some(ledger)),
+        "for which the ledger has 2 entries",
     ),
-    "has another shape": (lambda ledger: of(ledger, SOME).update(shape=[4, 6]), f"has another {SOME} than the source"),
-    "has another dtype": (lambda ledger: of(ledger, SOME).update(dtype="float16"), f"another {SOME} than the source"),
+    "maps a tensor to nothing": (
+        lambda ledger: (*ledger, dataclasses.replace(of_some(ledger), target=None)),
+        "lacks None, which the ledger accounts for",
+    ),
+    "has another hash": (with_some(sha256="1" * 64), f"has another {SOME} than the source"),
+    "has another shape": (with_some(shape=(4, 6)), f"has another {SOME} than the source"),
+    "has another dtype": (with_some(dtype="float16"), f"another {SOME} than the source"),
 }
 
 
 @pytest.mark.parametrize(("change", "message"), LEDGERS.values(), ids=LEDGERS)
 def test_a_ledger_that_is_not_of_the_weights_is_found(
-    change: Callable[[list[dict[str, Any]]], object], message: str, bundle: Bundle
+    change: Callable[[Ledger], Ledger], message: str, bundle: Bundle
 ) -> None:
-    (problem,) = problems(relabelled(bundle, change))
+    (problem,) = problems(sealed(bundle, ledger=change(bundle.manifest.ledger)))
     assert message in problem
 
 
 def test_a_manifest_that_says_something_else_of_the_encoder_is_found(bundle: Bundle) -> None:
-    found = problems(sealed(bundle, encoder=bundle.manifest.encoder | {"dimension": 25, "normalize": True}))
+    found = problems(sealed(bundle, encoder=dataclasses.replace(bundle.manifest.encoder, dimension=25, normalize=True)))
     assert any("gives dimension 24, the manifest says 25" in problem for problem in found)
     assert any("does not give embeddings of 25 numbers" in problem for problem in found)
     assert any("says normalize 'false', the manifest 'true'" in problem for problem in found)

@@ -4,52 +4,23 @@ from importlib import resources
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from tests.support.documents import BASE, DROPPED, HASH, MAPPED, SOURCE, a_manifest
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.bundle.manifest import FILE_NAMES, SCHEMA, Manifest, ReportRecord, Role
-
-HASH = "0" * 64
-ENTRY = {
-    "source": "a",
-    "target": "b",
-    "action": "mapped",
-    "reason": "",
-    "shape": [2],
-    "dtype": "float32",
-    "sha256": HASH,
-}
-DROPPED = ENTRY | {"target": None, "action": "dropped", "reason": "ö: not needed"}
-
-
-def a_manifest(**entries: Any) -> Manifest:
-    roles: tuple[Role, ...] = ("torchaudio", "config", "safetensors", "onnx", "card")
-    given: dict[str, Any] = {
-        "name": "x",
-        "files": {role: FileRecord(FILE_NAMES[role].format(name="x"), 1, HASH) for role in roles},
-        "source": {
-            "name": "x.pt",
-            "size": 1,
-            "sha256": HASH,
-            "model_class": "hubert",
-            "num_updates": None,
-            "stand_in": False,
-        },
-        "encoder": {
-            "sample_rate": 16_000,
-            "normalize": False,
-            "hop": 320,
-            "receptive_field": 400,
-            "dimension": 768,
-            "layers": 12,
-        },
-        "config": {},
-        "ledger": (ENTRY, DROPPED),
-        "versions": {"aves-ports": "0.1.0", "python": "3.11.7", "torch": "2.8.0"},
-        "citation": 'A "quoted" title, \\ and "ledger": []',
-    }
-    return Manifest(**given | entries)
+from aves_artifacts.bundle.manifest import (
+    FILE_NAMES,
+    REPORT,
+    SCHEMA,
+    EncoderFacts,
+    LedgerEntry,
+    Manifest,
+    ReportRecord,
+    SourceRecord,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +28,10 @@ def a_manifest(**entries: Any) -> Manifest:
     [
         a_manifest(),
         a_manifest(report=ReportRecord("report.json", 3, HASH, passed=True), licence="MIT"),
-        a_manifest(files=a_manifest().files | {"onnx_data": FileRecord("x.onnx.data", 5, HASH)}),
+        a_manifest(files={**a_manifest().files, "onnx_data": FileRecord("x.onnx.data", 5, HASH)}),
+        a_manifest(source=dataclasses.replace(SOURCE, pretrained=FileRecord("y.pt", 7, HASH), num_updates=3)),
+        a_manifest(config=dataclasses.replace(BASE, aux_num_out=32)),
+        a_manifest(ledger=(MAPPED, DROPPED, LedgerEntry(None, "c", "created", "it is the identity", (), "float32"))),
     ],
 )
 def test_a_manifest_survives_writing_and_reading(manifest: Manifest) -> None:
@@ -65,6 +39,86 @@ def test_a_manifest_survives_writing_and_reading(manifest: Manifest) -> None:
     again = Manifest.from_json(text, where="manifest.json")
     assert again == manifest
     assert again.to_json() == text
+
+
+TEXT, SIZES, COUNTS = st.text(max_size=20), st.integers(0, 2**53), st.integers(1, 2**53)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="./\\"), min_size=1, max_size=20)
+RECORDS = st.builds(FileRecord, NAMES, SIZES, DIGESTS)
+SHAPES = st.lists(SIZES, max_size=4).map(tuple)
+MANIFESTS = st.builds(
+    a_manifest,
+    name=NAMES,
+    files=st.fixed_dictionaries(
+        {role: RECORDS for role in FILE_NAMES if role != "onnx_data"}, optional={"onnx_data": RECORDS}
+    ),
+    source=st.builds(
+        SourceRecord, NAMES, SIZES, DIGESTS, TEXT, st.none() | st.integers(), st.booleans(), st.none() | RECORDS
+    ),
+    encoder=st.builds(EncoderFacts, COUNTS, st.booleans(), COUNTS, COUNTS, COUNTS, COUNTS),
+    config=st.builds(dataclasses.replace, st.just(BASE), aux_num_out=st.none() | st.integers(1, 99)),
+    ledger=st.lists(
+        st.builds(
+            LedgerEntry,
+            st.none() | TEXT,
+            st.none() | TEXT,
+            st.sampled_from(["mapped", "dropped", "created"]),
+            TEXT,
+            SHAPES,
+            TEXT,
+            st.none() | DIGESTS,
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    versions=st.dictionaries(TEXT, NAMES, max_size=3).map(lambda more: more | dict(a_manifest().versions)),
+    licence=TEXT,
+    citation=TEXT,
+    report=st.none() | st.builds(ReportRecord, st.just(REPORT), SIZES, DIGESTS, st.booleans()),
+)
+
+
+@given(MANIFESTS)
+def test_whatever_the_schema_allows_survives(manifest: Manifest) -> None:
+    text = manifest.to_json()
+    again = Manifest.from_json(text, where="manifest.json")
+    assert again == manifest
+    assert again.to_json() == text
+
+
+def test_the_bytes_are_those_of_before() -> None:
+    """Manifests are compared byte for byte: order, spaces and letters are part of the contract."""
+    text = a_manifest(ledger=(MAPPED,), licence="MIT").to_json()
+    assert text.startswith('{\n  "schema": 2,\n  "name": "x",\n  "sha256": "')
+    assert list(json.loads(text)) == [
+        *("schema", "name", "sha256", "files", "source", "encoder", "config", "versions", "licence", "citation"),
+        *("report", "ledger"),
+    ]
+    assert (
+        """
+  "source": {
+    "name": "x.pt",
+    "size": 1,
+    "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+    "model_class": "hubert",
+    "num_updates": null,
+    "stand_in": false
+  },
+  "encoder": {
+    "sample_rate": 16000,
+    "normalize": false,
+    "hop": 320,
+    "receptive_field": 400,
+    "dimension": 768,
+    "layers": 12
+  },
+"""
+        in text
+    )
+    assert text.endswith(
+        '\n  "report": null,\n  "ledger": [\n    {"source": "a", "target": "b", "action": "mapped", "reason": "", '
+        f'"shape": [2], "dtype": "float32", "sha256": "{HASH}"}}\n  ]\n}}\n'
+    )
 
 
 def test_the_ledger_has_one_line_for_each_entry() -> None:
@@ -120,6 +174,14 @@ DAMAGED: list[tuple[Any, str]] = [
     (lambda m: m.update(licence=None), "licence: None is not of type 'string'"),
     (lambda m: m.update(colour="brown"), "'colour' was unexpected"),
     (lambda m: m.update(versions={"torch": "2"}), "versions: "),
+    (
+        lambda m: m["config"].pop("encoder_embed_dim"),
+        "manifest: config: .*missing entry 'encoder_embed_dim'; make the b",
+    ),
+    (
+        lambda m: m["config"].update(encoder_num_heads=7),
+        "manifest: config: .*not divisible by encoder_num_heads 7; make",
+    ),
 ]
 
 

@@ -10,11 +10,9 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
-from tests.artifacts.bundle.test_manifest import a_manifest
-from tests.artifacts.test_encoder import BASE
 from tests.support.bundles import comparison, report_on
+from tests.support.documents import SOURCE, a_manifest
 
-from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.bundle.model_card import model_card
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -28,13 +26,7 @@ def snippets(text: str) -> list[str]:
 
 
 def card(report: Any = None, **entries: Any) -> str:
-    return model_card(base(**entries), report)
-
-
-def base(**entries: Any) -> Manifest:
-    return a_manifest(
-        config=BASE.kwargs() | {"extractor_conv_layer_config": BASE.extractor_conv_layer_config}, **entries
-    )
+    return model_card(a_manifest(**entries), report)
 
 
 def front_matter(text: str) -> dict[str, Any]:
@@ -63,7 +55,7 @@ def test_terms_are_told_or_told_to_be_missing() -> None:
 
 def test_a_stand_in_is_called_one() -> None:
     assert "stand-in" not in card()
-    text = card(source=a_manifest().source | {"stand_in": True})
+    text = card(source=dataclasses.replace(SOURCE, stand_in=True))
     assert "**These are seeded stand-in weights." in text
     assert "cited" not in text
 
@@ -71,7 +63,7 @@ def test_a_stand_in_is_called_one() -> None:
 def test_the_table_has_the_worst_of_each_port() -> None:
     assert "have not been verified" in card()
     report = report_on(
-        base(),
+        a_manifest(),
         comparisons=[
             comparison("torchaudio", max_abs=2e-6),
             comparison("onnx", max_abs=1e-6, cosine_min=0.5, flagged=3),
@@ -86,13 +78,13 @@ def test_the_table_has_the_worst_of_each_port() -> None:
 
 def test_what_could_not_be_computed_is_a_dash() -> None:
     failed = comparison("onnx", "fail", max_abs=None, cosine_min=None, error_ratio=None, flagged=None)
-    assert "| onnx | fail | - | - | - | 0 |" in card(report_on(base(), passed=False, comparisons=[failed]))
+    assert "| onnx | fail | - | - | - | 0 |" in card(report_on(a_manifest(), passed=False, comparisons=[failed]))
 
 
 def test_names_cannot_steer_the_page() -> None:
     name = '<img src=x>`|*"](http://example.org)'
-    files = {role: dataclasses.replace(record, name=f"{name}.{role}") for role, record in base().files.items()}
-    text = card(name=name, files=files, source=base().source | {"name": name}, citation=f"# {name}")
+    files = {role: dataclasses.replace(record, name=f"{name}.{role}") for role, record in a_manifest().files.items()}
+    text = card(name=name, files=files, source=dataclasses.replace(SOURCE, name=name), citation=f"# {name}")
     tokens = MarkdownIt().enable("table").parse(text.split("---\n", 2)[2])
     inline = [child for token in tokens for child in token.children or []]
     assert not [child for child in inline if child.type in ("html_inline", "link_open", "em_open", "image")]
@@ -104,8 +96,8 @@ def test_names_cannot_steer_the_page() -> None:
 
 def test_the_snippets_are_those_of_the_readme() -> None:
     """Of AVES, which has the names that the README uses."""
-    names = {role: record.name.replace("x.", "aves-base-bio.") for role, record in base().files.items()}
-    files = {role: dataclasses.replace(base().files[role], name=name) for role, name in names.items()}
+    names = {role: record.name.replace("x.", "aves-base-bio.") for role, record in a_manifest().files.items()}
+    files = {role: dataclasses.replace(a_manifest().files[role], name=name) for role, name in names.items()}
     readme = snippets((Path(__file__).parents[3] / "README.md").read_text())
     assert snippets(card(files=files)) == readme[:2]
 

@@ -53,7 +53,7 @@ def test_the_statement_has_what_the_specifications_ask_for(bundle: Verified) -> 
         "waived": [],
     }
     source = bundle.bundle.manifest.source
-    assert definition["resolvedDependencies"][0] == {"name": source["name"], "digest": {"sha256": source["sha256"]}}
+    assert definition["resolvedDependencies"][0] == {"name": source.name, "digest": {"sha256": source.sha256}}
     uris = [dependency["uri"] for dependency in definition["resolvedDependencies"][1:]]
     assert f"pkg:pypi/torch@{bundle.bundle.manifest.versions['torch'].replace('+', '%2B')}" in uris
     assert set(statement["predicate"]["runDetails"]) == {"builder"}

@@ -71,7 +71,7 @@ def test_the_notes_tell_of_stand_ins_numbers_and_origin(bundle: Verified, tmp_pa
     assert f"| {NAME} | 24 | onnx | pass | 1.0e-06 | 1.00000 | 1.00 | 0 |" in notes
     assert "Nothing: no comparison failed." in notes
     assert "This release is not signed." in notes
-    assert bundle.bundle.manifest.source["sha256"] in notes
+    assert bundle.bundle.manifest.source.sha256 in notes
     assert "Cite" not in notes
     html = MarkdownIt("commonmark").enable("table").render(notes)
     assert html.count("<table>") == 2
@@ -79,7 +79,7 @@ def test_the_notes_tell_of_stand_ins_numbers_and_origin(bundle: Verified, tmp_pa
 
 
 def test_the_notes_of_trained_weights_cite_their_authors(bundle: Verified, tmp_path: Path) -> None:
-    source = {**bundle.bundle.manifest.source, "stand_in": False}
+    source = dataclasses.replace(bundle.bundle.manifest.source, stand_in=False)
     manifest = dataclasses.replace(bundle.bundle.manifest, source=source, citation="A. Uthor")
     trained = dataclasses.replace(bundle, bundle=dataclasses.replace(bundle.bundle, manifest=manifest))
     notes = read(stage([trained], "1.0", tmp_path), NOTES)

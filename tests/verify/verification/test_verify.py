@@ -83,7 +83,7 @@ def test_a_pre_norm_encoder_passes_with_its_last_norm(tmp_path: Path) -> None:
     contents = checkpoint_contents(entries, seed="pre-norm", task={"normalize": True})
     write_torch_file(contents, tmp_path / "x.pt")
     made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"), OnnxOptions(layers="all"))
-    assert made.manifest.encoder["normalize"] is True
+    assert made.manifest.encoder.normalize is True
     report = verify_subject(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan(CLIPS, layers="all"))
     assert report.passed, [c.reason for c in report.comparisons]
 
@@ -412,7 +412,7 @@ def test_the_signals_fit_another_geometry(tmp_path: Path) -> None:
     entries = {**GEOMETRIES["tiny"], "conv_feature_layers": "[(16,20,10)] + [(16,8,8)] * 2 + [(16,4,4)]"}
     write_torch_file(checkpoint_contents(entries, seed="wide"), tmp_path / "x.pt")
     bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
-    assert bundle.manifest.encoder["receptive_field"] > 400
+    assert bundle.manifest.encoder.receptive_field > 400
     report = verify_subject(of_bundle(tmp_path / "b", tmp_path / "x.pt"), Plan())
     assert report.passed, report.problems
     assert "shortest" in {c.clip for c in report.comparisons}

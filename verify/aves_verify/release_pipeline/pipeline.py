@@ -156,7 +156,7 @@ def _ready(candidate: Candidate) -> Verified | None:
         found = verified(candidate.bundle)
     except (InputError, DoesNotHoldError):
         return None
-    return found if found.bundle.manifest.source["sha256"] == sha256_of(candidate.checkpoint) else None
+    return found if found.bundle.manifest.source.sha256 == sha256_of(candidate.checkpoint) else None
 
 
 def _is_of(candidate: Candidate) -> bool:
@@ -170,7 +170,7 @@ def _is_of(candidate: Candidate) -> bool:
         return False
     if found.manifest is None or any(p.file not in (REPORT, FILE_NAMES["card"]) for p in found.problems):
         return False
-    return bool(found.manifest.source["sha256"] == sha256_of(candidate.checkpoint))
+    return found.manifest.source.sha256 == sha256_of(candidate.checkpoint)
 
 
 def _verify(candidate: Candidate, show: Progress) -> None:

@@ -62,7 +62,7 @@ def _known(configuration: Configuration) -> tuple[frozenset[str], Path]:
     folder = bundle_folder(configuration)
     try:
         ledger = read_bundle(folder).manifest.ledger
-        hashes = {e["sha256"] for e in ledger if e["action"] == "mapped" and e["dtype"] == "float32"}
+        hashes = {e.sha256 for e in ledger if e.action == "mapped" and e.dtype == "float32" and e.sha256 is not None}
         if hashes:
             return frozenset(hashes), folder
     except InputError:

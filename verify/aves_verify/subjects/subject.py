@@ -73,7 +73,7 @@ def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None
     """
     bundle = read_bundle(folder)
     problems = hash_problems(bundle)
-    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source["sha256"]:
+    if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source.sha256:
         problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
     subject = _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
     return replace(subject, pretrained=pretrained)
@@ -129,7 +129,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
     if not problems:
         recorded |= {role: record.sha256 for role, record in manifest.files.items()}
     if fairseq is not None and not problems:
-        recorded["fairseq"] = manifest.source["sha256"]
+        recorded["fairseq"] = manifest.source.sha256
     return Subject(
         name=manifest.name,
         source=source,
@@ -137,7 +137,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         torchaudio=bundle.path("torchaudio"),
         config=bundle.path("config"),
         onnx=bundle.path("onnx"),
-        normalize=manifest.encoder["normalize"],
+        normalize=manifest.encoder.normalize,
         recorded=recorded,
         problems=problems,
     )
