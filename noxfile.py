@@ -99,7 +99,7 @@ MUTATION_SCORE = 0.95  # of the mutants of the comparison's own code, this many 
 
 @nox.session(python=False)
 def mutate(session: nox.Session) -> None:
-    """Small faults in compare.py and drift.py, one at a time: does a test notice? Arguments go to mutmut run."""
+    """Small faults in compare.py and noise.py, one at a time: does a test notice? Arguments go to mutmut run."""
     root = Path.cwd()
     flat = Path(session.create_tmp())
     shutil.rmtree(flat)

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,26 @@ def test_files_that_are_named_are_there(page: str) -> None:
     )
     assert named
     assert [path for path in named if not (ROOT / path).exists() and "graph/build.py" not in path] == []
+
+
+def test_a_module_that_a_page_names_exists() -> None:
+    """By its file's name, wherever it lies: a page that nobody reads again goes on about what is gone."""
+    places = ("artifacts", "convert", "verify", "tests", "examples", "benchmarks", "docs/site")
+    there = {path.name for place in places for path in (ROOT / place).rglob("*.py")} | {"noxfile.py"}
+    pages = (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "noxfile.py")
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"\b[a-z_0-9]+\.py\b", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 40
+    assert [place for place in sorted(named) if place[1] not in there] == []
+
+
+def test_the_schema_lies_where_the_page_says() -> None:
+    page = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
+    (parts,) = re.findall(r'resources\.files\("aves_artifacts"\) / "(\w+)" / "([\w.]+)"', page)
+    assert resources.files("aves_artifacts").joinpath(*parts).is_file()
 
 
 def test_the_changelog_has_its_form() -> None:
