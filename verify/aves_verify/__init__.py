@@ -1,1 +1,59 @@
-"""Does the port compute what the original computes?"""
+"""Does the port compute what the original computes?
+
+- ``of_bundle``, ``Plan``, ``verify``: an encoder's files, how they are run and compared, and the whole of it in one
+  call.
+- ``Report``, ``to_json``: what was found, and the JSON that other programs rely on.
+- ``Clip``, ``read_clips``, ``reference_signals``: what encoders are run on.
+- ``compare``, ``Comparison``, ``Tolerance``: two arrays against each other, from anywhere.
+
+``Clip``, ``reference_signals`` and what compares arrays work without torch. These names stay; modules below the package
+are private.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "Clip",
+    "Comparison",
+    "Plan",
+    "Report",
+    "Tolerance",
+    "compare",
+    "of_bundle",
+    "read_clips",
+    "reference_signals",
+    "to_json",
+    "verify",
+]
+
+if TYPE_CHECKING:
+    from aves_verify.comparison.compare import Comparison, Tolerance, compare
+    from aves_verify.report.json_report import to_json
+    from aves_verify.report.report import Report
+    from aves_verify.sounds.audio import read_clips
+    from aves_verify.sounds.clip import Clip
+    from aves_verify.sounds.signals import reference_signals
+    from aves_verify.subjects.subject import of_bundle
+    from aves_verify.verification.plan import Plan
+    from aves_verify.verification.run import verify
+else:
+    from aves_artifacts.base.faces import lazily
+
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "Clip": "sounds.clip",
+            "Comparison": "comparison.compare",
+            "Plan": "verification.plan",
+            "Report": "report.report",
+            "Tolerance": "comparison.compare",
+            "compare": "comparison.compare",
+            "of_bundle": "subjects.subject",
+            "read_clips": "sounds.audio",
+            "reference_signals": "sounds.signals",
+            "to_json": "report.json_report",
+            "verify": "verification.run",
+        },
+    )

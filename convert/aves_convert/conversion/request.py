@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
+
+if TYPE_CHECKING:
+    from aves_convert.conversion.stand_in import Geometry
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,18 @@ class Source:
     path: Path
     pretrained: Path | None = None
     allow_non_finite: bool = False
+
+    @classmethod
+    def stand_in(cls, name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> Source:
+        """Write a checkpoint with made-up weights to ``path``, in the place of configuration ``name``; for trials.
+
+        It has fairseq's format and the size of a real one: ``base`` 768 dimensions in 12 layers, ``large`` 1024 in 24,
+        ``tiny`` 24 in 2. The same name, geometry and seed give the same bytes everywhere.
+        """
+        from aves_convert.conversion.stand_in import write_stand_in
+
+        write_stand_in(name, path, geometry=geometry, seed=seed)
+        return cls(path)
 
 
 @dataclass(frozen=True)

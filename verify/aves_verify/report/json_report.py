@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.weights import WeightSearch
-from aves_verify.explanation.explain import Explanation, StageError
 from aves_verify.report.report import SCHEMA, ConfigReport, Report
+
+if TYPE_CHECKING:
+    from aves_verify.explanation.explain import Explanation, StageError
 
 
 def to_json(report: Report) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.weights import WeightSearch
-from aves_verify.explanation.explain import Explanation
-from aves_verify.explanation.sensitivity import Sensitivity
 from aves_verify.sounds.clip import AnyClip
+
+if TYPE_CHECKING:  # a report can be made and written without torch
+    from aves_verify.explanation.explain import Explanation
+    from aves_verify.explanation.sensitivity import Sensitivity
 
 SCHEMA = 1
 

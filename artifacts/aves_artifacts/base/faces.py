@@ -1,0 +1,26 @@
+"""A package's public names, each imported when it is first asked for: importing a package stays cheap (PEP 562).
+
+Type checkers see ordinary imports under ``if TYPE_CHECKING:`` and nothing of this: a name that a package does not have
+is an error to them too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a package whose public names lie in these modules of it."""
+
+    def find(name: str) -> Any:
+        module = sys.modules[package]
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
+        found = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+        setattr(module, name, found)  # asked for once, and whatever submodule comes later
+        return found
+
+    return find, lambda: sorted(places)
