@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
 from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
@@ -120,23 +120,23 @@ def _session(path: str) -> onnxruntime.InferenceSession:
 def _contract_problems(session: onnxruntime.InferenceSession, manifest: Manifest) -> Iterator[str]:
     """Inputs, outputs and metadata."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if [(value.name, value.type, len(value.shape)) for value in inputs] != [("waveform", "tensor(float)", 2)]:
+    if [(value.name, value.type, len(value.shape)) for value in inputs] != [(WAVEFORM, "tensor(float)", 2)]:
         yield "does not take one waveform [batch, samples] float32"
     first = outputs[0]
-    if (first.name, first.type, first.shape[-1]) != ("embeddings", "tensor(float)", manifest.encoder.dimension):
-        yield f"does not give embeddings of {manifest.encoder.dimension} numbers"
-    says = session.get_modelmeta().custom_metadata_map
     encoder = manifest.encoder
-    expected = {
-        "sample_rate": str(encoder.sample_rate),
-        "hop": str(encoder.hop),
-        "receptive_field": str(encoder.receptive_field),
-        "dimension": str(encoder.dimension),
-        "normalize": json.dumps(encoder.normalize),
-        "source_sha256": manifest.source.sha256,
-        "configuration": manifest.name,
-        "licence": manifest.licence or "unknown",
-    }
+    if (first.name, first.type, first.shape[-1]) != (EMBEDDINGS, "tensor(float)", encoder.dimension):
+        yield f"does not give embeddings of {encoder.dimension} numbers"
+    says = session.get_modelmeta().custom_metadata_map
+    expected = stated(
+        configuration=manifest.name,
+        sample_rate=encoder.sample_rate,
+        hop=encoder.hop,
+        receptive_field=encoder.receptive_field,
+        dimension=encoder.dimension,
+        normalize=encoder.normalize,
+        licence=manifest.licence,
+        source_sha256=manifest.source.sha256,
+    )
     for name, value in expected.items():
         if says.get(name) != value:
             yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"

@@ -1,27 +1,72 @@
-"""What an ONNX file of ours says of itself, for whoever has the file alone."""
+"""The names in an ONNX graph of ours: its input, its outputs, and what it says of itself to whoever has the file alone.
+
+Whoever writes a graph, checks one or runs one has them from here.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 
 from aves_artifacts.encoder import EncoderConfig
+
+PRODUCER = "aves-convert"
+WAVEFORM = "waveform"  # the input, [batch, samples]
+EMBEDDINGS = "embeddings"  # the first output, [batch, frames, dimension]: what the original returns
+LOGITS = "logits"  # [batch, frames, letters], of a fine-tuned model's head
+_LAYER = "layer."
+_UNKNOWN = "unknown"
+
+
+def layer_name(index: int) -> str:
+    """The name of a transformer layer's output; the first layer is 0."""
+    return f"{_LAYER}{index}"
+
+
+def is_layer(name: str) -> bool:
+    """Whether this is the name of a layer's output."""
+    return name.startswith(_LAYER)
+
+
+def stated(
+    *,
+    configuration: str,
+    sample_rate: int,
+    hop: int,
+    receptive_field: int,
+    dimension: int,
+    normalize: bool | None,
+    licence: str,
+    source_sha256: str,
+) -> dict[str, str]:
+    """What a graph says of its encoder, in the form of ``metadata_props``. Lengths are in samples, the rate in Hz.
+
+    ``licence`` of the weights is an SPDX identifier; empty: not known. So is a ``normalize`` of None.
+    """
+    return {
+        "configuration": configuration,
+        "sample_rate": str(sample_rate),
+        "hop": str(hop),
+        "receptive_field": str(receptive_field),
+        "dimension": str(dimension),
+        "normalize": _UNKNOWN if normalize is None else json.dumps(normalize),
+        "licence": licence or _UNKNOWN,
+        "source_sha256": source_sha256,
+    }
 
 
 def onnx_metadata(
     config: EncoderConfig, *, name: str, normalize: bool | None, sample_rate: int, source_sha256: str, licence: str
 ) -> dict[str, str]:
-    """The ``metadata_props`` of a graph: everything that a user of the lone file must know. Lengths are in samples.
-
-    ``licence`` of the weights is an SPDX identifier; empty: not known.
-    """
-    return {
-        "configuration": name,
-        "sample_rate": str(sample_rate),
-        "hop": str(config.hop),
-        "receptive_field": str(config.receptive_field),
-        "dimension": str(config.encoder_embed_dim),
-        "normalize": {True: "true", False: "false", None: "unknown"}[normalize],
-        "licence": licence or "unknown",
-        "source_sha256": source_sha256,
-        "converter": f"aves-convert {importlib.metadata.version('aves-ports')}",
-    }
+    """The ``metadata_props`` of a graph of this geometry, which this version of the tool writes; see ``stated``."""
+    said = stated(
+        configuration=name,
+        sample_rate=sample_rate,
+        hop=config.hop,
+        receptive_field=config.receptive_field,
+        dimension=config.encoder_embed_dim,
+        normalize=normalize,
+        licence=licence,
+        source_sha256=source_sha256,
+    )
+    return {**said, "converter": f"{PRODUCER} {importlib.metadata.version('aves-ports')}"}

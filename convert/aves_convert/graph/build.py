@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
+from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
 
@@ -59,8 +60,8 @@ def write_graph(
 
 def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
     """Everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
-    if [i.name for i in model.graph.input] != ["waveform"]:
-        yield f"inputs are {[i.name for i in model.graph.input]}, expected ['waveform']"
+    if [i.name for i in model.graph.input] != [WAVEFORM]:
+        yield f"inputs are {[i.name for i in model.graph.input]}, expected {[WAVEFORM]}"
     if tuple(o.name for o in model.graph.output) != outputs:
         yield f"outputs are {[o.name for o in model.graph.output]}, expected {list(outputs)}"
     for value in (*model.graph.input, *model.graph.output):

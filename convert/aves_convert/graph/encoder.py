@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, WAVEFORM, layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
@@ -25,7 +26,6 @@ from aves_convert.graph.transformer import write_encoder, write_shapes
 if TYPE_CHECKING:
     import torch
 
-PRODUCER = "aves-convert"
 FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
 
 
@@ -45,20 +45,21 @@ def encoder_graph(
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
     graph = GraphBuilder(state_dict)
-    features = write_extractor(graph, config, "waveform")
-    shapes = write_shapes(graph, config, "waveform")
+    features = write_extractor(graph, config, WAVEFORM)
+    shapes = write_shapes(graph, config, WAVEFORM)
     each, final = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset))
-    outputs = {"embeddings": config.encoder_embed_dim}
-    graph.node("embeddings", "Reshape", final, shapes.sequence, output="embeddings")
+    outputs = {EMBEDDINGS: config.encoder_embed_dim}
+    graph.node(EMBEDDINGS, "Reshape", final, shapes.sequence, output=EMBEDDINGS)
     for i, layer in enumerate(each if options.layers == "all" else []):
-        outputs[f"layer.{i}"] = config.encoder_embed_dim
-        graph.node(f"layer.{i}", "Reshape", graph.float32(layer), shapes.sequence, output=f"layer.{i}")
+        name = layer_name(i)
+        outputs[name] = config.encoder_embed_dim
+        graph.node(name, "Reshape", graph.float32(layer), shapes.sequence, output=name)
     if config.aux_num_out is not None:
-        outputs["logits"] = config.aux_num_out
+        outputs[LOGITS] = config.aux_num_out
         flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)
         rest = graph.constant("frames_logits", [-1, config.aux_num_out])
-        shape = graph.node("logits.shape", "Concat", shapes.batch, rest, axis=0)
-        graph.node("logits", "Reshape", flat, shape, output="logits")
+        shape = graph.node(f"{LOGITS}.shape", "Concat", shapes.batch, rest, axis=0)
+        graph.node(LOGITS, "Reshape", flat, shape, output=LOGITS)
     graph.check()
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
@@ -69,7 +70,7 @@ def _model(
     graph: GraphBuilder, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
     """The graph with its input, its outputs (name -> size of the last axis), versions and metadata."""
-    waveform = helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["batch", "samples"])
+    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, ["batch", "samples"])
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "frames", size])
         for name, size in outputs.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, layer_name
 from aves_artifacts.encoder import EncoderConfig
 
 Layers = Literal["last", "all"]
@@ -28,5 +29,5 @@ class OnnxOptions:
 
     def output_names(self, config: EncoderConfig) -> tuple[str, ...]:
         """Names of the graph's outputs in order: the final embeddings first, then layers, then the CTC head."""
-        layers = tuple(f"layer.{i}" for i in range(config.encoder_num_layers)) if self.layers == "all" else ()
-        return ("embeddings", *layers, *(("logits",) if config.aux_num_out is not None else ()))
+        layers = tuple(layer_name(i) for i in range(config.encoder_num_layers)) if self.layers == "all" else ()
+        return (EMBEDDINGS, *layers, *((LOGITS,) if config.aux_num_out is not None else ()))

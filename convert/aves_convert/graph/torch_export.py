@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
+from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import load_model
 
@@ -64,14 +65,14 @@ def torch_export(
     arguments: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         arguments["dynamo"] = False
-    axes = {"waveform": {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in outputs}
+    axes = {WAVEFORM: {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in outputs}
     try:
         with _quiet(), torch.inference_mode():
             torch.onnx.export(
                 encoder,
                 (example,),
                 str(temporary),
-                input_names=["waveform"],
+                input_names=[WAVEFORM],
                 output_names=list(outputs),
                 dynamic_axes=axes,
                 opset_version=options.opset,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_verify.backends.backend import Embeddings
 from aves_verify.backends.fairseq_models import load_original
@@ -44,9 +45,9 @@ class FairseqBackend:
             final = features["x"] if isinstance(features, dict) else features[0]
             embeddings = {"final": final}
             if layers:
-                embeddings |= {f"layer.{i}": result[0].transpose(0, 1) for i, result in enumerate(results)}
+                embeddings |= {layer_name(i): result[0].transpose(0, 1) for i, result in enumerate(results)}
             if fine_tuned is not None and fine_tuned.proj is not None:
                 # the rest of its forward; transposed as there, because products round by their operands' layout
                 head_input = fine_tuned.final_dropout(final.transpose(0, 1))
-                embeddings["logits"] = fine_tuned.proj(head_input).transpose(0, 1)
+                embeddings[LOGITS] = fine_tuned.proj(head_input).transpose(0, 1)
             return {name: tensor.contiguous().numpy() for name, tensor in embeddings.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
-from aves_convert.graph.encoder import PRODUCER
+from aves_artifacts.bundle.graph_contract import LOGITS, PRODUCER, is_layer
 from aves_verify.backends.backend import Embeddings, RunError
 
 LEVELS = {
@@ -62,12 +62,12 @@ class OnnxBackend:
         """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""
         names = {"final": self._outputs[0]}
         if layers:
-            names |= {name: name for name in self._outputs[1:] if name.startswith("layer.")}
+            names |= {name: name for name in self._outputs[1:] if is_layer(name)}
             if len(names) == 1:
                 raise InputError(
                     f"{self.path}: gives only the last layer; write it with --layers all, or compare --layers last"
                 )
-        names |= {name: name for name in self._outputs[1:] if name == "logits"}
+        names |= {name: name for name in self._outputs[1:] if name == LOGITS}
         try:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable, quoted
+from aves_artifacts.bundle.graph_contract import is_layer
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
 from aves_verify.backends.backend import Embeddings
@@ -78,7 +79,7 @@ class RecordedBackend:
         prefix = f"{self.about.inputs.index(sha256)}/"
         names = [name for name in self._names if name.startswith(prefix)]
         outputs = {name.removeprefix(prefix): self._file.get_tensor(name) for name in names}
-        return {name: value for name, value in outputs.items() if layers or not name.startswith("layer.")}
+        return {name: value for name, value in outputs.items() if layers or not is_layer(name)}
 
 
 def _open(path: Path) -> Any:  # safetensors' types leave out its methods

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import first_line
+from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.model import import_torchaudio, load_model
 from aves_convert.weights.state_dict import old_weight_norm_name
@@ -59,7 +60,7 @@ class TorchaudioBackend:
         final = outputs[-1] if transformer.layer_norm_first else transformer.layer_norm(outputs[-1])
         embeddings = {"final": final}
         if layers:
-            embeddings |= {f"layer.{i}": output for i, output in enumerate(outputs)}
+            embeddings |= {layer_name(i): output for i, output in enumerate(outputs)}
         if self.model.aux is not None:
-            embeddings["logits"] = self.model.aux(final)
+            embeddings[LOGITS] = self.model.aux(final)
         return embeddings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aves_artifacts.base.messages import escaped
+from aves_artifacts.bundle.graph_contract import LOGITS
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
 from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain
@@ -67,7 +68,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
 
 def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
     """The error over the layers, the worst clip of each; None where only last outputs were compared."""
-    names = list(dict.fromkeys(c.layer for port in ports for c in port.comparisons if c.layer != "logits"))
+    names = list(dict.fromkeys(c.layer for port in ports for c in port.comparisons if c.layer != LOGITS))
     if len(names) < 2:
         return None
     names.sort(key=lambda name: np.inf if name == "final" else int(name.rpartition(".")[2]))
