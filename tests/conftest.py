@@ -2,9 +2,19 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests.support import browser
+from tests.support.bundles import NAME, copied
+
+from aves_artifacts.bundle.bundle import Bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.stand_in import write_stand_in
+from aves_convert.graph.options import OnnxOptions
 
 # A machine that does other work as well makes single examples slow, which is no failure.
 settings.register_profile("patient", deadline=None)
@@ -20,3 +30,32 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file tiny.pt, a stand-in for bio. It is everybody's: read it, and leave it as it is."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
+    write_stand_in("bio", path, geometry="tiny")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Its bundle, in which the graph gives every layer. It is everybody's too."""
+    folder = tmp_path_factory.mktemp("made") / "bundle"
+    return make_bundle(Source(tiny_checkpoint), Target(folder, NAME), OnnxOptions(layers="all"))
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
+    """The same as a folder of one's own, to change."""
+    return copied(tiny_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running browser, for ``browser.visit``; the test is skipped where there is none."""
+    browser.need()
+    with browser.opened(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver

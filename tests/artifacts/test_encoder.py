@@ -3,27 +3,10 @@ import inspect
 import json
 
 import pytest
+from tests.support.documents import BASE
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-
-BASE = EncoderConfig(
-    extractor_mode="group_norm",
-    extractor_conv_layer_config=((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2),
-    extractor_conv_bias=False,
-    encoder_embed_dim=768,
-    encoder_projection_dropout=0.1,
-    encoder_pos_conv_kernel=128,
-    encoder_pos_conv_groups=16,
-    encoder_num_layers=12,
-    encoder_num_heads=12,
-    encoder_attention_dropout=0.1,
-    encoder_ff_interm_features=3072,
-    encoder_ff_interm_dropout=0.0,
-    encoder_dropout=0.1,
-    encoder_layer_norm_first=False,
-    encoder_layer_drop=0.05,
-)
 
 
 def test_the_fields_are_exactly_the_arguments_of_wav2vec2_model() -> None:

@@ -17,16 +17,9 @@ from click.testing import CliRunner, Result
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.cli import main
-from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import import_torchaudio
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "aves-tiny.pt"
-    write_stand_in("bio", path, geometry="tiny")
-    return path
 
 
 def run(*arguments: object) -> Result:
@@ -44,13 +37,13 @@ def assert_refused(result: Result, *words: str) -> None:
         assert word in message
 
 
-def test_fairseq2torchaudio_writes_what_users_load(checkpoint: Path, tmp_path: Path) -> None:
-    result = run("fairseq2torchaudio", checkpoint, "--out", tmp_path)
+def test_fairseq2torchaudio_writes_what_users_load(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    result = run("fairseq2torchaudio", tiny_checkpoint, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert sorted(os.listdir(tmp_path)) == ["aves-tiny.torchaudio.model_config.json", "aves-tiny.torchaudio.pt"]
-    config = json.loads((tmp_path / "aves-tiny.torchaudio.model_config.json").read_text())
+    assert sorted(os.listdir(tmp_path)) == ["tiny.torchaudio.model_config.json", "tiny.torchaudio.pt"]
+    config = json.loads((tmp_path / "tiny.torchaudio.model_config.json").read_text())
     model = import_torchaudio().models.wav2vec2_model(**config, aux_num_out=None)
-    state_dict = torch.load(tmp_path / "aves-tiny.torchaudio.pt", weights_only=True)
+    state_dict = torch.load(tmp_path / "tiny.torchaudio.pt", weights_only=True)
     model.load_state_dict(state_dict)
     assert type(state_dict) is dict
     assert {tensor.dtype for tensor in state_dict.values()} == {torch.float32}
@@ -60,12 +53,12 @@ def test_fairseq2torchaudio_writes_what_users_load(checkpoint: Path, tmp_path: P
 
 @pytest.mark.parametrize("exporter", ["graph", "torch"])
 @pytest.mark.parametrize("layers", ["last", "all"])
-def test_both_ways_to_onnx_give_the_same(checkpoint: Path, tmp_path: Path, exporter: str, layers: str) -> None:
+def test_both_ways_to_onnx_give_the_same(tiny_checkpoint: Path, tmp_path: Path, exporter: str, layers: str) -> None:
     options = ("--exporter", exporter, "--layers", layers)
-    assert run("fairseq2torchaudio", checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
+    assert run("fairseq2torchaudio", tiny_checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
     weights, config = tmp_path / "x.torchaudio.pt", tmp_path / "x.torchaudio.model_config.json"
     one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
-    assert run("fairseq2onnx", checkpoint, "--out", one, *options).exit_code == 0
+    assert run("fairseq2onnx", tiny_checkpoint, "--out", one, *options).exit_code == 0
     assert run("torchaudio2onnx", weights, "--config", config, "--out", other, *options).exit_code == 0
     waveform = np.sin(np.arange(2 * 3000, dtype=np.float32)).reshape(2, 3000)
     sessions = [onnxruntime.InferenceSession(str(path)) for path in (one, other)]
@@ -82,33 +75,33 @@ def test_both_ways_to_onnx_give_the_same(checkpoint: Path, tmp_path: Path, expor
     assert metadata["licence"] == "unknown"
 
 
-def test_the_licence_is_in_the_graph(checkpoint: Path, tmp_path: Path) -> None:
+def test_the_licence_is_in_the_graph(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Of a bundle the check holds it against the manifest's."""
-    assert run("fairseq2torchaudio", checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
+    assert run("fairseq2torchaudio", tiny_checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
     weights, config = tmp_path / "x.torchaudio.pt", tmp_path / "x.torchaudio.model_config.json"
-    commands = (("fairseq2onnx", checkpoint), ("torchaudio2onnx", weights, "--config", config))
+    commands = (("fairseq2onnx", tiny_checkpoint), ("torchaudio2onnx", weights, "--config", config))
     for number, arguments in enumerate(commands):
         path = tmp_path / f"{number}.onnx"
         assert run(*arguments, "--out", path, "--licence", "CC-BY-4.0").exit_code == 0
         assert {entry.key: entry.value for entry in onnx.load(path).metadata_props}["licence"] == "CC-BY-4.0"
-    result = run("bundle", checkpoint, "--out", tmp_path / "b", "--name", "x", "--licence", "MIT")
+    result = run("bundle", tiny_checkpoint, "--out", tmp_path / "b", "--name", "x", "--licence", "MIT")
     assert result.exit_code == 0, result.output
     assert check_bundle(tmp_path / "b").passed
 
 
-def test_the_exporters_agree(checkpoint: Path, tmp_path: Path) -> None:
+def test_the_exporters_agree(tiny_checkpoint: Path, tmp_path: Path) -> None:
     outputs = []
     waveform = np.sin(np.arange(16_000, dtype=np.float32))[None]
     for exporter in ("graph", "torch"):
         path = tmp_path / f"{exporter}.onnx"
-        assert run("fairseq2onnx", checkpoint, "--out", path, "--exporter", exporter).exit_code == 0
+        assert run("fairseq2onnx", tiny_checkpoint, "--out", path, "--exporter", exporter).exit_code == 0
         outputs.append(onnxruntime.InferenceSession(str(path)).run(None, {"waveform": waveform})[0])
     np.testing.assert_allclose(*outputs, atol=2e-5)
     assert not np.array_equal(*outputs)  # they are two graphs
 
 
-def test_a_bundle_says_what_became_of_every_tensor(checkpoint: Path, tmp_path: Path) -> None:
-    result = run("bundle", checkpoint, "--out", tmp_path / "b", "--name", "x")
+def test_a_bundle_says_what_became_of_every_tensor(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    result = run("bundle", tiny_checkpoint, "--out", tmp_path / "b", "--name", "x")
     assert result.exit_code == 0, result.output
     assert "50 tensors mapped, 4 dropped" in result.output
     assert "next: aves-verify --bundle" in result.output
@@ -129,13 +122,13 @@ def test_a_bundle_says_what_became_of_every_tensor(checkpoint: Path, tmp_path: P
     ],
 )
 def test_existing_results_are_kept_without_force(
-    checkpoint: Path, tmp_path: Path, command: Callable[[Path, Path], tuple[object, ...]]
+    tiny_checkpoint: Path, tmp_path: Path, command: Callable[[Path, Path], tuple[object, ...]]
 ) -> None:
-    assert run(*command(checkpoint, tmp_path)).exit_code == 0
+    assert run(*command(tiny_checkpoint, tmp_path)).exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert_refused(run(*command(checkpoint, tmp_path)), "already there", "--force")
+    assert_refused(run(*command(tiny_checkpoint, tmp_path)), "already there", "--force")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert run(*command(checkpoint, tmp_path), "--force").exit_code == 0
+    assert run(*command(tiny_checkpoint, tmp_path), "--force").exit_code == 0
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before  # the same bytes again
 
 
@@ -155,9 +148,9 @@ def bad_files(folder: Path, good: bytes) -> dict[str, tuple[bytes | None, str]]:
 @pytest.mark.parametrize("name", ["missing.pt", "empty.pt", "page.pt", "truncated.pt", "program.pt", "noise.pt"])
 @pytest.mark.parametrize("command", ["fairseq2torchaudio", "fairseq2onnx", "bundle"])
 def test_what_is_no_checkpoint_is_refused_in_one_line(
-    checkpoint: Path, tmp_path: Path, command: str, name: str
+    tiny_checkpoint: Path, tmp_path: Path, command: str, name: str
 ) -> None:
-    content, word = bad_files(tmp_path, checkpoint.read_bytes())[name]
+    content, word = bad_files(tmp_path, tiny_checkpoint.read_bytes())[name]
     if content is not None:
         (tmp_path / name).write_bytes(content)
     out = tmp_path / "out" / ("x.onnx" if command == "fairseq2onnx" else "")
@@ -166,29 +159,29 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != name]
 
 
-def test_a_folder_that_cannot_be_written_is_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where the folder should be")
     for arguments in (
-        ("fairseq2torchaudio", checkpoint, "--out", tmp_path / "file" / "deeper"),
-        ("fairseq2onnx", checkpoint, "--out", tmp_path / "file" / "x.onnx"),
-        ("bundle", checkpoint, "--out", tmp_path / "file" / "deeper"),
+        ("fairseq2torchaudio", tiny_checkpoint, "--out", tmp_path / "file" / "deeper"),
+        ("fairseq2onnx", tiny_checkpoint, "--out", tmp_path / "file" / "x.onnx"),
+        ("bundle", tiny_checkpoint, "--out", tmp_path / "file" / "deeper"),
         ("stand-in", "bio", "--geometry", "tiny", "--out", tmp_path / "file" / "x.pt"),
     ):
         assert_refused(run(*arguments), "cannot write here")
 
 
-def test_a_name_that_is_a_path_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    assert_refused(run("bundle", checkpoint, "--out", tmp_path / "b", "--name", "../x"), "--name")
+def test_a_name_that_is_a_path_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert_refused(run("bundle", tiny_checkpoint, "--out", tmp_path / "b", "--name", "../x"), "--name")
     assert os.listdir(tmp_path) == []
 
 
-def test_weights_of_another_geometry_are_refused(checkpoint: Path, tmp_path: Path) -> None:
-    assert run("fairseq2torchaudio", checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
+def test_weights_of_another_geometry_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert run("fairseq2torchaudio", tiny_checkpoint, "--out", tmp_path, "--name", "x").exit_code == 0
     config = tmp_path / "x.torchaudio.model_config.json"
     config.write_text(config.read_text().replace('"encoder_num_layers": 2', '"encoder_num_layers": 3'))
     arguments = ("torchaudio2onnx", tmp_path / "x.torchaudio.pt", "--config", config, "--out", tmp_path / "x.onnx")
     assert_refused(run(*arguments), "missing encoder.transformer.layers.2")
-    assert_refused(run("torchaudio2onnx", checkpoint, *arguments[2:]), "not a TorchAudio state dict")
+    assert_refused(run("torchaudio2onnx", tiny_checkpoint, *arguments[2:]), "not a TorchAudio state dict")
 
 
 @pytest.mark.parametrize(
@@ -200,8 +193,10 @@ def test_weights_of_another_geometry_are_refused(checkpoint: Path, tmp_path: Pat
         ("--exporter", "torch", "--opset", "999"),
     ],
 )
-def test_graphs_that_cannot_be_written_are_refused(checkpoint: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
-    assert_refused(run("fairseq2onnx", checkpoint, "--out", tmp_path / "x.onnx", *options))
+def test_graphs_that_cannot_be_written_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    assert_refused(run("fairseq2onnx", tiny_checkpoint, "--out", tmp_path / "x.onnx", *options))
     assert os.listdir(tmp_path) == []
 
 
@@ -228,7 +223,7 @@ def test_help_imports_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["fairseq2torchaudio", "bundle"])
-def test_converting_imports_no_torch(command: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_converting_imports_no_torch(command: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
     """It would take four fifths of the time and most of the memory; TorchAudio files need no onnx either."""
     program = (
         "import sys; from aves_convert.cli import main\n"
@@ -236,13 +231,13 @@ def test_converting_imports_no_torch(command: str, checkpoint: Path, tmp_path: P
         "except SystemExit as end: print('STATUS', end.code)\n"
         "print('HEAVY', sorted({'torch', 'onnx'} & set(sys.modules)))"
     )
-    arguments = [sys.executable, "-c", program, command, str(checkpoint), "--out", str(tmp_path / "ports")]
+    arguments = [sys.executable, "-c", program, command, str(tiny_checkpoint), "--out", str(tmp_path / "ports")]
     ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert "STATUS 0" in ended.stdout
     assert ("HEAVY []" if command == "fairseq2torchaudio" else "HEAVY ['onnx']") in ended.stdout
 
 
-def test_bundles_are_made_where_torch_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+def test_bundles_are_made_where_torch_is_missing(tiny_checkpoint: Path, tmp_path: Path) -> None:
     program = (
         "import importlib.metadata as m, sys; sys.modules['torch'] = None; version = m.version\n"
         "def absent(name):\n"
@@ -251,7 +246,7 @@ def test_bundles_are_made_where_torch_is_missing(checkpoint: Path, tmp_path: Pat
         "m.version = absent\n"
         "from aves_convert.cli import main; main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", program, "bundle", str(checkpoint), "--out", str(tmp_path / "ports")]
+    command = [sys.executable, "-c", program, "bundle", str(tiny_checkpoint), "--out", str(tmp_path / "ports")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert not {"torch", "torchaudio"} & json.loads((tmp_path / "ports/manifest.json").read_text())["versions"].keys()
@@ -261,8 +256,8 @@ def test_bundles_are_made_where_torch_is_missing(checkpoint: Path, tmp_path: Pat
     assert "--exporter torch needs torch" in ended.stderr
 
 
-def test_a_bundle_has_the_terms_that_are_known_or_given(checkpoint: Path, tmp_path: Path) -> None:
-    def terms(folder: str, *arguments: object, source: Path = checkpoint) -> tuple[str, str]:
+def test_a_bundle_has_the_terms_that_are_known_or_given(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    def terms(folder: str, *arguments: object, source: Path = tiny_checkpoint) -> tuple[str, str]:
         result = run("bundle", source, "--out", tmp_path / folder, *arguments)
         assert result.exit_code == 0, result.output
         manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
@@ -279,11 +274,11 @@ def test_a_bundle_has_the_terms_that_are_known_or_given(checkpoint: Path, tmp_pa
     assert terms("other", "--name", "aves-base-bio", "--citation", "", source=genuine)[1] == ""
 
 
-def test_a_readme_of_ones_own_is_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_readme_of_ones_own_is_not_replaced(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
-    result = run("bundle", checkpoint, "--out", tmp_path, "--force")
+    result = run("bundle", tiny_checkpoint, "--out", tmp_path, "--force")
     assert result.exit_code == 2
     assert "README.md is there and is no bundle's; choose another folder" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
-    assert run("bundle", checkpoint, "--out", tmp_path / "b").exit_code == 0
-    assert run("bundle", checkpoint, "--out", tmp_path / "b", "--force").exit_code == 0
+    assert run("bundle", tiny_checkpoint, "--out", tmp_path / "b").exit_code == 0
+    assert run("bundle", tiny_checkpoint, "--out", tmp_path / "b", "--force").exit_code == 0

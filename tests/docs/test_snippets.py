@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import soundfile
 from click.testing import CliRunner
-from tests.examples.tiny import calls, write_recordings
+from tests.support.recordings import calls, write_recordings
 
 import classify
 import cluster

@@ -1,5 +1,5 @@
 import numpy as np
-from tests.examples.tiny import calls
+from tests.support.recordings import calls
 
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from calls import KINDS, synthesised_calls

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 from rich.console import Console
 from safetensors import safe_open
-from tests.examples.tiny import calls, write_checkpoint, write_recordings
+from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
@@ -31,13 +31,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def ports(checkpoint: Path) -> Iterator[Subject]:
-    with ports_of(checkpoint) as made:
+def ports(tiny_checkpoint: Path) -> Iterator[Subject]:
+    with ports_of(tiny_checkpoint) as made:
         yield made
 
 
@@ -58,8 +53,8 @@ def right(outcome: str) -> tuple[int, int]:
     return int(words[at - 3]), int(words[at - 1])
 
 
-def test_the_command_of_the_readme_classifies_better_than_chance(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / "classify.py"), "--checkpoint", str(checkpoint)]
+def test_the_command_of_the_readme_classifies_better_than_chance(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "classify.py"), "--checkpoint", str(tiny_checkpoint)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""  # bars are for terminals
     correct, clips = right(done.stdout)
@@ -73,10 +68,11 @@ def test_the_command_of_the_readme_classifies_better_than_chance(checkpoint: Pat
     assert sum(row["is"] == row["classified as"] for row in rows) == correct
 
 
-def test_the_head_on_disk_gives_the_predictions(checkpoint: Path, ports: Subject, tmp_path: Path) -> None:
+def test_the_head_on_disk_gives_the_predictions(tiny_checkpoint: Path, ports: Subject, tmp_path: Path) -> None:
     data = write_recordings(tmp_path / "data", ["trill", "hiss", "clicks"], 8)
     assert (
-        run("--checkpoint", checkpoint, "--data", data, "--out", tmp_path / "out", "--encoder", "onnx").exit_code == 0
+        run("--checkpoint", tiny_checkpoint, "--data", data, "--out", tmp_path / "out", "--encoder", "onnx").exit_code
+        == 0
     )
     with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
         weight, bias, about = file.get_tensor("weight"), file.get_tensor("bias"), file.metadata()
@@ -92,12 +88,12 @@ def test_the_head_on_disk_gives_the_predictions(checkpoint: Path, ports: Subject
             assert [float(row[label]) for label in labels] == pytest.approx(probabilities.tolist(), abs=2e-4)
 
 
-def test_several_labels_are_trained_with_binary_cross_entropy(checkpoint: Path, tmp_path: Path) -> None:
+def test_several_labels_are_trained_with_binary_cross_entropy(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = write_recordings(tmp_path, ["trill", "hiss"], 12)
     rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.wav"))]
     rows += [f"hiss/hiss {number}.wav,{HOSTILE}" for number in range(1, 7)]
     (folder / "labels.csv").write_text("\n".join(["file,label", *rows]))
-    done = run("--checkpoint", checkpoint, "--data", folder / "labels.csv", "--out", tmp_path / "out")
+    done = run("--checkpoint", tiny_checkpoint, "--data", folder / "labels.csv", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "[/far] $x^$ \\x1b[2J" in done.output
     with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
@@ -150,10 +146,10 @@ def test_options_that_do_not_go_together_and_missing_files_end_in_one_line(tmp_p
 
 
 def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
-    checkpoint: Path, ports: Subject, tmp_path: Path
+    tiny_checkpoint: Path, ports: Subject, tmp_path: Path
 ) -> None:
     data, out = write_recordings(tmp_path / "data", ["trill", "hiss"], 10), tmp_path / "out"
-    assert run("--checkpoint", checkpoint, "--data", data, "--train-encoder", 2, "--out", out).exit_code == 0
+    assert run("--checkpoint", tiny_checkpoint, "--data", data, "--train-encoder", 2, "--out", out).exit_code == 0
     before = load_torchaudio(ports).weights()
     after = torch.load(out / "encoder.torchaudio.pt", weights_only=True)
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -163,8 +159,8 @@ def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
     assert torchaudio_to_onnx(out / "encoder.torchaudio.pt", config, out / "encoder.onnx").exists()
 
 
-def test_no_port_changes_a_prediction(checkpoint: Path, tmp_path: Path) -> None:
-    done = run("--checkpoint", checkpoint, "--compare", "--out", tmp_path / "out")
+def test_no_port_changes_a_prediction(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    done = run("--checkpoint", tiny_checkpoint, "--compare", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     lines = {form: line.split() for form in FORMS for line in done.output.splitlines() if line.split()[:1] == [form]}
     assert set(lines) == set(FORMS)
@@ -173,10 +169,10 @@ def test_no_port_changes_a_prediction(checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["first convolutions exchanged", "positional kernel reversed"])
-def test_a_planted_fault_changes_predictions(name: str, good: Mapping[str, Vectors], checkpoint: Path) -> None:
+def test_a_planted_fault_changes_predictions(name: str, good: Mapping[str, Vectors], tiny_checkpoint: Path) -> None:
     fault = next(fault for fault in WEIGHT_FAULTS if fault.name == name)
     data = smaller(synthesised())
-    with ports_of(checkpoint) as damaged:
+    with ports_of(tiny_checkpoint) as damaged:
         assert damaged.torchaudio is not None
         assert damaged.config is not None
         fault.damage(damaged.torchaudio, damaged.config)

@@ -4,7 +4,6 @@ import base64
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 from rich.console import Console
-from tests.examples.tiny import calls, write_checkpoint, write_recordings
 from tests.support import browser
+from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import DoesNotHoldError
@@ -29,17 +28,12 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def out(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results for a folder of recordings, one of which has a name that wants to be a tag."""
     data = write_recordings(tmp_path_factory.mktemp("data"), ["trill", "hiss"], 10)
     (data / "hiss" / "hiss 1.wav").rename(data / f"{HOSTILE.replace('/', '')}.wav")
     out = tmp_path_factory.mktemp("out")
-    done = run("--checkpoint", checkpoint, "--data", data, "--smallest", 3, "--out", out)
+    done = run("--checkpoint", tiny_checkpoint, "--data", data, "--smallest", 3, "--out", out)
     assert done.exit_code == 0, done.output
     return out
 
@@ -48,8 +42,8 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_the_command_of_the_readme_compares_and_finds_no_change(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / "cluster.py"), "--checkpoint", str(checkpoint), "--compare"]
+def test_the_command_of_the_readme_compares_and_finds_no_change(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "cluster.py"), "--checkpoint", str(tiny_checkpoint), "--compare"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = {form: line.split() for form in FORMS for line in done.stdout.splitlines() if line.split()[:1] == [form]}
     assert set(lines) == set(FORMS)
@@ -61,10 +55,10 @@ def test_the_command_of_the_readme_compares_and_finds_no_change(checkpoint: Path
     assert 1e6 < (tmp_path / "clustered" / "map.html").stat().st_size < 4e6
 
 
-def test_a_planted_fault_changes_neighbours(checkpoint: Path) -> None:
+def test_a_planted_fault_changes_neighbours(tiny_checkpoint: Path) -> None:
     fault = next(fault for fault in WEIGHT_FAULTS if fault.name == "one matrix in bfloat16")
     clips = synthesised().clips[::2]
-    with ports_of(checkpoint) as damaged:
+    with ports_of(tiny_checkpoint) as damaged:
         vectors = dict(embed_all(damaged, clips))
         assert damaged.torchaudio is not None
         assert damaged.config is not None
@@ -84,20 +78,9 @@ def test_too_few_clips_end_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    browser.need()
-    with browser.opened(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
 @pytest.fixture
-def page(started: Any, out: Path) -> Any:
-    browser.look(started)
-    browser.requests(started)
-    started.get_log("browser")
-    started.get((out / "map.html").as_uri())
-    return started
+def page(chromium: Any, out: Path) -> Any:
+    return browser.visit(chromium, (out / "map.html").as_uri())
 
 
 def point(page: Any, name: str) -> Any:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tests.examples.tiny import write_recordings
+from tests.support.recordings import write_recordings
 
 from aves_artifacts.base.errors import InputError
 from labelled_clips import read_labelled

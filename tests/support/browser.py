@@ -68,6 +68,15 @@ def look(driver: Any, *, width: int = 1280, height: int = 900, dark: bool = Fals
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
 
+def visit(driver: Any, address: str) -> Any:
+    """The browser on this page, nothing but it in its logs, with the window and the colours that it has at first."""
+    look(driver)
+    requests(driver)
+    driver.get_log("browser")
+    driver.get(address)
+    return driver
+
+
 def requests(driver: Any) -> list[str]:
     """The addresses asked for since the last call."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]

@@ -3,23 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.bundles import as_document, comparison, copied, make_tiny, report_on
+from tests.support.bundles import as_document, comparison, make_tiny, report_on
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny(tmp_path_factory.mktemp("made") / "bundle")
-
-
-@pytest.fixture
-def bundle(made: Bundle, tmp_path: Path) -> Bundle:
-    return copied(made, tmp_path / "bundle")
 
 
 def content(folder: Path) -> dict[str, bytes]:

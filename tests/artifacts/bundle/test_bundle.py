@@ -3,7 +3,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.bundles import copied, make_tiny
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord, file_record
@@ -12,20 +11,10 @@ from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny(tmp_path_factory.mktemp("made") / "bundle")
-
-
-@pytest.fixture
-def bundle(made: Bundle, tmp_path: Path) -> Bundle:
-    return copied(made, tmp_path / "bundle")
-
-
-def test_a_bundle_is_read_as_it_was_made(made: Bundle) -> None:
-    again = read_bundle(made.folder)
-    assert again.manifest.to_json() == made.manifest.to_json()
-    assert again.path("onnx") == made.folder / "aves-base-bio.onnx"
+def test_a_bundle_is_read_as_it_was_made(tiny_bundle: Bundle) -> None:
+    again = read_bundle(tiny_bundle.folder)
+    assert again.manifest.to_json() == tiny_bundle.manifest.to_json()
+    assert again.path("onnx") == tiny_bundle.folder / "aves-base-bio.onnx"
     assert hash_problems(again) == []
 
 

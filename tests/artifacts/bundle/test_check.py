@@ -24,7 +24,6 @@ from tests.support.bundles import (
     as_document,
     comparison,
     copied,
-    make_tiny,
     make_verified,
     report_on,
     sealed,
@@ -60,16 +59,6 @@ def verified(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_verified(tmp_path_factory.mktemp("verified") / "bundle")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny(tmp_path_factory.mktemp("made") / "bundle")
-
-
-@pytest.fixture
-def bundle(made: Bundle, tmp_path: Path) -> Bundle:
-    return copied(made, tmp_path / "bundle")
-
-
 def check(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["check", str(folder), *arguments])
 
@@ -81,12 +70,12 @@ def problems(bundle: Bundle) -> list[str]:
 # --- good ones
 
 
-def test_a_good_bundle_passes(verified: Bundle, made: Bundle) -> None:
+def test_a_good_bundle_passes(verified: Bundle, tiny_bundle: Bundle) -> None:
     assert sorted(os.listdir(verified.folder)) == sorted(NAMES)
     result = check(verified.folder)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "6 files are as they were made, with a report on them that passed" in result.stdout
-    assert "no report: they were not verified" in check(made.folder).stdout
+    assert "no report: they were not verified" in check(tiny_bundle.folder).stdout
 
 
 def test_the_check_as_json(verified: Bundle, bundle: Bundle) -> None:
@@ -451,12 +440,12 @@ def test_weights_outside_the_graph_that_nobody_records_are_found(verified: Bundl
     assert any(problem.startswith("aves-base-bio.onnx.data is no file of this bundle") for problem in found)
 
 
-def test_the_graph_with_weights_outside_computes_the_same(verified: Bundle, made: Bundle) -> None:
+def test_the_graph_with_weights_outside_computes_the_same(verified: Bundle, tiny_bundle: Bundle) -> None:
     import onnxruntime
 
     waveform = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
     outputs = [
         onnxruntime.InferenceSession(str(bundle.path("onnx"))).run(None, {"waveform": waveform})[0]
-        for bundle in (verified, made)
+        for bundle in (verified, tiny_bundle)
     ]
     np.testing.assert_array_equal(*outputs)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.artifacts.test_encoder import BASE
+from tests.support.documents import BASE
 from tests.support.servers import misbehaving_server as bad
 from tests.support.servers.misbehaving_server import Misbehaviour, Server, serving
 from tests.support.servers.published_files import is_innocent, onnx_file, original, publish, torch_file

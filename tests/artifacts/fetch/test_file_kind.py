@@ -3,7 +3,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.artifacts.test_encoder import BASE
+from tests.support.documents import BASE
 from tests.support.servers.published_files import onnx_file, torch_file
 
 from aves_artifacts.fetch.file_kind import content_problem

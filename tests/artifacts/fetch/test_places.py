@@ -11,24 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.servers import misbehaving_server as bad
-from tests.support.servers.misbehaving_server import Server, serving
-from tests.support.servers.published_files import original, publish, torch_file
+from tests.support.servers.misbehaving_server import Server
+from tests.support.servers.published_files import original, torch_file
 
 from aves_artifacts.cli import main
 from aves_artifacts.configurations.store import part_of, store
 from aves_artifacts.fetch.download import Network
 from aves_artifacts.fetch.lock_file import default_lock_file
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    with serving() as running:
-        monkeypatch.setenv("AVES_CATALOG", str(publish(running, tmp_path)))
-        monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
-        yield running
 
 
 def fetch(*arguments: object) -> Result:

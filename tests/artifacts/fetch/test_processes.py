@@ -7,24 +7,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.support.servers import misbehaving_server as bad
-from tests.support.servers.misbehaving_server import Server, serving
-from tests.support.servers.published_files import original, publish
+from tests.support.servers.misbehaving_server import Server
+from tests.support.servers.published_files import original
 
 from aves_artifacts.configurations.store import part_of
 from aves_artifacts.fetch.lock_file import default_lock_file
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with serving() as running:
-        monkeypatch.setenv("AVES_CATALOG", str(publish(running, tmp_path)))
-        monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
-        yield running
 
 
 def start(*arguments: str, file_limit: int | None = None) -> subprocess.Popen[str]:

@@ -17,18 +17,6 @@ from aves_artifacts.base.file_record import file_record
 from aves_artifacts.release.address import Address, open_address
 
 
-@pytest.fixture(params=["folder", "s3", "memory"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
-    if request.param == "folder":
-        return open_address(f"file://{tmp_path}/new/place/")
-    if request.param == "memory":
-        return open_address(f"memory://{uuid.uuid4().hex}")
-    server: S3Server = request.getfixturevalue("s3")
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return open_address(f"s3://{BUCKET}/{uuid.uuid4().hex}")
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"

@@ -20,7 +20,7 @@ from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address
-from aves_artifacts.release.gate import Verified, Waived, verified
+from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.publishing import plan, publish
 from aves_artifacts.release.staging import CLAIM, INDEX, NOTES, SUMS, claim_of, stage
 
@@ -28,16 +28,11 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Verified:
-    return verified(make_reported(tmp_path_factory.mktemp("made") / "bundle").folder)
-
-
-@pytest.fixture(scope="module")
-def releases(bundle: Verified, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def releases(passed: Verified, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with version 1 that is signed, and version 2 that is not."""
     place = tmp_path_factory.mktemp("releases")
     for version, signer in (("1", KEY), ("2", None)):
-        release = stage([bundle], version, tmp_path_factory.mktemp("documents"), signer)
+        release = stage([passed], version, tmp_path_factory.mktemp("documents"), signer)
         publish(plan(release, open_address(str(place))), Silent())
     return place
 
@@ -188,8 +183,8 @@ def test_sums_are_of_the_same_files(unsigned: Path) -> None:
     assert "SHA256SUMS does not list the files of index.json" in result.output
 
 
-def test_a_report_on_other_files_does_not_hold(bundle: Verified, unsigned: Path) -> None:
-    report = report_on(bundle.bundle.manifest)
+def test_a_report_on_other_files_does_not_hold(passed: Verified, unsigned: Path) -> None:
+    report = report_on(passed.bundle.manifest)
     report["configs"][0]["sha256"]["onnx"] = "0" * 64
     (unsigned / NAME / REPORT).write_bytes(as_document(report))
     reindexed(unsigned)
@@ -264,10 +259,10 @@ def test_a_release_is_checked_over_http(signed: Path, key: Path) -> None:
         assert check(f"{server.address}/2").exit_code == 2
 
 
-def test_the_command_publishes_and_signs(bundle: Verified, tmp_path: Path, key: Path) -> None:
+def test_the_command_publishes_and_signs(passed: Verified, tmp_path: Path, key: Path) -> None:
     private = tmp_path / "private.pem"
     private.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    command = ["publish", str(bundle.bundle.folder), str(tmp_path / "place"), "--version", "1", "--stand-in"]
+    command = ["publish", str(passed.bundle.folder), str(tmp_path / "place"), "--version", "1", "--stand-in"]
     result = CliRunner().invoke(main, [*command, "--dry-run"])
     assert result.exit_code == 0, result.output
     assert "new; 10 files" in result.output
@@ -280,24 +275,24 @@ def test_the_command_publishes_and_signs(bundle: Verified, tmp_path: Path, key: 
     assert "published already, with other content" in result.output
 
 
-def test_a_version_of_nothing_is_not_the_default(bundle: Verified, tmp_path: Path) -> None:
-    command = ["publish", str(bundle.bundle.folder), str(tmp_path / "place"), "--stand-in", "--version", ""]
+def test_a_version_of_nothing_is_not_the_default(passed: Verified, tmp_path: Path) -> None:
+    command = ["publish", str(passed.bundle.folder), str(tmp_path / "place"), "--stand-in", "--version", ""]
     result = CliRunner().invoke(main, command)
     assert (result.exit_code, "--version ''" in result.output) == (2, True)
     assert not (tmp_path / "place").exists()
 
 
-def test_a_bundle_in_the_place_of_the_address_is_left_alone(bundle: Verified, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
+def test_a_bundle_in_the_place_of_the_address_is_left_alone(passed: Verified, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(passed.bundle.folder, tmp_path / "bundle"))
     before = sorted(folder.rglob("*"))
-    result = CliRunner().invoke(main, ["publish", str(bundle.bundle.folder), str(folder), "--stand-in"])
+    result = CliRunner().invoke(main, ["publish", str(passed.bundle.folder), str(folder), "--stand-in"])
     assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
     assert "this is a bundle; after the bundles give the address" in result.output
     assert sorted(folder.rglob("*")) == before
 
 
-def test_the_command_publishes_no_stand_in_unasked_and_nothing_that_changed(bundle: Verified, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(bundle.bundle.folder, tmp_path / "bundle"))
+def test_the_command_publishes_no_stand_in_unasked_and_nothing_that_changed(passed: Verified, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(passed.bundle.folder, tmp_path / "bundle"))
     command = ["publish", str(folder), str(tmp_path / "place"), "--version", "1"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 2

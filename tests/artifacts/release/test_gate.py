@@ -17,16 +17,6 @@ from aves_artifacts.release.gate import all_verified, verified
 FAILING = [comparison("torchaudio"), comparison("onnx", status="fail", clip="offset", reason="too far")]
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny(tmp_path_factory.mktemp("made") / "bundle")
-
-
-@pytest.fixture
-def bundle(tiny: Bundle, tmp_path: Path) -> Bundle:
-    return copied(tiny, tmp_path / "bundle")
-
-
 def reported(bundle: Bundle, **entries: Any) -> Bundle:
     return attach_report(bundle.folder, as_document(report_on(bundle.manifest, **entries)))
 
@@ -122,8 +112,8 @@ def test_stand_ins_are_wanted_or_refused(bundle: Bundle) -> None:
     assert all_verified([reported(as_trained(bundle)).folder], stand_ins=False)[0].name == NAME
 
 
-def test_everything_that_is_wrong_is_told_at_once(tiny: Bundle, tmp_path: Path) -> None:
-    folders = [copied(tiny, tmp_path / name).folder for name in ("a", "b")]
+def test_everything_that_is_wrong_is_told_at_once(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    folders = [copied(tiny_bundle, tmp_path / name).folder for name in ("a", "b")]
     with pytest.raises(DoesNotHoldError) as caught:
         all_verified(folders, stand_ins=True)
     assert [str(folder) in problem for folder, problem in zip(folders, caught.value.problems, strict=True)] == [

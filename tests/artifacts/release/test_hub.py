@@ -14,6 +14,7 @@ from tests.support.releases import make_reported
 from tests.support.servers.hub_server import TOKEN, HubServer, serving
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import REPORT
 from aves_artifacts.cli import main
@@ -21,8 +22,8 @@ from aves_artifacts.release.hub import push
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_reported(tmp_path_factory.mktemp("made") / "bundle").folder
+def bundle(reported_bundle: Bundle) -> Path:
+    return reported_bundle.folder
 
 
 @pytest.fixture

@@ -17,20 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from tests.support.bundles import NAME
-from tests.support.releases import make_reported
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.release.gate import Verified, verified
+from aves_artifacts.release.gate import Verified
 from aves_artifacts.release.provenance import opened, provenance, read_public_key, read_signer, read_statement
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 FILES = [FileRecord("a/b", 1, "0" * 64), FileRecord("c", 2, "1" * 64)]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Verified:
-    return verified(make_reported(tmp_path_factory.mktemp("made") / "bundle").folder)
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +32,9 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
 
-def test_the_statement_has_what_the_specifications_ask_for(bundle: Verified) -> None:
+def test_the_statement_has_what_the_specifications_ask_for(passed: Verified) -> None:
     # https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance
-    statement = json.loads(provenance([bundle], "1.0", FILES, None))
+    statement = json.loads(provenance([passed], "1.0", FILES, None))
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert statement["subject"] == [{"name": f.name, "digest": {"sha256": f.sha256}} for f in FILES]
@@ -52,15 +46,15 @@ def test_the_statement_has_what_the_specifications_ask_for(bundle: Verified) -> 
         "standIns": [NAME],
         "waived": [],
     }
-    source = bundle.bundle.manifest.source
+    source = passed.bundle.manifest.source
     assert definition["resolvedDependencies"][0] == {"name": source.name, "digest": {"sha256": source.sha256}}
     uris = [dependency["uri"] for dependency in definition["resolvedDependencies"][1:]]
-    assert f"pkg:pypi/torch@{bundle.bundle.manifest.versions['torch'].replace('+', '%2B')}" in uris
+    assert f"pkg:pypi/torch@{passed.bundle.manifest.versions['torch'].replace('+', '%2B')}" in uris
     assert set(statement["predicate"]["runDetails"]) == {"builder"}
     assert statement["predicate"]["runDetails"]["builder"]["id"].startswith("pkg:generic/aves-ports@")
 
 
-def test_on_github_the_workflow_is_the_builder(bundle: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_github_the_workflow_is_the_builder(passed: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow = "owner/repo/.github/workflows/release.yml@refs/tags/v1"
     for name, value in {
         "GITHUB_ACTIONS": "true",
@@ -71,7 +65,7 @@ def test_on_github_the_workflow_is_the_builder(bundle: Verified, monkeypatch: py
         "GITHUB_WORKFLOW_REF": workflow,
     }.items():
         monkeypatch.setenv(name, value)
-    predicate = json.loads(provenance([bundle], "1.0", FILES, None))["predicate"]
+    predicate = json.loads(provenance([passed], "1.0", FILES, None))["predicate"]
     assert predicate["runDetails"]["builder"]["id"] == f"https://github.com/{workflow}"
     assert predicate["buildDefinition"]["resolvedDependencies"][-1] == {
         "uri": "git+https://github.com/owner/repo@refs/tags/v1",
@@ -79,22 +73,22 @@ def test_on_github_the_workflow_is_the_builder(bundle: Verified, monkeypatch: py
     }
 
 
-def test_half_of_the_variables_of_github_name_no_workflow(bundle: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_the_variables_of_github_name_no_workflow(passed: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that is given some of them."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.delenv("GITHUB_WORKFLOW_REF", raising=False)
-    predicate = json.loads(provenance([bundle], "1.0", FILES, None))["predicate"]
+    predicate = json.loads(provenance([passed], "1.0", FILES, None))["predicate"]
     assert predicate["runDetails"]["builder"]["id"].startswith("pkg:generic/aves-ports@")
 
 
-def test_a_statement_reads_back(bundle: Verified) -> None:
-    found = read_statement(provenance([bundle], "1.0", FILES, None))
+def test_a_statement_reads_back(passed: Verified) -> None:
+    found = read_statement(provenance([passed], "1.0", FILES, None))
     assert (found.version, found.subjects) == ("1.0", {f.name: f.sha256 for f in FILES})
 
 
-def test_a_signed_statement_opens_with_its_key_alone(bundle: Verified) -> None:
-    text = provenance([bundle], "1.0", FILES, KEY)
-    assert text == provenance([bundle], "1.0", FILES, KEY)  # a repeated run publishes the same bytes
+def test_a_signed_statement_opens_with_its_key_alone(passed: Verified) -> None:
+    text = provenance([passed], "1.0", FILES, KEY)
+    assert text == provenance([passed], "1.0", FILES, KEY)  # a repeated run publishes the same bytes
     assert text.count("\n") == 1
     assert opened(text, KEY.public_key()) == opened(text, None)
     assert read_statement(opened(text, KEY.public_key())).version == "1.0"
@@ -103,8 +97,8 @@ def test_a_signed_statement_opens_with_its_key_alone(bundle: Verified) -> None:
 
 
 @pytest.mark.parametrize("part", ["payload", "sig"])
-def test_one_bit_of_payload_or_signature_is_enough(bundle: Verified, part: str) -> None:
-    envelope = json.loads(provenance([bundle], "1.0", FILES, KEY))
+def test_one_bit_of_payload_or_signature_is_enough(passed: Verified, part: str) -> None:
+    envelope = json.loads(provenance([passed], "1.0", FILES, KEY))
     place = envelope if part == "payload" else envelope["signatures"][0]
     content = bytearray(base64.b64decode(place[part]))
     content[-2] ^= 1
@@ -113,15 +107,15 @@ def test_one_bit_of_payload_or_signature_is_enough(bundle: Verified, part: str) 
         opened(json.dumps(envelope), KEY.public_key())
 
 
-def test_the_key_counts_and_not_the_name_that_an_envelope_gives_it(bundle: Verified) -> None:
-    envelope = json.loads(provenance([bundle], "1.0", FILES, KEY))
+def test_the_key_counts_and_not_the_name_that_an_envelope_gives_it(passed: Verified) -> None:
+    envelope = json.loads(provenance([passed], "1.0", FILES, KEY))
     envelope["signatures"][0]["keyid"] = "some other tool's name for it"
     opened(json.dumps(envelope), KEY.public_key())
 
 
-def test_openssl_accepts_the_signature(bundle: Verified, tmp_path: Path) -> None:
+def test_openssl_accepts_the_signature(passed: Verified, tmp_path: Path) -> None:
     assert shutil.which("openssl")
-    envelope = json.loads(provenance([bundle], "1.0", FILES, KEY))
+    envelope = json.loads(provenance([passed], "1.0", FILES, KEY))
     payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"].encode()
     # https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
     (tmp_path / "signed").write_bytes(b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload))
@@ -153,8 +147,8 @@ def test_what_is_no_envelope_does_not_hold(text: str) -> None:
         lambda s: s["predicate"]["buildDefinition"]["externalParameters"].pop("version"),
     ],
 )
-def test_what_is_no_provenance_does_not_hold(bundle: Verified, change) -> None:  # type: ignore[no-untyped-def]
-    statement = json.loads(provenance([bundle], "1.0", FILES, None))
+def test_what_is_no_provenance_does_not_hold(passed: Verified, change) -> None:  # type: ignore[no-untyped-def]
+    statement = json.loads(provenance([passed], "1.0", FILES, None))
     change(statement)
     with pytest.raises(DoesNotHoldError, match="no provenance statement"):
         read_statement(json.dumps(statement))

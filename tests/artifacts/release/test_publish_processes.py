@@ -11,29 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.support.plain_releases import plain_release
-from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.staging import INDEX, Release
 
 FILES, SIZE = 60, 200_000
-
-
-@pytest.fixture(params=["folder", "s3"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
-    if request.param == "folder":
-        return open_address(str(tmp_path / "place"))
-    server: S3Server = request.getfixturevalue("s3")
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return open_address(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+in_other_processes = pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)
 
 
 def start(folder: Path, url: str, *more: str, seed: int = 0) -> subprocess.Popen[str]:
@@ -95,6 +84,7 @@ def reading(address: Address, tmp_path: Path) -> Iterator[Reader]:
     assert reader.wrong == []
 
 
+@in_other_processes
 def test_killed_at_ten_random_moments_and_run_again(address: Address, reading: Reader, tmp_path: Path) -> None:
     generator = random.Random(6)  # noqa: S311
     place = address.below("1.0")
@@ -124,6 +114,7 @@ def wait_until(process: subprocess.Popen[str], place: Address, files: int) -> No
         assert time.monotonic() < deadline
 
 
+@in_other_processes
 def test_of_two_publishers_at_once_one_wins_and_nothing_is_mixed(address: Address, tmp_path: Path) -> None:
     for attempt in range(3):
         url = f"{address.url}/{attempt}"
@@ -142,6 +133,7 @@ def test_of_two_publishers_at_once_one_wins_and_nothing_is_mixed(address: Addres
             assert place.read(file.name) == file.source.read_bytes()
 
 
+@in_other_processes
 def test_two_publishers_of_the_same_release_both_succeed(address: Address, tmp_path: Path) -> None:
     processes = [start(tmp_path / f"sources{i}", address.url) for i in range(2)]
     outputs = [process.communicate(timeout=120) for process in processes]

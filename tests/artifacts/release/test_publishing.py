@@ -21,18 +21,6 @@ from aves_artifacts.release.publishing import Published, plan, publish, told
 from aves_artifacts.release.staging import CLAIM, INDEX, Release
 
 
-@pytest.fixture(params=["folder", "s3", "memory"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
-    if request.param == "folder":
-        return open_address(str(tmp_path / "place"))
-    if request.param == "memory":
-        return open_address(f"memory://{uuid.uuid4().hex}")
-    server: S3Server = request.getfixturevalue("s3")
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return open_address(f"s3://{BUCKET}/{uuid.uuid4().hex}")
-
-
 @pytest.fixture
 def release(tmp_path: Path) -> Release:
     return plain_release(tmp_path / "release")

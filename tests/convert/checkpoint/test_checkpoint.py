@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.convert.pickles.test_reader import nothing_runs
 from tests.support.hostile_files import (
     HOSTILE_FILES,
     HostileFile,
@@ -24,6 +23,7 @@ from tests.support.hostile_files import (
     tensor,
     torch_zip,
 )
+from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint import checkpoint as fairseq_checkpoint

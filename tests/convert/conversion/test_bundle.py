@@ -11,18 +11,10 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion import bundle, convert
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
-    write_stand_in("bio", path, geometry="tiny")
-    return path
-
-
-def test_the_manifest_that_is_given_back_is_the_one_on_disk(checkpoint: Path, tmp_path: Path) -> None:
-    bundle = make_bundle(Source(checkpoint), Target(tmp_path, "tiny"))
+def test_the_manifest_that_is_given_back_is_the_one_on_disk(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(Source(tiny_checkpoint), Target(tmp_path, "tiny"))
     assert (tmp_path / MANIFEST).read_text() == bundle.manifest.to_json()
     assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
 
@@ -38,20 +30,20 @@ def test_the_manifest_that_is_given_back_is_the_one_on_disk(checkpoint: Path, tm
     ],
 )
 def test_whatever_fails_nothing_is_left(
-    module: ModuleType, part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, part: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise InputError("no space left")
 
     monkeypatch.setattr(module, part, fail)
     with pytest.raises(InputError, match="no space left"):
-        make_bundle(Source(checkpoint), Target(tmp_path / "bundle", "tiny"))
+        make_bundle(Source(tiny_checkpoint), Target(tmp_path / "bundle", "tiny"))
     assert not (tmp_path / "bundle").exists()
 
 
-def test_damage_to_a_tensor_that_no_port_has_is_told(checkpoint: Path, tmp_path: Path) -> None:
-    unused = read_checkpoint(checkpoint).tensors["label_embs_concat"].read().tobytes()
-    content = checkpoint.read_bytes()
+def test_damage_to_a_tensor_that_no_port_has_is_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    unused = read_checkpoint(tiny_checkpoint).tensors["label_embs_concat"].read().tobytes()
+    content = tiny_checkpoint.read_bytes()
     assert content.count(unused) == 1
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(content.replace(unused, unused[:-1] + bytes([unused[-1] ^ 1])))

@@ -27,13 +27,6 @@ print(*platform.python_version_tuple()[:2], torch.__version__, numpy.__version__
 """
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "x.pt"
-    write_stand_in("bio", path, geometry="tiny")
-    return path
-
-
 def digests(folder: Path) -> dict[str, str]:
     """Of every file that holds a model; the manifest and the card tell the versions."""
     names = [FILE_NAMES[role].format(name="x") for role in ("torchaudio", "config", "safetensors", "onnx")]
@@ -47,12 +40,12 @@ def converted(python: Path, checkpoint: Path, folder: Path, seed: str) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def here(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return converted(Path(sys.executable), checkpoint, tmp_path_factory.mktemp("here"), seed="0")[1]
+def here(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return converted(Path(sys.executable), tiny_checkpoint, tmp_path_factory.mktemp("here"), seed="0")[1]
 
 
-def test_whatever_the_hash_seed(checkpoint: Path, here: dict[str, str], tmp_path: Path) -> None:
-    assert converted(Path(sys.executable), checkpoint, tmp_path, seed="1")[1] == here
+def test_whatever_the_hash_seed(tiny_checkpoint: Path, here: dict[str, str], tmp_path: Path) -> None:
+    assert converted(Path(sys.executable), tiny_checkpoint, tmp_path, seed="1")[1] == here
 
 
 def test_other_weights_are_other_bytes(here: dict[str, str], tmp_path: Path) -> None:
@@ -70,11 +63,11 @@ ENVIRONMENTS = {
 @pytest.mark.environments
 @pytest.mark.parametrize("versions", ENVIRONMENTS)
 def test_whatever_the_python_and_the_torch(
-    versions: str, checkpoint: Path, here: dict[str, str], tmp_path: Path
+    versions: str, tiny_checkpoint: Path, here: dict[str, str], tmp_path: Path
 ) -> None:
     """The oldest of everything on the oldest Python, and the newest of everything on the newest."""
     version, requirements = ENVIRONMENTS[versions]
     python = make_environment(tmp_path / "environment", *requirements, python=interpreter(version))
-    found, there = converted(python, checkpoint, tmp_path / "there", seed="2")
+    found, there = converted(python, tiny_checkpoint, tmp_path / "there", seed="2")
     assert found.startswith(versions)
     assert there == here

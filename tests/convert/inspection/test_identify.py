@@ -16,8 +16,8 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.convert.weights.test_to_torchaudio import TINY, VARIANTS
 from tests.support.hostile_files import COMMAND, HOSTILE_FILES, SYSTEM, HostileFile, pickled, reduced
+from tests.support.stand_ins import TINY, VARIANTS
 from tests.support.tensors import with_tensors
 
 from aves_artifacts.base.errors import InputError

@@ -5,9 +5,8 @@ import gc
 import pickle
 import re
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw, name, opcodes, pickled, reduced
+from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.pickles import machine as pickle_machine
@@ -24,28 +24,6 @@ from aves_convert.pickles.reader import load, scan
 from aves_convert.pickles.records import Global, Record
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
-_FORBIDDEN = ("os.", "subprocess.", "exec", "compile", "import", "pickle.", "socket.", "shutil.", "ctypes.", "code.")
-_watching: list[str] | None = None
-
-
-def _audit(event: str, _: object) -> None:
-    if _watching is not None and event.startswith(_FORBIDDEN):
-        _watching.append(event)
-
-
-sys.addaudithook(_audit)
-
-
-@contextmanager
-def nothing_runs() -> Iterator[None]:
-    """Python itself reports whatever is executed, imported or unpickled in the block; there must be nothing."""
-    global _watching
-    _watching = []
-    try:
-        yield
-        assert _watching == []
-    finally:
-        _watching = None
 
 
 def root_of(stream: bytes) -> Any:

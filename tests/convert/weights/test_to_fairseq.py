@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from tests.convert.weights.test_to_torchaudio import TINY, VARIANTS
+from tests.support.round_trip import assert_same_checkpoint, there, there_and_back
+from tests.support.stand_ins import TINY, VARIANTS
 from tests.support.tensors import with_tensors
 from tests.support.trained_checkpoint import train
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
@@ -36,34 +36,6 @@ def written(folder: Path, contents: dict[str, Any]) -> Path:
     path = folder / "original.pt"
     write_torch_file(contents, path)
     return path
-
-
-def there(original: Path, **kwargs: Any) -> tuple[Path, Path]:
-    weights, config = fairseq_to_torchaudio(Source(original, **kwargs), Target(original.parent, "x", force=True))
-    return weights, config
-
-
-def there_and_back(original: Path, **kwargs: Any) -> tuple[Path, tuple[str, ...]]:
-    weights, config = there(original, **kwargs)
-    out = original.parent / "returned.pt"
-    return out, torchaudio_to_fairseq(weights, config, original, out, force=True)
-
-
-def assert_same_tensors(returned: Checkpoint, original: Checkpoint) -> None:
-    assert list(returned.tensors) == list(original.tensors)
-    for name, tensor in original.tensors.items():
-        found = returned.tensors[name]
-        assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape), name
-        assert found.read().tobytes() == tensor.read().tobytes(), name
-
-
-def assert_same_checkpoint(returned: Path, original: Path) -> None:
-    one, other = read_checkpoint(returned), read_checkpoint(original)
-    assert_same_tensors(one, other)
-    assert one.model_config == other.model_config
-    assert one.task_config == other.task_config
-    assert one.dictionaries == other.dictionaries
-    assert one.num_updates == other.num_updates
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -10,37 +10,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from tests.support.stand_ins import TINY, VARIANTS, write
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
+from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import to_torchaudio
-
-TINY = GEOMETRIES["tiny"]
-WAV2VEC2 = {"_name": "wav2vec2", "quantize_targets": True, "latent_vars": 6, "latent_groups": 2}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {},
-    "layer norm": {"extractor_mode": "layer_norm", "conv_bias": True},
-    "layer norm without bias": {"extractor_mode": "layer_norm"},
-    "group norm with bias": {"conv_bias": True},
-    "pre-norm": {"layer_norm_first": True, "extractor_mode": "layer_norm"},
-    "no projection": {"encoder_embed_dim": 16},
-    "odd positional kernel": {"conv_pos": 7, "conv_pos_groups": 2},
-    "two convolutions": {"conv_feature_layers": "[(8,10,5)] + [(12,3,2)]"},
-    "gated targets": {"target_glu": True},
-    "untied": {"untie_final_proj": True},
-    "wav2vec 2.0": WAV2VEC2,
-    "wav2vec 2.0, deep quantizer": {**WAV2VEC2, "quantizer_depth": 3},
-    "wav2vec 2.0, unquantised": {"_name": "wav2vec2"},
-}
-
-
-def write(path: Path, model: dict[str, Any], **kwargs: Any) -> Path:
-    write_torch_file(checkpoint_contents({**TINY, **model}, seed="test", **kwargs), path)
-    return path
 
 
 @pytest.fixture(params=VARIANTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from tests.artifacts.test_encoder import BASE
+from tests.support.documents import BASE
 from tests.support.servers.misbehaving_server import Server
 
 from aves_artifacts.configurations.catalog import Configuration, catalog

@@ -9,7 +9,6 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
@@ -33,15 +32,8 @@ def loaded(*backends: Backend) -> Loaded:
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "x.onnx"
-    onnx.save(encoder_graph(TINY, weights(TINY)), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def measured(path: Path) -> tuple[Sensitivity, ...]:
-    return characterise(loaded(TorchaudioBackend(TINY, weights(TINY)), OnnxBackend(path)), given(4000, 1000))
+def measured(graph: Path) -> tuple[Sensitivity, ...]:
+    return characterise(loaded(TorchaudioBackend(TINY, weights(TINY)), OnnxBackend(graph)), given(4000, 1000))
 
 
 def moved(measured: tuple[Sensitivity, ...], backend: str, kind: str) -> dict[str, float]:

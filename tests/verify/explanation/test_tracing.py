@@ -9,7 +9,6 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, VARIANTS, clip, tiny, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -63,13 +62,6 @@ def test_a_point_that_the_model_lacks_is_left_out() -> None:
     encoder = backend()
     where = (Point("no.such.module", "x", "x"), Point(FIRST, "x", "x"), Point(FINAL, "x", "x"))
     assert list(torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, where)) == [FIRST, FINAL]
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "x.onnx"
-    onnx.save(encoder_graph(TINY, weights(TINY)), path)
-    return path
 
 
 def test_a_graph_gives_its_values_of_the_wanted_sizes_in_the_order_of_its_nodes(graph: Path) -> None:

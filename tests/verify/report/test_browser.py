@@ -1,7 +1,6 @@
 """The page in a real browser: it renders, sorts, filters, and is readable on a phone and in the dark."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +49,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    browser.need()
-    with browser.opened(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
 @pytest.fixture
-def page(started: Any, address: str) -> Any:
-    browser.look(started)
-    browser.requests(started)
-    started.get_log("browser")
-    started.get(address)
-    return started
+def page(chromium: Any, address: str) -> Any:
+    return browser.visit(chromium, address)
 
 
 def column(page: Any, heading: str) -> list[float]:

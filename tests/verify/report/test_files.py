@@ -7,31 +7,26 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
+from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
 
 FILES = ("report.html", "report.json", "report.md", "junit.xml")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(Source(folder / "x.pt"), Target(folder, "x"), OnnxOptions(layers="all"))
-    return folder
-
-
-def run(bundle: Path, *options: object) -> Result:
-    command = ["--bundle", str(bundle), "--backends", "torchaudio,onnx", *(str(option) for option in options)]
+def run(tiny_bundle: Bundle, *options: object) -> Result:
+    command = [
+        "--bundle",
+        str(tiny_bundle.folder),
+        "--backends",
+        "torchaudio,onnx",
+        *(str(option) for option in options),
+    ]
     return CliRunner().invoke(main, command)
 
 
-def test_a_run_writes_every_rendering(bundle: Path, tmp_path: Path) -> None:
+def test_a_run_writes_every_rendering(tiny_bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    result = run(bundle, "--report", folder, "--layers", "all", "--explain", "--characterise")
+    result = run(tiny_bundle, "--report", folder, "--layers", "all", "--explain", "--characterise")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     document = json.loads((folder / "report.json").read_text())
@@ -53,29 +48,29 @@ def test_a_run_writes_every_rendering(bundle: Path, tmp_path: Path) -> None:
     assert ElementTree.parse(folder / "junit.xml").getroot().attrib["failures"] == "0"
 
 
-def test_a_failure_is_written_too(bundle: Path, tmp_path: Path) -> None:
-    result = run(bundle, "--report", tmp_path, "--atol", "0", "--rtol", "0")
+def test_a_failure_is_written_too(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    result = run(tiny_bundle, "--report", tmp_path, "--atol", "0", "--rtol", "0")
     assert result.exit_code == 1
     assert "<h1>" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("## aves-verify: ❌ failed")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_cannot_be_written_is_told_before_the_work(bundle: Path, tmp_path: Path, name: str) -> None:
+def test_what_cannot_be_written_is_told_before_the_work(tiny_bundle: Bundle, tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    result = run(bundle, "--report", tmp_path, "--audio", tmp_path / "not-there.wav")
+    result = run(tiny_bundle, "--report", tmp_path, "--audio", tmp_path / "not-there.wav")
     assert result.exit_code == 2
-    result = run(bundle, "--report", tmp_path)
+    result = run(tiny_bundle, "--report", tmp_path)
     assert result.exit_code == 2
     assert f"{name}: this is a folder" in result.output
     assert "Ports against" not in result.output
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_file_in_the_folders_place_is_told(bundle: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_folders_place_is_told(tiny_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     for folder in (tmp_path / "a", tmp_path / "a" / "b"):
-        result = run(bundle, "--report", folder)
+        result = run(tiny_bundle, "--report", folder)
         assert result.exit_code == 2
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert len([line for line in result.output.splitlines() if line.startswith("Error")]) == 1

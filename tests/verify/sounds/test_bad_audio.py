@@ -11,25 +11,16 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from tests.support.bundles import NAME
 
-from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
+from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
 
 TONE = 0.3 * np.sin(np.arange(1600) / 5)
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(Source(folder / "x.pt"), Target(folder, "x"))
-    return folder
-
-
-def verify(bundle: Path, *options: object) -> Result:
-    command = ["--bundle", bundle, "--backends", "torchaudio,onnx", *options]
+def verify(tiny_bundle: Bundle, *options: object) -> Result:
+    command = ["--bundle", str(tiny_bundle.folder), "--backends", "torchaudio,onnx", *options]
     return CliRunner().invoke(main, [str(part) for part in command])
 
 
@@ -56,11 +47,11 @@ GOOD = {
 }
 
 
-def test_all_that_can_be_converted_is_compared(bundle: Path, tmp_path: Path) -> None:
+def test_all_that_can_be_converted_is_compared(tiny_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "audio").mkdir()
     for name, make in GOOD.items():
         make(tmp_path / "audio" / name)
-    result = verify(bundle, "--audio", tmp_path / "audio", "--json", tmp_path / "r.json")
+    result = verify(tiny_bundle, "--audio", tmp_path / "audio", "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     assert set(GOOD) < compared(tmp_path / "r.json")
 
@@ -85,59 +76,59 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_one_bad_file_is_named_and_the_others_are_compared(name: str, bundle: Path, tmp_path: Path) -> None:
+def test_one_bad_file_is_named_and_the_others_are_compared(name: str, tiny_bundle: Bundle, tmp_path: Path) -> None:
     make, message = BAD[name]
     folder = tmp_path / "audio"
     folder.mkdir()
     make(folder / name)
     wav(TONE)(folder / "good.wav")
-    result = verify(bundle, "--audio", folder, "--report", tmp_path / "r")
+    result = verify(tiny_bundle, "--audio", folder, "--report", tmp_path / "r")
     assert result.exit_code == 1, result.output
     (config,) = json.loads((tmp_path / "r" / "report.json").read_text())["configs"]
     (problem,) = config["problems"]
     assert re.match(f"{re.escape(str(folder / name))}: {message}", problem)
-    assert f"x: {problem}" in result.output.splitlines()
+    assert f"{NAME}: {problem}" in result.output.splitlines()
     assert compared(tmp_path / "r" / "report.json") == {"good.wav", "good.wav, zero-padded", "batch of 3"}
     failures = ElementTree.parse(tmp_path / "r" / "junit.xml").getroot().findall(".//failure")
     assert [failure.text for failure in failures] == [problem]
     assert name in (tmp_path / "r" / "report.md").read_text()
 
 
-def test_one_bad_file_of_a_hundred_does_not_lose_the_other_ninety_nine(bundle: Path, tmp_path: Path) -> None:
+def test_one_bad_file_of_a_hundred_does_not_lose_the_other_ninety_nine(tiny_bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "audio"
     folder.mkdir()
     for i in range(99):
         wav(TONE[: 500 + i])(folder / f"{i:02}.wav")
     (folder / "50b.wav").write_text("not audio")
-    result = verify(bundle, "--audio", folder, "--json", tmp_path / "r.json")
+    result = verify(tiny_bundle, "--audio", folder, "--json", tmp_path / "r.json")
     assert result.exit_code == 1, result.output
     assert {f"{i:02}.wav" for i in range(99)} < compared(tmp_path / "r.json")
     named = [line for line in result.output.splitlines() if "50b.wav" in line]
     assert len(named) == 1
-    assert "FAILED: x (202 comparisons" in result.output or "FAILED: x (101 comparisons" in result.output
+    assert f"FAILED: {NAME} (202 comparisons" in result.output or f"FAILED: {NAME} (101 comparisons" in result.output
 
 
-def test_a_folder_of_bad_files_names_every_one(bundle: Path, tmp_path: Path) -> None:
+def test_a_folder_of_bad_files_names_every_one(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Alone they are bad input; beside one good file each is told."""
     folder = tmp_path / "audio"
     folder.mkdir()
     unreadable = {name: make for name, (make, _) in BAD.items() if "blip" not in name}
     for name, make in unreadable.items():
         make(folder / name)
-    result = verify(bundle, "--audio", folder)
+    result = verify(tiny_bundle, "--audio", folder)
     assert result.exit_code == 2
     assert len(result.output.splitlines()) == 1
     assert f"(and {len(unreadable) - 1} more files that cannot be read" in result.output
     wav(TONE)(folder / "good.wav")
-    result = verify(bundle, "--audio", folder)
+    result = verify(tiny_bundle, "--audio", folder)
     assert result.exit_code == 1
     for name in unreadable:
         assert len([line for line in result.output.splitlines() if name in line and "good.wav" not in line]) == 1
 
 
-def test_clips_that_are_all_too_short_are_nothing_compared(bundle: Path, tmp_path: Path) -> None:
+def test_clips_that_are_all_too_short_are_nothing_compared(tiny_bundle: Bundle, tmp_path: Path) -> None:
     wav(TONE[:399])(tmp_path / "blip.wav")
-    result = verify(bundle, "--audio", tmp_path / "blip.wav", "--report", tmp_path / "r")
+    result = verify(tiny_bundle, "--audio", tmp_path / "blip.wav", "--report", tmp_path / "r")
     assert result.exit_code == 1
     assert "blip.wav: 399 samples" in result.output
     assert "nothing was compared" in result.output

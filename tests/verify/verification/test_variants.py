@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.convert.weights.test_to_fairseq import assert_same_checkpoint, there_and_back
 from tests.support.fairseq_models import CLUSTERS, LETTERS, Original, Variant, build
+from tests.support.round_trip import assert_same_checkpoint, there_and_back
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig

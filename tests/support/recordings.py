@@ -1,4 +1,4 @@
-"""What the tests of the examples run on: a tiny stand-in, and a few recordings on disk."""
+"""Recordings of synthesised calls, as a user has them on disk: a folder for each label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import soundfile
 
-from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from calls import synthesised_calls
 
@@ -16,12 +15,6 @@ from calls import synthesised_calls
 @lru_cache
 def calls(of_each: int = 36) -> dict[str, list[Clip]]:
     return synthesised_calls(of_each)
-
-
-def write_checkpoint(folder: Path) -> Path:
-    path = folder / "tiny.pt"
-    write_stand_in("bio", path, geometry="tiny")
-    return path
 
 
 def write_recordings(folder: Path, labels: Sequence[str], of_each: int) -> Path:

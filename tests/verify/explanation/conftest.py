@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import onnx
+import pytest
+from tests.support.tiny_encoders import TINY, weights
+
+from aves_convert.graph.encoder import encoder_graph
+
+
+@pytest.fixture(scope="session")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of a tiny encoder. It is everybody's: leave it as it is."""
+    path = tmp_path_factory.mktemp("graph") / "x.onnx"
+    onnx.save(encoder_graph(TINY, weights(TINY)), path)
+    return path
