@@ -119,6 +119,8 @@ class EncoderConfig:
         problems += [f"missing entry '{name}'" for name in fields if name not in entries and name != "aux_num_out"]
         if problems:
             raise InputError(f"{where}: not a wav2vec2_model config: {listed(problems, _MOST_NAMED, separator='; ')}")
+        if "aux_num_out" in entries and entries["aux_num_out"] is None:
+            raise InputError(f"{where}: aux_num_out is null, and is given a second time by who loads it; leave it out")
         layers = entries["extractor_conv_layer_config"]
         if isinstance(layers, list):
             layers = tuple(tuple(x) if isinstance(x, list) else x for x in layers)

@@ -153,16 +153,27 @@ def _refuse_metadata(metadata: tuple[object, ...]) -> None:
         raise ValueError("a tensor with metadata (conjugate or negative bit)")
 
 
+def _refuse_state(state: tuple[object, ...]) -> None:
+    """Plain marks such as ``expert`` change no value; anything else torch applies, and may put other values there."""
+    if not state or state[0] in (None, ()):
+        return
+    marks = state[0]
+    if type(marks) is not dict or not all(type(value) in (bool, int, float, str) for value in marks.values()):
+        raise ValueError("a tensor with state, which torch applies to it")
+
+
 def _rebuild_parameter(args: tuple[object, ...]) -> object:
     """``_rebuild_parameter(data, requires_grad, hooks[, state])`` is its data."""
     if not 3 <= len(args) <= 4 or type(args[0]) not in (LazyTensor, Record):
         raise ValueError("a parameter without a tensor")
+    _refuse_state(args[3:])
     return args[0]
 
 
 def _rebuild_from_type(args: tuple[object, ...]) -> object:
     """``_rebuild_from_type_v2(function, type, arguments, state)``: a tensor that carries attributes."""
     if len(args) == 4 and isinstance(args[0], Global) and args[0] in _BY_NAME and isinstance(args[2], tuple):
+        _refuse_state(args[3:])
         return _BY_NAME[args[0]](args[2])
     return Record(Global("torch._tensor", "_rebuild_from_type_v2"), args)
 

@@ -71,7 +71,9 @@ def test_a_good_bundle_passes(made: tuple[Path, Path], layers: Any) -> None:
     report = verify_subject(of_bundle(made[1], made[0]), Plan(CLIPS, layers=layers))
     assert report.passed
     assert report.reference == "fairseq"
-    assert len(report.comparisons) == (len(CLIPS) + 2) * 2 * (1 if layers == "last" else 3)
+    unasked = 2 * 2  # the graph gives its layers: on one clip they are compared in both ports
+    inputs = len(CLIPS) + 2
+    assert len(report.comparisons) == (inputs * 2 + unasked if layers == "last" else inputs * 2 * 3)
     assert {c.backend for c in report.comparisons} == {"torchaudio", "onnx"}
     for comparison in report.comparisons:
         if comparison.backend == "torchaudio":
@@ -297,7 +299,7 @@ def cli(*arguments: object) -> Result:
 def test_the_command_passes_and_writes_the_contract(made: tuple[Path, Path], tmp_path: Path) -> None:
     result = cli("--bundle", made[1], "--fairseq", made[0], "--json", tmp_path / "r.json", "--verbose")
     assert result.exit_code == 0, result.output
-    assert "PASSED: 36 comparisons" in result.output
+    assert "PASSED: 40 comparisons" in result.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["schema"], report["passed"]) == (1, True)
     assert {"python", "torch", "torchaudio", "onnxruntime", "fairseq", "cpu", "threads"} <= set(report["environment"])
@@ -335,7 +337,7 @@ def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> 
     result = cli(*files, *config, "--audio", tmp_path / "audio")
     assert result.exit_code == 1, result.output
     assert "b.wav" in result.output
-    assert "6 comparisons" in result.output  # the good one was compared
+    assert "10 comparisons" in result.output  # the good one was compared
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import to_torchaudio
+from aves_verify.backends.as_documented import loading_problems
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
@@ -36,6 +37,8 @@ class Loaded:
     normalize: bool
     problems: tuple[str, ...]  # weights that are not the original's
     weights: Mapping[str, WeightSearch]  # by backend, where there is an original to hold them against
+    ported_config: EncoderConfig | None = None  # what the TorchAudio port's config says, where there is an original
+    has_original: bool = False  # whether settings are the original's own word
 
 
 def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Loaded:
@@ -73,14 +76,17 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
         exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
         loaded += [session.result()] if session else []
         weights = compared.result() if compared else {}
+        loading = _loading_problems(subject) if "torchaudio" in names and judged else []
     problems = [problem for search in weights.values() for problem in search.problems]
     return Loaded(
         backends=tuple(loaded),
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
-        problems=(*_settings_problems(subject, checkpoint), *problems),
+        problems=(*_settings_problems(subject, checkpoint, recording), *problems, *loading),
         weights=weights,
+        ported_config=EncoderConfig.read(subject.config) if "torchaudio" in names and subject.config else None,
+        has_original=checkpoint is not None or recording is not None,
     )
 
 
@@ -115,11 +121,13 @@ def _weight_searches(
     return found
 
 
-def _settings_problems(subject: Subject, checkpoint: Checkpoint | None) -> Iterator[str]:
+def _settings_problems(
+    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None
+) -> Iterator[str]:
     """Does the manifest say of the waveform what the original says?"""
-    if checkpoint is None or subject.normalize is None:
+    if (checkpoint is None and recording is None) or subject.normalize is None:
         return
-    original = checkpoint.task_config.get("normalize") is True
+    original = _normalize(subject, checkpoint, recording)
     if original != subject.normalize:
         yield (
             f"waveform: the manifest says normalize {json.dumps(subject.normalize)}, "
@@ -132,6 +140,12 @@ def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDAr
         raise InputError(f"{subject.name}: --torchaudio needs --config with the model_config.json beside it")
     config = EncoderConfig.read(subject.config)
     return config, read_state_dict(subject.torchaudio, config)
+
+
+def _loading_problems(subject: Subject) -> list[str]:
+    """Does the TorchAudio port load as its users load it?"""
+    assert subject.torchaudio is not None  # noqa: S101 - load() refused a missing file
+    return list(loading_problems(subject.torchaudio, _torchaudio_weights(subject)[1]))
 
 
 def _load_one(name: str, subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
-from aves_artifacts.bundle.graph_contract import LOGITS, PRODUCER, is_layer
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, is_layer
 from aves_verify.backends.backend import Embeddings, RunError
 
 LEVELS = {
@@ -21,6 +22,9 @@ LEVELS = {
 }
 
 _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
+
+
+_BESIDE = (LOGITS, EMBEDDINGS)  # what other outputs than the first may be, beside layers
 
 
 class OnnxBackend:
@@ -57,6 +61,9 @@ class OnnxBackend:
         self.path = path
         self._input: str = inputs[0].name
         self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.gives_layers = any(is_layer(name) for name in self._outputs[1:])
+        self.unknown_outputs = tuple(name for name in self._outputs[1:] if name not in _BESIDE and not is_layer(name))
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""
@@ -67,7 +74,7 @@ class OnnxBackend:
                 raise InputError(
                     f"{self.path}: gives only the last layer; write it with --layers all, or compare --layers last"
                 )
-        names |= {name: name for name in self._outputs[1:] if name == LOGITS}
+        names |= {name: name for name in self._outputs[1:] if name in _BESIDE}
         try:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above

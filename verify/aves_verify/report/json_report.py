@@ -43,6 +43,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "sha256": dict(config.sha256),
         "passed": config.passed,
         "problems": list(config.problems),
+        "notes": list(config.notes),
         "weights": {name: _search(search) for name, search in config.weights.items()},
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
         "explanations": [_explanation(explanation) for explanation in config.explanations],

@@ -31,6 +31,7 @@ class ConfigReport:
     problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()  # what was not looked at, and why
     weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by backend; empty: no original
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip

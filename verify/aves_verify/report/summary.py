@@ -73,6 +73,7 @@ def notes(config: ConfigReport) -> Iterator[str]:
         yield f"{backend}: {search.text}"
     if config.comparisons and not config.weights:
         yield "weights were not compared: there is no original to hold them against"
+    yield from config.notes
 
 
 def title(config: ConfigReport) -> str:

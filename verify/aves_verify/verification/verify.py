@@ -9,12 +9,13 @@ from dataclasses import replace
 
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded, load
+from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.comparison.compare import Comparison, compare
 from aves_verify.comparison.evidence import Kept
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.clip import AnyClip
+from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs
 from aves_verify.sounds.memory import available, unusable
 from aves_verify.sounds.signals import reference_signals
@@ -22,6 +23,9 @@ from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
+from aves_verify.verification.self_description import description_notes, description_problems, onnx_of
+
+_LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
 
 
 def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
@@ -38,22 +42,26 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     comparisons: list[Comparison] = []
     kept = Kept()
     given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
+    extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     for done, item in enumerate(given):
         progress(item.name, done, count(clips))
-        comparisons += _compare(loaded, item, plan, seconds, kept)
+        layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
+        comparisons += _compare(loaded, item, plan, seconds, kept, layers=layers)
     if plan.explain and clips:
         progress("explaining", 0, 1)
     explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
     if plan.characterise and clips:
         progress("characterising", 0, 1)
+    sha256 = subject.sha256(plan.backends)
     report = ConfigReport(
         name=subject.name,
         source=subject.source,
         reference=loaded.backends[0].name,
-        sha256=subject.sha256(plan.backends),
+        sha256=sha256,
         comparisons=tuple(comparisons),
         seconds=seconds,
-        problems=(*subject.problems, *loaded.problems, *unusable),
+        problems=(*subject.problems, *loaded.problems, *description_problems(loaded, sha256), *unusable),
+        notes=tuple(description_notes(loaded)),
         explanations=explanations,
         weights=loaded.weights,
         sensitivities=characterise(loaded, clips) if plan.characterise else (),
@@ -78,21 +86,33 @@ def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]
     return tuple(clips), problems
 
 
+def _with_layers(loaded: Loaded, clips: tuple[AnyClip, ...]) -> AnyClip | None:
+    """The clip on which the layers of a graph that gives them are compared though nobody asked: the shortest."""
+    onnx, reference = onnx_of(loaded), loaded.backends[0]
+    if onnx is None or not onnx.gives_layers:
+        return None
+    if isinstance(reference, RecordedBackend) and reference.about.layers != "all":
+        return None
+    shortest = min(clips, key=lambda clip: clip.samples, default=None)
+    return shortest if shortest is not None and shortest.samples <= _LAYERS_SAMPLES else None
+
+
 def _compare(
     loaded: Loaded,
     item: Input,
     plan: Plan,
     seconds: dict[str, float],
     kept: Kept,
+    *,
+    layers: bool,
 ) -> Iterator[Comparison]:
     reference, *ports = loaded.backends
-    layers = plan.layers == "all"
-    expected = _run(reference, item, seconds, layers=layers)
+    expected = dict(_run(reference, item, seconds, layers=layers))
     found: dict[str, Embeddings | RunError] = {}
     for backend in ports:
         found[backend.name] = _run_port(backend, item, seconds, layers=layers)
     with _timed(seconds, "exact"):
-        exact = {} if loaded.exact is None else loaded.exact.run(item.waveform, layers=layers)
+        exact = {} if loaded.exact is None else dict(loaded.exact.run(item.waveform, layers=layers))
     for backend in ports:
         outputs = found[backend.name]
         compared = list(_compare_port(backend, reference.name, item, outputs, expected, exact, plan))
@@ -128,6 +148,9 @@ def _compare_port(
     if isinstance(found, RunError):
         yield Comparison(backend.name, reference, item.name, "final", tolerance, "fail", str(found))
         return
+    if "embeddings" in found:  # a second output of this name, which users ask for by it
+        expected = {**expected, "embeddings": expected["final"]}
+        exact = {**exact, "embeddings": exact["final"]} if exact else exact
     for layer in {**expected, **found}:
         if layer in found and layer in expected:
             yield compare(

@@ -1,0 +1,66 @@
+"""What a port's files say of themselves, held against the original: users read it and prepare their sound by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aves_artifacts.base.messages import quoted
+from aves_artifacts.bundle.graph_contract import onnx_metadata
+from aves_artifacts.encoder import EncoderConfig
+from aves_verify.backends.loading import Loaded
+from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.sounds.clip import SAMPLE_RATE
+
+# What a graph's metadata can say that follows from the original; its licence and its maker do not.
+_FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")
+
+
+def description_problems(loaded: Loaded, sha256: Mapping[str, str]) -> Iterator[str]:
+    """Everything that a file says of itself and that is not so. ``sha256`` of the files compared, by backend."""
+    if loaded.ported_config is not None:
+        yield from _config_problems(loaded.ported_config, loaded.config)
+    onnx = onnx_of(loaded)
+    if onnx is not None:
+        yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
+
+
+def description_notes(loaded: Loaded) -> Iterator[str]:
+    """What a file says or gives that nothing was held against."""
+    onnx = onnx_of(loaded)
+    if onnx is None:
+        return
+    for name in onnx.unknown_outputs:
+        yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
+    if "normalize" in onnx.metadata and not loaded.has_original:
+        yield "onnx: what the file says of normalize was not compared: there is no original to ask"
+
+
+def onnx_of(loaded: Loaded) -> OnnxBackend | None:
+    """The ONNX port, where it is among those compared."""
+    return next((backend for backend in loaded.backends if isinstance(backend, OnnxBackend)), None)
+
+
+def _config_problems(ported: EncoderConfig, original: EncoderConfig) -> Iterator[str]:
+    """Dropout and layer drop show in no output, and are what fine-tuning from the config starts with."""
+    if ported.architecture_entries() != original.architecture_entries():
+        return  # told with the weights
+    for name, expected in original.kwargs().items():
+        found = ported.kwargs()[name]
+        if found != expected:
+            yield f"torchaudio: the config says {name} {found}, the original {expected}"
+
+
+def _metadata_problems(onnx: OnnxBackend, loaded: Loaded, source: str | None) -> Iterator[str]:
+    expected = onnx_metadata(
+        loaded.config,
+        name="",
+        normalize=loaded.normalize,
+        sample_rate=SAMPLE_RATE,
+        source_sha256=source or "",
+        licence="",
+    )
+    names = [name for name in _FACTS if name != "normalize" or loaded.has_original]
+    for name in (*names, *(["source_sha256"] if source else [])):
+        found = onnx.metadata.get(name)
+        if found not in (None, "unknown", expected[name]):
+            yield f"onnx: {onnx.path} says {name} {quoted(found)}, the original {quoted(expected[name])}"
