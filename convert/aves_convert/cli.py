@@ -194,7 +194,7 @@ def bundle(
     """
     from aves_convert.conversion.bundle import make_bundle
     from aves_convert.conversion.request import Source, Target, Terms
-    from aves_convert.inspection.finding import command
+    from aves_convert.inspection.finding import shell_command
 
     with status(f"bundling {checkpoint.name}"):
         made = make_bundle(
@@ -209,7 +209,7 @@ def bundle(
     dropped = [str(entry.source) for entry in made.manifest.ledger if entry.action == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
     settings = () if pretrained is None else ("--pretrained", pretrained)
-    click.echo(f"next: {command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
+    click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
 
 
 @main.command()

@@ -52,13 +52,13 @@ def write_graph(
         model = encoder_graph(config, state_dict, options, metadata)
     else:
         model = _exported(config, state_dict, options, metadata)
-    problems = list(graph_problems(model, options.output_names(config)))
+    problems = list(contract_problems(model, options.output_names(config)))
     if problems:
         raise InputError(f"the {options.exporter} exporter's graph is not fit for use: " + "; ".join(problems))
     return model
 
 
-def graph_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
+def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
     """Everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
     if [i.name for i in model.graph.input] != [WAVEFORM]:
         yield f"inputs are {[i.name for i in model.graph.input]}, expected {[WAVEFORM]}"

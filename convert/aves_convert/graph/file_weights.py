@@ -22,10 +22,10 @@ from aves_artifacts.base.protobuf_fields import Fields
 
 _MAX_DIMENSIONS = 64  # numpy's own limit
 
-Wanted = Callable[[str, tuple[int, ...]], bool]  # by name and shape
+IsWanted = Callable[[str, tuple[int, ...]], bool]  # by name and shape
 
 
-def graph_weights(path: Path, wanted: Wanted = lambda _name, _shape: True) -> Iterator[tuple[str, NDArray[Any]]]:
+def graph_weights(path: Path, wanted: IsWanted = lambda _name, _shape: True) -> Iterator[tuple[str, NDArray[Any]]]:
     """Name and values of every wanted initializer; what is not wanted may be of any kind, and is not read.
 
     Raw bytes in the file are not copied: the arrays are read-only, and a file that is cut off while one of them is in

@@ -12,7 +12,7 @@ from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.inspection.finding import Inspection, command, sibling
+from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 _MAX_JSON = 1 << 24  # bytes; a manifest has some ten thousand
 
@@ -37,11 +37,12 @@ def inspect_json(path: Path, size: int) -> Inspection:
     config = EncoderConfig.from_json(text, where=str(path))
     weights = sibling(path, _CONFIG_ENDING, _WEIGHTS_ENDING)
     stem = path.name.removesuffix(".json").removesuffix(".torchaudio.model_config")
+    words = ("torchaudio2onnx", weights or "WEIGHTS", "--config", path, "--out", f"{stem}.onnx")
     return Inspection(
         path,
         "TorchAudio model config",
         {**config.kwargs(), "hop": config.hop, "receptive_field": config.receptive_field},
-        command("aves-convert", "torchaudio2onnx", weights or "WEIGHTS", "--config", path, "--out", f"{stem}.onnx"),
+        shell_command("aves-convert", *words),
     )
 
 
@@ -68,7 +69,7 @@ def inspect_folder(folder: Path) -> Inspection:
         folder,
         "bundle",
         facts,
-        None if problems else command("aves-verify", "--bundle", folder, *original),
+        None if problems else shell_command("aves-verify", "--bundle", folder, *original),
         f"{folder}: {'; '.join(problems)}; make the bundle anew with: aves-convert bundle" if problems else None,
     )
 

@@ -12,7 +12,7 @@ from aves_artifacts.base.messages import listed
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
-from aves_convert.inspection.finding import Inspection, command, sibling
+from aves_convert.inspection.finding import Inspection, shell_command, sibling
 from aves_convert.pickles.dangerous_calls import is_harmless
 from aves_convert.pickles.records import preview
 from aves_convert.torch_files.reader import LazyTensor, TorchFile, open_torch_file, wanted_calls
@@ -69,7 +69,7 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
     facts["converts"] = True
     return Inspection(
-        file.path, "fairseq checkpoint", facts, command("aves-convert", "bundle", file.path, "--out", "ports")
+        file.path, "fairseq checkpoint", facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
     )
 
 
@@ -97,7 +97,7 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
     stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
     words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
     return Inspection(
-        file.path, "TorchAudio state dict", facts, None if problem else command("aves-convert", *words), problem
+        file.path, "TorchAudio state dict", facts, None if problem else shell_command("aves-convert", *words), problem
     )
 
 

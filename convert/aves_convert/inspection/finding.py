@@ -79,6 +79,6 @@ def sibling(path: Path, ending: str, other: str) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def command(*words: object) -> str:
+def shell_command(*words: object) -> str:
     """A command as a shell takes it, and click: a path that begins with a dash is no option."""
     return shlex.join(f"./{word}" if isinstance(word, Path) and str(word)[0] == "-" else str(word) for word in words)

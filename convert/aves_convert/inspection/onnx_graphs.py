@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields, prefix
-from aves_convert.inspection.finding import Inspection, command, sibling
+from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 if TYPE_CHECKING:
     import onnx
@@ -134,8 +134,8 @@ def _next(path: Path) -> str:
     config = sibling(path, ".onnx", ".torchaudio.model_config.json")
     if original is None and weights and config:
         files = ("--torchaudio", weights, "--config", config)
-        return command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")
-    return command("aves-verify", "--fairseq", original or "CKPT", "--onnx", path, "--backends", "fairseq,onnx")
+        return shell_command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")
+    return shell_command("aves-verify", "--fairseq", original or "CKPT", "--onnx", path, "--backends", "fairseq,onnx")
 
 
 def _described(value: onnx.ValueInfoProto) -> str:

@@ -1,4 +1,4 @@
-"""The stack machine of ``inert_pickle``: what every opcode does to the stack and the memo.
+"""The stack machine that reads a pickle: what every opcode does to the stack and the memo.
 
 Fixed here is what a stream can do at most: put numbers, text and containers together, and note down calls that are not
 made. Only objects of this stream can be changed, and only by adding to them.
@@ -28,7 +28,7 @@ MAX_NAME = 500  # characters of a class's name; comparing long names again and a
 class Machine:
     """A stack, marks and a memo; one method per opcode that does more than push a value.
 
-    ``persistent`` and ``rebuild`` are our own functions, as ``inert_pickle.load`` describes them. ``at`` says
+    ``persistent`` and ``rebuild`` are our own functions, as ``read_pickle`` describes them. ``at`` says
     where in the stream the machine is. Methods raise ValueError, and IndexError where the stack is too short.
     """
 

@@ -31,7 +31,7 @@ MAX_STREAM = 1 << 27  # bytes: 128 MiB, where genuine checkpoints have less than
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class Pickle:
     """A stream that was read: its object, the first call of every global that it asks for, the byte after its end."""
 
     root: object
@@ -39,14 +39,14 @@ class Loaded:
     end: int
 
 
-def load(
+def read_pickle(
     data: Bytes,
     where: str,
     *,
     start: int = 0,
     persistent: PersistentLoad | None = None,
     rebuild: Mapping[Global, Rebuild] | None = None,
-) -> Loaded:
+) -> Pickle:
     """Read the pickle that begins at byte ``start`` of ``data`` and give its inert content.
 
     ``persistent`` turns a persistent id into an object (without it any is refused); ``rebuild`` holds our own functions
@@ -59,7 +59,7 @@ def load(
         raise InputError(f"{where}: the file is truncated; fetch it again")
     try:
         end = _run(machine, data, start)
-        return Loaded(machine.stack.pop(), tuple(machine.calls.values()), end)
+        return Pickle(machine.stack.pop(), tuple(machine.calls.values()), end)
     except IndexError:
         problem = "it takes more from the stack than there is"
     except (ValueError, struct.error) as error:
@@ -70,7 +70,7 @@ def load(
     )
 
 
-def scan(data: Bytes, *, start: int = 0) -> tuple[tuple[Call, ...], int | None]:
+def scan_pickle(data: Bytes, *, start: int = 0) -> tuple[tuple[Call, ...], int | None]:
     """Every global that the pickle at ``start`` would call, and the byte after its end.
 
     For reporting only: a damaged pickle gives what it asks for up to the damage, and None as its end.

@@ -19,12 +19,12 @@ from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable, quoted, reason_of
-from aves_convert.pickles import reader as inert_pickle
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
+from aves_convert.pickles.reader import MAX_STREAM, read_pickle, scan_pickle
 from aves_convert.pickles.records import Call, Global
 from aves_convert.torch_files.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
 from aves_convert.torch_files.rebuilding import REBUILD, Storages
-from aves_convert.torch_files.tensors import LazyTensor, Source
+from aves_convert.torch_files.tensors import LazyTensor, MappedFile
 from aves_convert.torch_files.zip_directory import LOCAL, Extent, read_zip_directory
 
 __all__ = ["LazyTensor", "TorchFile", "open_torch_file", "wanted_calls"]
@@ -76,11 +76,11 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
     data = _map(path)
     if data[:4] == LOCAL:
         pickled = _zip_pickle(_zip_entries(data, str(path)), str(path))[1]
-        return inert_pickle.scan(data, start=pickled.start)[0]
+        return scan_pickle(data, start=pickled.start)[0]
     calls: dict[Global, Call] = {}
     start = 0
     for _ in range(_LEGACY_PICKLES):
-        found, end = inert_pickle.scan(data, start=start)
+        found, end = scan_pickle(data, start=start)
         calls = {call.global_: call for call in found} | calls
         if end is None or end >= len(data):
             break
@@ -112,15 +112,15 @@ def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
     where = str(path)
     entries = _zip_entries(data, where)
     prefix, pickled = _zip_pickle(entries, where)
-    if pickled.size > inert_pickle.MAX_STREAM:
+    if pickled.size > MAX_STREAM:
         raise InputError(f"{where}: data.pkl is larger than that of any checkpoint; give the .pt file of fairseq")
     content = _content(data, pickled)
     if pickled.crc and zlib.crc32(content) != pickled.crc:
         raise InputError(f"{where}: damaged: the checksum of data.pkl is wrong; fetch the file again")
     folder = f"{prefix}data/"
     extents = {name.removeprefix(folder): extent for name, extent in entries.items() if name.startswith(folder)}
-    storages = Storages(Source(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
-    loaded = inert_pickle.load(content, f"{where}, data.pkl", persistent=storages.load, rebuild=REBUILD)
+    storages = Storages(MappedFile(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
+    loaded = read_pickle(content, f"{where}, data.pkl", persistent=storages.load, rebuild=REBUILD)
     return TorchFile(path, "zip", loaded.root, loaded.calls, len(data))
 
 
@@ -166,7 +166,7 @@ _LEGACY_PICKLES = 5  # magic number, protocol, system, the object, the keys of i
 def _end_of_magic(data: mmap.mmap) -> int | None:
     """The end of the magic number that legacy files begin with, None in other files."""
     try:
-        first = inert_pickle.load(data[:64], "")
+        first = read_pickle(data[:64], "")
     except InputError:
         return None
     return first.end if type(first.root) is int and first.root == _MAGIC else None
@@ -175,15 +175,15 @@ def _end_of_magic(data: mmap.mmap) -> int | None:
 def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
     """The format before torch 1.6: five pickles, then for every storage its number of elements and its bytes."""
     where = str(path)
-    protocol = inert_pickle.load(data, where, start=start)
+    protocol = read_pickle(data, where, start=start)
     if protocol.root != _PROTOCOL:
         raise InputError(f"{where}: a torch file of another protocol, expected {_PROTOCOL}")
-    system = inert_pickle.load(data, where, start=protocol.end)
+    system = read_pickle(data, where, start=protocol.end)
     if type(system.root) is not dict or system.root.get("little_endian") is not True:
         raise InputError(f"{where}: a legacy torch file in another byte order; save it again on an ordinary machine")
-    storages = Storages(Source(path, data, {}), sizes_known=False)
-    loaded = inert_pickle.load(data, where, start=system.end, persistent=storages.load, rebuild=REBUILD)
-    keys = inert_pickle.load(data, where, start=loaded.end)
+    storages = Storages(MappedFile(path, data, {}), sizes_known=False)
+    loaded = read_pickle(data, where, start=system.end, persistent=storages.load, rebuild=REBUILD)
+    keys = read_pickle(data, where, start=loaded.end)
     try:
         _locate_storages(data, keys.root, keys.end, storages)
     except ValueError as error:
@@ -196,7 +196,7 @@ def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages)
     """Fill in where the storages of a legacy file lie. Raises ValueError."""
     if type(keys) is not list:
         raise ValueError("the list of storages is missing")
-    extents = storages.source.extents
+    extents = storages.file.extents
     for key in map(str, keys):
         storage = storages.known.get(key)
         if storage is None or key in extents:
@@ -218,7 +218,7 @@ def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages)
 def _refuse_other(path: Path, data: mmap.mmap) -> NoReturn:
     """Say what a file is that torch.save did not write."""
     where = str(path)
-    calls, end = inert_pickle.scan(data)
+    calls, end = scan_pickle(data)
     refuse_dangerous(calls, where)
     refuse_foreign(data, where)
     if end is not None:

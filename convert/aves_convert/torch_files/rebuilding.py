@@ -12,7 +12,7 @@ import numpy as np
 
 from aves_artifacts.base.messages import quoted
 from aves_convert.pickles.records import Global, Record
-from aves_convert.torch_files.tensors import _FLOATING, LazyTensor, Source, Storage, _span
+from aves_convert.torch_files.tensors import FLOATING, LazyTensor, MappedFile, Storage, span_of
 
 _MAX_DIMENSIONS = 32  # numpy 1's limit; torch's is 64, and an encoder has three
 
@@ -50,14 +50,14 @@ _STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
 _UNSIGNED = tuple(map(np.dtype, (np.uint16, np.uint32, np.uint64)))
 
 
-_DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *_FLOATING, *_UNSIGNED)}
+_DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *FLOATING, *_UNSIGNED)}
 
 
 @dataclass(frozen=True, eq=False)
 class Storages:
     """The storages that a pickle names, by key; every mention of one must agree with the others."""
 
-    source: Source
+    file: MappedFile
     known: dict[str, Storage] = field(default_factory=dict)
     # Zip files list their storages before the pickle is read; legacy ones put them after it.
     sizes_known: bool = True
@@ -73,7 +73,7 @@ class Storages:
         if (not (type(name) is str and len(name) <= _MAX_KEY) and not _is_size(name)) or not _is_size(numel):
             raise ValueError("a storage without a name or a size")
         dtype = _STORAGE_DTYPES.get(cls.name) if cls.module in _STORAGE_MODULES else None
-        storage = Storage(self.source, str(name), dtype, numel)
+        storage = Storage(self.file, str(name), dtype, numel)
         earlier = self.known.setdefault(storage.key, storage)
         if (earlier.dtype, earlier.numel) != (dtype, numel):
             raise ValueError(f"the storage {quoted(storage.key)} has two sizes or element types")
@@ -83,7 +83,7 @@ class Storages:
 
     def check(self, storage: Storage) -> None:
         """Raise ValueError unless the file holds every element of a storage."""
-        extent = self.source.extents.get(storage.key)
+        extent = self.file.extents.get(storage.key)
         if extent is None:
             raise ValueError(f"the file lacks the storage {quoted(storage.key)}")
         needed = storage.numel * storage.dtype.itemsize if storage.dtype else 0
@@ -98,7 +98,7 @@ def _view_of(storage: Storage, view: object) -> Storage:
     _, offset, numel = view
     if offset + numel > storage.numel:
         raise ValueError(f"a view reaches past the end of the storage {quoted(storage.key)}")
-    return Storage(storage.source, storage.key, storage.dtype, numel, offset)
+    return Storage(storage.file, storage.key, storage.dtype, numel, offset)
 
 
 def _is_size(value: object) -> bool:
@@ -115,7 +115,7 @@ def _tensor(storage: object, dtype: np.dtype[Any] | None, offset: object, shape:
     if len(sizes) != len(steps) or len(sizes) > _MAX_DIMENSIONS or not all(map(_is_size, (*sizes, *steps))):
         raise ValueError("a tensor with impossible shape or stride")
     available = storage.numel * storage.dtype.itemsize // dtype.itemsize
-    if math.prod(sizes) and offset + _span(sizes, steps) > available:  # type: ignore[operator]
+    if math.prod(sizes) and offset + span_of(sizes, steps) > available:  # type: ignore[operator]
         raise ValueError(
             f"a tensor of shape {list(sizes)[:8]} reaches past the end of its storage of {available} values"
         )

@@ -21,7 +21,7 @@ from aves_convert.torch_files.zip_directory import Extent
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class MappedFile:
     """A mapped file and where in it the bytes of every storage lie."""
 
     path: Path
@@ -51,7 +51,7 @@ class Storage:
     ``dtype`` is None for element types that no encoder uses.
     """
 
-    source: Source = field(repr=False)
+    file: MappedFile = field(repr=False)
     key: str
     dtype: np.dtype[Any] | None
     numel: int
@@ -84,7 +84,7 @@ class LazyTensor:
     @property
     def is_floating_point(self) -> bool:
         """Whether the elements are real numbers, of whatever precision."""
-        return self.dtype in _FLOATING
+        return self.dtype in FLOATING
 
     def read(self) -> NDArray[Any]:
         """The tensor as stored: contiguous, its own dtype, bit for bit.
@@ -97,11 +97,11 @@ class LazyTensor:
             return np.empty(self.shape, self.dtype)
         if count > self.storage.numel:
             raise InputError(
-                f"{self.storage.source.path}: a tensor of shape {list(self.shape)} repeats the {self.storage.numel} "
+                f"{self.storage.file.path}: a tensor of shape {list(self.shape)} repeats the {self.storage.numel} "
                 "values that are stored; save it again with .contiguous()"
             )
-        self.storage.source.check_intact(self.storage.key)
-        span = _bytes(self.storage, self.dtype, self.offset, _span(self.shape, self.stride))
+        self.storage.file.check_intact(self.storage.key)
+        span = _bytes(self.storage, self.dtype, self.offset, span_of(self.shape, self.stride))
         strides = [step * self.dtype.itemsize for step in self.stride]
         stored: NDArray[Any] = np.ndarray(self.shape, self.dtype, buffer=span, strides=strides)
         return np.ascontiguousarray(stored).reshape(self.shape)  # numpy gives a scalar an axis
@@ -112,14 +112,14 @@ class LazyTensor:
         Raises InputError for integers, and for float64 with a value that float32 does not have.
         """
         if not self.is_floating_point:
-            raise InputError(f"{self.storage.source.path}: a tensor is {self.dtype}, expected floating-point weights")
+            raise InputError(f"{self.storage.file.path}: a tensor is {self.dtype}, expected floating-point weights")
         stored = self.read()
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused; what is no number stays so
             widened = stored.astype(np.float32, copy=False)
             exact = self.dtype.itemsize <= 4 or bool(np.all((widened == stored) | (stored != stored)))
         if not exact:
             raise InputError(
-                f"{self.storage.source.path}: a tensor is {self.dtype} with values that float32 cannot hold; "
+                f"{self.storage.file.path}: a tensor is {self.dtype} with values that float32 cannot hold; "
                 "convert the checkpoint to float32 first"
             )
         return widened
@@ -128,7 +128,7 @@ class LazyTensor:
 def _bytes(storage: Storage, dtype: np.dtype[Any], offset: int, count: int) -> NDArray[np.uint8]:
     """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
     assert storage.dtype is not None  # noqa: S101 - _tensor refuses it
-    source, size = storage.source, dtype.itemsize
+    source, size = storage.file, dtype.itemsize
     start = source.extents[storage.key].start + storage.offset * storage.dtype.itemsize + offset * size
     raw = np.frombuffer(source.data, np.uint8, count * size, start)
     if source.big_endian:
@@ -141,7 +141,7 @@ def _word(dtype: np.dtype[Any]) -> int:
     return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
 
 
-def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+def span_of(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     """Elements from the first to the last that a tensor with elements reaches."""
     last = 0
     for size, step in zip(shape, stride, strict=True):
@@ -152,4 +152,4 @@ def _span(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
 # The element types of untyped storages; torch and numpy call them by the same names. Ordinary ones: others (packed
 # halves of bytes, quantised numbers) cannot be read one by one.
 _FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
-_FLOATING = tuple(map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16, *_FLOAT8)))
+FLOATING = tuple(map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16, *_FLOAT8)))

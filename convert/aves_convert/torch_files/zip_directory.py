@@ -8,15 +8,13 @@ disagree about what an entry contains. Follows APPNOTE.TXT, sections 4.3 (record
 from __future__ import annotations
 
 import itertools
-import mmap
 import struct
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
-
-Bytes: TypeAlias = "bytes | mmap.mmap"
+from aves_convert.pickles.reader import Bytes
 
 LOCAL = b"PK\x03\x04"
 MAX_ENTRIES = 1_000_000  # a checkpoint has one for every storage: some hundreds

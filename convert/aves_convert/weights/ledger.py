@@ -13,7 +13,7 @@ from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 
-PROJECTION = "encoder.feature_projection.projection"
+_PROJECTION = "encoder.feature_projection.projection"
 _MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
@@ -60,8 +60,8 @@ def _identity_projection(dim: int) -> list[LedgerEntry]:
         "one, so it is the identity, which is exact in floating point"
     )
     return [
-        LedgerEntry(None, f"{PROJECTION}.weight", "created", reason, (dim, dim), "float32"),
-        LedgerEntry(None, f"{PROJECTION}.bias", "created", reason, (dim,), "float32"),
+        LedgerEntry(None, f"{_PROJECTION}.weight", "created", reason, (dim, dim), "float32"),
+        LedgerEntry(None, f"{_PROJECTION}.bias", "created", reason, (dim,), "float32"),
     ]
 
 

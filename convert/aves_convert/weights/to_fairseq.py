@@ -115,7 +115,7 @@ def _tensor(
 ) -> NDArray[Any]:
     """One tensor of the model; the names of those whose values do not fit the checkpoint's type go into ``wide``."""
     if like.dtype.name not in STORAGE_CLASSES:
-        raise InputError(f"{like.storage.source.path}: {entry.source} is {entry.dtype}, which cannot be written again")
+        raise InputError(f"{like.storage.file.path}: {entry.source} is {entry.dtype}, which cannot be written again")
     if entry.target is None:
         return like.read()
     tensor = state_dict[entry.target]

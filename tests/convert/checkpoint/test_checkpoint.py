@@ -26,10 +26,10 @@ from tests.support.hostile_files import (
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint import checkpoint as fairseq_checkpoint
-from aves_convert.checkpoint import settings as checkpoint_settings
-from aves_convert.checkpoint.checkpoint import kind_of
+from aves_convert.checkpoint.checkpoint import Checkpoint, kind_of
 from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.checkpoint.settings import plain
+from aves_convert.pickles.reader import read_pickle
 from aves_convert.torch_files.reader import open_torch_file
 
 MODEL = {"mask_emb": torch.arange(3.0), "encoder.layers.0.self_attn.k_proj.weight": torch.ones(2, 2)}
@@ -58,7 +58,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, qualified: str, cls: Any = None) -> An
     return cls
 
 
-def read(tmp_path: Path, contents: object, **options: Any) -> fairseq_checkpoint.Checkpoint:
+def read(tmp_path: Path, contents: object, **options: Any) -> Checkpoint:
     path = tmp_path / "checkpoint.pt"
     torch.save(contents, path, **options)
     return read_checkpoint(path)
@@ -241,7 +241,7 @@ def test_weights_without_settings(tmp_path: Path) -> None:
 
 def test_too_many_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dictionary = fake(monkeypatch, "fairseq.data.dictionary.Dictionary")
-    monkeypatch.setattr(fairseq_checkpoint, "_MAX_SYMBOLS", 10)
+    monkeypatch.setattr("aves_convert.checkpoint.checkpoint._MAX_SYMBOLS", 10)
     with pytest.raises(InputError, match="more than 10 symbols"):
         read(
             tmp_path,
@@ -250,12 +250,12 @@ def test_too_many_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_settings_that_repeat_one_value_cost_no_more_than_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_settings, "MAX_SIZE", 100)
+    monkeypatch.setattr("aves_convert.checkpoint.settings.MAX_SIZE", 100)
     shared = list(range(30))
 
-    assert checkpoint_settings.plain([shared] * 3) == [shared] * 3
+    assert plain([shared] * 3) == [shared] * 3
     with pytest.raises(ValueError, match="deeper or larger"):
-        checkpoint_settings.plain([shared] * 4)
+        plain([shared] * 4)
 
 
 def test_a_hundred_thousand_tensors(tmp_path: Path) -> None:
@@ -291,10 +291,8 @@ def test_hostile_names_are_shown_escaped(tmp_path: Path) -> None:
 
 
 def test_records_that_only_look_like_settings() -> None:
-    from aves_convert.pickles import reader as inert_pickle
-
     def plain_of(raw: Raw) -> Any:
-        return checkpoint_settings.plain(inert_pickle.load(b"\x80\x02" + raw.opcodes + b".", "").root)
+        return plain(read_pickle(b"\x80\x02" + raw.opcodes + b".", "").root)
 
     scalar, dtype = name("numpy.core.multiarray", "scalar"), name("numpy", "dtype")
     for raw in (

@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.build import graph_problems
+from aves_convert.graph.build import contract_problems
 from aves_convert.graph.encoder import encoder_graph
 
 OUTPUTS = ("embeddings",)
@@ -25,7 +25,7 @@ def graph() -> onnx.ModelProto:
 
 
 def test_a_graph_of_ours_has_no_problem(graph: onnx.ModelProto) -> None:
-    assert list(graph_problems(graph, OUTPUTS)) == []
+    assert list(contract_problems(graph, OUTPUTS)) == []
 
 
 def test_the_checker_gets_no_weights(graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_the_checker_gets_no_weights(graph: onnx.ModelProto, monkeypatch: pytest
         real(model, **options)
 
     monkeypatch.setattr(onnx.checker, "check_model", check)
-    assert list(graph_problems(graph, OUTPUTS)) == []
+    assert list(contract_problems(graph, OUTPUTS)) == []
     (checked,) = given
     assert max(len(tensor.raw_data) for tensor in graph.graph.initializer) > 4096
     assert max(len(tensor.raw_data) for tensor in checked.graph.initializer) <= 4096
@@ -98,5 +98,5 @@ def test_a_damaged_graph_is_told(
     graph: onnx.ModelProto, damage: Callable[[onnx.ModelProto], None], message: str
 ) -> None:
     damage(graph)
-    problems = list(graph_problems(graph, OUTPUTS))
+    problems = list(contract_problems(graph, OUTPUTS))
     assert any(re.search(message, problem) for problem in problems), problems

@@ -13,7 +13,7 @@ from tests.support.tensors import arrays
 from tests.support.tiny_encoders import TINY, clip, run, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph import file_writer as onnx_writer
+from aves_convert.graph import file_writer
 from aves_convert.graph.build import write_graph
 from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.file_writer import save_graph
@@ -65,7 +65,7 @@ def test_saved_as_one_file(tmp_path: Path) -> None:
 
 
 def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_writer, "_LARGEST_FILE", 10_000)
+    monkeypatch.setattr(file_writer, "_LARGEST_FILE", 10_000)
     model = encoder_graph(TINY, weights(TINY), metadata={"hop": "40"})
     path = tmp_path / "tiny.onnx"
     save_graph(model, path)
@@ -84,7 +84,7 @@ def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: py
 
 
 def test_past_the_limit_every_value_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_writer, "_LARGEST_FILE", 100)
+    monkeypatch.setattr(file_writer, "_LARGEST_FILE", 100)
     model = _everything()
     model.graph.initializer.append(helper.make_tensor("large", TensorProto.FLOAT, [400], range(400)))
     model.graph.initializer.append(helper.make_tensor("four bits", TensorProto.INT4, [4000], [1] * 4000))

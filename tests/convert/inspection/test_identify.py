@@ -30,7 +30,6 @@ from aves_convert.cli import main
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
-from aves_convert.inspection import onnx_graphs as onnx_inspection
 from aves_convert.inspection.finding import Inspection
 from aves_convert.inspection.identify import inspect
 from aves_convert.torch_files.writer import write_torch_file
@@ -312,7 +311,7 @@ def test_a_damaged_onnx_file_never_breaks_the_telling(tmp_path_factory: pytest.T
 
 
 def test_more_fields_than_any_graph_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_inspection, "Fields", functools.partial(Fields, left=10))
+    monkeypatch.setattr("aves_convert.inspection.onnx_graphs.Fields", functools.partial(Fields, left=10))
     path = saved(tmp_path / "x.onnx", x=["b", 300])
     assert "more fields than any graph has" in str(inspect(path).problem)
 

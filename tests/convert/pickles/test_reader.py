@@ -17,10 +17,9 @@ from tests.support.hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw,
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.pickles import machine as pickle_machine
-from aves_convert.pickles import reader as inert_pickle
+from aves_convert.pickles import machine, reader
 from aves_convert.pickles.dangerous_calls import is_harmless, refuse_dangerous
-from aves_convert.pickles.reader import load, scan
+from aves_convert.pickles.reader import read_pickle, scan_pickle
 from aves_convert.pickles.records import Global, Record
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -28,7 +27,7 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 def root_of(stream: bytes) -> Any:
     with nothing_runs():
-        return load(stream, "test").root
+        return read_pickle(stream, "test").root
 
 
 SCALARS = (
@@ -47,7 +46,7 @@ PLAIN = st.recursive(
 
 @given(value=PLAIN, protocol=st.sampled_from(PROTOCOLS))
 def test_plain_values_are_what_pickle_wrote(value: object, protocol: int) -> None:
-    loaded = load(pickle.dumps(value, protocol), "test")
+    loaded = read_pickle(pickle.dumps(value, protocol), "test")
 
     assert loaded.root == value
     assert loaded.calls == ()
@@ -162,7 +161,7 @@ def test_opcodes_that_few_picklers_write(stream: bytes, value: object) -> None:
 )
 def test_damaged_streams(stream: bytes, problem: str) -> None:
     with pytest.raises(InputError, match=re.escape(problem)):
-        load(stream, "test")
+        read_pickle(stream, "test")
 
 
 def test_our_own_functions_make_what_they_are_asked_to() -> None:
@@ -171,7 +170,7 @@ def test_our_own_functions_make_what_they_are_asked_to() -> None:
     def add(args: tuple[Any, ...]) -> object:
         return args[0] + args[1]
 
-    loaded = load(stream, "test", persistent=lambda key: (key,), rebuild={Global("torch", "thing"): add})
+    loaded = read_pickle(stream, "test", persistent=lambda key: (key,), rebuild={Global("torch", "thing"): add})
 
     assert loaded.root == [3, ("key",)]
 
@@ -182,7 +181,7 @@ def test_types_as_data(protocol: int) -> None:
     tuple_of = reduced(name("_operator", "getitem"), name("typing", "Tuple"), (name("builtins", "int"),))
     types = [int | None, list[int], Optional[int], type(None), collections.defaultdict(dict)]  # noqa: UP045
 
-    calls = (*load(pickle.dumps(types, protocol), "test").calls, *load(pickled(tuple_of), "test").calls)
+    calls = (*read_pickle(pickle.dumps(types, protocol), "test").calls, *read_pickle(pickled(tuple_of), "test").calls)
 
     refuse_dangerous(calls, "test")
 
@@ -197,7 +196,7 @@ def test_payloads_are_inert(payload: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     raw, _ = PAYLOADS[payload]
     with nothing_runs(), pytest.raises(InputError) as caught:
-        refuse_dangerous(load(pickled([raw]), "file.pt").calls, "file.pt")
+        refuse_dangerous(read_pickle(pickled([raw]), "file.pt").calls, "file.pt")
 
     assert "file.pt: " in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -218,8 +217,8 @@ def test_pickle_would_have_run_the_payload(payload: str, tmp_path: Path, monkeyp
 def test_scan_reports_what_a_damaged_stream_asked_for() -> None:
     stream = pickled([reduced(SYSTEM, COMMAND), reduced(name("os", "popen"), "a", [1], {}, None, 5)])
 
-    whole, end = scan(stream)
-    damaged, nowhere = scan(stream[:-2])
+    whole, end = scan_pickle(stream)
+    damaged, nowhere = scan_pickle(stream[:-2])
 
     assert [str(call) for call in whole] == ["posix.system('touch EXECUTED')", "os.popen('a', [...], {...}, None, ...)"]
     assert [call.global_ for call in damaged] == [call.global_ for call in whole]
@@ -229,8 +228,8 @@ def test_scan_reports_what_a_damaged_stream_asked_for() -> None:
 def test_the_end_of_a_stream_is_where_the_next_begins() -> None:
     stream = pickled(1) + pickled("two") + b"rest"
 
-    first = load(stream, "test")
-    second = load(stream, "test", start=first.end)
+    first = read_pickle(stream, "test")
+    second = read_pickle(stream, "test", start=first.end)
 
     assert (second.root, stream[second.end :]) == ("two", b"rest")
 
@@ -238,35 +237,35 @@ def test_the_end_of_a_stream_is_where_the_next_begins() -> None:
 @pytest.mark.parametrize(
     ("setting", "module", "value", "stream", "message"),
     [
-        ("BUDGET", inert_pickle, 100, pickled([{} for _ in range(100)]), "more objects"),
-        ("MAX_STREAM", inert_pickle, 100, pickled("x" * 200), "truncated"),
-        ("MAX_MEMO_GAP", pickle_machine, 1, b"Nq\x02.", "memo number 2 after 0"),
-        ("MAX_SMALL_INT_KEYS", pickle_machine, 9, pickled(dict.fromkeys(range(10))), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", pickle_machine, 9, pickled({i / 2: None for i in range(10)}), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", pickle_machine, 9, pickled({i << 61: None for i in range(1, 11)}), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", pickle_machine, 9, pickled({(i,): None for i in range(10)}), "more than 9 entries"),
-        ("MAX_NAME", pickle_machine, 9, pickled(name("module", "Name")), "too long"),
+        ("BUDGET", reader, 100, pickled([{} for _ in range(100)]), "more objects"),
+        ("MAX_STREAM", reader, 100, pickled("x" * 200), "truncated"),
+        ("MAX_MEMO_GAP", machine, 1, b"Nq\x02.", "memo number 2 after 0"),
+        ("MAX_SMALL_INT_KEYS", machine, 9, pickled(dict.fromkeys(range(10))), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", machine, 9, pickled({i / 2: None for i in range(10)}), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", machine, 9, pickled({i << 61: None for i in range(1, 11)}), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", machine, 9, pickled({(i,): None for i in range(10)}), "more than 9 entries"),
+        ("MAX_NAME", machine, 9, pickled(name("module", "Name")), "too long"),
     ],
 )
 def test_limits(
     setting: str, module: Any, value: int, stream: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(stream.replace(b"q\x02", b"q\x01"), "test")
+    read_pickle(stream.replace(b"q\x02", b"q\x01"), "test")
     monkeypatch.setattr(module, setting, value)
     with pytest.raises(InputError, match=message):
-        load(stream, "test")
+        read_pickle(stream, "test")
 
 
 def test_memory_is_bounded_by_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget's unit is honest: what costs a unit takes about 32 bytes at most."""
     import tracemalloc
 
-    monkeypatch.setattr(inert_pickle, "BUDGET", 50_000)
+    monkeypatch.setattr(reader, "BUDGET", 50_000)
     for part in (b"}", b"]", b"\x8f", b"(", b"N", b"}NNs", b"]Na", b"K\x01\x85", b"cm\nC\n)R", b"J\x00\x01\x01\x01"):
         stream = b"\x80\x02" + part * 50_000
         tracemalloc.start()
         with pytest.raises(InputError, match="more objects"):
-            load(stream, "test")
+            read_pickle(stream, "test")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 2 * 32 * 50_000, part
@@ -283,7 +282,7 @@ def test_memory_is_bounded_by_the_stream(monkeypatch: pytest.MonkeyPatch) -> Non
     ids=["lists", "tuples", "dicts", "records"],
 )
 def test_depth_costs_no_recursion(stream: bytes) -> None:
-    loaded = load(stream, "test")
+    loaded = read_pickle(stream, "test")
     str(loaded.calls)
     del loaded
     gc.collect()
@@ -309,8 +308,8 @@ _PARTS = st.one_of(
 @given(st.lists(_PARTS, max_size=60).map(b"".join))
 def test_any_stream_ends_in_a_value_or_a_clear_line(stream: bytes) -> None:
     with nothing_runs():
-        check_outcome(lambda: load(stream + b".", "test"))
-        scan(stream)
+        check_outcome(lambda: read_pickle(stream + b".", "test"))
+        scan_pickle(stream)
 
 
 _GENUINE = [
@@ -331,7 +330,7 @@ def test_any_edit_of_a_stream_ends_in_a_value_or_a_clear_line(
         at = position % (len(edited) + 1)
         edited[at : at + removed] = inserted
     with nothing_runs():
-        check_outcome(lambda: load(bytes(edited), "test"))
+        check_outcome(lambda: read_pickle(bytes(edited), "test"))
 
 
 def check_outcome(read: Callable[[], object]) -> None:

@@ -41,7 +41,6 @@ from tests.support.hostile_files import (
 from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.inspection.identify import inspect
-from aves_convert.pickles import reader as inert_pickle
 from aves_convert.torch_files import zip_directory
 from aves_convert.torch_files.reader import LazyTensor, open_torch_file, wanted_calls
 from aves_convert.torch_files.writer import write_torch_file
@@ -223,7 +222,7 @@ def test_zip64_sizes_of_an_entry(tmp_path: Path) -> None:
 
 def test_a_pickle_larger_than_any_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, torch_zip(tensor()))
-    monkeypatch.setattr(inert_pickle, "MAX_STREAM", 50)
+    monkeypatch.setattr("aves_convert.torch_files.reader.MAX_STREAM", 50)
     with pytest.raises(InputError, match=r"data\.pkl is larger"):
         open_torch_file(path)
 

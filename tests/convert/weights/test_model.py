@@ -87,10 +87,10 @@ def run(program: str) -> str:
 
 
 BUILD = """
-import aves_convert.weights.model as m
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.weights.model import build_model
 config = EncoderConfig.from_json({config!r})
-print(type(m.build_model(config)).__module__)
+print(type(build_model(config)).__module__)
 """
 
 
@@ -118,10 +118,10 @@ def test_a_missing_torchaudio_is_told() -> None:
             if name == "torchaudio":
                 raise ModuleNotFoundError("No module named 'torchaudio'", name="torchaudio")
     sys.meta_path.insert(0, Absent())
-    import aves_convert.weights.model as m
     from aves_artifacts.base.errors import InputError
+    from aves_convert.weights.model import import_torchaudio
     try:
-        m.import_torchaudio()
+        import_torchaudio()
     except InputError as error:
         print(error)
     """
@@ -131,8 +131,8 @@ def test_a_missing_torchaudio_is_told() -> None:
 def test_functions_that_need_the_extension_say_so() -> None:
     program = """
     import sys, torch
-    from aves_convert.weights import model as m
-    extension = m._NoExtension("torchaudio._extension")
+    from aves_convert.weights.model import _NoExtension
+    extension = _NoExtension("torchaudio._extension")
     assert extension._IS_TORCHAUDIO_EXT_AVAILABLE is False
     try:
         extension.fail_if_no_align(print)()
