@@ -11,8 +11,21 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.sounds.synthesis import Signal, add, hann, on_grid, pink, pulse, ramp, sample_times, sine, voice, white
+from aves_verify import Clip
+from synthesis import (
+    SAMPLE_RATE,
+    Signal,
+    add,
+    hann,
+    on_grid,
+    pink,
+    pulse,
+    ramp,
+    sample_times,
+    sine,
+    voice,
+    white,
+)
 
 Draw = Callable[[float, float], float]  # a number between two
 

@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.sounds.inputs import network_input
-from aves_verify.subjects.subject import Subject
-from encoders import Vectors, progress
+from console import progress
+from encoders import Ports, Vectors, network_input
 from labelled_clips import LabelledClips
 
 STEPS = 300  # of the linear layer, each on all clips at once
@@ -119,10 +117,10 @@ class Classifier(torch.nn.Module):
 
 
 def train_encoder(
-    encoder: TorchaudioBackend, head: Head, ports: Subject, data: LabelledClips, chosen: NDArray[np.bool_], epochs: int
+    encoder: torch.nn.Module, head: Head, ports: Ports, data: LabelledClips, chosen: NDArray[np.bool_], epochs: int
 ) -> Head:
     """Train encoder and head further, clip by clip, because padding would change every frame; return the head."""
-    classifier = Classifier(encoder.model, head)
+    classifier = Classifier(encoder, head)
     on_top = [classifier.weight, classifier.bias]
     below = [p for p in classifier.encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW([{"params": on_top, "lr": 1e-3}, {"params": below, "lr": 1e-5}])
@@ -132,10 +130,10 @@ def train_encoder(
     classifier.train()
     for epoch in range(epochs):
         clips = order.permutation(np.flatnonzero(chosen)).tolist()
-        bar = progress(clips, f"training the encoder, epoch {epoch + 1} of {epochs}")
+        bar = progress(clips, len(clips), f"training the encoder, epoch {epoch + 1} of {epochs}")
         for number, place in enumerate(bar, start=1):
-            waveform = torch.tensor(network_input(data.clips[place], normalize=ports.normalize is True))
-            one = loss(classifier(waveform), truth[place : place + 1], one_label_each=data.one_label_each)
+            logits = classifier(network_input(data.clips[place], ports))
+            one = loss(logits, truth[place : place + 1], one_label_each=data.one_label_each)
             (one / BATCH).backward()  # type: ignore[no-untyped-call]
             if number % BATCH == 0 or number == len(clips):
                 optimizer.step()

@@ -13,28 +13,23 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from matplotlib import rc_context
 from numpy.typing import NDArray
 from rich.console import Console
+from safetensors.numpy import save_file
 
-from aves_artifacts.base.command_line import Command
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
-from aves_artifacts.base.messages import one_line
-from aves_artifacts.base.options import path_type
-from aves_artifacts.encoder import EncoderConfig
-from aves_convert.torch_files.safetensors_writer import write_safetensors
-from aves_convert.torch_files.writer import write_torch_file
-from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.subjects.subject import Subject
+from aves_artifacts import InputError
 from classifier import Head, Outcome, judge, train_encoder, train_head
 from compare_predictions import compare, print_changes
-from encoders import FORMS, embed, embed_all, embed_with, load_torchaudio, ports_of, present
+from console import ANY_PATH, FOLDER, Command, printable
+from encoders import FORMS, Ports, embed, embed_all, embed_with, load_torchaudio, ports_of
 from labelled_clips import LabelledClips, read_labelled, synthesised
 
 HELD_OUT = 0.3  # of the clips; the classifier is judged by them and never sees them before
@@ -74,7 +69,7 @@ def draw_confusion(outcome: Outcome, path: Path) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, multilabel_confusion_matrix
 
     truth, chosen = outcome.data.truth, outcome.chosen
-    labels = [one_line(label) for label in outcome.data.labels]
+    labels = [printable(label) for label in outcome.data.labels]
     if outcome.data.one_label_each:
         matrices = [confusion_matrix(truth.argmax(axis=1), chosen.argmax(axis=1), labels=range(len(labels)))]
         titles, ticks = [""], labels
@@ -92,13 +87,12 @@ def draw_confusion(outcome: Outcome, path: Path) -> None:
     for axes in figure.axes[len(matrices) :]:
         axes.remove()
     figure.suptitle(str(outcome).replace(": ", "\n", 1), fontsize=11)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    figure.savefig(path, format="png", dpi=150)
 
 
 def write_predictions(outcome: Outcome, path: Path) -> None:
     """A row for each held-out clip: what it is, what it was classified as, and how probable each label is."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["clip", "is", "classified as", *outcome.data.labels])
         names = (outcome.data.names(labels) for labels in (outcome.data.truth, outcome.chosen))
@@ -106,54 +100,49 @@ def write_predictions(outcome: Outcome, path: Path) -> None:
             table.writerow([clip.name, truth, chosen, *(f"{probability:.4f}" for probability in row)])
 
 
-def write_head(head: Head, labels: Sequence[str], ports: Subject, path: Path) -> None:
+def write_head(head: Head, labels: Sequence[str], ports: Ports, path: Path) -> None:
     """Write the linear layer: ``mean embedding @ weight.T + bias`` gives a number for each label named in the file."""
     about = {
         "labels": json.dumps(labels),
         "activation": "softmax" if head.one_label_each else "sigmoid",
-        "trained_on": f"fairseq checkpoint with SHA-256 {ports.recorded['fairseq']}",
+        "trained_on": f"fairseq checkpoint with SHA-256 {ports.bundle.manifest.source.sha256}",
     }
-    write_safetensors(
-        {"weight": head.weight.detach().float().numpy(), "bias": head.bias.detach().float().numpy()},
-        path,
-        metadata=about,
-    )
+    save_file({"weight": head.weight.float().numpy(), "bias": head.bias.float().numpy()}, path, metadata=about)
 
 
-def write_encoder(encoder: TorchaudioBackend, ports: Subject, out: Path) -> None:
+def write_encoder(encoder: torch.nn.Module, ports: Ports, out: Path) -> None:
     """Write the trained encoder as TorchAudio weights with their config; torchaudio2onnx makes a graph of them."""
-    config = EncoderConfig.read(present(ports.config))
-    write_torch_file(encoder.weights(), out / "encoder.torchaudio.pt")
-    with replacing(out / "encoder.torchaudio.model_config.json") as temporary:
-        temporary.write_text(config.to_json(), encoding="utf-8")
+    torch.save(encoder.state_dict(), out / "encoder.torchaudio.pt")
+    shutil.copy(ports.bundle.path("config"), out / "encoder.torchaudio.model_config.json")
 
 
 @click.command(cls=Command)
-@click.option("--checkpoint", type=path_type(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
-@click.option("--data", type=path_type(), metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
+@click.option("--checkpoint", type=ANY_PATH, metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
+@click.option("--data", type=ANY_PATH, metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--train-encoder", "epochs", type=click.IntRange(1), metavar="EPOCHS", help="Train the transformer too.")
 @click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
-@click.option("--out", type=path_type(folder=True), default=Path("classified"), show_default=True, metavar="DIR")
+@click.option("--out", type=FOLDER, default=Path("classified"), show_default=True, metavar="DIR")
 def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | None, comparing: bool, out: Path) -> None:
     """Train a classifier of animal calls on an encoder's embeddings, and judge it by clips that it has not heard."""
     if epochs and (comparing or form != "torchaudio"):
         raise InputError("--train-encoder goes with --encoder torchaudio, and without --compare")
     clips = read_labelled(data) if data else synthesised()
     for problem in clips.unusable:
-        click.echo(one_line(f"left out: {problem}"), err=True)
+        click.echo(printable(f"left out: {problem}"), err=True)
     held_out = split(clips)
     console = Console(highlight=False, markup=False, soft_wrap=True)  # a label may be called [b]
-    labels = one_line(", ".join(clips.labels))
+    labels = printable(", ".join(clips.labels))
     console.print(f"{len(clips.clips)} clips, {held_out.sum()} of them held out; labels: {labels}")
     with ports_of(checkpoint) as ports:
         vectors = embed_all(ports, clips.clips) if comparing else {form: embed(form, ports, clips.clips)}
         first = next(iter(vectors.values()))
         head = train_head(first, clips, ~held_out)
+        out.mkdir(parents=True, exist_ok=True)
         if epochs:
             encoder = load_torchaudio(ports)
             head = train_encoder(encoder, head, ports, clips, ~held_out, epochs)
-            first = embed_with(encoder, ports, clips.clips, "embedding with the trained encoder")
+            first = embed_with(encoder, ports, clips.clips)
             write_encoder(encoder, ports, out)
         write_head(head, clips.labels, ports, out / "head.safetensors")
     outcome = judge(head, first, clips, held_out)

@@ -16,16 +16,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from aves_artifacts.base.command_line import Command
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
-from aves_artifacts.base.messages import one_line
-from aves_artifacts.base.options import path_type
-from aves_artifacts.base.progress import status
-from aves_verify.sounds.clip import Clip
+from aves_artifacts import InputError
+from aves_verify import Clip
 from clusters import Clusters, Projection, cluster, nearest, project
 from compare_clusters import compare, print_changes
-from encoders import FORMS, embed, embed_all, ports_of, progress
+from console import ANY_PATH, FOLDER, Command, printable, progress, status
+from encoders import FORMS, embed, embed_all, ports_of
 from labelled_clips import read_unlabelled, synthesised
 from sound_map import SoundMap, draw, to_html
 
@@ -48,20 +44,20 @@ def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
         return made.clips, made.names(made.truth)
     clips, labels, unusable = read_unlabelled(data)
     for problem in unusable:
-        click.echo(one_line(f"left out: {problem}"), err=True)
+        click.echo(printable(f"left out: {problem}"), err=True)
     if len(clips) < FEWEST:
         raise InputError(f"{data}: {len(clips)} usable clips; expected {FEWEST} or more")
     return clips, labels
 
 
 @click.command(cls=Command)
-@click.option("--checkpoint", type=path_type(), metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
-@click.option("--data", type=path_type(folder=True), metavar="DIR", help="Recordings; subfolders are shown as labels.")
+@click.option("--checkpoint", type=ANY_PATH, metavar="PT", help="fairseq's checkpoint; by default a stand-in.")
+@click.option("--data", type=FOLDER, metavar="DIR", help="Recordings; subfolders are shown as labels.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--projection", type=click.Choice(["tsne", "umap"]), default="tsne", show_default=True)
 @click.option("--smallest", type=click.IntRange(2), default=6, show_default=True, help="Clips of a cluster, at least.")
 @click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
-@click.option("--out", type=path_type(folder=True), default=Path("clustered"), show_default=True, metavar="DIR")
+@click.option("--out", type=FOLDER, default=Path("clustered"), show_default=True, metavar="DIR")
 def main(
     checkpoint: Path | None,
     data: Path | None,
@@ -83,10 +79,9 @@ def main(
     axes = {"umap": "UMAP", "tsne": "t-SNE"}[projection]
     sounds = SoundMap(clips, labels, points, clusters, nearest(first), axes, title)
     picture, page = out / "map.png", out / "map.html"
-    with replacing(picture) as temporary:
-        draw(sounds, temporary)
-    with replacing(page) as temporary:
-        temporary.write_text(to_html(sounds, progress(clips, "drawing")), encoding="utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    draw(sounds, picture)
+    page.write_text(to_html(sounds, progress(clips, len(clips), "drawing")), encoding="utf-8")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{title}\nwritten: {picture}, {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if comparing:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
-from aves_verify.sounds.audio import find_audio, read_clip
-from aves_verify.sounds.clip import Clip, too_short
+from aves_artifacts import InputError
+from aves_verify import Clip, read_clips
 from calls import synthesised_calls
 
-_RECEPTIVE_FIELD = 400  # samples: what one frame of every published HuBERT sees
+SHORTEST = 400  # samples: what one frame of every published HuBERT sees
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +43,10 @@ def read_labelled(path: Path) -> LabelledClips:
     In a table a file has a row for each of its labels, and a row with an empty label when it has none; files are
     relative to the table. What is no audio, or too short for a frame, is left out and named. Raises InputError.
     """
-    found = _of_table(path) if path.suffix.lower() == ".csv" else _of_folder(path)
-    usable, unusable = _usable(found)
-    return labelled({clip: found[file] for file, clip in usable.items()}, unusable)
+    if path.suffix.lower() == ".csv":
+        return _of_table(path)
+    clips, subfolders, unusable = _read(_subfolders(path), path)
+    return labelled({clip: {name} for clip, name in zip(clips, subfolders, strict=True)}, unusable)
 
 
 def read_unlabelled(folder: Path) -> tuple[list[Clip], list[str], tuple[str, ...]]:
@@ -54,9 +54,7 @@ def read_unlabelled(folder: Path) -> tuple[list[Clip], list[str], tuple[str, ...
 
     The subfolder is the first below ``folder``, and empty for a file that lies in no subfolder.
     """
-    usable, unusable = _usable(find_audio([folder]))
-    subfolders = ["" if file.parent == folder else file.relative_to(folder).parts[0] for file in usable]
-    return list(usable.values()), subfolders, unusable
+    return _read([folder], folder)
 
 
 def synthesised(of_each: int = 36, variety: float = 1.0) -> LabelledClips:
@@ -72,35 +70,54 @@ def labelled(clips: Mapping[Clip, set[str]], unusable: tuple[str, ...] = ()) -> 
     return LabelledClips(tuple(clips), labels, truth, bool((truth.sum(axis=1) == 1).all()), unusable)
 
 
-def _usable(files: Iterable[Path]) -> tuple[dict[Path, Clip], tuple[str, ...]]:
-    """The clips of files that can be used, and a line for each of the others. Raises InputError where none can."""
-    usable: dict[Path, Clip] = {}
-    unusable: list[str] = []
-    for file in files:
-        try:
-            clip = read_clip(file)
-        except InputError as error:
-            unusable.append(str(error))
-            continue
-        if problem := too_short(clip, _RECEPTIVE_FIELD):
-            unusable.append(problem)
-        else:
-            usable[file] = clip
+def _read(paths: Sequence[Path], root: Path) -> tuple[list[Clip], list[str], tuple[str, ...]]:
+    """The clips of files and folders, the subfolder of ``root`` that each is in, and a line for each of the others."""
+    stored, unreadable = read_clips(paths)
+    clips = [clip.read() for clip in stored]
+    usable = [clip for clip in clips if clip.samples >= SHORTEST]
+    unusable = (*unreadable, *(_too_short(clip) for clip in clips if clip.samples < SHORTEST))
     if not usable:
         raise InputError(unusable[0])
-    return usable, tuple(unusable)
+    inside = (Path(clip.source).relative_to(root).parts for clip in usable)
+    return usable, [parts[0] if len(parts) > 1 else "" for parts in inside], unusable
 
 
-def _of_folder(folder: Path) -> dict[Path, set[str]]:
+def _too_short(clip: Clip) -> str:
+    return f"{clip.source}: {clip.samples} samples at 16 kHz are too short for a frame, which has {SHORTEST}"
+
+
+def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give one with a subfolder of recordings for each label, or a .csv")
     subfolders = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
     if not subfolders:
         raise InputError(f"{folder}: no subfolders; expected one for each label, with recordings in it")
-    return {file: {subfolder.name} for subfolder in subfolders for file in find_audio([subfolder])}
+    return subfolders
 
 
-def _of_table(path: Path) -> dict[Path, set[str]]:
+def _of_table(path: Path) -> LabelledClips:
+    """The clips that a table names, with all labels of each."""
+    clips: dict[Clip, set[str]] = {}
+    unusable: list[str] = []
+    for file, labels in _rows(path).items():
+        found, problems = _of_file(file)
+        clips |= dict.fromkeys(found, labels)
+        unusable += problems
+    if not clips:
+        raise InputError(unusable[0])
+    return labelled(clips, tuple(unusable))
+
+
+def _of_file(file: Path) -> tuple[Sequence[Clip], Sequence[str]]:
+    try:
+        clips, _, unusable = _read([file], file.parent)
+    except InputError as error:
+        return (), (str(error),)
+    return clips, unusable
+
+
+def _rows(path: Path) -> dict[Path, set[str]]:
+    """File -> its labels."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))

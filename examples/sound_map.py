@@ -15,10 +15,10 @@ import soundfile
 from matplotlib import rc_context
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import escaped
-from aves_verify.report.pictures.clip import spectrogram
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
+from aves_verify import Clip
 from clusters import Clusters, Points
+from console import printable
+from synthesis import SAMPLE_RATE
 
 # Of clusters: colours that colour-blind people tell apart (Okabe and Ito 2008). What is in no cluster is grey.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#5a5ad0")
@@ -35,7 +35,8 @@ MARKERS = (
     ("p", "M0,-8L8,-2L5,7H-5L-8,-2Z"),
 )
 WIDTH, HEIGHT, MARGIN = 1000, 720, 40  # of the page's map, in its own units
-MOST_COLUMNS = 360  # pixels of a spectrogram
+WINDOW, RANGE = 512, 80.0  # of a spectrogram: samples, and decibels below the loudest
+MOST_COLUMNS = 360  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ def draw(sounds: SoundMap, path: Path) -> None:
     axes.set(title=sounds.title, xlabel=f"{sounds.axes} 1", ylabel=f"{sounds.axes} 2", xticks=[], yticks=[])
     dots = [Line2D([], [], ls="", marker="o", color=colour(number), label=name) for number, name in sounds.groups()]
     shapes = [
-        Line2D([], [], ls="", marker=MARKERS[index % len(MARKERS)][0], color="black", label=escaped(label))
+        Line2D([], [], ls="", marker=MARKERS[index % len(MARKERS)][0], color="black", label=printable(label))
         for index, label in enumerate(sounds.kinds)
         if label
     ]
@@ -145,8 +146,8 @@ def _on_page(sounds: SoundMap, progress: Iterator[Clip]) -> Iterator[dict[str, A
         cluster = int(sounds.clusters[number])
         x, y = _place(sounds, sounds.points[number])
         yield {
-            "name": escaped(clip.name),
-            "label": escaped(sounds.labels[number]),
+            "name": printable(clip.name),
+            "label": printable(sounds.labels[number]),
             "cluster": f"cluster {cluster + 1}" if cluster >= 0 else "in no cluster",
             "seconds": round(clip.duration, 2),
             "x": x,
@@ -170,10 +171,13 @@ def _picture(clip: Clip) -> bytes:
     """The spectrogram in decibels, 0 to 8 kHz, as JPEG: noise makes PNG five times as large."""
     from matplotlib.image import imsave
 
-    decibels = spectrogram(clip.waveform)
-    step = -(-decibels.shape[1] // MOST_COLUMNS)
+    padded = np.pad(clip.waveform.astype(np.float64), (0, max(0, WINDOW - clip.samples)))
+    step = max(WINDOW // 4, -(-len(padded) // MOST_COLUMNS))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::step] * np.hanning(WINDOW)
+    power = np.square(np.abs(np.fft.rfft(frames))).T
+    decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-30), 10 ** (-RANGE / 10)))
     stream = io.BytesIO()
-    imsave(stream, decibels[::2, ::step], origin="lower", cmap="cividis", format="jpg", pil_kwargs={"quality": 80})
+    imsave(stream, decibels[::2], origin="lower", cmap="cividis", format="jpg", pil_kwargs={"quality": 80})
     return stream.getvalue()
 
 

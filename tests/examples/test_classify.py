@@ -17,12 +17,14 @@ from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.encoder import EncoderConfig
 from aves_convert.conversion.convert import torchaudio_to_onnx
-from aves_verify.subjects.subject import Subject
+from aves_convert.weights.state_dict import read_state_dict
 from classifier import train_head
 from classify import main, split
 from compare_predictions import compare, print_changes
-from encoders import FORMS, Vectors, embed, embed_all, load_torchaudio, ports_of
+from encoders import FORMS, Ports, Vectors, embed, embed_all, ports_of
 from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
 HOSTILE = "[/far] $x^$ \x1b[2J"  # markup, a formula that is none, and what clears a terminal
@@ -31,13 +33,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def ports(tiny_checkpoint: Path) -> Iterator[Subject]:
+def ports(tiny_checkpoint: Path) -> Iterator[Ports]:
     with ports_of(tiny_checkpoint) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def good(ports: Subject) -> Mapping[str, Vectors]:
+def good(ports: Ports) -> Mapping[str, Vectors]:
     """Half of the set by every form of the encoder."""
     return embed_all(ports, smaller(synthesised()).clips)
 
@@ -68,7 +70,7 @@ def test_the_command_of_the_readme_classifies_better_than_chance(tiny_checkpoint
     assert sum(row["is"] == row["classified as"] for row in rows) == correct
 
 
-def test_the_head_on_disk_gives_the_predictions(tiny_checkpoint: Path, ports: Subject, tmp_path: Path) -> None:
+def test_the_head_on_disk_gives_the_predictions(tiny_checkpoint: Path, ports: Ports, tmp_path: Path) -> None:
     data = write_recordings(tmp_path / "data", ["trill", "hiss", "clicks"], 8)
     assert (
         run("--checkpoint", tiny_checkpoint, "--data", data, "--out", tmp_path / "out", "--encoder", "onnx").exit_code
@@ -77,7 +79,7 @@ def test_the_head_on_disk_gives_the_predictions(tiny_checkpoint: Path, ports: Su
     with safe_open(tmp_path / "out" / "head.safetensors", "pt") as file:
         weight, bias, about = file.get_tensor("weight"), file.get_tensor("bias"), file.metadata()
     assert about["activation"] == "softmax"
-    assert ports.recorded["fairseq"] in about["trained_on"]
+    assert sha256_of(tiny_checkpoint) in about["trained_on"]
     labels = json.loads(about["labels"])
     clips = {str(data / kind / f"{c.name}.wav"): c for kind in ("trill", "hiss", "clicks") for c in calls()[kind]}
     with (tmp_path / "out" / "predictions.csv").open() as stream:
@@ -108,7 +110,7 @@ def test_several_labels_are_trained_with_binary_cross_entropy(tiny_checkpoint: P
     assert not np.allclose(sums, 1, atol=0.01)
 
 
-def test_labels_without_sense_are_not_learned(ports: Subject) -> None:
+def test_labels_without_sense_are_not_learned(ports: Ports) -> None:
     data = synthesised()
     vectors = embed("torchaudio", ports, data.clips)
     senseless = replace(data, truth=np.random.default_rng(0).permutation(data.truth))
@@ -146,16 +148,17 @@ def test_options_that_do_not_go_together_and_missing_files_end_in_one_line(tmp_p
 
 
 def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
-    tiny_checkpoint: Path, ports: Subject, tmp_path: Path
+    tiny_checkpoint: Path, ports: Ports, tmp_path: Path
 ) -> None:
     data, out = write_recordings(tmp_path / "data", ["trill", "hiss"], 10), tmp_path / "out"
     assert run("--checkpoint", tiny_checkpoint, "--data", data, "--train-encoder", 2, "--out", out).exit_code == 0
-    before = load_torchaudio(ports).weights()
-    after = torch.load(out / "encoder.torchaudio.pt", weights_only=True)
+    config = out / "encoder.torchaudio.model_config.json"
+    encoder = EncoderConfig.read(config)
+    before = read_state_dict(ports.bundle.path("torchaudio"), encoder)
+    after = read_state_dict(out / "encoder.torchaudio.pt", encoder)
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert any(name.startswith("encoder.transformer.layers.1.") for name in moved)
     assert not any(name.startswith("feature_extractor.") for name in moved)
-    config = out / "encoder.torchaudio.model_config.json"
     assert torchaudio_to_onnx(out / "encoder.torchaudio.pt", config, out / "encoder.onnx").exists()
 
 
@@ -173,9 +176,7 @@ def test_a_planted_fault_changes_predictions(name: str, good: Mapping[str, Vecto
     fault = next(fault for fault in WEIGHT_FAULTS if fault.name == name)
     data = smaller(synthesised())
     with ports_of(tiny_checkpoint) as damaged:
-        assert damaged.torchaudio is not None
-        assert damaged.config is not None
-        fault.damage(damaged.torchaudio, damaged.config)
+        fault.damage(damaged.bundle.path("torchaudio"), damaged.bundle.path("config"))
         vectors = {**good, "torchaudio": embed("torchaudio", damaged, data.clips)}
     held_out = split(data)
     changes = {change.form: change for change in compare(vectors, data, held_out)}

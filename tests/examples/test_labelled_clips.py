@@ -30,7 +30,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "hiss" / "blip.wav", np.zeros(399, np.float32), 16_000)
     data = read_labelled(tmp_path)
     assert len(data.clips) == 2
-    assert [("torn.wav" in line, "blip.wav" in line) for line in data.unusable] == [(False, True), (True, False)]
+    assert [("torn.wav" in line, "blip.wav" in line) for line in data.unusable] == [(True, False), (False, True)]
 
 
 def test_a_table_gives_several_labels_or_none(tmp_path: Path) -> None:
