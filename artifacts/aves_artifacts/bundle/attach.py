@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
 from aves_artifacts.bundle.model_card import write_card
-from aves_artifacts.bundle.report_document import read_report
+from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 
 
 def attach_report(folder: Path, document: bytes) -> Bundle:
@@ -24,11 +23,11 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
     those of the manifest.
     """
     bundle = read_bundle(folder)
-    report = read_report(document, "the report")
+    report = parse_bundle_report(document, "the report")
     problems = [*report_problems(report, bundle.manifest), *hash_problems(bundle)]
     if problems:
         raise InputError(f"{folder}: the report is not attached: " + "; ".join(problems))
-    record = ReportRecord(REPORT, len(document), hashlib.sha256(document).hexdigest(), report["passed"])
+    record = ReportRecord(REPORT, len(document), hashlib.sha256(document).hexdigest(), report.passed)
     with replacing(folder / REPORT) as temporary:
         temporary.write_bytes(document)
     manifest = write_card(replace(bundle.manifest, report=record), folder, report)
@@ -37,23 +36,22 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
     return Bundle(folder, manifest)
 
 
-def report_problems(report: dict[str, Any], manifest: Manifest) -> Iterator[str]:
+def report_problems(report: ReportDocument, manifest: Manifest) -> Iterator[str]:
     """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
-    (config,) = report["configs"]
+    config = report.config
     expected = {"fairseq": manifest.source.sha256}
     roles = ("torchaudio", "config", "onnx", "onnx_data")
     expected |= {role: record.sha256 for role, record in manifest.files.items() if role in roles}
     for name, sha256 in expected.items():
-        found = config["sha256"].get(name)
+        found = config.sha256.get(name)
         if found is None:
             yield f"the report does not cover {name}; verify with --fairseq CKPT and every backend"
         elif found != sha256:
             yield f"the report is about another {name} file: SHA-256 {found[:12]}…, expected {sha256[:12]}…"
-    failed = bool(config["problems"]) or any(comparison["status"] == "fail" for comparison in config["comparisons"])
-    passed = not failed and {comparison["backend"] for comparison in config["comparisons"]} == {"torchaudio", "onnx"}
-    if report["passed"] != config["passed"] or (report["passed"] and not passed):
+    nothing_failed = not config.problems and all(comparison.passed for comparison in config.comparisons)
+    passed = nothing_failed and {comparison.backend for comparison in config.comparisons} == {"torchaudio", "onnx"}
+    if report.passed != config.passed or (report.passed and not passed):
         yield "the report's verdict is not what its comparisons say"
-    for comparison in config["comparisons"]:
-        if comparison["status"] != "fail" and comparison["max_abs"] is None:
-            port = f"{comparison['backend']}, {comparison['clip']}"
-            yield f"the report says {comparison['status']} of {port} without a number"
+    for comparison in config.comparisons:
+        if comparison.passed and comparison.max_abs is None:
+            yield f"the report says {comparison.status} of {comparison.backend}, {comparison.clip} without a number"

@@ -12,7 +12,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
-from aves_artifacts.bundle.report_document import read_report
+from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.encoder import EncoderConfig
 
 SCHEMA = 1
@@ -136,12 +136,12 @@ def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
         yield problem
         return
     try:
-        report = read_report(read_file(bundle.folder / record.name), record.name)
+        report = parse_bundle_report(read_file(bundle.folder / record.name), record.name)
     except InputError as error:
         yield f"is no report: {error}"
         return
     yield from (f"does not belong here: {problem}" for problem in report_problems(report, bundle.manifest))
-    if report["passed"] != record.passed:
+    if report.passed != record.passed:
         yield f"has another verdict than {MANIFEST} records"
     elif not record.passed:
         yield VERDICT_FAILED

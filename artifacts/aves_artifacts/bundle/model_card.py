@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.base.file_record import file_record
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.markdown import code, plain
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
+from aves_artifacts.bundle.report_document import STATUSES, ReportDocument
 
 _WHAT: dict[Role, str] = {
     "torchaudio": "weights for torchaudio's `wav2vec2_model`",
@@ -24,7 +24,7 @@ _WHAT: dict[Role, str] = {
 }
 
 
-def write_card(manifest: Manifest, folder: Path, report: Mapping[str, Any] | None = None) -> Manifest:
+def write_card(manifest: Manifest, folder: Path, report: ReportDocument | None = None) -> Manifest:
     """Write the model card into a bundle's folder; return the manifest that records it. Raises InputError."""
     path = folder / FILE_NAMES["card"]
     with replacing(path) as temporary:
@@ -32,8 +32,8 @@ def write_card(manifest: Manifest, folder: Path, report: Mapping[str, Any] | Non
     return replace(manifest, files={**manifest.files, "card": file_record(path)})
 
 
-def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
-    """The card: what the model is, how it is loaded, and what ``report``, the JSON of aves-verify, says of it."""
+def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
+    """The card: what the model is, how it is loaded, and what a report of aves-verify says of it."""
     rate = manifest.encoder.sample_rate
     return fill_markdown(
         "aves_artifacts.bundle",
@@ -48,9 +48,9 @@ def model_card(manifest: Manifest, report: Mapping[str, Any] | None) -> str:
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
-        version=report and plain(str(report["environment"].get("aves-ports"))),
-        inputs=len({comparison["clip"] for comparison in _comparisons(report)}),
-        table=list(port_rows(report)),
+        version=report and plain(str(report.environment.get("aves-ports"))),
+        inputs=len({comparison.clip for comparison in report.comparisons}) if report else 0,
+        table=list(port_rows(report)) if report else [],
         source=manifest.source,
         source_name=code(manifest.source.name),
         versions=manifest.versions,
@@ -65,33 +65,28 @@ def _file_row(manifest: Manifest, role: Role) -> str:
     return f"{code(record.name, cell=True)} | {record.size} | {_WHAT[role]}"
 
 
-def port_rows(report: Mapping[str, Any] | None) -> Iterator[str]:
+def port_rows(report: ReportDocument) -> Iterator[str]:
     """Cells of a table row for each port: the worst over its comparisons."""
-    comparisons = _comparisons(report)
-    for backend in dict.fromkeys(comparison["backend"] for comparison in comparisons):
-        found = [comparison for comparison in comparisons if comparison["backend"] == backend]
-        statuses = {comparison["status"] for comparison in found}
-        tolerance = max((comparison["tolerance"] for comparison in found), key=lambda each: each["atol"])
+    for backend in dict.fromkeys(comparison.backend for comparison in report.comparisons):
+        found = [comparison for comparison in report.comparisons if comparison.backend == backend]
+        tolerance = max((comparison.tolerance for comparison in found), key=lambda each: each.atol)
         cells = (
             backend,
-            next(status for status in ("fail", "near-zero drift", "pass") if status in statuses),
-            _number(max, found, "max_abs", ".1e"),
-            _number(min, found, "cosine_min", ".5f"),
-            _number(max, found, "error_ratio", ".2f"),
-            str(sum(comparison["near_zero"]["flagged"] for comparison in found if comparison.get("near_zero"))),
-            f"{tolerance['atol']:g} + {tolerance['rtol']:g} of the value, error ratio {tolerance['error_ratio']:g}",
+            max((comparison.status for comparison in found), key=STATUSES.index),
+            _worst(max, (comparison.max_abs for comparison in found), ".1e"),
+            _worst(min, (comparison.cosine_min for comparison in found), ".5f"),
+            _worst(max, (comparison.error_ratio for comparison in found), ".2f"),
+            str(sum(comparison.flagged for comparison in found)),
+            f"{tolerance.atol:g} + {tolerance.rtol:g} of the value, error ratio {tolerance.error_ratio:g}",
         )
         yield " | ".join(cells)
 
 
-def _number(worst: Any, comparisons: list[dict[str, Any]], key: str, form: str) -> str:
+def _worst(worst: Callable[[Iterable[float]], float], values: Iterable[float | None], form: str) -> str:
     """The worst value of a column; a dash where one could not be computed."""
-    values = [comparison[key] for comparison in comparisons]
-    return "-" if None in values else format(worst(values), form)
-
-
-def _comparisons(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [] if report is None else [c for config in report["configs"] for c in config["comparisons"]]
+    there = list(values)
+    known = [value for value in there if value is not None]
+    return format(worst(known), form) if len(known) == len(there) else "-"
 
 
 def _licence_lines(licence: str) -> Iterator[str]:

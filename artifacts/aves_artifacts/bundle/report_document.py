@@ -1,107 +1,168 @@
-"""The report of aves-verify, read from its JSON into typed nouns."""
+"""The report of aves-verify, read from its JSON into typed nouns.
+
+They hold what is asked of a report that was written: by a bundle, a model card, a release, a comparison of two reports.
+``report.schema.json`` describes everything in it. Entries that it does not describe are left out: a later version wrote
+them.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.base.messages import reason_of
 
-
-def read_report(document: bytes, where: str) -> dict[str, Any]:
-    """Parse a report of one configuration. Raises InputError naming ``where`` for anything else."""
-    try:
-        report = parse_json(document)
-    except ValueError as error:
-        raise InputError(f"{where}: cannot be read: {reason_of(error)}; write it with aves-verify --json") from None
-    problem = schema_problem(report, "report.schema.json")
-    if problem:
-        raise InputError(f"{where}: not a report of aves-verify: {problem}")
-    if len(report["configs"]) != 1:
-        raise InputError(
-            f"{where}: a report on {len(report['configs'])} configurations; verify this one alone, with --bundle DIR"
-        )
-    return dict(report)
-
-
-MAGNITUDES = ("max_abs", "error_ratio")
-
-
-Key = tuple[str, str, str]  # backend, clip, layer
+Status = Literal["pass", "near-zero drift", "fail"]
+STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One comparison of a report that was read."""
+class ReportedTolerance:
+    """What a port was allowed to differ by; the schema has the formula."""
 
-    status: str
-    magnitudes: Mapping[str, float | None]  # None: not measured, or infinite
+    atol: float
+    rtol: float
+    error_ratio: float
+    own_error: float
 
 
 @dataclass(frozen=True)
-class Config:
-    """One configuration of a report that was read."""
+class ReportedComparison:
+    """A port's output for one input and layer against the original's. A size is None where none could be measured."""
+
+    backend: str
+    clip: str
+    layer: str
+    tolerance: ReportedTolerance
+    status: Status
+    reason: str  # why it failed, or what drifted; empty on pass
+    max_abs: float | None
+    cosine_min: float | None
+    error_ratio: float | None
+    flagged: int  # elements near zero that fail a relative test; 0 where nothing could be computed
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the others of its configuration: backend, clip and layer."""
+        return self.backend, self.clip, self.layer
+
+    @property
+    def passed(self) -> bool:
+        """Drift near zero passes."""
+        return self.status != "fail"
+
+
+@dataclass(frozen=True)
+class ReportedConfig:
+    """What was found about one configuration."""
+
+    name: str
+    passed: bool
+    sha256: Mapping[str, str]  # of the files compared: backend or role -> digest
+    problems: tuple[str, ...]  # beside the numbers
+    comparisons: tuple[ReportedComparison, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ReportDocument:
+    """A report that was read; it has at least one configuration."""
 
     passed: bool
-    files: Mapping[str, str]
-    problems: tuple[str, ...]
-    entries: Mapping[Key, Entry] = field(repr=False)
+    environment: Mapping[str, str | int | None]  # what it was measured with; None: not installed
+    tolerances: Mapping[str, ReportedTolerance]  # of each backend, the widest
+    configs: tuple[ReportedConfig, ...]
+
+    @property
+    def config(self) -> ReportedConfig:
+        """The only configuration of a bundle's report."""
+        (config,) = self.configs
+        return config
+
+    @property
+    def comparisons(self) -> tuple[ReportedComparison, ...]:
+        """Those of all configurations."""
+        return tuple(comparison for config in self.configs for comparison in config.comparisons)
 
 
-@dataclass(frozen=True)
-class Document:
-    """A report that was read."""
-
-    environment: Mapping[str, str]
-    tolerances: Mapping[str, str]
-    configs: Mapping[str, Config]
-
-
-def read_document(path: Path) -> Document:
-    """Read a report's JSON. Raises InputError for anything else."""
+def read_report(path: Path) -> ReportDocument:
+    """Read a report's JSON from a file. Raises InputError for anything else."""
     try:
-        found = parse_json(read_file(path))
+        document = read_file(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason_of(error)}; give a report of --json") from None
-    except ValueError:
-        raise InputError(f"{path}: this is no JSON; give a report of aves-verify --json") from None
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}; give a report of aves-verify --json") from None
+    return parse_report(document, str(path))
+
+
+def parse_report(document: bytes, where: str) -> ReportDocument:
+    """Parse a report's JSON. Raises InputError naming ``where`` for anything else."""
+    try:
+        found = parse_json(document)
+    except ValueError as error:
+        raise InputError(f"{where}: no JSON: {reason_of(error)}; aves-verify --json writes reports") from None
     problem = schema_problem(found, "report.schema.json")
     if problem:
-        raise InputError(f"{path}: no report of this version's aves-verify --json: {problem}")
-    return _document(found)
-
-
-def _document(found: Any) -> Document:
-    return Document(
-        {name: "not installed" if value is None else str(value) for name, value in found["environment"].items()},
-        {name: json.dumps(limit, sort_keys=True) for name, limit in found["tolerance"]["by_backend"].items()},
-        {config["name"]: _config(config) for config in found["configs"]},
-    )
-
-
-def _config(found: Any) -> Config:
-    return Config(
+        raise InputError(f"{where}: not a report of this version's aves-verify: {problem}")
+    return ReportDocument(
         passed=found["passed"],
-        files=found["sha256"],
-        problems=tuple(found["problems"]),
-        entries={
-            (c["backend"], c["clip"], c["layer"]): Entry(
-                c["status"], {name: _magnitude(c[name]) for name in MAGNITUDES}
-            )
-            for c in found["comparisons"]
-        },
+        environment=found["environment"],
+        tolerances={name: _tolerance(limit) for name, limit in found["tolerance"]["by_backend"].items()},
+        configs=tuple(map(_config, found["configs"])),
     )
 
 
-def _magnitude(value: float | None) -> float | None:
+def parse_bundle_report(document: bytes, where: str) -> ReportDocument:
+    """Parse the JSON of a report on one configuration. Raises InputError naming ``where`` for anything else."""
+    report = parse_report(document, where)
+    if len(report.configs) != 1:
+        raise InputError(
+            f"{where}: a report on {len(report.configs)} configurations; verify this one alone, with --bundle DIR"
+        )
+    return report
+
+
+# --- what the schema says nothing against
+
+
+def _config(found: Any) -> ReportedConfig:
+    return ReportedConfig(
+        name=found["name"],
+        passed=found["passed"],
+        sha256=found["sha256"],
+        problems=tuple(found["problems"]),
+        comparisons=tuple(map(_comparison, found["comparisons"])),
+    )
+
+
+def _comparison(found: Any) -> ReportedComparison:
+    near_zero = found["near_zero"]
+    return ReportedComparison(
+        backend=found["backend"],
+        clip=found["clip"],
+        layer=found["layer"],
+        tolerance=_tolerance(found["tolerance"]),
+        status=found["status"],
+        reason=found["reason"],
+        max_abs=_size(found["max_abs"]),
+        cosine_min=found["cosine_min"],
+        error_ratio=_size(found["error_ratio"]),
+        flagged=0 if near_zero is None else int(near_zero["flagged"]),
+    )
+
+
+def _tolerance(found: Any) -> ReportedTolerance:
+    names = ("atol", "rtol", "error_ratio", "own_error")
+    sizes = {name: _size(found[name]) for name in names}
+    return ReportedTolerance(**{name: math.inf if size is None else size for name, size in sizes.items()})
+
+
+def _size(value: float | None) -> float | None:
     try:
-        return float(value) if value is not None and math.isfinite(value) else None
+        return None if value is None else float(value)
     except OverflowError:  # an integer of hundreds of digits
         return None

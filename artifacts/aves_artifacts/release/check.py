@@ -18,7 +18,7 @@ from aves_artifacts.base.messages import printable, reason_of, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
-from aves_artifacts.bundle.report_document import read_report
+from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.configurations.waivers import Waiver
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
@@ -166,7 +166,7 @@ def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: 
     try:
         manifest = Manifest.from_json(_text(address, f"{name}/{MANIFEST}", listed), where=MANIFEST)
         document = _text(address, f"{name}/{REPORT}", listed)
-        report = read_report(document.encode(), REPORT)
+        report = parse_bundle_report(document.encode(), REPORT)
     except InputError as error:
         yield str(error)
         return

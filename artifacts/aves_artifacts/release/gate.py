@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
@@ -13,7 +12,7 @@ from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import VERDICT_FAILED, check_bundle
 from aves_artifacts.bundle.manifest import REPORT
-from aves_artifacts.bundle.report_document import read_report
+from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.configurations.waivers import Waiver
 
@@ -36,7 +35,7 @@ class Verified:
     """A bundle that may be published."""
 
     bundle: Bundle
-    report: Mapping[str, Any] = field(repr=False)
+    report: ReportDocument = field(repr=False)
     waived: tuple[Waived, ...] = ()
 
     @property
@@ -64,7 +63,7 @@ def verified(folder: Path) -> Verified:
             f"{folder} has no report, and nothing is published that was not verified: "
             f"aves-verify --bundle {folder} --fairseq CKPT --attach"
         )
-    report = read_report(read_file(folder / REPORT), str(folder / REPORT))
+    report = parse_bundle_report(read_file(folder / REPORT), str(folder / REPORT))
     configuration = by_file_name(bundle.manifest.name)
     waived, failed = settle_failures(report, configuration.waivers if configuration else ())
     if failed:
@@ -95,26 +94,22 @@ def _examined(folder: Path) -> Verified | DoesNotHoldError:
         return error
 
 
-def settle_failures(report: Mapping[str, Any], waivers: Sequence[Waiver]) -> tuple[tuple[Waived, ...], list[str]]:
+def settle_failures(report: ReportDocument, waivers: Sequence[Waiver]) -> tuple[tuple[Waived, ...], list[str]]:
     """What failed in a report and is waived, and every other reason why it does not pass."""
-    (config,) = report["configs"]
-    waived = []
+    config, waived = report.config, []
     # never waived
-    failed = [f"a problem beside the numbers: {printable(problem, _LONGEST)}" for problem in config["problems"]]
-    for comparison in _failures(config):
-        key = comparison["backend"], comparison["clip"], comparison["layer"]
+    failed = [f"a problem beside the numbers: {printable(problem, _LONGEST)}" for problem in config.problems]
+    for comparison in config.comparisons:
+        if comparison.passed:
+            continue
+        key, failure = comparison.key, comparison.reason or "it failed"
         waiver = next((w for w in waivers if w.covers(*key)), None)
-        failure = str(comparison.get("reason") or "it failed")
         if waiver is None:
             failed.append(f"{printable(', '.join(key), _LONGEST)}: {printable(failure, _LONGEST)}")
         else:
             waived.append(Waived(*key, failure, waiver.reason))
-    if not report["passed"] and not waived and not failed:
+    if not report.passed and not waived and not failed:
         failed.append("it says that the verification failed, and not why")
-    compared = {comparison["backend"] for comparison in config["comparisons"]}
+    compared = {comparison.backend for comparison in config.comparisons}
     failed += [f"{port} was not compared" for port in ("torchaudio", "onnx") if port not in compared]
     return tuple(waived), failed
-
-
-def _failures(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (comparison for comparison in config["comparisons"] if comparison["status"] == "fail")

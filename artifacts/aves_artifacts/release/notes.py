@@ -42,8 +42,8 @@ def _drift(bundle: Verified) -> Iterator[str]:
     """Near-zero drift: what the catalogue says of it, and what was found."""
     configuration = by_file_name(bundle.name)
     said = configuration.near_zero_drift if configuration and not bundle.is_stand_in else ""
-    comparisons = [c for config in bundle.report["configs"] for c in config["comparisons"]]
-    drifting = sum(c["status"] == "near-zero drift" for c in comparisons)
+    comparisons = bundle.report.comparisons
+    drifting = sum(comparison.status == "near-zero drift" for comparison in comparisons)
     if said:
         yield f"{bundle.name}: drift near zero is {plain(said)}"
     if drifting:

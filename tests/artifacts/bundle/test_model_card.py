@@ -10,10 +10,11 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
-from tests.support.bundles import comparison, report_on
+from tests.support.bundles import as_document, comparison, report_on
 from tests.support.documents import SOURCE, a_manifest
 
 from aves_artifacts.bundle.model_card import model_card
+from aves_artifacts.bundle.report_document import parse_report
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
@@ -26,7 +27,8 @@ def snippets(text: str) -> list[str]:
 
 
 def card(report: Any = None, **entries: Any) -> str:
-    return model_card(a_manifest(**entries), report)
+    read = None if report is None else parse_report(as_document(report), "the report")
+    return model_card(a_manifest(**entries), read)
 
 
 def front_matter(text: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.support.servers.misbehaving_server import serving as serving_http
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import Verified, Waived
@@ -199,7 +200,7 @@ def test_a_failure_that_the_index_does_not_waive_does_not_hold(
     comparisons = [comparison("torchaudio"), comparison("onnx", status="fail", reason="too far")]
     made = make_reported(tmp_path / "bundle", passed=False, comparisons=comparisons)
     waived = Waived("onnx", "chirp", "final", "too far", "known")
-    failing = Verified(made, json.loads((made.folder / REPORT).read_text()), (waived,))
+    failing = Verified(made, read_report(made.folder / REPORT), (waived,))
     release = stage([failing], "3", tmp_path_factory.mktemp("documents"))
     publish(plan(release, open_address(str(tmp_path / "place"))), Silent())
     place = tmp_path / "place" / "3"

@@ -91,8 +91,9 @@ def test_what_is_waived_stands_in_notes_and_index(passed: Verified, tmp_path: Pa
 
 
 def test_drift_near_zero_is_told(passed: Verified, tmp_path: Path) -> None:
-    comparisons = [dict(c, status="near-zero drift") for c in passed.report["configs"][0]["comparisons"]]
-    report = {**passed.report, "configs": [{**passed.report["configs"][0], "comparisons": comparisons}]}
+    config = passed.report.config
+    comparisons = tuple(dataclasses.replace(c, status="near-zero drift") for c in config.comparisons)
+    report = dataclasses.replace(passed.report, configs=(dataclasses.replace(config, comparisons=comparisons),))
     notes = read(stage([dataclasses.replace(passed, report=report)], "1.0", tmp_path), NOTES)
     assert f"- {NAME}: in 2 of 2 comparisons some elements near zero differ" in notes
 

@@ -170,11 +170,11 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from aves_artifacts.bundle.report_document import read_document
+    from aves_artifacts.bundle.report_document import read_report
     from aves_verify.report.difference import differences
     from aves_verify.report.difference_text import changes_as_json, print_changes
 
-    changes = differences(read_document(before), read_document(after), factor)
+    changes = differences(read_report(before), read_report(after), factor)
     if as_json:
         click.echo(changes_as_json(changes), nl=False)
     else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.report_document import Status
 from aves_verify.comparison.noise import (
     Array,
     NearZero,
@@ -22,9 +23,6 @@ from aves_verify.comparison.noise import (
     relative,
     rms,
 )
-
-Status = Literal["pass", "near-zero drift", "fail"]
-STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.comparison.compare import STATUSES, Comparison
+from aves_artifacts.bundle.report_document import STATUSES
+from aves_verify.comparison.compare import Comparison
 
 KEPT = 20  # clips of each backend; there are fewer reference signals
 _WORST, _SPREAD = 400, 1600  # elements kept: those with the largest relative difference, and some from everywhere

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.bundle.report_document import STATUSES
 from aves_verify.backends.backend import Backend, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.comparison.compare import STATUSES, Comparison
+from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation, explain
 from aves_verify.explanation.points import Point, points
 from aves_verify.explanation.tracing import Values, onnx_values, torchaudio_values

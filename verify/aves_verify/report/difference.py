@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeVar
 
-from aves_artifacts.bundle.report_document import MAGNITUDES, Config, Document, Entry
+from aves_artifacts.bundle.report_document import ReportDocument, ReportedComparison, ReportedConfig
 
 Kind = Literal["environment", "tolerance", "file", "status", "gone", "new", "magnitude"]
 
-_GOOD = ("pass", "near-zero drift")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -24,52 +26,72 @@ class Change:
     worse: bool = False  # it passed, and does not pass any more or is gone
 
 
-def differences(before: Document, after: Document, factor: float) -> list[Change]:
+def differences(before: ReportDocument, after: ReportDocument, factor: float) -> list[Change]:
     """What changed, what got worse first. Magnitudes count that changed by more than ``factor``."""
     changes = [
-        *_values("environment", before.environment, after.environment, ""),
-        *_values("tolerance", before.tolerances, after.tolerances, ""),
+        *_values("environment", _environment(before), _environment(after), ""),
+        *_values("tolerance", _tolerances(before), _tolerances(after), ""),
     ]
-    for name in {**before.configs, **after.configs}:
-        old, new = before.configs.get(name), after.configs.get(name)
+    for name, old, new in _pairs(_configs(before), _configs(after)):
         if old is None or new is None:
             changes.append(_whole(name, old, new))
             continue
-        changes += _values("file", old.files, new.files, f"{name}, ")
+        changes += _values("file", old.sha256, new.sha256, f"{name}, ")
         if old.passed != new.passed:
             told = "; ".join(p for p in new.problems if p not in old.problems)
             after_text = "passed" if new.passed else f"failed{told and f': {told}'}"
             changes.append(Change("status", name, "passed" if old.passed else "failed", after_text, worse=old.passed))
-        for key in {**old.entries, **new.entries}:
-            where = ", ".join((name, *key))
-            changes += _comparison(where, old.entries.get(key), new.entries.get(key), factor)
+        for key, one, other in _pairs(_comparisons(old), _comparisons(new)):
+            changes += _comparison(", ".join((name, *key)), one, other, factor)
     return sorted(changes, key=lambda change: not change.worse)
 
 
+def _pairs(old: Mapping[Key, Value], new: Mapping[Key, Value]) -> Iterator[tuple[Key, Value | None, Value | None]]:
+    """What both have under each key; None where one of them lacks it."""
+    return ((key, old.get(key), new.get(key)) for key in {**old, **new})
+
+
+def _configs(report: ReportDocument) -> dict[str, ReportedConfig]:
+    return {config.name: config for config in report.configs}
+
+
+def _comparisons(config: ReportedConfig) -> dict[tuple[str, str, str], ReportedComparison]:
+    return {comparison.key: comparison for comparison in config.comparisons}
+
+
+def _environment(report: ReportDocument) -> dict[str, str]:
+    return {name: "not installed" if value is None else str(value) for name, value in report.environment.items()}
+
+
+def _tolerances(report: ReportDocument) -> dict[str, str]:
+    return {name: json.dumps(asdict(limit), sort_keys=True) for name, limit in report.tolerances.items()}
+
+
 def _values(kind: Kind, old: Mapping[str, str], new: Mapping[str, str], prefix: str) -> Iterator[Change]:
-    for name in {**old, **new}:
-        if old.get(name) != new.get(name):
-            yield Change(kind, f"{prefix}{name}", old.get(name, "-"), new.get(name, "-"))
+    for name, one, other in _pairs(old, new):
+        if one != other:
+            yield Change(kind, f"{prefix}{name}", "-" if one is None else one, "-" if other is None else other)
 
 
-def _whole(name: str, old: Config | None, new: Config | None) -> Change:
+def _whole(name: str, old: ReportedConfig | None, new: ReportedConfig | None) -> Change:
     """A configuration that only one of the reports has."""
     if old is not None:
         return Change("gone", name, "passed" if old.passed else "failed", "-", worse=old.passed)
     return Change("new", name, "-", "passed" if new is not None and new.passed else "failed")
 
 
-def _comparison(where: str, old: Entry | None, new: Entry | None, factor: float) -> Iterator[Change]:
+def _comparison(
+    where: str, old: ReportedComparison | None, new: ReportedComparison | None, factor: float
+) -> Iterator[Change]:
     if old is None or new is None:
         kind: Kind = "new" if old is None else "gone"
-        worse = old is not None and old.status in _GOOD
+        worse = old is not None and old.passed
         yield Change(kind, where, old.status if old else "-", new.status if new else "-", worse=worse)
         return
     if old.status != new.status:
-        worse = old.status in _GOOD and new.status not in _GOOD
-        yield Change("status", where, old.status, new.status, worse=worse)
-    for name in MAGNITUDES:
-        a, b = old.magnitudes[name], new.magnitudes[name]
+        yield Change("status", where, old.status, new.status, worse=old.passed and not new.passed)
+    magnitudes = {"max_abs": (old.max_abs, new.max_abs), "error_ratio": (old.error_ratio, new.error_ratio)}
+    for name, (a, b) in magnitudes.items():
         if not _alike(a, b, factor):
             yield Change("magnitude", f"{where}, {name}", _shown(a), _shown(b))
 

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from aves_artifacts.base.templates import fill_html
-from aves_verify.comparison.compare import STATUSES
+from aves_artifacts.bundle.report_document import STATUSES
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
 from aves_verify.report.report import ConfigReport, Report

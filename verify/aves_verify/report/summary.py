@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aves_artifacts.base.messages import escaped
-from aves_verify.comparison.compare import STATUSES, Comparison, Status
+from aves_artifacts.bundle.report_document import STATUSES, Status
+from aves_verify.comparison.compare import Comparison
 from aves_verify.report.numbers import allowed
 from aves_verify.report.report import ConfigReport, Report
 

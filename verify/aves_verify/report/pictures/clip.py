@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import escaped
-from aves_verify.comparison.compare import STATUSES
+from aves_artifacts.bundle.report_document import STATUSES
 from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
 from aves_verify.report.summary import Port
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
