@@ -45,10 +45,10 @@ class EncoderConfig:
     aux_num_out: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise InputError with every problem of the geometry in one message."""
+        """Raise InputError with every problem of the geometry."""
         problems = list(_problems(self))
         if problems:
-            raise InputError("unusable encoder configuration: " + "; ".join(problems))
+            raise InputError(*(f"unusable encoder configuration: {problem}" for problem in problems))
 
     @property
     def hop(self) -> int:
@@ -115,10 +115,12 @@ class EncoderConfig:
                 f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
             )
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        problems = [f"unknown entry {quoted(name)}" for name in entries if name not in fields]
-        problems += [f"missing entry '{name}'" for name in fields if name not in entries and name != "aux_num_out"]
-        if problems:
-            raise InputError(f"{where}: not a wav2vec2_model config: {listed(problems, _MOST_NAMED, separator='; ')}")
+        unknown = [quoted(name) for name in entries if name not in fields]
+        missing = [quoted(name) for name in fields if name not in entries and name != "aux_num_out"]
+        if unknown or missing:
+            wrong = {"unknown": unknown, "missing": missing}
+            told = [f"{kind} entries: {listed(names, _MOST_NAMED)}" for kind, names in wrong.items() if names]
+            raise InputError(*(f"{where}: not a wav2vec2_model config: {problem}" for problem in told))
         if "aux_num_out" in entries and entries["aux_num_out"] is None:
             raise InputError(f"{where}: aux_num_out is null, and is given a second time by who loads it; leave it out")
         layers = entries["extractor_conv_layer_config"]
@@ -127,7 +129,7 @@ class EncoderConfig:
         try:
             return cls(**{**entries, "extractor_conv_layer_config": layers})
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
 
     @classmethod
     def read(cls, path: Path) -> EncoderConfig:

@@ -88,8 +88,8 @@ def inspect_file(file: Path, as_json: bool) -> None:
     found = inspect(file)
     if as_json or found.facts:
         click.echo(found.to_json() if as_json else found.to_text())
-    if found.problem is not None:
-        raise InputError(found.problem)
+    if found.problems:
+        raise InputError(*found.problems)
 
 
 @main.command()
@@ -268,10 +268,11 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
     stands for, e.g. bio; the same NAME, size and seed give the same bytes.
     """
     from aves_artifacts.base.errors import InputError
+    from aves_artifacts.base.files import REPLACE
     from aves_convert.conversion.stand_in import write_stand_in
 
     if out.exists() and not force:
-        raise InputError(f"{out}: already there; nothing was written; give --force to replace")
+        raise InputError(f"{out}: already there; nothing was written", hint=REPLACE)
     with status(f"writing {out.name}"):
         write_stand_in(name, out, geometry=geometry, seed=seed)
     click.echo(out)

@@ -78,8 +78,8 @@ def test_unusable_geometry_is_refused_by_name(field: str, value: object) -> None
     [
         ("<html>", "not a JSON config"),
         ("[1]", "expected a JSON object"),
-        ("{}", "missing entry 'extractor_mode'"),
-        (BASE.to_json().replace("encoder_dropout", "dropout"), "unknown entry 'dropout'"),
+        ("{}", "missing entries: 'extractor_mode', "),
+        (BASE.to_json().replace("encoder_dropout", "dropout"), "unknown entries: 'dropout'"),
         ("[" * 100_000, "not a JSON config"),
         ('{"a": ' + "9" * 5000 + "}", "not a JSON config"),
     ],

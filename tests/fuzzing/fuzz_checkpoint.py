@@ -104,8 +104,8 @@ def _tell(path: Path) -> None:
     if any(not line.isprintable() for line in found.to_text().split("\n")):
         raise AssertionError(f"text that steers a terminal: {found.to_text()!r}")
     json.loads(found.to_json())
-    if found.problem is not None:
-        raise InputError(found.problem)
+    if found.problems:
+        raise InputError(*found.problems)
 
 
 def _seeds() -> list[bytes]:

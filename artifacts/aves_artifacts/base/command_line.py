@@ -6,7 +6,8 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -15,18 +16,20 @@ from aves_artifacts.base.messages import one_line, reason_of
 
 
 class BadInput(click.ClickException):
-    """Bad input: one line on the error stream, exit status 2."""
+    """Bad input: a line for each problem on the error stream, exit status 2."""
 
     exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the lines as they are."""
+        click.echo(self.message, file=file, err=file is None)
 
 
 _SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class _Ends(click.Command):
-    """An InputError ends the run with its one line and exit status 2.
-
-    A DoesNotHoldError ends it with a line for each problem and exit status 1.
+    """An InputError ends the run with exit status 2, a DoesNotHoldError with 1; both with a line for each problem.
 
     Stopped runs end as shells expect (130 after Ctrl-C, 143 after SIGTERM) and remove their temporary files.
     """
@@ -40,7 +43,7 @@ class _Ends(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:
-            raise BadInput(one_line(str(error))) from error
+            raise BadInput("\n".join(_printed(error, _options_of(ctx.command)))) from error
         except DoesNotHoldError as error:
             for problem in error.problems:
                 click.echo(one_line(problem), err=True)
@@ -51,7 +54,7 @@ class _Ends(click.Command):
             if error.filename is None:
                 return _our_bug()
             # what the system refuses wherever it is asked: a name too long, a folder closed to this user
-            raise BadInput(one_line(f"{error.filename}: {reason_of(error)}; give another path")) from error
+            raise BadInput(one_line(f"Error: {error.filename}: {reason_of(error)}; give another path")) from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             _exit_quietly(signal.SIGINT)
@@ -65,6 +68,19 @@ class Command(_Ends):
 
 class Group(_Ends, click.Group):
     """A group of commands that end so."""
+
+    command_class = Command
+
+
+def _printed(error: InputError, options: Mapping[str, str]) -> Iterator[str]:
+    """The lines of an error; those of its problems begin so that each is understood alone."""
+    for number, line in enumerate(error.lines(options.get)):
+        yield one_line(f"Error: {line}" if number < len(error.problems) else line)
+
+
+def _options_of(command: click.Command) -> dict[str, str]:
+    """A command's options by the arguments that they give: what the library says of an argument is said of those."""
+    return {str(p.name): max(p.opts, key=len) for p in command.params if isinstance(p, click.Option)}
 
 
 def _our_bug() -> NoReturn:

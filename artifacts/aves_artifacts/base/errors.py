@@ -1,16 +1,50 @@
-"""The exceptions for what is not a bug of ours, and the line that tells of them."""
+"""The exceptions for what is not a bug of ours, and the lines that tell of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_ARGUMENT = re.compile(r"\{(\w+)\}")
 
 
 class InputError(Exception):
-    """Bad input, told in one line: what, where, what was expected, what to do.
+    """Bad input, told in one line for each problem: where, what, what was expected, what to do.
 
-    Commands print the message and exit with status 2; anything else that escapes is a bug of ours.
+    Each of ``problems`` is understood without the others. ``hint`` is what to give instead, with the arguments in
+    braces: from ``give {force} to replace`` a command makes its own option, and ``str`` the argument's name.
+    Commands print the lines and exit with status 2; anything else that escapes is a bug of ours.
+
+    >>> print(InputError("a.onnx: already there", hint="give {force} to replace"))
+    a.onnx: already there; give `force` to replace
     """
+
+    def __init__(self, *problems: str, hint: str = "") -> None:
+        super().__init__(*problems)
+        self.problems = problems
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines(lambda argument: f"`{argument}`"))
+
+    def lines(self, name: Callable[[str], str | None]) -> tuple[str, ...]:
+        """The problems, and the hint with each argument as ``name`` has it; no hint where it has none for one.
+
+        A hint is part of the line of a single problem; after several it is a line of its own.
+        """
+        names = {argument: name(argument) for argument in _ARGUMENT.findall(self.hint)}
+        if not self.hint or None in names.values():
+            return self.problems
+        hint = _ARGUMENT.sub(lambda found: str(names[found[1]]), self.hint)
+        return (f"{self.problems[0]}; {hint}",) if len(self.problems) == 1 else (*self.problems, f"Hint: {hint}")
 
 
 class DoesNotHoldError(Exception):
     """Something was verified and does not hold. Commands print the problems, one in a line, and exit with status 1."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
+        super().__init__(*problems)
         self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)

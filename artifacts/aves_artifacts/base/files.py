@@ -13,6 +13,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 
 PARTIAL = ".partial"  # how temporary files end
+REPLACE = "give {force} to replace"  # the hint where a file is there already
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
             raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
     existing = [name for name in names if (folder / name).exists()]
     if existing and not force:
-        raise InputError(f"{folder}: {', '.join(existing)} already there; nothing was written; give --force to replace")
+        raise InputError(f"{folder}: {', '.join(existing)} already there; nothing was written", hint=REPLACE)
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

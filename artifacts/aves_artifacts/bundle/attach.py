@@ -26,7 +26,7 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
     report = parse_bundle_report(document, "the report")
     problems = [*report_problems(report, bundle.manifest), *hash_problems(bundle)]
     if problems:
-        raise InputError(f"{folder}: the report is not attached: " + "; ".join(problems))
+        raise InputError(*(f"{folder}: the report is not attached: {problem}" for problem in problems))
     record = ReportRecord(REPORT, len(document), hashlib.sha256(document).hexdigest(), report.passed)
     with replacing(folder / REPORT) as temporary:
         temporary.write_bytes(document)
@@ -45,7 +45,7 @@ def report_problems(report: ReportDocument, manifest: Manifest) -> Iterator[str]
     for name, sha256 in expected.items():
         found = config.sha256.get(name)
         if found is None:
-            yield f"the report does not cover {name}; verify with --fairseq CKPT and every backend"
+            yield f"the report does not cover {name}; verify with the original and every backend"
         elif found != sha256:
             yield f"the report is about another {name} file: SHA-256 {found[:12]}…, expected {sha256[:12]}…"
     nothing_failed = not config.problems and all(comparison.passed for comparison in config.comparisons)

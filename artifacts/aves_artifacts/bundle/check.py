@@ -68,7 +68,7 @@ def check_bundle(folder: Path) -> Checked:
     except InputError as error:
         if not (folder / MANIFEST).exists():
             raise
-        return Checked(folder, None, (Problem(MANIFEST, f"is unusable: {_without_path(error, folder / MANIFEST)}"),))
+        return Checked(folder, None, tuple(_unusable(error, folder / MANIFEST)))
     return Checked(folder, bundle.manifest, tuple(_problems(bundle)))
 
 
@@ -107,7 +107,7 @@ def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
         try:
             config = EncoderConfig.read(bundle.path("config"))
         except InputError as error:
-            yield Problem(names["config"], f"is unusable: {_without_path(error, bundle.path('config'))}")
+            yield from _unusable(error, bundle.path("config"))
         else:
             yield from (Problem(names["config"], problem) for problem in config_problems(config, bundle.manifest))
             if "torchaudio" in sound:
@@ -123,7 +123,7 @@ def _tensor_problems(bundle: Bundle, config: EncoderConfig, *, copied: bool) -> 
     try:
         weights = read_weights(bundle.path("torchaudio"))
     except InputError as error:
-        yield Problem(files["torchaudio"].name, str(error))
+        yield from (Problem(files["torchaudio"].name, problem) for problem in error.problems)
         return
     for problem in weights_problems(weights, config, bundle.manifest):
         yield Problem(files["torchaudio"].name, problem)
@@ -138,7 +138,7 @@ def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
     try:
         report = parse_bundle_report(read_file(bundle.folder / record.name), record.name)
     except InputError as error:
-        yield f"is no report: {error}"
+        yield from (f"is no report: {problem}" for problem in error.problems)
         return
     yield from (f"does not belong here: {problem}" for problem in report_problems(report, bundle.manifest))
     if report.passed != record.passed:
@@ -147,5 +147,6 @@ def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:
         yield VERDICT_FAILED
 
 
-def _without_path(error: InputError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")
+def _unusable(error: InputError, path: Path) -> Iterator[Problem]:
+    for problem in error.problems:
+        yield Problem(path.name, f"is unusable: {problem.removeprefix(f'{path}: ')}")

@@ -95,7 +95,7 @@ def read_report(path: Path) -> ReportDocument:
     try:
         document = read_file(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason_of(error)}; give a report of aves-verify --json") from None
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}; give a JSON report of aves-verify") from None
     return parse_report(document, str(path))
 
 
@@ -104,7 +104,7 @@ def parse_report(document: bytes, where: str) -> ReportDocument:
     try:
         found = parse_json(document)
     except ValueError as error:
-        raise InputError(f"{where}: no JSON: {reason_of(error)}; aves-verify --json writes reports") from None
+        raise InputError(f"{where}: no JSON: {reason_of(error)}; give a JSON report of aves-verify") from None
     problem = schema_problem(found, "report.schema.json")
     if problem:
         raise InputError(f"{where}: not a report of this version's aves-verify: {problem}")
@@ -120,9 +120,7 @@ def parse_bundle_report(document: bytes, where: str) -> ReportDocument:
     """Parse the JSON of a report on one configuration. Raises InputError naming ``where`` for anything else."""
     report = parse_report(document, where)
     if len(report.configs) != 1:
-        raise InputError(
-            f"{where}: a report on {len(report.configs)} configurations; verify this one alone, with --bundle DIR"
-        )
+        raise InputError(f"{where}: a report on {len(report.configs)} configurations; verify this one alone")
     return report
 
 

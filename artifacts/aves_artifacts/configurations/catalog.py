@@ -70,7 +70,7 @@ def read_catalog(
 ) -> dict[str, Configuration]:
     """The configurations of one catalogue, which will stand ``beside`` others.
 
-    ``mirror`` takes the place of its ``address``. Raises InputError with every problem in one message.
+    ``mirror`` takes the place of its ``address``. Raises InputError with every problem.
     """
     try:
         entries = parse_toml(text)
@@ -88,7 +88,7 @@ def read_catalog(
     stems |= {name: str(entry.get("file_name")) for name, entry in entries.items() if isinstance(entry, dict)}
     problems += _shared_stems(stems)
     if problems:
-        raise InputError(f"{where}: not a catalogue: " + "; ".join(problems))
+        raise InputError(*(f"{where}: not a catalogue: {problem}" for problem in problems))
     return {name: _configuration(name, shared | entry, base) for name, entry in entries.items()}
 
 
@@ -97,9 +97,8 @@ def named(names: Sequence[str]) -> list[Configuration | Path]:
     known = catalog()
     unknown = [name for name in names if name not in known and not Path(name).is_file()]
     if unknown:
-        raise InputError(
-            f"{', '.join(unknown)}: neither a configuration nor a file; the catalogue has {', '.join(known)}"
-        )
+        have = ", ".join(known)
+        raise InputError(*(f"{name}: neither a configuration nor a file; the catalogue has {have}" for name in unknown))
     return [known[name] if name in known else Path(name) for name in names]
 
 

@@ -94,16 +94,20 @@ class Fetcher:
         entries = self.lock.entries()
         missing = [file for file in wanted if not file.path.is_file()]
         if missing and self.offline:
-            names = ", ".join(str(file.path) for file in missing)
-            raise InputError(f"offline, and not here: {names}; fetch without --offline and $AVES_OFFLINE")
+            asked = offline_by_environment()
+            why = "as $AVES_OFFLINE is set" if asked else "as that is not wanted"
+            raise InputError(
+                *(f"{file.path}: not here, and nothing is fetched, {why}" for file in missing),
+                hint="" if asked else "leave {offline} out",
+            )
         here = [file for file in wanted if file not in missing]
         outcomes = {file.path: outcome for file, outcome in zip(here, each(self._accepted, here), strict=True)}
         if missing:
             fetched = self._fetch_missing(missing, entries)
             outcomes |= {file.path: outcome for file, outcome in zip(missing, fetched, strict=True)}
-        problems = [str(outcome) for outcome in outcomes.values() if isinstance(outcome, InputError)]
-        if problems:
-            raise InputError("; ".join(problems))
+        failed = [outcome for outcome in outcomes.values() if isinstance(outcome, InputError)]
+        if failed:
+            raise InputError(*(problem for error in failed for problem in error.problems))
         return [found for file in wanted if isinstance(found := outcomes[file.path], Fetched)]
 
     def _fetch_missing(self, missing: Sequence[Wanted], entries: dict[str, Locked]) -> list[Fetched | InputError]:
@@ -179,10 +183,16 @@ def wanted_files(names: Sequence[str], *, everything: bool = False, roles: Seque
     Of a checkpoint at a path nothing is wanted. Raises InputError for what the catalogue does not have.
     """
     if everything == bool(names):
-        raise InputError("expected NAME… or --all; aves-artifacts list shows the names")
+        raise InputError(
+            "expected the names of configurations, or all of them",
+            hint="give NAME… or {everything}; aves-artifacts list shows the names",
+        )
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
-        raise InputError(f"--only {','.join(unknown)}: expected some of {','.join(ROLES)}")
+        raise InputError(
+            *(f"{role}: no kind of file that is published; there are {', '.join(ROLES)}" for role in unknown),
+            hint="give some of them with {roles}",
+        )
     chosen = list(catalog().values()) if everything else [c for c in named(names) if isinstance(c, Configuration)]
     wanted = [
         Wanted(configuration, role)
@@ -192,7 +202,7 @@ def wanted_files(names: Sequence[str], *, everything: bool = False, roles: Seque
     ]
     lacking = [f"{file.configuration.name} has no published {file.role}" for file in wanted if not file.published]
     if roles and lacking and not everything:
-        raise InputError("; ".join(lacking) + "; leave it out of --only")
+        raise InputError(*lacking, hint="leave it out of {roles}")
     return [file for file in wanted if file.published]
 
 

@@ -59,7 +59,7 @@ def _config_problem(path: Path, dimension: int) -> str:
     try:
         config = EncoderConfig.read(path)
     except InputError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return "; ".join(problem.removeprefix(f"{path}: ") for problem in error.problems)
     if config.encoder_embed_dim != dimension:
         return f"it is the config of another model: dimension {config.encoder_embed_dim}, expected {dimension}"
     return ""

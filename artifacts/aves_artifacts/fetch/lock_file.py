@@ -18,6 +18,7 @@ from aves_artifacts.configurations.store import store
 
 LOCK_FILE = "aves.lock.json"
 SCHEMA = 1
+_OTHER = "or give another with {lock}"
 
 
 class MismatchError(InputError):
@@ -53,9 +54,7 @@ class LockFile:
                 raise InputError(f"{self.path}: schema {quoted(content['schema'])}, expected {SCHEMA}")
             return {name: _locked(entry) for name, entry in content["files"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{self.path}: not a lock file: {reason_of(error)}; remove it or give another with --lock"
-            ) from None
+            raise InputError(f"{self.path}: not a lock file: {reason_of(error)}; remove it", hint=_OTHER) from None
 
     def settle(self, name: str, found: Locked, *, unique: bool) -> None:
         """Record ``found`` under this name, or check that it is what the entry says, which writes nothing.
@@ -78,7 +77,9 @@ class LockFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot write here: {reason_of(error)}; give another with --lock") from None
+            raise InputError(
+                f"{self.path}: cannot write here: {reason_of(error)}; set $AVES_LOCK elsewhere", hint=_OTHER
+            ) from None
         check_writable(self.path)
 
     def _is_recorded(self, name: str, found: Locked, *, unique: bool) -> bool:

@@ -92,7 +92,7 @@ def summary(listed: Listed, key: Path | None) -> Iterator[str]:
     if key is not None:
         yield f"the provenance is signed by {key}"
     elif listed.is_signed:
-        yield "the provenance is signed; by whom was not checked: give --key"
+        yield "the provenance is signed; by whom was not checked, which needs the signer's public key"
     else:
         yield "it is not signed: nobody vouches for it but the address"
 
@@ -168,7 +168,7 @@ def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: 
         document = _text(address, f"{name}/{REPORT}", listed)
         report = parse_bundle_report(document.encode(), REPORT)
     except InputError as error:
-        yield str(error)
+        yield from error.problems
         return
     records = [*manifest.files.values(), *([manifest.report] if manifest.report else [])]
     for record in records:

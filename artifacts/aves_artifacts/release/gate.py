@@ -60,8 +60,8 @@ def verified(folder: Path) -> Verified:
     bundle = read_bundle(folder)
     if bundle.manifest.report is None:
         raise DoesNotHoldError(
-            f"{folder} has no report, and nothing is published that was not verified: "
-            f"aves-verify --bundle {folder} --fairseq CKPT --attach"
+            f"{folder} has no report, and nothing is published that was not verified; verify it with aves-verify "
+            "against its checkpoint, and attach the report"
         )
     report = parse_bundle_report(read_file(folder / REPORT), str(folder / REPORT))
     configuration = by_file_name(bundle.manifest.name)
@@ -81,8 +81,8 @@ def all_verified(folders: Sequence[Path], *, stand_ins: bool) -> list[Verified]:
     unwanted = [bundle.name for bundle in bundles if bundle.is_stand_in and not stand_ins]
     if unwanted:
         raise InputError(
-            f"{', '.join(unwanted)}: a stand-in, whose weights were never trained; "
-            "give --stand-in to publish it marked as such"
+            *(f"{name}: a stand-in, whose weights were never trained" for name in unwanted),
+            hint="give {stand_in} to publish it marked as such",
         )
     return bundles
 

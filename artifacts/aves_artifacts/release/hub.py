@@ -47,11 +47,11 @@ def client_for(repository: str) -> HfApi:
     try:
         from huggingface_hub import HfApi, get_token
     except ImportError:
-        raise InputError("--push needs one package more: pip install 'aves-ports[hub]'") from None
+        raise InputError("uploading to the Hub needs one package more: pip install 'aves-ports[hub]'") from None
     token = get_token()
     if not token:
         raise InputError(
-            f"--push {repository}: there is no token; set $HF_TOKEN or run: hf auth login; nothing was done"
+            f"{repository}: there is no token to upload with; set $HF_TOKEN or run: hf auth login; nothing was done"
         )
     return HfApi(token=token, library_name="aves-ports")
 
@@ -69,7 +69,7 @@ def push(files: list[Path], repository: str, client: HfApi) -> str:
         made = client.create_commit(repository, added, commit_message=f"Files of {files[0].parent.name}")
         held = {entry.path: entry for entry in client.list_repo_tree(repository, revision=made.oid)}
     except Exception as error:  # of the Hub's client, of the network, of what the name looks like
-        raise InputError(f"--push {repository}: the Hub did not take it: {reason_of(error)}") from error
+        raise InputError(f"{repository}: the Hub did not take it: {reason_of(error)}") from error
     problems = list(_differences(files, held))
     if problems:
         raise DoesNotHoldError(*(f"{repository}: {problem}" for problem in problems))

@@ -116,8 +116,8 @@ def _state(release: Release, place: Address) -> State:
     if index is not None:
         if index.sha256 != release.index.sha256:
             raise InputError(
-                f"{place.url}: version {release.version} is published already, with other content; "
-                "nothing was changed; give another --version"
+                f"{place.url}: version {release.version} is published already, with other content; nothing was changed",
+                hint="give another {version}",
             )
         return "published"
     return "unfinished" if _check_claim(release, place) else "new"
@@ -129,7 +129,8 @@ def _check_claim(release: Release, place: Address) -> bool:
     if claim is not None and claim.sha256 != release.claim.sha256:
         raise InputError(
             f"{place.url}: version {release.version} is claimed by a release with other content that is not published "
-            "yet; let that one finish or give another --version; if it was given up, remove this folder"
+            "yet; let that one finish, or remove this folder if it was given up",
+            hint="or give another {version}",
         )
     return claim is not None
 
@@ -157,8 +158,8 @@ def _settle(place: Address, watcher: Watcher, stop: threading.Event, file: Relea
     if uploaded:
         raise DoesNotHoldError(f"{place.url}/{file.name}: what is read back is not what was written; no index was made")
     raise InputError(
-        f"{place.url}/{file.name}: there is another file of that name; nothing replaces it: remove it by hand, or give "
-        "another --version"
+        f"{place.url}/{file.name}: there is another file of that name; nothing replaces it: remove it by hand",
+        hint="or give another {version}",
     )
 
 
@@ -166,6 +167,6 @@ def _raise_problems(outcomes: Sequence[bool | InputError | DoesNotHoldError]) ->
     broken = [error for error in outcomes if isinstance(error, DoesNotHoldError)]
     if broken:
         raise DoesNotHoldError(*(problem for error in broken for problem in error.problems))
-    bad = [str(error) for error in outcomes if isinstance(error, InputError)]
+    bad = [error for error in outcomes if isinstance(error, InputError)]
     if bad:
-        raise InputError("; ".join(bad))
+        raise InputError(*(problem for error in bad for problem in error.problems), hint=bad[0].hint)

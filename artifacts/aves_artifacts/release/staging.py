@@ -30,7 +30,7 @@ SCHEMA = 1
 # Versions and bundles become parts of addresses.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _TAKEN = frozenset(name.lower() for name in (INDEX, CLAIM, SUMS, NOTES, STATEMENT, SIGNED))  # case: not on every disk
-_RENAME = "rename the checkpoint, or make the bundle anew with --name"
+_RENAME = "rename the checkpoint, or make the bundle anew with another name"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def default_version() -> str:
 def check_version(version: str) -> str:
     """The same version. Raises InputError where it cannot be part of an address."""
     if not _NAME.fullmatch(version):
-        raise InputError(f"--version {quoted(version)}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
+        raise InputError(f"version {quoted(version)}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
     return version
 
 

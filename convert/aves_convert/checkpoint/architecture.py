@@ -100,8 +100,11 @@ def architecture(checkpoint: Checkpoint) -> Architecture:
     refused = _inexpressible(cfg)
     if refused:
         raise InputError(
-            f"{where}: this model has " + " and ".join(refused) + ", which TorchAudio's wav2vec2_model cannot express; "
-            "there is no faithful port of it"
+            *(
+                f"{where}: this model has {feature}, which TorchAudio's wav2vec2_model cannot express; there is no "
+                "faithful port of it"
+                for feature in refused
+            )
         )
     config = _encoder_config(cfg, where)
     # every layer has 16 tensors; half of them may be missing and are then named
@@ -153,8 +156,8 @@ def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
         source = checkpoint.model_config.get("w2v_path")
         raise InputError(
             f"{checkpoint.path}: a fine-tuned checkpoint without the encoder's config (w2v_args), which fairseq takes "
-            "from the checkpoint that was fine-tuned; name that one with --pretrained CKPT (this file calls it "
-            f"w2v_path={preview(source)})"
+            f"from the checkpoint that was fine-tuned (this file calls it w2v_path={preview(source)})",
+            hint="name that one with {pretrained}",
         )
     entries: Mapping[str, Any] = checkpoint.model_config["w2v_args"]
     inner = entries.get("model")
@@ -209,7 +212,7 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
         if type(merged[name]) is int and not 1 <= merged[name] <= most
     ]
     if wrong:
-        raise InputError(f"{where}: the model's config is damaged: " + "; ".join(wrong))
+        raise InputError(*(f"{where}: the model's config is damaged: {problem}" for problem in wrong))
     return merged
 
 
@@ -238,7 +241,7 @@ def _encoder_config(cfg: Mapping[str, Any], where: str) -> EncoderConfig:
             encoder_layer_drop=cfg["encoder_layerdrop"],
         )
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
 
 
 def _label_sets(checkpoint: Checkpoint) -> int:

@@ -102,7 +102,7 @@ _MARKS: dict[Kind, str] = {
     "Hugging Face state dict": "feature_projection.",
     "fairseq state dict": ".self_attn.",
 }
-_PORT = "already converted; to go on: aves-convert torchaudio2onnx FILE --config MODEL_CONFIG.json --out FILE.onnx"
+_PORT = "already converted; to go on give it to aves-convert torchaudio2onnx, with its .model_config.json"
 _ADVICE: dict[Kind, str] = {
     "TorchAudio state dict": f"a TorchAudio state dict (weight_g, weight_v), {_PORT}",
     "TorchAudio state dict (parametrizations)": f"a TorchAudio state dict (parametrizations.weight), {_PORT}",

@@ -32,7 +32,7 @@ def with_pretrained_settings(checkpoint: Checkpoint, pretrained: Checkpoint) -> 
     checkpoint that needs none.
     """
     if not is_fine_tuned(checkpoint) or has_encoder_entries(checkpoint):
-        raise InputError(f"{checkpoint.path}: has the encoder's config itself; leave --pretrained out")
+        raise InputError(f"{checkpoint.path}: has the encoder's config itself", hint="leave {pretrained} out")
     name, wanted = model_class(pretrained), _PRETRAINED[model_class(checkpoint)]
     if name != wanted:
         raise InputError(

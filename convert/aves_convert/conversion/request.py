@@ -12,6 +12,8 @@ from aves_artifacts.base.messages import quoted
 if TYPE_CHECKING:
     from aves_convert.conversion.stand_in import Geometry
 
+_OTHER = "give another with {name}"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -53,11 +55,11 @@ class Target:
     def __post_init__(self) -> None:
         """Raise InputError for a name that is no plain file name."""
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise InputError(f"--name {quoted(self.name)}: expected a plain file name such as aves-base-bio")
-        if not self.name.isprintable():  # also what is no UTF-8, which neither ONNX nor JSON could hold
             raise InputError(
-                f"the name {quoted(self.name)} has characters that cannot be printed; give another with --name"
+                f"the name {quoted(self.name)}: expected a plain file name such as aves-base-bio", hint=_OTHER
             )
+        if not self.name.isprintable():  # also what is no UTF-8, which neither ONNX nor JSON could hold
+            raise InputError(f"the name {quoted(self.name)} has characters that cannot be printed", hint=_OTHER)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def write_graph(
         model = _exported(config, state_dict, options, metadata)
     problems = list(contract_problems(model, options.output_names(config)))
     if problems:
-        raise InputError(f"the {options.exporter} exporter's graph is not fit for use: " + "; ".join(problems))
+        raise InputError(*(f"the {options.exporter} exporter's graph is not fit for use: {p}" for p in problems))
     return model
 
 
@@ -109,11 +109,11 @@ def _exported(
     metadata: Mapping[str, str],
 ) -> onnx.ModelProto:
     if options.attention != "standard":
-        raise InputError("--attention fused needs --exporter graph")
+        raise InputError("a traced graph has no fused attention", hint="{attention} fused needs {exporter} graph")
     try:
         from aves_convert.graph.torch_export import torch_export
     except ModuleNotFoundError as error:
-        raise InputError(f"--exporter torch needs {error.name}; pip install {error.name}") from None
+        raise InputError(f"tracing a graph needs {error.name}; pip install {error.name}") from None
 
     with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
         model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")

@@ -118,7 +118,8 @@ def _normalised_convolution(graph: GraphBuilder, config: EncoderConfig, module: 
     if kernel > _LONGEST_KERNEL:  # what follows grows with its square
         raise InputError(
             f"the first convolution's kernel has {kernel} samples; the graph of a group norm is written up to "
-            f"{_LONGEST_KERNEL}; --exporter torch takes any"
+            f"{_LONGEST_KERNEL}",
+            hint="{exporter} torch takes any",
         )
     weight = graph.read_float64(f"{module}.conv.weight", channels, 1, kernel)
     if config.extractor_conv_bias:

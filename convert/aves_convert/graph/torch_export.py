@@ -80,8 +80,8 @@ def torch_export(
             )
     except RuntimeError as error:  # torch's own exporter errors are; torch 2.0 knows no scaled_dot_product_attention
         raise InputError(
-            f"the exporter of torch {torch.__version__} fails on this model: {first_line(error)}; "
-            "take the graph that aves-convert writes itself (--exporter graph), or another torch"
+            f"the exporter of torch {torch.__version__} fails on this model: {first_line(error)}; take another torch",
+            hint="or the graph that aves-convert writes itself: {exporter} graph",
         ) from error
     return onnx.load(str(temporary))
 

@@ -70,7 +70,7 @@ def inspect_folder(folder: Path) -> Inspection:
         "bundle",
         facts,
         None if problems else shell_command("aves-verify", "--bundle", folder, *original),
-        f"{folder}: {'; '.join(problems)}; make the bundle anew with: aves-convert bundle" if problems else None,
+        tuple(f"{folder}: {problem}; make the bundle anew with: aves-convert bundle" for problem in problems),
     )
 
 

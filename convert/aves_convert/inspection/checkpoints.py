@@ -37,7 +37,7 @@ def inspect_torch_file(path: Path) -> Inspection:
         if not wanted:
             raise
         return Inspection(
-            path, "pickle that wants to run something", {"wants_to_run": wanted[:_MAX_CALLS]}, problem=str(error)
+            path, "pickle that wants to run something", {"wants_to_run": wanted[:_MAX_CALLS]}, problems=error.problems
         )
     kind = kind_of(file.root)
     if kind in _DIALECTS:
@@ -63,7 +63,7 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
         facts |= _geometry(arch.config)
         ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     except InputError as error:
-        return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problem=str(error))
+        return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problems=error.problems)
     mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
     facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
     facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
@@ -85,19 +85,19 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
         "convolutions": _count(tensors, _CONVOLUTIONS),
     }
     config = sibling(file.path, ".pt", ".model_config.json")
-    problem = None
+    problems: tuple[str, ...] = ()
     if len(tensors) < len(root):
         others = [preview(name) for name in root if name not in tensors]
-        problem = f"{file.path}: holds something else than named tensors: {listed(others, 5)}"
+        problems = (f"{file.path}: holds something else than named tensors: {listed(others, 5)}",)
     elif config is not None:
         found = misfit(EncoderConfig.read(config), {name: tensor.shape for name, tensor in tensors.items()})
         facts["fits_its_config"] = not found
         if found:
-            problem = f"{file.path}: not the weights of {config.name}: {found}"
+            problems = (f"{file.path}: not the weights of {config.name}: {found}",)
     stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
     words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
     return Inspection(
-        file.path, "TorchAudio state dict", facts, None if problem else shell_command("aves-convert", *words), problem
+        file.path, "TorchAudio state dict", facts, None if problems else shell_command("aves-convert", *words), problems
     )
 
 

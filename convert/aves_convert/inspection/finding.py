@@ -18,14 +18,14 @@ _MAX_LINE = 1000  # characters of one line for people
 class Inspection:
     """What a file is. ``facts`` are plain JSON values; ``next`` is the command to go on with.
 
-    ``problem`` is why the tools cannot use the file, None where they can.
+    ``problems`` are why the tools cannot use the file, none where they can.
     """
 
     path: Path
     kind: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     next: str | None = None
-    problem: str | None = None
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """For programs; text from the file is escaped."""
@@ -33,10 +33,11 @@ class Inspection:
             {
                 "path": str(self.path),
                 "kind": self.kind,
-                "usable": self.problem is None,
+                "usable": not self.problems,
                 "facts": self.facts,
                 "next": self.next,
-                "problem": self.problem,
+                "problem": "; ".join(self.problems) or None,
+                "problems": self.problems,
             },
             indent=2,
         )

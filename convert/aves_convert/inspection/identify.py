@@ -19,14 +19,14 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 def inspect(path: Path) -> Inspection:
     """Tell what a file or folder is. Reads no weights and builds no model.
 
-    Raises InputError only for what cannot be opened; what the content is wrong with stands in ``problem``.
+    Raises InputError only for what cannot be opened; what is wrong with the content stands in ``problems``.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
     try:
         return inspect_folder(path) if path.is_dir() else _file(path)
     except InputError as error:
-        return Inspection(path, "unusable", problem=str(error))
+        return Inspection(path, "unusable", problems=error.problems)
 
 
 def _file(path: Path) -> Inspection:

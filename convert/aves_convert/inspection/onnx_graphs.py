@@ -111,7 +111,7 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
     if walk.files:
         facts["weights_outside"] = sorted(walk.files)
     problem = _problem(path, inputs, walk)
-    return Inspection(path, "ONNX graph", facts, None if problem else _next(path), problem)
+    return Inspection(path, "ONNX graph", facts, None if problem else _next(path), (problem,) if problem else ())
 
 
 def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str | None:

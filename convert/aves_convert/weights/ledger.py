@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
@@ -70,7 +70,9 @@ def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
 
 
-def raise_if_any(problems: list[str], what: str) -> None:
+def raise_if_any(problems: list[str], what: str, *, hint: str = "") -> None:
     """Raise InputError with what they mean and the problems themselves, where there are any."""
     if problems:
-        raise InputError(f"{what}: {listed(problems, _MOST_NAMED, separator='; ')}")
+        left = len(problems) - _MOST_NAMED
+        told = [*problems[:_MOST_NAMED], *([f"and {left} more"] if left > 0 else [])]
+        raise InputError(*(f"{what}: {problem}" for problem in told), hint=hint)

@@ -91,8 +91,8 @@ def _refuse_other_geometry(config: EncoderConfig, wanted: EncoderConfig, weights
     ]
     if other:
         raise InputError(
-            f"{weights}: the config is not that of {like}: {'; '.join(other)}; "
-            "give --like the checkpoint that the weights came from"
+            *(f"{weights}: the config is not that of {like}: {problem}" for problem in other),
+            hint="give {like} the checkpoint that the weights came from",
         )
 
 

@@ -56,7 +56,8 @@ def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> 
     if not allow_non_finite:
         raise_if_any(
             non_finite,
-            f"{checkpoint.path}: damaged weights (a diverged training run?); --allow-non-finite converts them",
+            f"{checkpoint.path}: damaged weights (a diverged training run?)",
+            hint="{allow_non_finite} converts them as they are",
         )
     return TorchaudioPort(arch, state_dict, ledger)
 

@@ -176,7 +176,7 @@ DAMAGED: list[tuple[Any, str]] = [
     (lambda m: m.update(versions={"torch": "2"}), "versions: "),
     (
         lambda m: m["config"].pop("encoder_embed_dim"),
-        "manifest: config: .*missing entry 'encoder_embed_dim'; make the b",
+        "manifest: config: .*missing entries: 'encoder_embed_dim'; make the b",
     ),
     (
         lambda m: m["config"].update(encoder_num_heads=7),

@@ -74,7 +74,7 @@ def test_a_fetcher_as_it_is_made_serves_what_is_here(monkeypatch: pytest.MonkeyP
 def refused(*roles: str, match: str) -> None:
     with pytest.raises(InputError, match=match) as caught:
         fetch(*roles)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == "\n".join(caught.value.problems)
 
 
 def test_all_files_come_and_are_recorded(server: Server) -> None:
@@ -255,7 +255,7 @@ def test_a_damaged_note_means_to_begin_anew(note: bytes, server: Server) -> None
 def test_one_that_fails_does_not_stop_the_others(server: Server) -> None:
     server.always["/owls.json"] = bad.say(404)
     server.always["/owls.onnx"] = bad.say(200, b"<html>")
-    refused(match="owls.json: the server answers 404.*; .*owls.onnx: not the file")
+    refused(match="owls.json: the server answers 404.*\\n.*owls.onnx: not the file")
     assert original().is_file()
 
 
@@ -375,10 +375,16 @@ def test_offline_uses_no_network(server: Server, monkeypatch: pytest.MonkeyPatch
     server.heads.clear()
     result = CliRunner().invoke(main, ["fetch", "owls", "--offline"])
     assert result.exit_code == 2
-    assert "offline, and not here" in result.output
-    assert "owls-base.pt," not in result.output
+    *missing, hint = result.output.splitlines()
+    assert [line.rpartition("/")[2] for line in missing] == [
+        f"owls-base.{ending}: not here, and nothing is fetched, as that is not wanted"
+        for ending in ("torchaudio.pt", "torchaudio.model_config.json", "onnx")
+    ]
+    assert hint == "Hint: leave --offline out"
     monkeypatch.setenv("AVES_OFFLINE", "1")
-    assert CliRunner().invoke(main, ["fetch", "owls"]).exit_code == 2
+    by_environment = CliRunner().invoke(main, ["fetch", "owls"])
+    assert by_environment.exit_code == 2
+    assert all(line.endswith(", as $AVES_OFFLINE is set") for line in by_environment.output.splitlines())
     assert CliRunner().invoke(main, ["fetch", "owls", "--only", "original"]).exit_code == 0
     assert server.gets == server.heads == []
     monkeypatch.setenv("AVES_OFFLINE", "0")
@@ -423,10 +429,13 @@ def test_size_is_unknown_where_the_server_gives_none(server: Server, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected NAME… or --all"),
-        (("owls", "--all"), "expected NAME… or --all"),
+        ((), "give NAME… or --all"),
+        (("owls", "--all"), "give NAME… or --all"),
         (("nowhere",), "neither a configuration nor a file"),
-        (("owls", "--only", "pytorch"), "--only pytorch: expected some of original,torchaudio,config,onnx"),
+        (
+            ("owls", "--only", "pytorch"),
+            "pytorch: no kind of file that is published; there are original, torchaudio, config, onnx; give some",
+        ),
         (("birdaves-biox-base", "--only", "original,onnx"), "birdaves-biox-base has no published original"),
     ],
 )

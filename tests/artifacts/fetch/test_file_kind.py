@@ -64,7 +64,7 @@ def test_no_onnx_model_is_cut_off_unnoticed(tmp_path: Path) -> None:
         ("onnx", b"\x08\x0a", "no ONNX model"),
         ("onnx", b"\x08" + b"\xff" * 20, "no ONNX model"),
         ("config", TORCH, "not a JSON config"),
-        ("config", b"{}", "missing entry"),
+        ("config", b"{}", "missing entries"),
         ("config", CONFIG.replace(b"768", b"1536"), "dimension 1536, expected 768"),
     ],
 )

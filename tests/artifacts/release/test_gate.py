@@ -106,7 +106,7 @@ def test_a_waiver_does_not_reach_what_it_does_not_name(
 
 def test_stand_ins_are_wanted_or_refused(bundle: Bundle) -> None:
     reported(bundle)
-    with pytest.raises(InputError, match="a stand-in, whose weights were never trained; give --stand-in"):
+    with pytest.raises(InputError, match="a stand-in, whose weights were never trained; give `stand_in`"):
         all_verified([bundle.folder], stand_ins=False)
     assert all_verified([bundle.folder], stand_ins=True)
     assert all_verified([reported(as_trained(bundle)).folder], stand_ins=False)[0].name == NAME

@@ -112,7 +112,7 @@ def test_the_files_arrive_in_one_commit(bundle: Path, tmp_path: Path, hub: HubSe
 def test_without_a_token_nothing_is_done(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
     ended = pushing(bundle, tmp_path / "hub", hub)
     assert ended.returncode == 2
-    assert "there is no token; set $HF_TOKEN or run: hf auth login; nothing was done" in ended.stderr
+    assert "there is no token to upload with; set $HF_TOKEN or run: hf auth login; nothing was done" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert hub.repositories == []
     assert not (tmp_path / "hub").exists()
@@ -121,7 +121,7 @@ def test_without_a_token_nothing_is_done(bundle: Path, tmp_path: Path, hub: HubS
 def test_a_token_that_the_hub_does_not_know_is_told(bundle: Path, tmp_path: Path, hub: HubServer) -> None:
     ended = pushing(bundle, tmp_path / "hub", hub, HF_TOKEN="hf_of_somebody_else")  # noqa: S106
     assert ended.returncode == 2
-    assert "Error: --push me/owls: the Hub did not take it: " in ended.stderr
+    assert "Error: me/owls: the Hub did not take it: " in ended.stderr
     assert "Traceback" not in ended.stderr
     assert hub.files == {}
 
@@ -154,5 +154,5 @@ def test_a_name_that_is_none_is_told(bundle: Path, tmp_path: Path, hub: HubServe
     from huggingface_hub import HfApi
 
     files = [Path(line) for line in prepare(bundle, tmp_path / "hub")]
-    with pytest.raises(InputError, match=r"--push a/b/c: the Hub did not take it"):
+    with pytest.raises(InputError, match=r"a/b/c: the Hub did not take it"):
         push(files, "a/b/c", HfApi(endpoint=hub.address, token=TOKEN))

@@ -223,7 +223,7 @@ def _replace_in_pickle(source: Path, target: Path, old: bytes, new: bytes) -> No
 def test_another_geometry_is_refused_by_name(tmp_path: Path) -> None:
     weights, config = there(written(tmp_path, checkpoint_contents(TINY, seed="test")))
     like = written(tmp_path, checkpoint_contents({**TINY, "encoder_layers": 3, "dropout": 0.5}, seed="test"))
-    with pytest.raises(InputError, match=r"encoder_num_layers is 2, there 3; give --like") as caught:
+    with pytest.raises(InputError, match=r"encoder_num_layers is 2, there 3; give `like`") as caught:
         fairseq_port(weights, EncoderConfig.read(config), like)
     assert "dropout" not in str(caught.value)
 

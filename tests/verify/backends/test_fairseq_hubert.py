@@ -238,7 +238,7 @@ def test_says_how_to_install_what_is_missing() -> None:
     assert first == second
     assert first.startswith("fairseq is not installed")
     assert "uv pip install fairseq==0.12.2" in first
-    assert "--backends torchaudio,onnx" in first
+    assert "`backends` torchaudio,onnx" in first
 
 
 def test_says_why_it_does_not_import_and_says_it_again() -> None:
@@ -247,7 +247,7 @@ def test_says_why_it_does_not_import_and_says_it_again() -> None:
 
     assert first == second
     assert first.startswith("fairseq is installed but does not import: RuntimeError: the last line; ")
-    assert "--backends torchaudio,onnx" in first
+    assert "`backends` torchaudio,onnx" in first
 
 
 def test_names_the_pythons_that_it_imports_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +258,7 @@ def test_names_the_pythons_that_it_imports_on(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fairseq_import, "_forget_half_imported", lambda: None)
     monkeypatch.setattr(sys, "version_info", (3, 13, 0))
 
-    with pytest.raises(InputError, match=r"on Python 3\.13 .* use Python 3\.10, 3\.11 or 3\.12, or .*--backends"):
+    with pytest.raises(InputError, match=r"on Python 3\.13 .* use Python 3\.10, 3\.11 or 3\.12; or .*`backends`"):
         import_hubert()
 
 

@@ -44,12 +44,12 @@ def test_the_exact_encoder_has_the_originals_weights_in_float64(subject: Subject
 @pytest.mark.parametrize("backend", EVERY)
 def test_a_file_that_is_missing_is_asked_for_and_can_be_waived(subject: Subject, backend: str) -> None:
     others = ",".join(name for name in EVERY if name != backend)
-    with pytest.raises(InputError, match=rf"x: no file for {backend}; give --{backend} FILE, .* --backends {others}$"):
+    with pytest.raises(InputError, match=rf"x: no file for {backend}; give `{backend}` FILE, .* `backends` {others}$"):
         load(dataclasses.replace(subject, **{backend: None}), EVERY)
 
 
 def test_weights_need_their_config(subject: Subject) -> None:
-    with pytest.raises(InputError, match="--torchaudio needs --config"):
+    with pytest.raises(InputError, match="x: TorchAudio weights without their config"):
         load(dataclasses.replace(subject, config=None), EVERY)
 
 

@@ -63,7 +63,7 @@ def test_layers_are_given_where_they_were_recorded_and_wanted(tmp_path: Path) ->
     assert set(every.run(GIVEN[0].waveform, layers=True)) == {"final", "logits", "layer.0"}
     assert set(every.run(GIVEN[0].waveform)) == {"final", "logits"}
     last = RecordedBackend(made(tmp_path / "ref"))
-    with pytest.raises(InputError, match=r"ref: only the last layer was recorded; record with --layers all"):
+    with pytest.raises(InputError, match=r"ref: only the last layer was recorded; record with `layers` all"):
         last.run(GIVEN[0].waveform, layers=True)
 
 

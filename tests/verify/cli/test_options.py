@@ -62,3 +62,52 @@ def test_every_option_is_written_once() -> None:
     assert {name: count for name, count in counts.items() if count > 1} == OTHER_MEANINGS
     there = {o for c in COMMANDS for p in c.values[0].params if isinstance(p, click.Option) for o in p.opts}
     assert set(counts) == {name for name in there if name.startswith("--")}
+
+
+# What inspect and doctor tell are commands to be typed; selection is what options select.
+OF_THE_COMMAND_LINE = ("cli", "cli.py", "options.py", "inspection", "doctor")
+
+
+def library() -> Iterator[ast.Module]:
+    for module in (artifacts, convert, verify):
+        package = Path(module.__file__ or "").parent
+        package = package.parent if package.name == "cli" else package
+        for path in package.rglob("*.py"):
+            if not set(path.relative_to(package).parts) & set(OF_THE_COMMAND_LINE):
+                yield ast.parse(path.read_text())
+
+
+def test_the_library_names_no_options() -> None:
+    """A program that calls it has none. It names arguments, which the command line words as its own options."""
+    options = {name for command in COMMANDS for p in command.values[0].params for name in p.opts if name[:2] == "--"}
+    texts = [n.value for tree in library() for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    named = re.compile("|".join(rf"{name}\b" for name in options))
+    assert [text for text in texts if isinstance(text, str) and named.search(text)] == []
+
+
+def hints() -> Iterator[str]:
+    """The texts that the library gives as hints, written at their place or under a module's name for them."""
+    trees = list(library())
+    named = {
+        target.id: node.value
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                value = named.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+                yield from (
+                    n.value for n in ast.walk(value) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+                )
+
+
+def test_every_hint_is_about_an_option_of_some_command() -> None:
+    """One about anything else would never be printed."""
+    options = {p.name for command in COMMANDS for p in command.values[0].params if isinstance(p, click.Option)}
+    hinted = {name for text in hints() for name in re.findall(r"\{(\w+)\}", text)}
+    assert {"force", "allow_non_finite", "stand_in"} < hinted
+    assert hinted <= options

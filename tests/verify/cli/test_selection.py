@@ -27,7 +27,7 @@ def test_all_configs_are_those_with_an_original() -> None:
 
 
 def test_ports_alone_have_nothing_to_be_compared_with() -> None:
-    with pytest.raises(InputError, match=r"birdaves-biox-base: its authors publish ports only.*--ports published"):
+    with pytest.raises(InputError, match=r"birdaves-biox-base: its authors publish ports only.*`ports` published"):
         Selection(names=("birdaves-biox-base",)).subjects("last")
 
 
@@ -60,8 +60,8 @@ X, Y, Z = Path("x"), Path("y"), Path("z")
         ({"all_configs": True, "pretrained": X}, "take no files"),
         ({"bundle": X, "pretrained": Y}, "--pretrained goes with --fairseq"),
         ({"fairseq": X, "reference": Y}, "--reference takes the original's place"),
-        ({"torchaudio": X}, "--torchaudio and --config go together"),
-        ({"config": X, "onnx": Y}, "--torchaudio and --config go together"),
+        ({"torchaudio": X}, "weights and their config go together"),
+        ({"config": X, "onnx": Y}, "weights and their config go together"),
         ({"names": ("bio", "nowhere")}, "nowhere"),
         ({"bundle": Path("nowhere")}, "nowhere: no such folder"),
     ],

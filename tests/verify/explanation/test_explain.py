@@ -54,20 +54,20 @@ def test_the_first_point_that_departs_is_named_with_the_graphs_own_name() -> Non
     assert found.text == (
         f"onnx, clip chirp: the error begins in conv block 0, group norm (b), the graph's node_b: {ratio:.3g} times "
         f"float32's own there; {end:.3g} times at the end. ONNX Runtime sums this norm over the whole clip in float32, "
-        "which a constant offset makes worse: write the graph with aves-convert's --exporter graph, or take the offset "
+        "which a constant offset makes worse: write the graph with aves-convert's own exporter, or take the offset "
         "out of the recordings"
     )
 
 
 def test_what_to_do_is_told_of_an_ordinary_exports_group_norm_alone() -> None:
     damage = {"node_b": off("b", 1e-5), "node_c": off("c", 1e-5), FINAL: off(FINAL, 1e-5)}
-    assert "--exporter graph" in told({**named(), **damage}).text
-    assert "--exporter" not in told(named(c=1e-5)).text
-    assert "--exporter" not in told(named()).text
-    assert "--exporter" not in told({**named(), **{name: -value for name, value in damage.items()}}).text
+    assert "own exporter" in told({**named(), **damage}).text
+    assert "exporter" not in told(named(c=1e-5)).text
+    assert "exporter" not in told(named()).text
+    assert "exporter" not in told({**named(), **{name: -value for name, value in damage.items()}}).text
     other = explain(POINTS, EXACT, OWN, {**named(), **damage}, backend="torchaudio", clip="chirp", seconds=1.5)
     assert other.first is not None
-    assert "--exporter" not in other.text
+    assert "exporter" not in other.text
 
 
 def test_a_name_that_is_the_sites_is_not_told_twice() -> None:

@@ -151,7 +151,7 @@ def test_an_encoder_without_an_original_is_told_at_once(out: Path) -> None:
 
 def test_a_version_of_nothing_is_not_the_default(checkpoint: Path, out: Path) -> None:
     """As a variable gives it that is not set."""
-    assert "--version ''" in refused_at_once(str(checkpoint), "--stand-in", "--version", "", out=out)
+    assert "Error: version '': expected" in refused_at_once(str(checkpoint), "--stand-in", "--version", "", out=out)
 
 
 def test_a_name_that_is_given_twice_is_released_once(checkpoint: Path, out: Path) -> None:

@@ -89,7 +89,7 @@ def test_offline_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVES_OFFLINE", "1")
     result = verify("owls", "--download")
     assert result.exit_code == 2
-    assert "offline, and not here" in result.output
+    assert "not here, and nothing is fetched, as $AVES_OFFLINE is set" in result.output
 
 
 @pytest.mark.parametrize("arguments", [("owls", "--stand-in", "--download"), ("--fairseq", "x.pt", "--download")])

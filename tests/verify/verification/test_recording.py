@@ -103,7 +103,8 @@ def test_a_recording_that_is_given_and_not_compared_with_is_refused(made: Path) 
     options = ("--reference", made / "signals.reference", "--backends", "torchaudio,onnx")
     result = cli("--bundle", made / "bundle", *options)
     assert result.exit_code == 2
-    assert "a recording stands for fairseq, which is not among --backends torchaudio,onnx" in result.output
+    assert "a recording stands for fairseq, which is not among torchaudio, onnx; add" in result.output
+    assert "add fairseq to --backends, or leave --reference out" in result.output
 
 
 def test_the_command_records_and_compares(made: Path, tmp_path: Path) -> None:

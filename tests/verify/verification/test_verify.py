@@ -272,7 +272,7 @@ def test_one_backend_gives_embeddings_and_needs_no_other(made: tuple[Path, Path]
 
 
 def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> None:
-    with pytest.raises(InputError, match="--backends torchaudio,onnx"):
+    with pytest.raises(InputError, match="`backends` torchaudio,onnx"):
         verify_subject(of_bundle(made[1], None), Plan(CLIPS))
     report = verify_subject(of_bundle(made[1], None), Plan(CLIPS, backends=("torchaudio", "onnx")))
     assert report.passed
@@ -281,7 +281,7 @@ def test_a_missing_backend_must_be_waived_by_name(made: tuple[Path, Path]) -> No
 
 def test_layers_that_a_graph_does_not_have_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     made_last = make_bundle(Source(made[0]), Target(tmp_path / "b", "x"))
-    with pytest.raises(InputError, match="--layers all"):
+    with pytest.raises(InputError, match="`layers` all"):
         verify_subject(of_bundle(made_last.folder, made[0]), Plan(CLIPS, layers="all"))
 
 
@@ -350,7 +350,7 @@ def test_loose_files_and_recordings(made: tuple[Path, Path], tmp_path: Path) -> 
         (("bio", "--fairseq", "x.pt"), "take no files"),
         (("--bundle", "nowhere"), "no such folder"),
         (("--bundle", "nowhere", "--onnx", "x.onnx"), "expected one of"),
-        (("--torchaudio", "x.pt"), "--config go together"),
+        (("--torchaudio", "x.pt"), "their config go together"),
         (("--fairseq", "nowhere.pt", "--onnx", "x.onnx"), "no file for torchaudio"),
         (("--fairseq", "nowhere.pt", "--onnx", "x.onnx", "--backends", "fairseq,onnx"), "nowhere.pt"),
         (("bio", "--stand-in", "--backends", "onnx"), "at least two"),

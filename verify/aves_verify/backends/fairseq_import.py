@@ -19,7 +19,7 @@ import torch  # noqa: F401
 from aves_artifacts.base.errors import InputError
 
 PATCHED_PACKAGES = frozenset({"fairseq", "hydra", "omegaconf"})
-WITHOUT = "or go on without the original: --backends torchaudio,onnx"
+_WITHOUT = "or go on without the original: {backends} torchaudio,onnx"
 INSTALL = (
     "install it with `uv pip install fairseq==0.12.2` or as this project's [fairseq] extra "
     "(pip from 24.1 on refuses the metadata of omegaconf 2.0.6, which it needs; uv does not)"
@@ -36,7 +36,7 @@ def import_hubert() -> ModuleType:
             return importlib.import_module("fairseq.models.hubert.hubert")
     except Exception as error:  # its import runs hundreds of modules of several packages: anything may come out
         _forget_half_imported()
-        raise InputError(_explanation(error)) from error
+        raise InputError(_explanation(error), hint=_WITHOUT) from error
 
 
 @contextmanager
@@ -103,10 +103,10 @@ def _explanation(error: Exception) -> str:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         return (
             f"fairseq 0.12.2 does not import on Python {version} (its antlr4 4.8 needs a module that is gone): "
-            f"use Python 3.10, 3.11 or 3.12, {WITHOUT}"
+            "use Python 3.10, 3.11 or 3.12"
         )
     if isinstance(error, ModuleNotFoundError) and error.name == "fairseq":
-        return f"fairseq is not installed, and the original runs in nothing else: {INSTALL}, {WITHOUT}"
+        return f"fairseq is not installed, and the original runs in nothing else: {INSTALL}"
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
-    return f"fairseq is installed but does not import: {reason}; install it afresh: {INSTALL}, {WITHOUT}"
+    return f"fairseq is installed but does not import: {reason}; install it afresh: {INSTALL}"

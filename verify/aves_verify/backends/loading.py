@@ -24,7 +24,7 @@ from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.weight_search import onnx_weights
 from aves_verify.comparison.weights import WeightSearch, fingerprint, torchaudio_weights
-from aves_verify.subjects.subject import BACKENDS, Subject
+from aves_verify.subjects.subject import BACKENDS, CONFIG, Subject
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
         if subject.file(name) is None and not (name == "fairseq" and subject.recording is not None):
             others = ",".join(n for n in names if n != name)
             raise InputError(
-                f"{subject.name}: no file for {name}; give --{name} FILE, or go on without it: --backends {others}"
+                f"{subject.name}: no file for {name}",
+                hint=f"give {{{name}}} FILE, or go on without it: {{backends}} {others}",
             )
     if subject.recording is not None and "fairseq" not in names:
         raise InputError(
-            f"{subject.recording}: a recording stands for fairseq, which is not among --backends {','.join(names)}; "
-            "add fairseq there, or leave --reference out"
+            f"{subject.recording}: a recording stands for fairseq, which is not among {', '.join(names)}",
+            hint="add fairseq to {backends}, or leave {reference} out",
         )
     checkpoint = read_checkpoint(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
@@ -137,7 +138,7 @@ def _settings_problems(
 
 def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     if subject.torchaudio is None or subject.config is None:
-        raise InputError(f"{subject.name}: --torchaudio needs --config with the model_config.json beside it")
+        raise InputError(f"{subject.name}: TorchAudio weights without their config", hint=CONFIG)
     config = EncoderConfig.read(subject.config)
     return config, read_state_dict(subject.torchaudio, config)
 

@@ -72,7 +72,8 @@ class OnnxBackend:
             names |= {name: name for name in self._outputs[1:] if is_layer(name)}
             if len(names) == 1:
                 raise InputError(
-                    f"{self.path}: gives only the last layer; write it with --layers all, or compare --layers last"
+                    f"{self.path}: gives only the last layer",
+                    hint="write it with {layers} all, or compare with {layers} last",
                 )
         names |= {name: name for name in self._outputs[1:] if name in _BESIDE}
         try:

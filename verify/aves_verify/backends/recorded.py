@@ -67,7 +67,7 @@ class RecordedBackend:
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Backend.run``. Raises InputError for a waveform or layers that were not recorded."""
         if layers and self.about.layers != "all":
-            raise InputError(f"{self.path}: only the last layer was recorded; record with --layers all")
+            raise InputError(f"{self.path}: only the last layer was recorded", hint="record with {layers} all")
         sha256 = waveform_sha256(waveform)
         if sha256 not in self.about.inputs:
             others = listed([printable(name) for name in self.about.names], 3)

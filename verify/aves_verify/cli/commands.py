@@ -133,12 +133,13 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     Ports can be compared with them where fairseq cannot be installed. REF holds outputs, hashes of the audio and of the
     weights, and nothing that could run. Use it with --reference REF.
     """
+    from aves_artifacts.base.files import REPLACE
     from aves_verify.cli.selection import Selection
     from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.recording import make_recording
 
     if out.exists() and not force:
-        raise InputError(f"{out}: already there; nothing was written; give --force to replace")
+        raise InputError(f"{out}: already there; nothing was written", hint=REPLACE)
     subjects = Selection(**selected).subjects(layers)
     if len(subjects) != 1:
         raise InputError("a recording is of one configuration; give one NAME")

@@ -25,7 +25,7 @@ DEPARTURE = 2.0
 # What an ordinary export makes of the norm over the whole clip, and what to do about it.
 _GROUP_NORM = (
     ". ONNX Runtime sums this norm over the whole clip in float32, which a constant offset makes worse: write the "
-    "graph with aves-convert's --exporter graph, or take the offset out of the recordings"
+    "graph with aves-convert's own exporter, or take the offset out of the recordings"
 )
 
 _EPS = float(np.finfo(np.float32).eps)

@@ -109,7 +109,8 @@ def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, wat
     if isinstance(chosen, Path):
         if read_checkpoint(chosen).stand_in and not order.stand_in:
             raise InputError(
-                f"{chosen}: a stand-in, whose weights were never trained; give --stand-in to release it marked as such"
+                f"{chosen}: a stand-in, whose weights were never trained",
+                hint="give {stand_in} to release it marked as such",
             )
         journal.keep(chosen.stem, "checkpoint")
         return Candidate(chosen.stem, chosen, order.work / "bundles" / chosen.stem)

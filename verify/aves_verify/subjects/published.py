@@ -44,15 +44,15 @@ def published(configuration: Configuration, ports: Ports) -> Subject:
     """A configuration's original and its ports in the local store. Raises InputError where they are not there."""
     if ports == "made" and not configuration.has_original:
         raise InputError(
-            f"{configuration.name}: its authors publish ports only, so there is no original to compare with; "
-            "give --ports published --backends torchaudio,onnx to compare its ports with each other"
+            f"{configuration.name}: its authors publish ports only, so there is no original to compare with",
+            hint="give {ports} published {backends} torchaudio,onnx to compare its ports with each other",
         )
     files = {role: place(configuration, role) for role in _roles(configuration, ports)}
     for path in files.values():
         if not path.is_file():
             raise InputError(
-                f"{configuration.name}: {path} is not there; give --download to fetch it, "
-                "or --stand-in to verify seeded weights instead"
+                f"{configuration.name}: {path} is not there; fetch it with aves-artifacts fetch",
+                hint="or give {download} to fetch it, or {stand_in} to verify made-up weights instead",
             )
     if ports == "published":
         return Subject(
@@ -65,7 +65,7 @@ def published(configuration: Configuration, ports: Ports) -> Subject:
         )
     folder = bundle_folder(configuration)
     if not (folder / MANIFEST).is_file():
-        raise InputError(f"{configuration.name}: its original has no ports yet; give --download to make them")
+        raise InputError(f"{configuration.name}: its original has no ports yet", hint="give {download} to make them")
     subject = of_bundle(folder, files["original"])
     return replace(subject, name=configuration.name, source="published")
 

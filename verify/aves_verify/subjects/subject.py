@@ -82,7 +82,7 @@ def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None
 def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
     """Loose files from anywhere, named after the first. Raises InputError for weights without a config."""
     if (torchaudio is None) != (config is None):
-        raise InputError("--torchaudio and --config go together: the weights and their model_config.json")
+        raise InputError("TorchAudio weights and their config go together, and one is not given", hint=CONFIG)
     first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
     name = first.name.removesuffix(".pt").removesuffix(".onnx").removesuffix(".torchaudio")
     return Subject(name, source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
@@ -144,3 +144,6 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
 
 
 BACKENDS = ("fairseq", "torchaudio", "onnx")
+CONFIG = (
+    "give the weights with {torchaudio} and their .model_config.json with {config}"  # the hint where one is missing
+)

@@ -36,7 +36,10 @@ class Plan:
         """Raise InputError for a backend that is unknown, and where there is nothing to run on."""
         unknown = [name for name in self.backends if name not in BACKENDS]
         if unknown:
-            raise InputError(f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}")
+            raise InputError(
+                f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}",
+                hint="give two or more with {backends}",
+            )
         if self.clips == ():
             raise InputError("no clip to compare on")
 
@@ -44,7 +47,8 @@ class Plan:
         """Raise InputError for one backend alone, which can be run and compared with nothing."""
         if len(set(self.backends)) < 2:
             raise InputError(
-                "--backends: expected at least two of fairseq, torchaudio, onnx; one alone compares nothing"
+                f"expected at least two of {', '.join(BACKENDS)}; one alone compares nothing",
+                hint="give them with {backends}",
             )
 
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:

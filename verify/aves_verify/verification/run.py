@@ -64,7 +64,7 @@ def verify_all(
                     configs.append(_verify(pending, plan, unreadable, progress))
                 except InputError as error:
                     errors.append(error)
-                    configs.append(_not_verified(pending, plan, str(error)))
+                    configs.append(_not_verified(pending, plan, *error.problems))
                 progress(pending.name, 1, 1)
     except BaseException as error:  # whatever stops the run must not lose the hours before it
         errors.insert(0, error)
@@ -85,10 +85,10 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
     return dataclasses.replace(report, problems=(*report.problems, *unreadable))
 
 
-def _not_verified(pending: Pending, plan: Plan, problem: str) -> ConfigReport:
+def _not_verified(pending: Pending, plan: Plan, *problems: str) -> ConfigReport:
     """What a report has of a subject that gave no numbers."""
     reference = next(name for name in BACKENDS if name in plan.backends)
-    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), (problem,))
+    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), problems)
 
 
 def _why(error: BaseException) -> str:
