@@ -11,7 +11,7 @@ import click
 from aves_artifacts.base import options
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.options import path_type
-from aves_artifacts.base.progress import status
+from aves_artifacts.base.progress import showing
 
 _STAND_IN = "Take bundles of stand-ins too (made-up weights, for trials), marked as such. By default they are refused."
 
@@ -90,13 +90,13 @@ def fetch(
     it ended. The first fetch records the size, ETag and SHA-256 of each file; later ones must bring the same bytes.
     """
     from aves_artifacts.base.messages import size_text
-    from aves_artifacts.base.progress import bars
+    from aves_artifacts.base.progress import transfer_bars
     from aves_artifacts.fetch.download import Network
     from aves_artifacts.fetch.fetcher import Fetcher, offline_by_environment, wanted_files
     from aves_artifacts.fetch.lock_file import LockFile, default_lock_file
 
     wanted = wanted_files(names, everything=everything, roles=[role for role in roles.split(",") if role])
-    with bars() as watcher:
+    with transfer_bars() as watcher:
         fetcher = Fetcher(
             lock=LockFile(lock) if lock else default_lock_file(),
             watcher=watcher,
@@ -122,7 +122,7 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
     """
     from aves_artifacts.bundle.check import check_bundle
 
-    with status(f"checking {folder}"):
+    with showing(f"checking {folder}"):
         checked = check_bundle(folder)
     if as_json:
         click.echo(checked.to_json())
@@ -153,25 +153,25 @@ def publish(
     again. Exit status: 0 it is published, 1 a bundle may not be, or something reads back differently, 2 the address
     holds other content or cannot be written.
     """
-    from aves_artifacts.base.progress import bars
+    from aves_artifacts.base.progress import transfer_bars
     from aves_artifacts.release.address import open_address
     from aves_artifacts.release.gate import all_verified
     from aves_artifacts.release.provenance import read_signer
-    from aves_artifacts.release.publishing import plan, publish, told
+    from aves_artifacts.release.publishing import plan_upload, publish, told
     from aves_artifacts.release.staging import check_version, default_version, stage
 
     version = check_version(default_version() if version is None else version)
     signer = read_signer(sign_key) if sign_key else None
     address = open_address(url)
-    with status("checking the bundles"):
+    with showing("checking the bundles"):
         bundles = all_verified(folders, stand_ins=stand_in)
     with TemporaryDirectory(prefix="aves-release-") as folder:
         release = stage(bundles, version, Path(folder), signer)
-        planned = plan(release, address)
+        planned = plan_upload(release, address)
         if dry_run:
             outcome = told(planned)
         else:
-            with bars("uploading") as watcher:
+            with transfer_bars("uploading") as watcher:
                 outcome = told(publish(planned, watcher))
     for line in outcome:
         click.echo(line)
@@ -191,7 +191,7 @@ def verify_release(url: str, key: Path | None) -> None:
     URL is the address of one version. Every file is read and held against the sums, the reports, the provenance and the
     signature. Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
     """
-    from aves_artifacts.base.progress import bars
+    from aves_artifacts.base.progress import transfer_bars
     from aves_artifacts.release.address import open_address
     from aves_artifacts.release.check import check_release, read_index, summary
     from aves_artifacts.release.provenance import read_public_key
@@ -199,7 +199,7 @@ def verify_release(url: str, key: Path | None) -> None:
     trusted = read_public_key(key) if key else None
     address = open_address(url)
     listed = read_index(address)
-    with bars("reading") as watcher:
+    with transfer_bars("reading") as watcher:
         check_release(listed, address, watcher, trusted)
     for line in summary(listed, key):
         click.echo(line)
@@ -226,12 +226,12 @@ def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: 
     from aves_artifacts.release.hub import client_for, prepare, push
 
     client = client_for(repository) if repository else None
-    with status(f"checking {folder}"):
+    with showing(f"checking {folder}"):
         (bundle,) = all_verified([folder], stand_ins=stand_in)
         files = prepare(bundle, out, force=force)
     for path in files:
         click.echo(path)
     if repository and client:
-        with status(f"uploading to {repository}"):
+        with showing(f"uploading to {repository}"):
             address = push(files, repository, client)
         click.echo(f"{address}: {len(files)} files are there as they are here")

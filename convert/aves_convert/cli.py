@@ -10,7 +10,7 @@ import click
 from aves_artifacts.base import options
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.options import path_type
-from aves_artifacts.base.progress import status
+from aves_artifacts.base.progress import showing
 
 if TYPE_CHECKING:
     from aves_convert.graph.options import OnnxOptions
@@ -110,7 +110,7 @@ def fairseq2torchaudio(
     from aves_convert.conversion.convert import fairseq_to_torchaudio
     from aves_convert.conversion.request import Source, Target
 
-    with status(f"converting {checkpoint.name}"):
+    with showing(f"converting {checkpoint.name}"):
         target = Target(out, name or checkpoint.stem, force)
         written = fairseq_to_torchaudio(Source(checkpoint, pretrained, allow_non_finite), target)
     for path in written:
@@ -132,7 +132,7 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None,
     from aves_convert.conversion.convert import torchaudio_to_onnx
     from aves_convert.conversion.request import Terms
 
-    with status(f"converting {weights.name}"):
+    with showing(f"converting {weights.name}"):
         click.echo(torchaudio_to_onnx(weights, config, out, _onnx(onnx), Terms(licence), force=force))
 
 
@@ -157,7 +157,7 @@ def fairseq2onnx(
     from aves_convert.conversion.convert import fairseq_to_onnx
     from aves_convert.conversion.request import Source, Terms
 
-    with status(f"converting {checkpoint.name}"):
+    with showing(f"converting {checkpoint.name}"):
         source = Source(checkpoint, pretrained, allow_non_finite)
         click.echo(fairseq_to_onnx(source, out, _onnx(onnx), Terms(licence), force=force))
 
@@ -196,7 +196,7 @@ def bundle(
     from aves_convert.conversion.request import Source, Target, Terms
     from aves_convert.inspection.finding import shell_command
 
-    with status(f"bundling {checkpoint.name}"):
+    with showing(f"bundling {checkpoint.name}"):
         made = make_bundle(
             Source(checkpoint, pretrained, allow_non_finite),
             Target(out, name or checkpoint.stem, force),
@@ -235,7 +235,7 @@ def torchaudio2fairseq(
     """
     from aves_convert.conversion.convert import torchaudio_to_fairseq
 
-    with status(f"converting {weights.name}"):
+    with showing(f"converting {weights.name}"):
         remarks = torchaudio_to_fairseq(weights, config, like, out, pretrained=pretrained, force=force)
     click.echo(out)
     for remark in remarks:
@@ -273,7 +273,7 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
 
     if out.exists() and not force:
         raise InputError(f"{out}: already there; nothing was written", hint=REPLACE)
-    with status(f"writing {out.name}"):
+    with showing(f"writing {out.name}"):
         write_stand_in(name, out, geometry=geometry, seed=seed)
     click.echo(out)
 

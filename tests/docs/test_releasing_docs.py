@@ -11,7 +11,7 @@ from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import verified
 from aves_artifacts.release.provenance import read_signer
-from aves_artifacts.release.publishing import plan, publish
+from aves_artifacts.release.publishing import plan_upload, publish
 from aves_artifacts.release.staging import stage
 
 DOCS = (Path(__file__).parents[2] / "docs" / "releasing.md").read_text()
@@ -22,7 +22,7 @@ def test_a_signature_is_checked_without_this_tool(tmp_path: Path) -> None:
         subprocess.run(line.split(), cwd=tmp_path, check=True, capture_output=True)
     bundle = verified(make_reported(tmp_path / "bundle").folder)
     release = stage([bundle], "1", tmp_path / "documents", read_signer(tmp_path / "key.pem"))
-    publish(plan(release, open_address(str(tmp_path))), Silent())
+    publish(plan_upload(release, open_address(str(tmp_path))), Silent())
     place = tmp_path / "1"
     (place / "public.pem").write_bytes((tmp_path / "public.pem").read_bytes())
     (snippet,) = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)

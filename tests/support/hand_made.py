@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
-from aves_verify.comparison.evidence import Evidence, gather
+from aves_verify.comparison.evidence import Evidence, evidence_of
 from aves_verify.explanation.explain import Explanation, StageError
 from aves_verify.explanation.sensitivity import Sensitivity
 from aves_verify.report.report import ConfigReport, Report
@@ -47,7 +47,7 @@ def _compared(name: str, kind: str, backend: str, layer: str, seed: int) -> tupl
         tolerance=TOLERANCE,
         exact=exact,
     )
-    return found, gather(port, reference)
+    return found, evidence_of(port, reference)
 
 
 def explanation(name: str, backend: str = "onnx") -> Explanation:

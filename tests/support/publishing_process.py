@@ -14,7 +14,7 @@ from tests.support.plain_releases import plain_release
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import open_address
-from aves_artifacts.release.publishing import plan, publish, told
+from aves_artifacts.release.publishing import plan_upload, publish, told
 
 
 class Stuck(Silent):
@@ -48,7 +48,7 @@ def run(folder: str, files: int, size: int, seed: int, url: str, largest: int | 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     print("begin", flush=True)
     watcher = Stuck(release.files[-1].source) if stuck else Silent()
-    for line in told(publish(plan(release, open_address(url)), watcher)):
+    for line in told(publish(plan_upload(release, open_address(url)), watcher)):
         print(line, flush=True)
 
 

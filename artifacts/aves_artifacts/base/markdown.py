@@ -7,7 +7,7 @@ import re
 from aves_artifacts.base.messages import escaped
 
 
-def plain(text: str) -> str:
+def without_markup(text: str) -> str:
     """Text in which no markup takes effect."""
     return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
 

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 _LONGEST_REASON = 300  # characters
 
 
-def shown(address: str) -> str:
+def printable_address(address: str) -> str:
     """An address as it may be printed and committed: without a password, and without a query, which may be signed."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bars:
+class TransferBars:
     """The Watcher of commands."""
 
     progress: Progress
@@ -41,7 +41,7 @@ class Bars:
 
 
 @contextmanager
-def bars(verb: str = "fetching") -> Iterator[Bars]:
+def transfer_bars(verb: str = "fetching") -> Iterator[TransferBars]:
     """Bars on a terminal, which go away in the end; none in a pipe."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -55,7 +55,7 @@ def bars(verb: str = "fetching") -> Iterator[Bars]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bars(progress, verb)
+        yield TransferBars(progress, verb)
 
 
 class Watcher(Protocol):
@@ -79,7 +79,7 @@ class Silent:
 
 
 @contextmanager
-def status(message: str) -> Iterator[None]:
+def showing(message: str) -> Iterator[None]:
     """Show what is going on, on a terminal; be quiet in a pipe."""
     from rich.console import Console
 

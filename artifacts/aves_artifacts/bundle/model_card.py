@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aves_artifacts.base.file_record import file_record
 from aves_artifacts.base.files import replacing
-from aves_artifacts.base.markdown import code, plain
+from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
 from aves_artifacts.bundle.report_document import STATUSES, ReportDocument
@@ -38,7 +38,7 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
     return fill_markdown(
         "aves_artifacts.bundle",
         "model_card.md.jinja",
-        title=plain(manifest.name),
+        title=without_markup(manifest.name),
         stand_in=manifest.source.stand_in,
         encoder=manifest.encoder,
         head=manifest.config.aux_num_out,
@@ -48,13 +48,13 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
-        version=report and plain(str(report.environment.get("aves-ports"))),
+        version=report and without_markup(str(report.environment.get("aves-ports"))),
         inputs=len({comparison.clip for comparison in report.comparisons}) if report else 0,
         table=list(port_rows(report)) if report else [],
         source=manifest.source,
         source_name=code(manifest.source.name),
         versions=manifest.versions,
-        citation=[plain(line) for line in manifest.citation.splitlines()],
+        citation=[without_markup(line) for line in manifest.citation.splitlines()],
         licence_lines=list(_licence_lines(manifest.licence)),
         licence_sentence=licence_sentence(manifest.licence),
     )
@@ -102,4 +102,4 @@ def licence_sentence(licence: str) -> str:
     """What is known of the weights' licence, in a sentence."""
     if not licence:
         return "The licence of the weights was not recorded: ask their authors before you pass them on."
-    return f"The weights have their authors' licence: {plain(licence)}."
+    return f"The weights have their authors' licence: {without_markup(licence)}."

@@ -23,7 +23,7 @@ from aves_artifacts.base.concurrency import StoppedError
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
-from aves_artifacts.base.messages import reason_of, shown
+from aves_artifacts.base.messages import printable_address, reason_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -91,7 +91,7 @@ def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Ans
     """
     import httpx2
 
-    address = shown(transfer.address)
+    address = printable_address(transfer.address)
     most, failures = _size(transfer.part), 0
     while True:
         try:
@@ -164,7 +164,7 @@ def _receive(response: httpx2.Response, transfer: Transfer, most: int | None) ->
 
 def _checked(response: httpx2.Response, transfer: Transfer, known: Answer | None, held: int) -> Answer:
     """What a response is good for: its body may be appended to the part. Raises where there is none to append."""
-    status, address = response.status_code, shown(transfer.address)
+    status, address = response.status_code, printable_address(transfer.address)
     if status >= 500 or status in _PASSING:
         raise _PassingError(f"the server answers {status} {response.reason_phrase}")
     if status not in (200, 206, 416):
@@ -186,7 +186,7 @@ def _begin(answer: Answer, transfer: Transfer) -> Answer:
     """Empty the part, then note whose bytes will be in it: in this order a kill leaves nothing that does not fit."""
     if None not in (transfer.expected, answer.size) and transfer.expected != answer.size:
         raise InputError(
-            f"{shown(transfer.address)}: the server has {answer.size} bytes, the lock file records "
+            f"{printable_address(transfer.address)}: the server has {answer.size} bytes, the lock file records "
             f"{transfer.expected}; if the change is meant, remove the entry there"
         )
     transfer.part.write_bytes(b"")
@@ -199,7 +199,7 @@ def _answer(address: str, response: httpx2.Response) -> Answer:
     length = response.headers.get("Content-Length", "")
     md5 = re.search(r"md5=([\w+/]{22}==)", response.headers.get("x-goog-hash", ""))
     return Answer(
-        shown(address),
+        printable_address(address),
         size=int(length) if length.isdecimal() else None,
         etag=response.headers.get("ETag", ""),
         md5=base64.b64decode(md5[1]).hex() if md5 else "",
@@ -213,7 +213,7 @@ def _known(transfer: Transfer) -> Answer | None:
         fits = answer.size is not None and _size(transfer.part) <= answer.size and answer.resumable
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return answer if fits and answer.address == shown(transfer.address) else None
+    return answer if fits and answer.address == printable_address(transfer.address) else None
 
 
 def _note(part: Path) -> Path:

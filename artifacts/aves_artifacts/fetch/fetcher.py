@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.concurrency import each, exclusive, stopping
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.base.messages import reason_of, shown, size_text
+from aves_artifacts.base.messages import printable_address, reason_of, size_text
 from aves_artifacts.base.progress import Silent, Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
 from aves_artifacts.configurations.store import part_of, place, store
@@ -140,17 +140,18 @@ class Fetcher:
 
     def _take(self, file: Wanted, part: Path, *, etag: str, md5: str) -> None:
         """Give a whole part its name. What is not the file is removed."""
+        address = printable_address(file.address)
         problem = content_problem(part, file.role, file.configuration.dimension)
         if not problem and md5 and _md5_of(part) != md5:
             problem = "its MD5 is not the one that the server gives"
         if problem:
             discard(part)
-            raise InputError(f"{shown(file.address)}: not the file that was expected: {problem}; nothing of it is kept")
+            raise InputError(f"{address}: not the file that was expected: {problem}; nothing of it is kept")
         try:
             self._settle(file, part, etag)
         except MismatchError as error:
             discard(part)
-            raise InputError(f"{shown(file.address)}: {error}; nothing of it is kept") from None
+            raise InputError(f"{address}: {error}; nothing of it is kept") from None
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(file.path)
@@ -172,7 +173,7 @@ class Fetcher:
         return Fetched(file.path, size, was_here=True)
 
     def _settle(self, file: Wanted, path: Path, etag: str) -> None:
-        found = Locked(shown(file.address), path.stat().st_size, etag, sha256_of(path))
+        found = Locked(printable_address(file.address), path.stat().st_size, etag, sha256_of(path))
         # Configs of one size are equal; weights never are.
         self.lock.settle(file.path.name, found, unique=file.role != "config")
 

@@ -16,7 +16,7 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import PARTIAL, creating
-from aves_artifacts.base.messages import reason_of, shown
+from aves_artifacts.base.messages import printable_address, reason_of
 
 Held = Callable[[int], None]  # told how many bytes were moved
 
@@ -34,7 +34,7 @@ class Address:
     """A folder at an address. Names in it have the form ``folder/file``."""
 
     url: str  # as it may be printed: without a password
-    store: Any  # fsspec's AbstractFileSystem, which has no types
+    filesystem: Any  # fsspec's AbstractFileSystem, which has no types
     root: str
     turn: AbstractContextManager[object] = field(default_factory=nullcontext)  # held by the thread that uses the store
 
@@ -45,7 +45,7 @@ class Address:
 
     def below(self, folder: str) -> Address:
         """A folder in this one."""
-        return Address(f"{self.url.rstrip('/')}/{folder}", self.store, self._path(folder), self.turn)
+        return Address(f"{self.url.rstrip('/')}/{folder}", self.filesystem, self._path(folder), self.turn)
 
     def create(self, name: str, source: Path, held: Held = lambda _: None) -> bool:
         """Put a file there, whole or not at all. False where there is one already, which is left alone.
@@ -68,7 +68,7 @@ class Address:
         """A file's size in bytes; None where there is none. Raises InputError where the store cannot be read."""
         try:
             with self._told("read", name):
-                return int(self.store.info(self._path(name))["size"])
+                return int(self.filesystem.info(self._path(name))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -79,7 +79,7 @@ class Address:
         """
         digest, size = hashlib.sha256(), 0
         try:
-            with self._told("read", name), self.store.open(self._path(name), "rb") as stream:
+            with self._told("read", name), self.filesystem.open(self._path(name), "rb") as stream:
                 while block := stream.read(_BLOCK):
                     digest.update(block)
                     size += len(block)
@@ -91,7 +91,7 @@ class Address:
     def read(self, name: str) -> bytes | None:
         """A document; None where there is none. Raises InputError where it cannot be read, or is no document."""
         try:
-            with self._told("read", name), self.store.open(self._path(name), "rb") as stream:
+            with self._told("read", name), self.filesystem.open(self._path(name), "rb") as stream:
                 content: bytes = stream.read(_MAX_DOCUMENT + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -104,11 +104,11 @@ class Address:
         if self._is(_CONDITIONAL):  # they show no halves
             return
         with self._told("clean up", ""):
-            for path in self.store.find(self.root):
+            for path in self.filesystem.find(self.root):
                 name = posixpath.basename(path)
                 if name.startswith(".") and name.endswith(PARTIAL):
                     with suppress(FileNotFoundError):
-                        self.store.rm_file(path)
+                        self.filesystem.rm_file(path)
 
     def _create(self, name: str, source: Path, held: Held) -> None:
         from fsspec.callbacks import Callback
@@ -117,18 +117,18 @@ class Address:
         if self._is(_LOCAL):
             _copy_local(source, Path(self._path(name)), held)
         elif self._is(_CONDITIONAL):
-            self.store.put_file(str(source), self._path(name), callback=callback, mode="create")
+            self.filesystem.put_file(str(source), self._path(name), callback=callback, mode="create")
         else:
             if self.size(name) is not None:
                 raise FileExistsError
             folder, file = posixpath.split(self._path(name))
             half = f"{folder}/.{file}.{uuid.uuid4().hex}{PARTIAL}"
-            self.store.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
-            self.store.put_file(str(source), half, callback=callback)
-            self.store.mv(half, self._path(name))
+            self.filesystem.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
+            self.filesystem.put_file(str(source), half, callback=callback)
+            self.filesystem.mv(half, self._path(name))
 
     def _is(self, protocols: tuple[str, ...]) -> bool:
-        own = self.store.protocol
+        own = self.filesystem.protocol
         return any(name in protocols for name in ((own,) if isinstance(own, str) else own))
 
     def _path(self, name: str) -> str:
@@ -153,7 +153,7 @@ def open_address(url: str) -> Address:
     from fsspec.implementations.local import LocalFileSystem
 
     try:
-        printed = shown(url) if "://" in url else url
+        printed = printable_address(url) if "://" in url else url
     except ValueError as error:
         raise InputError(f"{url.rpartition('@')[2]}: not an address: {reason_of(error)}") from None
     if problem := _misspelt(url):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aves_artifacts.base.markdown import code, plain
+from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.model_card import licence_sentence, port_rows
 from aves_artifacts.configurations.catalog import by_file_name
@@ -35,7 +35,7 @@ def _rows(bundle: Verified) -> Iterator[str]:
 def _waived(bundle: Verified) -> Iterator[str]:
     for found in bundle.waived:
         where = f"{found.backend}, {code(found.clip)}, {found.layer}"
-        yield f"{bundle.name}, {where}: {plain(found.failure)}. Waived because: {plain(found.reason)}"
+        yield f"{bundle.name}, {where}: {without_markup(found.failure)}. Waived because: {without_markup(found.reason)}"
 
 
 def _drift(bundle: Verified) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _drift(bundle: Verified) -> Iterator[str]:
     comparisons = bundle.report.comparisons
     drifting = sum(comparison.status == "near-zero drift" for comparison in comparisons)
     if said:
-        yield f"{bundle.name}: drift near zero is {plain(said)}"
+        yield f"{bundle.name}: drift near zero is {without_markup(said)}"
     if drifting:
         yield (
             f"{bundle.name}: in {drifting} of {len(comparisons)} comparisons some elements near zero differ by more "
@@ -63,4 +63,4 @@ def _terms(bundle: Verified) -> Iterator[str]:
     manifest = bundle.bundle.manifest
     yield licence_sentence(manifest.licence)
     if manifest.citation and not bundle.is_stand_in:
-        yield f"Cite the authors of the models as: {plain(manifest.citation)}"
+        yield f"Cite the authors of the models as: {without_markup(manifest.citation)}"

@@ -9,30 +9,20 @@ by running it again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from aves_artifacts.base.concurrency import each, stopping
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import size_text
+from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.staging import CLAIM, INDEX, Release, ReleaseFile
 
 State = Literal["new", "unfinished", "published"]
-
-
-class Watcher(Protocol):
-    """Who shows what goes on."""
-
-    def announce(self, sizes: Mapping[Path, int | None]) -> None:
-        """Told before the start what will be uploaded."""
-
-    def held(self, path: Path, size: int) -> None:
-        """Told how many bytes of a file were uploaded, and then how many were read back."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Published:
     uploaded: tuple[str, ...]  # names below the address, claim and index included
 
 
-def plan(release: Release, address: Address) -> PlannedUpload:
+def plan_upload(release: Release, address: Address) -> PlannedUpload:
     """Look at the address, and write nothing.
 
     Raises InputError where the version holds other content, and where the address is itself a bundle.

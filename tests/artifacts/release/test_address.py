@@ -86,15 +86,15 @@ def test_a_large_file_goes_in_parts_and_replaces_nothing(
     source.write_bytes(source.read_bytes()[:-1] + b"x")
     assert not address.create("large", source)
     with pytest.raises(FileExistsError):  # and this is the server's word, not a look beforehand
-        address.store.put_file(str(source), f"{address.root}/large", mode="create")
+        address.filesystem.put_file(str(source), f"{address.root}/large", mode="create")
 
 
 def test_only_what_nobody_finished_is_swept_away(address: Address, source: Path) -> None:
     address.create("a/b", source)
-    if address.store.protocol != ("s3", "s3a"):
-        address.store.pipe_file(f"{address.root}/a/.b.1234.partial", b"half")
+    if address.filesystem.protocol != ("s3", "s3a"):
+        address.filesystem.pipe_file(f"{address.root}/a/.b.1234.partial", b"half")
     address.sweep()
-    assert [path.rsplit("/", 1)[1] for path in address.store.find(address.root)] == ["b"]
+    assert [path.rsplit("/", 1)[1] for path in address.filesystem.find(address.root)] == ["b"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, source: Path) -> None:
@@ -127,7 +127,7 @@ def test_whatever_a_store_raises_is_told_in_one_line(no_rename: str, source: Pat
         address.create("a", source)
     assert address.size("a") is None
     address.sweep()
-    assert address.store.find(address.root) == []
+    assert address.filesystem.find(address.root) == []
 
 
 class _Plain(LocalFileSystem):

@@ -22,7 +22,7 @@ from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import Verified, Waived
-from aves_artifacts.release.publishing import plan, publish
+from aves_artifacts.release.publishing import plan_upload, publish
 from aves_artifacts.release.staging import CLAIM, INDEX, NOTES, SUMS, claim_of, stage
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -34,7 +34,7 @@ def releases(passed: Verified, tmp_path_factory: pytest.TempPathFactory) -> Path
     place = tmp_path_factory.mktemp("releases")
     for version, signer in (("1", KEY), ("2", None)):
         release = stage([passed], version, tmp_path_factory.mktemp("documents"), signer)
-        publish(plan(release, open_address(str(place))), Silent())
+        publish(plan_upload(release, open_address(str(place))), Silent())
     return place
 
 
@@ -202,7 +202,7 @@ def test_a_failure_that_the_index_does_not_waive_does_not_hold(
     waived = Waived("onnx", "chirp", "final", "too far", "known")
     failing = Verified(made, read_report(made.folder / REPORT), (waived,))
     release = stage([failing], "3", tmp_path_factory.mktemp("documents"))
-    publish(plan(release, open_address(str(tmp_path / "place"))), Silent())
+    publish(plan_upload(release, open_address(str(tmp_path / "place"))), Silent())
     place = tmp_path / "place" / "3"
     result = check(place)
     assert result.exit_code == 0, result.output

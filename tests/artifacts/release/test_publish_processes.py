@@ -103,14 +103,14 @@ def test_killed_at_ten_random_moments_and_run_again(address: Address, reading: R
     assert "is published" in output
     reading.look()
     assert reading.whole >= 1
-    names = {path.rsplit("1.0/", 1)[1] for path in address.store.find(place.root)}
+    names = {path.rsplit("1.0/", 1)[1] for path in address.filesystem.find(place.root)}
     assert names == {f"owls/{i}.bin" for i in range(FILES)} | {"claim.json", INDEX}
 
 
 def wait_until(process: subprocess.Popen[str], place: Address, files: int) -> None:
     """Until so many files are there; the claim is not counted."""
     deadline = time.monotonic() + 60
-    while process.poll() is None and sum(".bin" in path for path in place.store.find(place.root)) < files:
+    while process.poll() is None and sum(".bin" in path for path in place.filesystem.find(place.root)) < files:
         assert time.monotonic() < deadline
 
 

@@ -17,7 +17,7 @@ from tests.support.servers.s3_server import BUCKET, S3Server
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.progress import Silent
 from aves_artifacts.release.address import Address, open_address
-from aves_artifacts.release.publishing import Published, plan, publish, told
+from aves_artifacts.release.publishing import Published, plan_upload, publish, told
 from aves_artifacts.release.staging import CLAIM, INDEX, Release
 
 
@@ -27,12 +27,12 @@ def release(tmp_path: Path) -> Release:
 
 
 def published(release: Release, address: Address) -> Published:
-    return publish(plan(release, address), Silent())
+    return publish(plan_upload(release, address), Silent())
 
 
 def contents(address: Address) -> dict[str, bytes]:
-    root = address.store._strip_protocol(address.root)
-    return {path.removeprefix(f"{root}/"): address.store.cat_file(path) for path in address.store.find(root)}
+    root = address.filesystem._strip_protocol(address.root)
+    return {path.removeprefix(f"{root}/"): address.filesystem.cat_file(path) for path in address.filesystem.find(root)}
 
 
 def expected(release: Release) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def test_a_release_is_there_whole(release: Release, address: Address) -> None:
 def test_a_second_time_nothing_is_uploaded(release: Release, address: Address) -> None:
     published(release, address)
     before = contents(address)
-    planned = plan(release, address)
+    planned = plan_upload(release, address)
     assert (planned.state, planned.missing) == ("published", ())
     assert publish(planned, Silent()).uploaded == ()
     assert contents(address) == before
@@ -74,7 +74,7 @@ def test_other_content_under_a_published_version_is_refused(release: Release, ad
     published(release, address)
     other = plain_release(tmp_path / "other", seed=1)
     with pytest.raises(InputError, match=r"version 1.0 is published already, with other content; nothing was changed"):
-        plan(other, address)
+        plan_upload(other, address)
     assert contents(address) == expected(release)
     newer = plain_release(tmp_path / "newer", seed=1, version="1.1")
     published(newer, address)
@@ -82,10 +82,10 @@ def test_other_content_under_a_published_version_is_refused(release: Release, ad
 
 
 def test_a_version_that_another_release_claimed_is_refused(release: Release, address: Address, tmp_path: Path) -> None:
-    planned = plan(release, address)  # before the other one came
+    planned = plan_upload(release, address)  # before the other one came
     other = plain_release(tmp_path / "other", seed=1)
     address.below("1.0").create(CLAIM, other.claim.source)
-    for attempt in (lambda: plan(release, address), lambda: publish(planned, Silent())):
+    for attempt in (lambda: plan_upload(release, address), lambda: publish(planned, Silent())):
         with pytest.raises(InputError, match="claimed by a release with other content that is not published yet"):
             attempt()
     assert contents(address) == {f"1.0/{CLAIM}": other.claim.source.read_bytes()}
@@ -98,7 +98,7 @@ def test_what_was_begun_is_completed(release: Release, address: Address) -> None
     place.create(CLAIM, release.claim.source)
     for file in release.files[:2]:
         place.create(file.name, file.source)
-    planned = plan(release, address)
+    planned = plan_upload(release, address)
     assert (planned.state, len(planned.missing), len(planned.present)) == ("unfinished", 3, 2)
     assert len(publish(planned, Silent()).uploaded) == 4
     assert contents(address) == expected(release)
@@ -119,7 +119,7 @@ def test_a_file_that_somebody_put_there_is_not_replaced(release: Release, addres
 
 def test_what_was_lost_since_is_brought_back(release: Release, address: Address) -> None:
     published(release, address)
-    address.store.rm_file(address.below("1.0")._path(release.files[0].name))
+    address.filesystem.rm_file(address.below("1.0")._path(release.files[0].name))
     assert published(release, address).uploaded == (release.files[0].name,)
     assert contents(address) == expected(release)
 
@@ -127,13 +127,13 @@ def test_what_was_lost_since_is_brought_back(release: Release, address: Address)
 def test_what_changed_at_the_address_is_told(release: Release, address: Address) -> None:
     published(release, address)
     file = release.files[0]
-    address.store.pipe_file(address.below("1.0")._path(file.name), b"x" * file.size)
+    address.filesystem.pipe_file(address.below("1.0")._path(file.name), b"x" * file.size)
     with pytest.raises(InputError, match="there is another file of that name"):
         published(release, address)
 
 
 def test_a_plan_writes_nothing(release: Release, address: Address) -> None:
-    lines = list(told(plan(release, address)))
+    lines = list(told(plan_upload(release, address)))
     assert contents(address) == {}
     assert sum(line.startswith("upload") for line in lines) == 5
     assert "new; 5 files (5 kB) to upload; nothing was written" in lines[5]

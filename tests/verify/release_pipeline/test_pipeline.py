@@ -13,7 +13,7 @@ from aves_artifacts.bundle.bundle import hash_problems, read_bundle
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
 from aves_verify.release_pipeline.journal import Journal, Order
-from aves_verify.release_pipeline.pipeline import checkpoints
+from aves_verify.release_pipeline.pipeline import take_checkpoints
 
 
 @pytest.fixture
@@ -156,4 +156,4 @@ def test_a_version_of_nothing_is_not_the_default(checkpoint: Path, out: Path) ->
 
 def test_a_name_that_is_given_twice_is_released_once(checkpoint: Path, out: Path) -> None:
     order = Order((str(checkpoint),) * 2, out.as_uri(), "1.0", out.parent / "work", stand_in=True)
-    assert [source.name for source in checkpoints(order, Journal(), Silent())] == ["owls"]
+    assert [source.name for source in take_checkpoints(order, Journal(), Silent())] == ["owls"]

@@ -15,7 +15,7 @@ from tests.support import hand_made
 
 from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import Tolerance
-from aves_verify.comparison.evidence import Evidence, gather
+from aves_verify.comparison.evidence import Evidence, evidence_of
 from aves_verify.report.html import to_html
 from aves_verify.report.pictures import near_zero, pictures
 from aves_verify.report.pictures.near_zero import near_zero_picture
@@ -210,7 +210,7 @@ def test_where_nothing_is_allowed_there_is_no_curve() -> None:
 def test_equal_outputs_are_said_to_be_equal() -> None:
     config = hand_made.config(kinds={"chirp": "pass"})
     same = np.ones((1, 5, 4), dtype=np.float32)
-    equal = gather(same, same)
+    equal = evidence_of(same, same)
     assert isinstance(equal, Evidence)
     config = dataclasses.replace(config, evidence=dict.fromkeys(config.evidence, equal))
     assert [p.title for p in pictures(config, "c")][:2] == ["torchaudio: no difference", "onnx: no difference"]

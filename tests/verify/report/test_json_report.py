@@ -19,7 +19,7 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.json_report import to_json
-from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, stand_in
+from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, stand_in_for
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
 
@@ -29,7 +29,9 @@ NAMES = ("core", "bio", "nonbio", "all")
 @pytest.fixture(scope="module")
 def good() -> Any:
     """Every configuration, each layer, with all that a report can tell."""
-    subjects = [Pending(name, "stand-in", stand_in(catalog()[name], geometry="tiny", layers="all")) for name in NAMES]
+    subjects = [
+        Pending(name, "stand-in", stand_in_for(catalog()[name], geometry="tiny", layers="all")) for name in NAMES
+    ]
     plan = Plan(layers="all", explain=True, characterise=True)
     return json.loads(to_json(verify_all(subjects, plan).report))
 

@@ -14,7 +14,7 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
-from aves_verify.subjects.published import published
+from aves_verify.subjects.published import of_configuration
 
 CATALOG = """
 address = "{address}"
@@ -111,7 +111,7 @@ def test_an_original_without_ports_is_told(server: Server) -> None:
 
 def test_a_published_subject_has_the_files_of_the_store(server: Server, tmp_path: Path) -> None:
     assert verify("owls", "--download", "--ports", "published").exit_code == 0
-    subject = published(catalog()["owls"], "published")
+    subject = of_configuration(catalog()["owls"], "published")
     files = {"fairseq": "owls.pt", "torchaudio": "owls.torchaudio.pt", "onnx": "owls.onnx"}
     assert (subject.name, subject.source) == ("owls", "published")
     for backend, name in files.items():
@@ -125,4 +125,4 @@ def test_a_published_subject_has_the_files_of_the_store(server: Server, tmp_path
 @pytest.mark.usefixtures("server")
 def test_ports_of_ones_own_need_an_original() -> None:
     with pytest.raises(InputError, match="crows: its authors publish ports only"):
-        published(catalog()["crows"], "made")
+        of_configuration(catalog()["crows"], "made")

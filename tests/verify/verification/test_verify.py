@@ -391,10 +391,10 @@ def test_stand_ins_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     import tempfile
 
     from aves_artifacts.configurations.catalog import catalog
-    from aves_verify.subjects.subject import stand_in
+    from aves_verify.subjects.subject import stand_in_for
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with stand_in(catalog()["all"], geometry="tiny") as subject:
+    with stand_in_for(catalog()["all"], geometry="tiny") as subject:
         report = verify_subject(subject, Plan(CLIPS))
         assert list(tmp_path.rglob("*.onnx"))
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from aves_artifacts.base import options as shared
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.options import path_type
-from aves_artifacts.base.progress import status
+from aves_artifacts.base.progress import showing
 from aves_verify.cli import options
 
 
@@ -84,7 +84,7 @@ def run(
     from aves_verify.report.json_report import to_json
     from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.plan import Plan
-    from aves_verify.verification.progress import bars
+    from aves_verify.verification.progress import step_bars
     from aves_verify.verification.run import verify_all
 
     if attach and (selected["bundle"] is None or selected["fairseq"] is None or atol is not None or rtol is not None):
@@ -104,7 +104,7 @@ def run(
     )
     plan.check_comparable()
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
-    with bars(len(subjects)) as progress:
+    with step_bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)
     report = found.report
     terminal.print_report(report, Console(), every_clip=verbose)
@@ -146,7 +146,7 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     clips, unreadable = read_clips(audio) if audio else (None, ())
     if unreadable:
         raise InputError(f"{unreadable[0]}; nothing was recorded")
-    with status(f"recording {backend}"), subjects[0].files as subject:
+    with showing(f"recording {backend}"), subjects[0].files as subject:
         made = make_recording(subject, backend, clips, out, layers=layers)
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB, {backend} {made.version} on {len(made.names)} inputs")
 
@@ -195,7 +195,7 @@ def doctor(as_json: bool) -> None:
     from aves_verify.doctor.facts import gather
     from aves_verify.doctor.text import as_document, lines
 
-    with status("trying imports"):
+    with showing("trying imports"):
         facts = gather()
     findings = diagnose(facts)
     click.echo(as_document(facts, findings) if as_json else "\n".join(lines(facts, findings)))

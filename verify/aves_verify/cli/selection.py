@@ -10,7 +10,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
 from aves_convert.graph.options import Layers
 from aves_verify.subjects import subject
-from aves_verify.subjects.published import Ports, bring, published
+from aves_verify.subjects.published import Ports, bring, of_configuration
 from aves_verify.subjects.subject import Pending, ready
 
 
@@ -57,9 +57,9 @@ class Selection:
                 raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
             return Pending(chosen.stem, "file", subject.converted(chosen, layers=layers))
         if self.stand_in:
-            made = subject.stand_in(chosen, geometry=subject.geometry_of(chosen), layers=layers)
+            made = subject.stand_in_for(chosen, geometry=subject.geometry_of(chosen), layers=layers)
             return Pending(chosen.name, "stand-in", made)
-        return ready(published(chosen, self.ports))
+        return ready(of_configuration(chosen, self.ports))
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs

@@ -34,7 +34,7 @@ class Kept:
 
         Nothing where they cannot be compared.
         """
-        evidence = gather(port, reference)
+        evidence = evidence_of(port, reference)
         if evidence is None:
             return
         kept = self._kept.setdefault(comparison.backend, [])
@@ -51,7 +51,7 @@ def _severity(comparison: Comparison) -> tuple[int, float]:
     return STATUSES.index(comparison.status), comparison.max_abs
 
 
-def gather(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Evidence | None:
+def evidence_of(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Evidence | None:
     """Reduce two outputs [1, frames, dim]; None where they cannot be compared."""
     if port.shape != reference.shape or not port.size or not (np.isfinite(port).all() and np.isfinite(reference).all()):
         return None

@@ -1,8 +1,8 @@
 """The release pipeline: checkpoints in, one published release out.
 
-Four steps, each of which takes what the one before it gives: checkpoints, bundles, staged, published.
-What an earlier run left in the work folder, and what still checks, is kept: a run that was cut off is completed by
-running it again.
+Four steps, each of which takes what the one before it gives: checkpoints, verified bundles, the planned release, its
+publication. What an earlier run left in the work folder, and what still checks, is kept: a run that was cut off is
+completed by running it again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.base.progress import Watcher
-from aves_artifacts.base.progress import bars as file_bars
+from aves_artifacts.base.progress import Watcher, transfer_bars
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
@@ -24,7 +23,7 @@ from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.provenance import Signer
-from aves_artifacts.release.publishing import PlannedUpload, Published, plan, publish
+from aves_artifacts.release.publishing import PlannedUpload, Published, plan_upload, publish
 from aves_artifacts.release.staging import INDEX, check_names, stage
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
@@ -34,8 +33,7 @@ from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.report.json_report import to_json
 from aves_verify.subjects.subject import geometry_of, of_bundle, ready
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.progress import Progress
-from aves_verify.verification.progress import bars as step_bars
+from aves_verify.verification.progress import Progress, step_bars
 from aves_verify.verification.run import verify_all
 
 
@@ -57,18 +55,18 @@ def run_release(
     """
     address = open_address(order.url)
     address.below(order.version).size(INDEX)  # whether it can be reached is told before the work, not after it
-    with file_bars() as watcher:
-        candidates = checkpoints(order, journal, watcher)
+    with transfer_bars() as watcher:
+        candidates = take_checkpoints(order, journal, watcher)
     with step_bars(len(candidates)) as journal.show:
-        found = bundles(candidates, journal)
-    planned = staged(found, order, address, journal, signer)
+        found = verified_bundles(candidates, journal)
+    planned = stage_release(found, order, address, journal, signer)
     if dry_run:
         return planned
-    with file_bars("uploading") as watcher:
-        return published(planned, journal, watcher)
+    with transfer_bars("uploading") as watcher:
+        return publish_release(planned, journal, watcher)
 
 
-def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Candidate]:
+def take_checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Candidate]:
     """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
     names = list(dict.fromkeys(order.names))
     chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
@@ -79,7 +77,7 @@ def checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Candid
     return [_candidate(found, order, journal, watcher) for found in chosen]
 
 
-def bundles(candidates: Sequence[Candidate], journal: Journal) -> list[Verified]:
+def verified_bundles(candidates: Sequence[Candidate], journal: Journal) -> list[Verified]:
     """Convert each, verify it, attach the report, and check all of it.
 
     Raises DoesNotHoldError with all that may not be published, after each was tried.
@@ -91,16 +89,16 @@ def bundles(candidates: Sequence[Candidate], journal: Journal) -> list[Verified]
     return [found for found in outcomes if isinstance(found, Verified)]
 
 
-def staged(
+def stage_release(
     found: Sequence[Verified], order: Order, address: Address, journal: Journal, signer: Signer | None
 ) -> PlannedUpload:
     """Write the release's documents into the work folder, and look at the address. Raises InputError."""
     folder = order.work / "releases" / order.version
     release = journal.do("", "stage", lambda: stage(found, order.version, folder, signer))
-    return plan(release, address)
+    return plan_upload(release, address)
 
 
-def published(planned: PlannedUpload, journal: Journal, watcher: Watcher) -> Published:
+def publish_release(planned: PlannedUpload, journal: Journal, watcher: Watcher) -> Published:
     """Upload, and read back. Raises InputError and DoesNotHoldError as ``publish`` does."""
     return journal.do("", "publish", lambda: publish(planned, watcher))
 
@@ -133,11 +131,11 @@ def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, wat
 
 def _bundle(candidate: Candidate, journal: Journal) -> Verified | DoesNotHoldError:
     name = candidate.name
-    ready = journal.do(name, "check", lambda: _ready(candidate))
-    if ready is not None:
+    kept = journal.do(name, "check", lambda: _ready(candidate))
+    if kept is not None:
         journal.keep(name, "bundle", "verify")
         journal.show(name, 1, 1)
-        return ready
+        return kept
     journal.steps.pop()  # it will be checked when it is there
     if _is_of(candidate):
         journal.keep(name, "bundle")

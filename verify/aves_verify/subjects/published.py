@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.progress import bars
+from aves_artifacts.base.progress import transfer_bars
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.configurations.catalog import Configuration, PublishedRole
 from aves_artifacts.configurations.store import bundle_folder, place
@@ -31,7 +31,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
         for role in _roles(configuration, ports)
         if not place(configuration, role).is_file()
     ]
-    with bars() as watcher:
+    with transfer_bars() as watcher:
         Fetcher(watcher=watcher).fetch_files(missing)
     for configuration in configurations if ports == "made" else ():
         folder = bundle_folder(configuration)
@@ -40,7 +40,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
             make_bundle(Source(place(configuration, "original")), target, OnnxOptions(layers=layers))
 
 
-def published(configuration: Configuration, ports: Ports) -> Subject:
+def of_configuration(configuration: Configuration, ports: Ports) -> Subject:
     """A configuration's original and its ports in the local store. Raises InputError where they are not there."""
     if ports == "made" and not configuration.has_original:
         raise InputError(

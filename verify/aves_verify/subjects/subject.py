@@ -31,7 +31,7 @@ class Subject:
     pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
     recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
-    recorded: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
+    known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
     problems: tuple[str, ...] = ()
 
     def file(self, backend: str) -> Path | None:
@@ -45,7 +45,9 @@ class Subject:
             files["config"] = self.config
         if "onnx" in backends and self.onnx is not None:
             files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
-        return {name: self.recorded.get(name) or sha256_of(path) for name, path in files.items() if path is not None}
+        return {
+            name: self.known_sha256.get(name) or sha256_of(path) for name, path in files.items() if path is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None,
 
 
 @contextmanager
-def stand_in(
+def stand_in_for(
     configuration: Configuration, *, geometry: Geometry = "base", layers: Layers = "last"
 ) -> Iterator[Subject]:
     """A seeded checkpoint in a configuration's place, converted; its files (1.2 GB at base size) are removed after."""
@@ -125,11 +127,11 @@ def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Sub
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
     manifest = bundle.manifest
-    recorded: dict[str, str] = {}
+    known: dict[str, str] = {}
     if not problems:
-        recorded |= {role: record.sha256 for role, record in manifest.files.items()}
+        known |= {role: record.sha256 for role, record in manifest.files.items()}
     if fairseq is not None and not problems:
-        recorded["fairseq"] = manifest.source.sha256
+        known["fairseq"] = manifest.source.sha256
     return Subject(
         name=manifest.name,
         source=source,
@@ -138,7 +140,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         config=bundle.path("config"),
         onnx=bundle.path("onnx"),
         normalize=manifest.encoder.normalize,
-        recorded=recorded,
+        known_sha256=known,
         problems=problems,
     )
 

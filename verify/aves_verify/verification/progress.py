@@ -9,7 +9,7 @@ Progress = Callable[[str, int, int], None]  # what is going on, steps done, step
 
 
 @contextmanager
-def bars(subjects: int) -> Iterator[Progress]:
+def step_bars(subjects: int) -> Iterator[Progress]:
     """A bar on a terminal; nothing in a pipe."""
     from rich import progress as rich_progress
     from rich.console import Console

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import escaped
 from aves_artifacts.bundle.report_document import STATUSES
-from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain
+from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain_powers
 from aves_verify.report.summary import Port
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 
@@ -60,7 +60,7 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         below.set_ylabel("max |diff|")
         if below.lines:
             below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
-            plain(below, "y")
+            plain_powers(below, "y")
 
     told = "; ".join(
         f"{name} at most {curve.max():.1e}, at {(int(curve.argmax()) + 0.5) * clip.duration / len(curve):.2f} s"

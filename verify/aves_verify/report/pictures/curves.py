@@ -11,7 +11,7 @@ from aves_artifacts.base.messages import escaped
 from aves_artifacts.bundle.graph_contract import LOGITS
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
-from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain
+from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain_powers
 from aves_verify.report.summary import Port
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         axes.set_ylim(len(clips) - 0.4, -0.6)
         axes.set_xlabel("error ratio (dashed: allowed)")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-        plain(axes, "x")
+        plain_powers(axes, "x")
 
     told = "; ".join(
         f"{name} at most {max(ratios.values()):.2g} ({escaped(max(ratios, key=lambda clip: ratios[clip]))}), "
@@ -91,7 +91,7 @@ def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         axes.set_xlabel("layer")
         axes.set_ylabel(what)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-        plain(axes, "y")
+        plain_powers(axes, "y")
 
     told = "; ".join(
         f"{name} from {curve[0]:.2g} to {curve[-1]:.2g}, at most {np.nanmax(curve):.2g} "
@@ -134,7 +134,7 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
         axes.set_ylabel("relative error (RMS)")
         axes.margins(y=0.18)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-        plain(axes, "y")
+        plain_powers(axes, "y")
 
     missing = int(np.isnan(port).sum())
     gaps = f" At {missing} of {len(stages)} points the graph has no such value." if missing else ""

@@ -11,7 +11,7 @@ from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.noise import FLOAT32, OWN_ROUNDING, RELATIVE
 from aves_verify.report.numbers import allowed
-from aves_verify.report.pictures.svg import BAD, DRIFT, INK, MUTED, SHADE, Picture, picture, plain
+from aves_verify.report.pictures.svg import BAD, DRIFT, INK, MUTED, SHADE, Picture, picture, plain_powers
 from aves_verify.report.summary import Port
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _draw(figure: Figure, x: Values, y: Values, kind: NDArray[np.int64], loosest
     axes.set_xlabel("|reference|")
     axes.set_ylabel("relative difference")
     axes.legend(loc="upper right", borderaxespad=0)
-    plain(axes, "x", "y")
+    plain_powers(axes, "x", "y")
 
 
 def _thinned(x: Values, y: Values) -> tuple[Values, Values]:

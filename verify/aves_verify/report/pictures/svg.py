@@ -110,7 +110,7 @@ def picture(
     return Picture(identity, title, caption, _inline(stream.getvalue(), identity, title))
 
 
-def plain(axes: Axes, *which: str) -> None:
+def plain_powers(axes: Axes, *which: str) -> None:
     """Powers of ten as 1e-3: superscripts are too small on a phone."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
