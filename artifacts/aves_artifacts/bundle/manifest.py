@@ -152,7 +152,8 @@ class Manifest:
         try:
             return _manifest(entries)
         except InputError as error:
-            raise InputError(f"{where}: not a bundle's manifest: {error}; {again}") from None
+            told = (f"{where}: not a bundle's manifest: {problem}; {again}" for problem in error.problems)
+            raise InputError(*told) from None
 
 
 def _manifest(entries: Any) -> Manifest:

@@ -174,12 +174,14 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     from aves_artifacts.bundle.report_document import read_report
     from aves_verify.report.difference import differences
     from aves_verify.report.difference_text import changes_as_json, print_changes
+    from aves_verify.report.naming import pair_for_people
 
-    changes = differences(read_report(before), read_report(after), factor)
+    old, new = read_report(before), read_report(after)
+    changes = differences(old, new, factor)
     if as_json:
         click.echo(changes_as_json(changes), nl=False)
     else:
-        print_changes(changes, Console())
+        print_changes(differences(*pair_for_people(old, new), factor), Console())
     raise SystemExit(1 if any(change.worse for change in changes) else 0)
 
 

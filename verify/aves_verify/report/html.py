@@ -10,6 +10,7 @@ from typing import Any
 
 from aves_artifacts.base.templates import fill_html
 from aves_artifacts.bundle.report_document import STATUSES
+from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
 from aves_verify.report.report import ConfigReport, Report
@@ -35,6 +36,7 @@ def to_html(report: Report) -> str:
     Its policy lets the browser run the one script whose hash it names and load nothing, so that even a mistake in
     escaping could not run what a name holds.
     """
+    report = for_people(report)
     script, css = _template_file("report.js"), _template_file("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return fill_html(

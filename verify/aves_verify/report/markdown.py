@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aves_artifacts.base.markdown import code
 from aves_artifacts.base.messages import cut_off
+from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
@@ -32,7 +33,7 @@ def to_markdown(report: Report) -> str:
 
     Whatever comes from outside stands in code spans, where no markup, link or mention takes effect.
     """
-    return "\n".join(_lines(report)) + "\n"
+    return "\n".join(_lines(for_people(report))) + "\n"
 
 
 def _lines(report: Report) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aves_artifacts.base.messages import cut_off, escaped
 from aves_verify.comparison.compare import Comparison
+from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import held_to
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import note, notes, title
@@ -46,7 +47,7 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     """Print the table, what failed and why, what drifted, and the verdict last."""
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
-    columns = _fitting(console.width)
+    columns, report = _fitting(console.width), for_people(report)
     print_table(console, _summary(report, columns))
     for config in report.configs:
         if every_clip:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_verify.sounds.naming import PADDED
 
 BATCH = 3
 PADDING = SAMPLE_RATE // 2  # samples of silence
@@ -44,7 +45,7 @@ def inputs(clips: Sequence[AnyClip], *, receptive_field: int, normalize: bool) -
         return
     longest = max(clips, key=lambda clip: min(clip.samples, _PROBE))  # the first of those that are long enough
     padded = np.pad(network_input(longest, normalize=normalize)[:, :_PROBE], ((0, 0), (0, PADDING)))
-    yield Input(f"{longest.name}, zero-padded", padded)
+    yield Input(f"{longest.name}{PADDED}", padded)
     yield Input(f"batch of {BATCH}", _batch(clips, longest, receptive_field, normalize=normalize))
 
 

@@ -18,6 +18,7 @@ from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs
 from aves_verify.sounds.memory import available, unusable
+from aves_verify.sounds.naming import short_names
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
@@ -43,8 +44,9 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     kept = Kept()
     given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
+    short = short_names([clip.name for clip in clips])
     for done, item in enumerate(given):
-        progress(item.name, done, count(clips))
+        progress(short(item.name), done, count(clips))
         layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
         comparisons += _compare(loaded, item, plan, seconds, kept, layers=layers)
     if plan.explain and clips:
