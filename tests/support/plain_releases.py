@@ -7,7 +7,8 @@ import json
 import random
 from pathlib import Path
 
-from aves_artifacts.release.staging import CLAIM, INDEX, Release, ReleaseFile
+from aves_artifacts.release.index import CLAIM, INDEX
+from aves_artifacts.release.staging import Release, ReleaseFile
 
 
 def plain_release(folder: Path, *, files: int = 5, size: int = 1000, seed: int = 0, version: str = "1.0") -> Release:

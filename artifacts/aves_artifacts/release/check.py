@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.base.concurrency import each
-from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.json_schema import schema_problem
-from aves_artifacts.base.messages import printable, reason_of, size_text
+from aves_artifacts.base.messages import printable, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
@@ -22,28 +19,17 @@ from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.configurations.waivers import Waiver
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
+from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, is_claim
 from aves_artifacts.release.provenance import SIGNED, STATEMENT, PublicKey, opened, read_statement
-from aves_artifacts.release.staging import CLAIM, INDEX, SUMS, claim_of
+from aves_artifacts.release.staging import SUMS
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What an index says."""
+    """An index that was read from a release's address."""
 
+    index: Index
     record: FileRecord  # of the index itself
-    version: str
-    configurations: tuple[Mapping[str, Any], ...]
-    files: Mapping[str, FileRecord]
-
-    @property
-    def size(self) -> int:
-        """Of all files together, in bytes."""
-        return sum(file.size for file in self.files.values())
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether there is a signed statement."""
-        return SIGNED in self.files
 
 
 def read_index(address: Address) -> Listed:
@@ -53,16 +39,8 @@ def read_index(address: Address) -> Listed:
         raise InputError(
             f"{address.url}: no release: {INDEX} is not there; give the address of a version that is published"
         )
-    try:
-        document = parse_json(content)
-    except ValueError as error:
-        raise InputError(f"{address.url}/{INDEX}: cannot be read: {reason_of(error)}") from None
-    problem = schema_problem(document, "index.schema.json")
-    if problem:
-        raise InputError(f"{address.url}/{INDEX}: not the index of a release: {problem}")
-    files = {entry["name"]: FileRecord(**entry) for entry in document["files"]}
-    record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
-    return Listed(record, document["version"], tuple(document["configurations"]), files)
+    index = Index.from_json(content, where=f"{address.url}/{INDEX}")
+    return Listed(index, FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest()))
 
 
 def check_release(listed: Listed, address: Address, watcher: Watcher, key: PublicKey | None = None) -> None:
@@ -70,12 +48,13 @@ def check_release(listed: Listed, address: Address, watcher: Watcher, key: Publi
 
     With ``key``, the provenance must be signed by it. Without, nobody vouches that the release is whose it seems.
     """
-    watcher.announce({Path(name): file.size for name, file in listed.files.items()})
-    found = each(partial(_changed, address, watcher), list(listed.files.values()))
+    files = listed.index.files
+    watcher.announce({Path(name): file.size for name, file in files.items()})
+    found = each(partial(_changed, address, watcher), list(files.values()))
     problems = [problem for problem in (_claim_problem(listed, address), *found) if problem]
     if not problems:  # what follows reads the same files, and would tell of them once more
         try:
-            problems += _document_problems(listed, address, key)
+            problems += _document_problems(listed.index, address, key)
         except DoesNotHoldError as error:
             problems += error.problems
     if problems:
@@ -84,14 +63,15 @@ def check_release(listed: Listed, address: Address, watcher: Watcher, key: Publi
 
 def summary(listed: Listed, key: Path | None) -> Iterator[str]:
     """What was checked, in lines for people."""
-    for configuration in listed.configurations:
-        notes = ["a stand-in, never trained"] if configuration["stand_in"] else []
-        notes += [f"{len(configuration['waived'])} failures waived"] if configuration["waived"] else []
-        yield f"{configuration['name']}: verified against the original{''.join(f'; {note}' for note in notes)}"
-    yield f"version {listed.version}: {len(listed.files)} files, {size_text(listed.size)}, are as the index lists them"
+    index = listed.index
+    for configuration in index.configurations:
+        notes = ["a stand-in, never trained"] if configuration.stand_in else []
+        notes += [f"{len(configuration.waived)} failures waived"] if configuration.waived else []
+        yield f"{configuration.name}: verified against the original{''.join(f'; {note}' for note in notes)}"
+    yield f"version {index.version}: {len(index.files)} files, {size_text(index.size)}, are as the index lists them"
     if key is not None:
         yield f"the provenance is signed by {key}"
-    elif listed.is_signed:
+    elif index.is_signed:
         yield "the provenance is signed; by whom was not checked, which needs the signer's public key"
     else:
         yield "it is not signed: nobody vouches for it but the address"
@@ -102,10 +82,7 @@ def _claim_problem(listed: Listed, address: Address) -> str:
     claim = address.read(CLAIM)
     if claim is None:
         return f"{CLAIM} is missing"
-    try:
-        same = parse_json(claim) == claim_of(listed.version, listed.record)
-    except ValueError:
-        same = False
+    same = is_claim(claim, listed.index.version, listed.record)
     return "" if same else f"{INDEX} is not the one that {CLAIM} names"
 
 
@@ -116,19 +93,19 @@ def _changed(address: Address, watcher: Watcher, file: FileRecord) -> str:
     return "" if found == file else f"{file.name} is not the file that {INDEX} lists (size or SHA-256 differ)"
 
 
-def _document_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
-    yield from _sums_problems(listed, address)
-    yield from _provenance_problems(listed, address, key)
-    yield from _folder_problems(listed)
-    for configuration in listed.configurations:
-        for problem in _bundle_problems(configuration, listed, address):
-            yield f"{configuration['name']}: {problem}"
+def _document_problems(index: Index, address: Address, key: PublicKey | None) -> Iterator[str]:
+    yield from _sums_problems(index, address)
+    yield from _provenance_problems(index, address, key)
+    yield from _folder_problems(index)
+    for configuration in index.configurations:
+        for problem in _bundle_problems(configuration, index, address):
+            yield f"{configuration.name}: {problem}"
 
 
-def _folder_problems(listed: Listed) -> Iterator[str]:
+def _folder_problems(index: Index) -> Iterator[str]:
     """What would be looked at by nobody: files of no configuration. Whether a configuration has files shows later."""
-    names = [configuration["name"] for configuration in listed.configurations]
-    folders = dict.fromkeys(name.partition("/")[0] for name in listed.files if "/" in name)
+    names = [configuration.name for configuration in index.configurations]
+    folders = dict.fromkeys(name.partition("/")[0] for name in index.files if "/" in name)
     yield from (
         f"{INDEX} lists files in {folder}, which is no configuration of it" for folder in folders if folder not in names
     )
@@ -136,61 +113,61 @@ def _folder_problems(listed: Listed) -> Iterator[str]:
         yield f"{INDEX} has a configuration twice"
 
 
-def _sums_problems(listed: Listed, address: Address) -> Iterator[str]:
-    expected = "".join(f"{file.sha256}  {name}\n" for name, file in listed.files.items() if name != SUMS)
-    if _text(address, SUMS, listed) != expected:
+def _sums_problems(index: Index, address: Address) -> Iterator[str]:
+    expected = "".join(f"{file.sha256}  {name}\n" for name, file in index.files.items() if name != SUMS)
+    if _text(address, SUMS, index) != expected:
         yield f"{SUMS} does not list the files of {INDEX}"
 
 
-def _provenance_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
-    name = SIGNED if listed.is_signed else STATEMENT
-    if key is not None and not listed.is_signed:
+def _provenance_problems(index: Index, address: Address, key: PublicKey | None) -> Iterator[str]:
+    name = SIGNED if index.is_signed else STATEMENT
+    if key is not None and not index.is_signed:
         yield "it is not signed"
         return
     try:
-        text = _text(address, name, listed)
-        statement = read_statement(opened(text, key) if listed.is_signed else text)
+        text = _text(address, name, index)
+        statement = read_statement(opened(text, key) if index.is_signed else text)
     except DoesNotHoldError as error:
         yield f"{name}: {error}"
         return
-    expected = {file: record.sha256 for file, record in listed.files.items() if file not in (name, SUMS)}
-    if statement.version != listed.version:
-        yield f"{name} is about version {printable(statement.version)}, {INDEX} about {listed.version}"
+    expected = {file: record.sha256 for file, record in index.files.items() if file not in (name, SUMS)}
+    if statement.version != index.version:
+        yield f"{name} is about version {printable(statement.version)}, {INDEX} about {index.version}"
     if statement.subjects != expected:
         yield f"{name} is not about the files of {INDEX}"
 
 
-def _bundle_problems(configuration: Mapping[str, Any], listed: Listed, address: Address) -> Iterator[str]:
+def _bundle_problems(configuration: IndexedConfiguration, index: Index, address: Address) -> Iterator[str]:
     """Whether the report in a bundle is about its files, and passes but for what the index says is waived."""
-    name = configuration["name"]
+    name = configuration.name
     try:
-        manifest = Manifest.from_json(_text(address, f"{name}/{MANIFEST}", listed), where=MANIFEST)
-        document = _text(address, f"{name}/{REPORT}", listed)
+        manifest = Manifest.from_json(_text(address, f"{name}/{MANIFEST}", index), where=MANIFEST)
+        document = _text(address, f"{name}/{REPORT}", index)
         report = parse_bundle_report(document.encode(), REPORT)
     except InputError as error:
         yield from error.problems
         return
     records = [*manifest.files.values(), *([manifest.report] if manifest.report else [])]
     for record in records:
-        published = listed.files.get(f"{name}/{record.name}")
+        published = index.files.get(f"{name}/{record.name}")
         if published is None or (published.size, published.sha256) != (record.size, record.sha256):
             yield f"{record.name} is not the file that {MANIFEST} records"
     if manifest.report is None:
         yield f"{MANIFEST} records no report"
     says = manifest.name, manifest.source.stand_in, manifest.source.sha256
-    if says != (name, configuration["stand_in"], configuration["source_sha256"]):
+    if says != (name, configuration.stand_in, configuration.source_sha256):
         yield f"{MANIFEST} is of {manifest.name}, or says something else of its weights than {INDEX}"
     yield from report_problems(report, manifest)
-    waivers = [Waiver(w["backend"], w["reason"], w["clip"], w["layer"]) for w in configuration["waived"]]
+    waivers = [Waiver(w.backend, w.reason, w.clip, w.layer) for w in configuration.waived]
     yield from settle_failures(report, waivers)[1]
 
 
-def _text(address: Address, name: str, listed: Listed) -> str:
+def _text(address: Address, name: str, index: Index) -> str:
     """A document whose hash was checked. Raises DoesNotHoldError where the index does not list it."""
-    if name not in listed.files:
+    if name not in index.files:
         raise DoesNotHoldError(f"{INDEX} lists no {name}")
     content = address.read(name) or b""
-    if hashlib.sha256(content).hexdigest() != listed.files[name].sha256:
+    if hashlib.sha256(content).hexdigest() != index.files[name].sha256:
         raise DoesNotHoldError(f"{name} changed while it was checked")
     try:
         return content.decode()

@@ -20,7 +20,8 @@ from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.release.address import Address
-from aves_artifacts.release.staging import CLAIM, INDEX, Release, ReleaseFile
+from aves_artifacts.release.index import CLAIM, INDEX
+from aves_artifacts.release.staging import Release, ReleaseFile
 
 State = Literal["new", "unfinished", "published"]
 

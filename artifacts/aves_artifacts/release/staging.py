@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord, file_record
@@ -18,14 +16,12 @@ from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.release.gate import Verified
+from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, claim_text
 from aves_artifacts.release.notes import release_notes
 from aves_artifacts.release.provenance import SIGNED, STATEMENT, Signer, provenance
 
-INDEX = "index.json"
-CLAIM = "claim.json"
 SUMS = "SHA256SUMS"
 NOTES = "RELEASE.md"
-SCHEMA = 1
 
 # Versions and bundles become parts of addresses.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -83,13 +79,10 @@ def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signe
     statement = provenance(bundles, version, files, signer)
     files.append(_document(folder, SIGNED if signer else STATEMENT, statement))
     files.append(_document(folder, SUMS, "".join(f"{file.sha256}  {file.name}\n" for file in files)))
-    index = _document(folder, INDEX, _index(bundles, version, files))
-    return Release(version, tuple(files), index, _document(folder, CLAIM, _json(claim_of(version, index))))
-
-
-def claim_of(version: str, index: FileRecord) -> dict[str, Any]:
-    """What ``CLAIM`` says: whose this version is."""
-    return {"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}}
+    listed = {file.name: FileRecord(file.name, file.size, file.sha256) for file in files}
+    made = Index(version, tuple(map(IndexedConfiguration.of, bundles)), listed)
+    index = _document(folder, INDEX, made.to_json())
+    return Release(version, tuple(files), index, _document(folder, CLAIM, claim_text(version, index)))
 
 
 def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
@@ -101,29 +94,11 @@ def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
         yield ReleaseFile(f"{manifest.name}/{record.name}", record.size, record.sha256, folder / record.name)
 
 
-def _index(bundles: Sequence[Verified], version: str, files: Sequence[ReleaseFile]) -> str:
-    configurations = [
-        {
-            "name": bundle.name,
-            "stand_in": bundle.is_stand_in,
-            "source_sha256": bundle.bundle.manifest.source.sha256,
-            "waived": [asdict(waived) for waived in bundle.waived],
-        }
-        for bundle in bundles
-    ]
-    listed = [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]
-    return _json({"schema": SCHEMA, "version": version, "configurations": configurations, "files": listed})
-
-
 def _document(folder: Path, name: str, text: str) -> ReleaseFile:
     content = text.encode()
     with replacing(folder / name) as temporary:
         temporary.write_bytes(content)
     return ReleaseFile(name, len(content), hashlib.sha256(content).hexdigest(), folder / name)
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def check_names(names: Sequence[str]) -> None:

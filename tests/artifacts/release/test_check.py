@@ -22,8 +22,9 @@ from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import Verified, Waived
+from aves_artifacts.release.index import CLAIM, INDEX, claim_text
 from aves_artifacts.release.publishing import plan_upload, publish
-from aves_artifacts.release.staging import CLAIM, INDEX, NOTES, SUMS, claim_of, stage
+from aves_artifacts.release.staging import NOTES, SUMS, stage
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
@@ -78,7 +79,7 @@ def write_index(folder: Path, index: dict[str, Any]) -> None:
     content = json.dumps(index).encode()
     (folder / INDEX).write_bytes(content)
     record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
-    (folder / CLAIM).write_text(json.dumps(claim_of(index["version"], record)))
+    (folder / CLAIM).write_text(claim_text(index["version"], record))
 
 
 def test_a_signed_release_holds_with_its_key(signed: Path, key: Path) -> None:

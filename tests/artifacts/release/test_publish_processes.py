@@ -19,7 +19,8 @@ import pytest
 from tests.support.plain_releases import plain_release
 
 from aves_artifacts.release.address import Address, open_address
-from aves_artifacts.release.staging import INDEX, Release
+from aves_artifacts.release.index import INDEX
+from aves_artifacts.release.staging import Release
 
 FILES, SIZE = 60, 200_000
 in_other_processes = pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)

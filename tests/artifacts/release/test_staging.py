@@ -14,7 +14,8 @@ from tests.support.bundles import NAME
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.release.gate import Verified, Waived
-from aves_artifacts.release.staging import CLAIM, INDEX, NOTES, SUMS, Release, default_version, stage
+from aves_artifacts.release.index import CLAIM, INDEX
+from aves_artifacts.release.staging import NOTES, SUMS, Release, default_version, stage
 
 
 def other(passed: Verified, name: str) -> Verified:

@@ -22,9 +22,10 @@ from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
+from aves_artifacts.release.index import INDEX
 from aves_artifacts.release.provenance import Signer
 from aves_artifacts.release.publishing import PlannedUpload, Published, plan_upload, publish
-from aves_artifacts.release.staging import INDEX, check_names, stage
+from aves_artifacts.release.staging import check_names, stage
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target

@@ -1,0 +1,103 @@
+"""The index of a release, which names all of its files, and the claim, which names the index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aves_artifacts.base.documents import parse_json
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.base.messages import reason_of
+from aves_artifacts.release.gate import Verified, Waived
+from aves_artifacts.release.provenance import SIGNED
+
+INDEX = "index.json"
+CLAIM = "claim.json"
+SCHEMA = 1  # of both
+
+
+@dataclass(frozen=True)
+class IndexedConfiguration:
+    """What an index says of one configuration."""
+
+    name: str  # stem of its files, and its folder
+    stand_in: bool  # seeded weights that were never trained
+    source_sha256: str  # of the checkpoint that it was made from
+    waived: tuple[Waived, ...]  # comparisons that failed, and why that does not matter
+
+    @classmethod
+    def of(cls, bundle: Verified) -> IndexedConfiguration:
+        """What an index says of a bundle."""
+        return cls(bundle.name, bundle.is_stand_in, bundle.bundle.manifest.source.sha256, bundle.waived)
+
+
+@dataclass(frozen=True)
+class Index:
+    """Every file of a release, and what it holds: the entries of ``index.schema.json``, which describes them."""
+
+    version: str
+    configurations: tuple[IndexedConfiguration, ...]
+    files: Mapping[str, FileRecord]  # by their names, which are paths below the version's folder
+
+    @property
+    def size(self) -> int:
+        """Of all files together, in bytes."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there is a signed statement."""
+        return SIGNED in self.files
+
+    def to_json(self) -> str:
+        """The text of ``INDEX``."""
+        return _text(
+            {
+                "schema": SCHEMA,
+                "version": self.version,
+                "configurations": [asdict(configuration) for configuration in self.configurations],
+                "files": [asdict(file) for file in self.files.values()],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, document: bytes, *, where: str) -> Index:
+        """Parse and validate an index. Raises InputError naming ``where`` and what the schema says against it."""
+        try:
+            entries = parse_json(document)
+        except ValueError as error:
+            raise InputError(f"{where}: cannot be read: {reason_of(error)}") from None
+        problem = schema_problem(entries, "index.schema.json")
+        if problem:
+            raise InputError(f"{where}: not the index of a release: {problem}")
+        return cls(
+            version=entries["version"],
+            configurations=tuple(map(_configuration, entries["configurations"])),
+            files={entry["name"]: FileRecord(**entry) for entry in entries["files"]},
+        )
+
+
+def _configuration(entries: Any) -> IndexedConfiguration:
+    return IndexedConfiguration(**{**entries, "waived": tuple(Waived(**waived) for waived in entries["waived"])})
+
+
+def claim_text(version: str, index: FileRecord) -> str:
+    """The text of ``CLAIM``: whose this version is. ``index`` is the record of the index itself."""
+    return _text({"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}})
+
+
+def is_claim(document: bytes, version: str, index: FileRecord) -> bool:
+    """Whether a document says what ``claim_text`` says; how it is laid out does not count."""
+    try:
+        return bool(parse_json(document) == parse_json(claim_text(version, index)))
+    except ValueError:
+        return False
+
+
+def _text(entries: Mapping[str, Any]) -> str:
+    """A document of a release as JSON that a person may read."""
+    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
