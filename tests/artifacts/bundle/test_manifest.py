@@ -195,6 +195,17 @@ def test_a_damaged_manifest_is_refused(change: Any, message: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+def test_every_problem_of_a_config_has_its_line() -> None:
+    entries = json.loads(a_manifest().to_json())
+    entries["config"] |= {"encoder_num_heads": 0, "encoder_dropout": 2}
+    with pytest.raises(InputError) as caught:
+        Manifest.from_json(json.dumps(entries), where="manifest.json")
+    heads, dropout = caught.value.problems
+    assert heads.startswith("manifest.json: not a bundle's manifest: config: ")
+    assert "encoder_num_heads is 0" in heads
+    assert "encoder_dropout is 2" in dropout
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '"x"', "[" * 100_000, "1" * 5000])
 def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"^manifest\.json: "):
