@@ -19,7 +19,7 @@ ANY_PATH, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_o
 
 
 class BadInput(click.ClickException):
-    """Bad input: one line on the error stream, status 2."""
+    """Bad input: a line on the error stream for each problem, status 2."""
 
     exit_code = 2
 
@@ -36,7 +36,7 @@ class Command(click.Command):
                 click.echo(printable(problem), err=True)
             raise click.exceptions.Exit(1) from None
         except (InputError, OSError) as error:
-            raise BadInput(printable(str(error))) from error
+            raise BadInput("\n".join(map(printable, str(error).splitlines()))) from error
 
 
 def printable(text: str) -> str:

@@ -131,7 +131,7 @@ class Manifest:
         return f'{text[:-2]},\n  "ledger": [\n    {ledger}\n  ]\n}}\n'
 
     @classmethod
-    def from_json(cls, text: str, *, where: str) -> Manifest:
+    def from_json(cls, text: str, *, where: str = MANIFEST) -> Manifest:
         """Parse and validate a manifest.
 
         Raises InputError naming ``where`` and what the schema, or ``EncoderConfig``, says against it.

@@ -83,7 +83,7 @@ def run(
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
     from aves_verify.sounds.audio import read_clips
-    from aves_verify.verification.plan import Plan
+    from aves_verify.verification.plan import Plan, check_comparable
     from aves_verify.verification.progress import step_bars
     from aves_verify.verification.run import verify_all
 
@@ -102,7 +102,7 @@ def run(
         explain=explain,
         characterise=characterise,
     )
-    plan.check_comparable()
+    check_comparable(plan)
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with step_bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)

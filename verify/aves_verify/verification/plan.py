@@ -43,14 +43,6 @@ class Plan:
         if self.clips == ():
             raise InputError("no clip to compare on")
 
-    def check_comparable(self) -> None:
-        """Raise InputError for one backend alone, which can be run and compared with nothing."""
-        if len(set(self.backends)) < 2:
-            raise InputError(
-                f"expected at least two of {', '.join(BACKENDS)}; one alone compares nothing",
-                hint="give them with {backends}",
-            )
-
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
         """Run every backend on every clip and compare nothing; for each clip backend -> its outputs, float32 arrays.
 
@@ -67,3 +59,12 @@ class Plan:
                 raise InputError(problem)
             waveform = network_input(clip, normalize=loaded.normalize)
             yield {encoder.name: encoder.run(waveform, layers=self.layers == "all") for encoder in loaded.backends}
+
+
+def check_comparable(plan: Plan) -> None:
+    """Raise InputError for one backend alone, which can be run and compared with nothing."""
+    if len(set(plan.backends)) < 2:
+        raise InputError(
+            f"expected at least two of {', '.join(BACKENDS)}; one alone compares nothing",
+            hint="give them with {backends}",
+        )

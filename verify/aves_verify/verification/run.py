@@ -14,7 +14,7 @@ from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
 from aves_verify.subjects.subject import BACKENDS, Pending, Subject, ready
 from aves_verify.verification.environment import environment
-from aves_verify.verification.plan import Plan
+from aves_verify.verification.plan import Plan, check_comparable
 from aves_verify.verification.progress import Progress
 from aves_verify.verification.verify import verify_subject
 
@@ -51,7 +51,7 @@ def verify_all(
     the report, and given back as the error. Where nothing was compared, the error is raised; so is one where fairseq
     does not import, before anything is made.
     """
-    plan.check_comparable()
+    check_comparable(plan)
     if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
         import_hubert()  # seconds, and better told now than after a gigabyte of files is made
     start = time.perf_counter()
