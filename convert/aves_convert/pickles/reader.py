@@ -19,7 +19,8 @@ from typing import TypeAlias
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable
 from aves_convert.pickles.arguments import VALUES
-from aves_convert.pickles.machine import ACTIONS, Machine, PersistentLoad, Rebuild
+from aves_convert.pickles.machine import Machine, PersistentLoad, Rebuild
+from aves_convert.pickles.operations import ACTIONS, Action, no_opcode
 from aves_convert.pickles.records import Call, Global, Record
 
 Bytes: TypeAlias = "bytes | mmap.mmap"
@@ -133,16 +134,14 @@ _LENGTH_BYTES = {
 }
 _TWO_LINES = -100  # beside pickletools' own negative sizes
 
-_Operation: TypeAlias = (
-    "tuple[str, int, int, Callable[[bytes], object] | None, Callable[[Machine, bytes], None] | None]"
-)
+_Operation: TypeAlias = "tuple[str, int, int, Callable[[bytes], object] | None, Action | None]"
 
 
 def _operation(code: int) -> _Operation:
     """Name, size of the argument, cost, value, action."""
     opcode = _BY_CODE.get(chr(code))
     if opcode is None:
-        return f"0x{code:02x}", 0, 0, None, Machine.no_opcode
+        return f"0x{code:02x}", 0, 0, None, no_opcode
     size = opcode.arg.n if opcode.arg else 0
     if opcode.name in ("GLOBAL", "INST"):
         size = _TWO_LINES

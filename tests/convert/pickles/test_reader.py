@@ -17,7 +17,7 @@ from tests.support.hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw,
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.pickles import machine, reader
+from aves_convert.pickles import containers, machine, operations, reader
 from aves_convert.pickles.dangerous_calls import is_harmless, refuse_dangerous
 from aves_convert.pickles.reader import read_pickle, scan_pickle
 from aves_convert.pickles.records import Global, Record
@@ -240,11 +240,11 @@ def test_the_end_of_a_stream_is_where_the_next_begins() -> None:
         ("BUDGET", reader, 100, pickled([{} for _ in range(100)]), "more objects"),
         ("MAX_STREAM", reader, 100, pickled("x" * 200), "truncated"),
         ("MAX_MEMO_GAP", machine, 1, b"Nq\x02.", "memo number 2 after 0"),
-        ("MAX_SMALL_INT_KEYS", machine, 9, pickled(dict.fromkeys(range(10))), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", machine, 9, pickled({i / 2: None for i in range(10)}), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", machine, 9, pickled({i << 61: None for i in range(1, 11)}), "more than 9 entries"),
-        ("MAX_OTHER_KEYS", machine, 9, pickled({(i,): None for i in range(10)}), "more than 9 entries"),
-        ("MAX_NAME", machine, 9, pickled(name("module", "Name")), "too long"),
+        ("MAX_SMALL_INT_KEYS", containers, 9, pickled(dict.fromkeys(range(10))), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", containers, 9, pickled({i / 2: None for i in range(10)}), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", containers, 9, pickled({i << 61: None for i in range(1, 11)}), "more than 9 entries"),
+        ("MAX_OTHER_KEYS", containers, 9, pickled({(i,): None for i in range(10)}), "more than 9 entries"),
+        ("MAX_NAME", operations, 9, pickled(name("module", "Name")), "too long"),
     ],
 )
 def test_limits(
