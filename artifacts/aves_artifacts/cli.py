@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,11 +32,11 @@ def list_configurations(as_json: bool) -> None:
 
     They are the configurations of the catalogue; $AVES_CATALOG names a catalogue of your own, which is added.
     """
-    from aves_artifacts.configurations.listing import entries, lines
+    from aves_artifacts.configurations.listing import lines, listing_json
     from aves_artifacts.configurations.store import store
 
     if as_json:
-        click.echo(json.dumps(entries(), indent=2))
+        click.echo(listing_json())
         return
     for line in lines():
         click.echo(line)

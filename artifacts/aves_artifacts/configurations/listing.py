@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from aves_artifacts.base.messages import size_text
 from aves_artifacts.bundle.manifest import MANIFEST
@@ -12,50 +13,72 @@ from aves_artifacts.configurations.catalog import Configuration, PublishedRole, 
 from aves_artifacts.configurations.store import bundle_folder, part_of, place
 
 
-def entries() -> list[dict[str, Any]]:
-    """Every configuration as a JSON object: its facts, and of each published file the address and what is here."""
+@dataclass(frozen=True)
+class ListedFile:
+    """A published file, and what is here of it."""
+
+    address: str
+    path: str  # where it lies, or would
+    size: int | None  # in bytes; None: it is not here
+    partial: int | None  # bytes of its beginning; None: there is none
+
+
+@dataclass(frozen=True)
+class ListedConfiguration:
+    """A configuration, and what is here of it."""
+
+    configuration: Configuration
+    files: Mapping[PublishedRole, ListedFile]
+    bundle: str | None  # the folder of the one that was made here; None: there is none
+
+
+def listing() -> list[ListedConfiguration]:
+    """Every configuration of the catalogue, and what is here of it."""
     return [
-        asdict(configuration)
-        | {
-            "files": {role: _file(configuration, role) for role in configuration.files},
-            "bundle": str(bundle_folder(configuration)) if _has_bundle(configuration) else None,
-        }
+        ListedConfiguration(
+            configuration,
+            {role: _file(configuration, role) for role in configuration.files},
+            str(folder) if ((folder := bundle_folder(configuration)) / MANIFEST).is_file() else None,
+        )
         for configuration in catalog().values()
     ]
+
+
+def listing_json() -> str:
+    """The listing for programs: a JSON object for each configuration, with its facts and what is here."""
+    entries = [
+        asdict(each.configuration)
+        | {"files": {role: asdict(file) for role, file in each.files.items()}, "bundle": each.bundle}
+        for each in listing()
+    ]
+    return json.dumps(entries, indent=2)
 
 
 def lines() -> Iterator[str]:
     """Two lines for each configuration: what it is, and what is here."""
     width = max(len(name) for name in catalog())
-    for configuration in catalog().values():
-        hours = "" if configuration.hours is None else f"{configuration.hours} h"
-        yield f"{configuration.name:{width}} {hours:>7} {configuration.dimension:5}  {configuration.pretraining}"
-        yield f"{'':{width + 15}}{_here(configuration)}"
+    for each in listing():
+        known = each.configuration
+        hours = "" if known.hours is None else f"{known.hours} h"
+        yield f"{known.name:{width}} {hours:>7} {known.dimension:5}  {known.pretraining}"
+        here = ", ".join(_here(each))
+        yield f"{'':{width + 15}}{f'here: {here}' if here else 'nothing here'}"
 
 
-def _file(configuration: Configuration, role: PublishedRole) -> dict[str, Any]:
+def _file(configuration: Configuration, role: PublishedRole) -> ListedFile:
     path = place(configuration, role)
-    part = part_of(path)
-    return {
-        "address": configuration.files[role],
-        "path": str(path),
-        "size": path.stat().st_size if path.is_file() else None,  # None: not here
-        "partial": part.stat().st_size if part.is_file() else None,
-    }
+    return ListedFile(configuration.files[role], str(path), size=_size(path), partial=_size(part_of(path)))
 
 
-def _here(configuration: Configuration) -> str:
-    found = []
-    for role in configuration.files:
-        file = _file(configuration, role)
-        if file["size"] is not None:
-            found.append(f"{role} {size_text(file['size'])}")
-        elif file["partial"] is not None:
-            found.append(f"{role} in part ({size_text(file['partial'])})")
-    if _has_bundle(configuration):
-        found.append("a bundle made here")
-    return "here: " + ", ".join(found) if found else "nothing here"
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
-def _has_bundle(configuration: Configuration) -> bool:
-    return (bundle_folder(configuration) / MANIFEST).is_file()
+def _here(listed: ListedConfiguration) -> Iterator[str]:
+    for role, file in listed.files.items():
+        if file.size is not None:
+            yield f"{role} {size_text(file.size)}"
+        elif file.partial is not None:
+            yield f"{role} in part ({size_text(file.partial)})"
+    if listed.bundle:
+        yield "a bundle made here"
