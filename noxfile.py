@@ -13,6 +13,9 @@ from tests.regression.legs import LEGS
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
 
+TEST_ENVIRONMENT = ("--extra", "fairseq", "--group", "dev")
+NOT_QUICK = ("slow", "full_size", "trainer", "environments", "browser")  # markers; pyproject.toml says what each is
+
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 
 
@@ -37,10 +40,23 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def quick(session: nox.Session) -> None:
+    """Style and three thousand tests in less than a minute, for every few minutes; arguments go to pytest.
+
+    It leaves out types, what takes more than a second or so, models of full size, fairseq's trainer, environments that
+    are built, and the browser. Nothing is downloaded.
+    """
+    lint(session)
+    # each process goes on with the other's tests when it has none left; nothing here is dear to make twice
+    command = ("pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", f"not ({' or '.join(NOT_QUICK)})")
+    uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT)
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """All tests, with the real fairseq, in two processes; arguments go to pytest, such as -n 0 for one."""
-    command = ("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)  # a file's fixtures are made once
-    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+    command = ("pytest", "-n", "2", "--dist", "loadfile", "--durations", "25")  # a file's fixtures are made once
+    uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT)
 
 
 @nox.session(python=False)
@@ -74,7 +90,7 @@ def verify(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Porting mistakes and clean ports: what the verifier says of each; the table goes into the docs."""
     command = ("python", "-m", "tests.verify.faults.suite", "docs/faults.md")
-    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+    uv_run(session, *command, options=TEST_ENVIRONMENT)
 
 
 @nox.session(python=False)
@@ -91,7 +107,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time and memory against what people use today, about three hours; arguments go to benchmarks."""
     command = ("python", "-m", "benchmarks", *session.posargs)
-    uv_run(session, *command, options=("--extra", "fairseq", "--group", "dev"))
+    uv_run(session, *command, options=TEST_ENVIRONMENT)
 
 
 MUTATION_SCORE = 0.95  # of the mutants of the comparison's own code, this many at least must fail a test

@@ -80,6 +80,7 @@ def test_a_name_brings_nothing_heavy_before_it_is_called(face: str, name: str) -
     assert not HEAVY & set(loaded_by(f"import sys, json; from {face} import {name}; print(json.dumps([*sys.modules]))"))
 
 
+@pytest.mark.slow
 def test_every_name_can_be_taken_and_is_the_same_after_every_module_was_imported() -> None:
     """A submodule of a name's own name would take its place."""
     program = """

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_in_a_background_job(tmp_path: Path) -> None:
     """Whose shell has Ctrl-C ignored."""
     stopped = ROOT / "tests" / "artifacts" / "base" / "test_command_line.py"

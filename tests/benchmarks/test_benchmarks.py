@@ -26,6 +26,7 @@ from aves_convert.weights.to_torchaudio import to_torchaudio
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads the machine from /proc")
 def test_quick(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path)]
@@ -156,6 +157,7 @@ def test_each_graph_is_held_against_the_peer_that_it_does_worst_against(tmp_path
     assert (memory.peer, memory.ratio, memory.met) == ("torch.onnx.export", 0.5, True)
 
 
+@pytest.mark.slow
 def test_flops_are_those_that_torch_counts(tmp_path: Path) -> None:
     write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
     converted = to_torchaudio(read_checkpoint(tmp_path / "x.pt"))

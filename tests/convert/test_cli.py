@@ -222,6 +222,7 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert "Usage:" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fairseq2torchaudio", "bundle"])
 def test_converting_imports_no_torch(command: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
     """It would take four fifths of the time and most of the memory; TorchAudio files need no onnx either."""
@@ -237,6 +238,7 @@ def test_converting_imports_no_torch(command: str, tiny_checkpoint: Path, tmp_pa
     assert ("HEAVY []" if command == "fairseq2torchaudio" else "HEAVY ['onnx']") in ended.stdout
 
 
+@pytest.mark.slow
 def test_bundles_are_made_where_torch_is_missing(tiny_checkpoint: Path, tmp_path: Path) -> None:
     program = (
         "import importlib.metadata as m, sys; sys.modules['torch'] = None; version = m.version\n"

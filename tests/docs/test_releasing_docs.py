@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.support.releases import make_reported
 
 from aves_artifacts.base.progress import Silent
@@ -17,6 +18,7 @@ from aves_artifacts.release.staging import stage
 DOCS = (Path(__file__).parents[2] / "docs" / "releasing.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_signature_is_checked_without_this_tool(tmp_path: Path) -> None:
     for line in re.findall(r"^openssl .*", DOCS, flags=re.MULTILINE):
         subprocess.run(line.split(), cwd=tmp_path, check=True, capture_output=True)

@@ -15,6 +15,8 @@ import pytest
 from markdown_it import MarkdownIt
 from tests.support import browser
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

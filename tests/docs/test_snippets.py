@@ -23,6 +23,8 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.cli import main as aves_verify
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "aves-artifacts": aves_artifacts,

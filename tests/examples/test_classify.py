@@ -27,6 +27,8 @@ from compare_predictions import compare, print_changes
 from encoders import FORMS, Ports, Vectors, embed, embed_all, ports_of
 from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "[/far] $x^$ \x1b[2J"  # markup, a formula that is none, and what clears a terminal
 
 ROOT = Path(__file__).parents[2]

@@ -23,6 +23,8 @@ from compare_clusters import compare, print_changes
 from encoders import FORMS, embed, embed_all, ports_of
 from labelled_clips import synthesised
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<img src=x onerror=alert(1)>"
 

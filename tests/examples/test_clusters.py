@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
 from clusters import cluster, components, nearest, project
 from compare_clusters import compare
+
+pytestmark = pytest.mark.slow
 
 GROUPS = np.repeat([0, 1, 2], 20)
 

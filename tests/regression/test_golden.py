@@ -35,6 +35,7 @@ def test_a_golden_tells_where_it_comes_from(name: str) -> None:
     assert "/home" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_golden_is_of_this_checkpoint_and_of_these_clips(name: str, tmp_path: Path) -> None:
     """All seeds follow from the names; what they make is known by its hash."""

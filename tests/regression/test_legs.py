@@ -24,6 +24,8 @@ from tests.regression.planted import PLANTS, ROUNDED
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 
+pytestmark = pytest.mark.slow
+
 Runner = Callable[..., dict[str, Any]]
 BASE = ("base",)
 

@@ -107,6 +107,7 @@ def test_torchaudio_without_its_extension_is_marked(tmp_path: Path) -> None:
     assert "| torch-newest | 1.2.3 | 1.2.3 | 1.2.3 † |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("failures", "status"), [([], 0), (["it drifts"], 1)])
 def test_the_docs_are_made_anew(
     failures: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

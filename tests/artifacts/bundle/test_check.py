@@ -143,6 +143,7 @@ def assert_named(folder: Path, *names: str) -> None:
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_any_flipped_byte_is_found_and_its_file_named(name: str, verified: Bundle) -> None:
     path = verified.folder / name

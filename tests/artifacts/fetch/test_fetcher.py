@@ -144,6 +144,7 @@ REFUSED: dict[str, tuple[Misbehaviour, str]] = {
 WRONG_MD5 = "crc32c=n03x6A==,md5=1B2M2Y8AsgTpgAmY7PhCfg=="
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("always", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_overcome_is_told(always: Misbehaviour, message: str, server: Server) -> None:
     server.always["/owls.pt"] = always
@@ -259,6 +260,7 @@ def test_one_that_fails_does_not_stop_the_others(server: Server) -> None:
     assert original().is_file()
 
 
+@pytest.mark.slow
 def test_a_random_hundred_of_misbehaviours(server: Server) -> None:
     """Whatever comes in whatever order: the files whole and verified, or an error."""
     chance = random.Random(7)  # noqa: S311

@@ -16,6 +16,8 @@ from tests.support.servers.published_files import original
 from aves_artifacts.configurations.store import part_of
 from aves_artifacts.fetch.lock_file import default_lock_file
 
+pytestmark = pytest.mark.slow
+
 
 def start(*arguments: str, file_limit: int | None = None) -> subprocess.Popen[str]:
     def limit() -> None:

@@ -46,7 +46,7 @@ def test_what_is_there_is_left_alone(address: Address, source: Path, tmp_path: P
     assert address.size("a") == 3_000_000
 
 
-@pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)
+@pytest.mark.parametrize("address", ["folder", pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
 def test_of_many_at_once_one_creates_the_file(address: Address, tmp_path: Path) -> None:
     assert address.is_exclusive
     sources = [tmp_path / f"source{i}" for i in range(8)]
@@ -69,6 +69,7 @@ def test_of_many_at_once_one_creates_the_file(address: Address, tmp_path: Path) 
     assert address.read("a") == winner.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_large_file_goes_in_parts_and_replaces_nothing(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_password_is_not_printed(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_told(s3: S3Server, monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
@@ -199,6 +201,7 @@ def test_a_bucket_that_is_not_there_is_told(s3: S3Server, monkeypatch: pytest.Mo
         address.create("a", source)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)

@@ -20,6 +20,8 @@ from aves_artifacts.bundle.manifest import REPORT
 from aves_artifacts.cli import main
 from aves_artifacts.release.hub import push
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(reported_bundle: Bundle) -> Path:

@@ -22,6 +22,8 @@ from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.index import INDEX
 from aves_artifacts.release.staging import Release
 
+pytestmark = pytest.mark.slow
+
 FILES, SIZE = 60, 200_000
 in_other_processes = pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)
 

@@ -58,6 +58,7 @@ def test_a_second_time_nothing_is_uploaded(release: Release, address: Address) -
     assert contents(address) == before
 
 
+@pytest.mark.slow
 def test_a_second_time_the_server_gets_no_upload(
     release: Release, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

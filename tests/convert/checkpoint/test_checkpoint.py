@@ -258,6 +258,7 @@ def test_settings_that_repeat_one_value_cost_no_more_than_they_say(monkeypatch: 
         plain([shared] * 4)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tensors(tmp_path: Path) -> None:
     path = tmp_path / "many.pt"
     six = tensor()

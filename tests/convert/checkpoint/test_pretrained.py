@@ -24,6 +24,8 @@ from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.cli import main as verify
 
+pytestmark = pytest.mark.slow
+
 # As many samples to a frame as AVES has, which keeps the verifier's signals short; heads show in no shape.
 ENTRIES = {
     "conv_feature_layers": "[(8,10,5)] + [(8,3,2)] * 4 + [(8,2,2)] * 2",

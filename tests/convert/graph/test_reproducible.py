@@ -12,6 +12,8 @@ from tests.support.environments import interpreter, make_environment, run_progra
 from aves_artifacts.bundle.manifest import FILE_NAMES
 from aves_convert.conversion.stand_in import write_stand_in
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import platform, sys
 import numpy, onnx, torch

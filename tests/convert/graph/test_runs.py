@@ -44,6 +44,7 @@ def exact(config: EncoderConfig, samples: int, batch: int) -> dict[str, np.ndarr
     return torch_outputs(config, weights(config), clip(samples, batch, offset=0.1).double())
 
 
+@pytest.mark.slow
 @each_session
 @pytest.mark.parametrize("attention", ["standard", "fused"])
 @pytest.mark.parametrize("variant", ["base", "large", "channel-blocks", "channel-blocks-layer-norm"])
@@ -72,6 +73,7 @@ TWO_MINUTES: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @each_session
 @pytest.mark.parametrize(("variant", "attention"), [("base", "standard"), ("base", "fused"), ("large", "standard")])
 def test_two_minutes(variant: str, attention: Any, threads: int, level: str) -> None:

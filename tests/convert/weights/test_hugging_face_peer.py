@@ -16,6 +16,8 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 
+pytestmark = pytest.mark.slow
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "group norm, post-norm": {},
     "group norm, pre-norm": {"encoder_layer_norm_first": True},

@@ -22,6 +22,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> TorchaudioPort:
     return to_torchaudio(read_checkpoint(path))
 
 
+@pytest.mark.slow
 def test_a_model_is_built_without_initialising_it_and_without_the_compiler(converted: TorchaudioPort) -> None:
     program = f"""
     import sys
@@ -94,6 +95,7 @@ print(type(build_model(config)).__module__)
 """
 
 
+@pytest.mark.slow
 def test_an_extension_that_does_not_load_is_done_without(converted: TorchaudioPort) -> None:
     """Whatever is installed here, the first import of the extension fails as it does elsewhere."""
     program = """
@@ -108,6 +110,7 @@ def test_an_extension_that_does_not_load_is_done_without(converted: TorchaudioPo
     assert output.startswith("torchaudio.models.wav2vec2")
 
 
+@pytest.mark.slow
 def test_a_missing_torchaudio_is_told() -> None:
     program = """
     import sys
@@ -128,6 +131,7 @@ def test_a_missing_torchaudio_is_told() -> None:
     assert "pip install torchaudio" in run(program)
 
 
+@pytest.mark.slow
 def test_functions_that_need_the_extension_say_so() -> None:
     program = """
     import sys, torch

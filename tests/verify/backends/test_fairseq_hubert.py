@@ -231,6 +231,7 @@ for attempt in range(2):
 """
 
 
+@pytest.mark.slow
 def test_says_how_to_install_what_is_missing() -> None:
     error = "ModuleNotFoundError('No module named fairseq', name='fairseq')"
     first, second = run_python(BLOCKED.format(module="fairseq", error=error)).splitlines()
@@ -241,6 +242,7 @@ def test_says_how_to_install_what_is_missing() -> None:
     assert "`backends` torchaudio,onnx" in first
 
 
+@pytest.mark.slow
 def test_says_why_it_does_not_import_and_says_it_again() -> None:
     error = "RuntimeError('first line\\nthe last line')"
     first, second = run_python(BLOCKED.format(module="fairseq.criterions.hubert_criterion", error=error)).splitlines()
@@ -262,6 +264,7 @@ def test_names_the_pythons_that_it_imports_on(monkeypatch: pytest.MonkeyPatch) -
         import_hubert()
 
 
+@pytest.mark.slow
 def test_importing_is_quiet_and_leaves_logging_alone() -> None:
     code = """
 import dataclasses, logging, sys

@@ -213,6 +213,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert gather().compiler == str(tool)
 
 
+@pytest.mark.slow
 def test_here_it_tells_the_truth() -> None:
     """Of this environment, in which all but perhaps torchaudio's extension works."""
     result = CliRunner().invoke(main, ["doctor", "--json"])

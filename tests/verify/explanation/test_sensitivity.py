@@ -28,7 +28,7 @@ def given(*samples: int) -> list[Clip]:
 
 
 def loaded(*backends: Backend) -> Loaded:
-    return Loaded(backends, exact=None, config=TINY, normalize=False, problems=())
+    return Loaded(backends, exact=None, config=TINY, normalize=False, problems=(), weights={})
 
 
 @pytest.fixture(scope="module")

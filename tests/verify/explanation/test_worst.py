@@ -20,6 +20,8 @@ from aves_verify.comparison.compare import TOLERANCES, Comparison
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.sounds.clip import Clip
 
+pytestmark = pytest.mark.slow
+
 DAMAGED = "encoder.transformer.layers.1.feed_forward.intermediate_dense.weight"
 STATE = weights(TINY)
 
@@ -36,7 +38,7 @@ def damaged() -> dict[str, torch.Tensor]:
 def loaded(*ports: Backend, exact: bool = True) -> Loaded:
     reference = TorchaudioBackend(TINY, STATE)
     answer = TorchaudioBackend(TINY, STATE, dtype=torch.float64) if exact else None
-    return Loaded((reference, *ports), answer, TINY, normalize=False, problems=())
+    return Loaded((reference, *ports), answer, TINY, normalize=False, problems=(), weights={})
 
 
 def graph(state_dict: dict[str, torch.Tensor], folder: Path) -> OnnxBackend:

@@ -16,6 +16,8 @@ from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[dict[Kind, Original]]:

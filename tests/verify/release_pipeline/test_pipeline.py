@@ -15,6 +15,8 @@ from aves_verify.cli import main
 from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.release_pipeline.pipeline import take_checkpoints
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:

@@ -194,6 +194,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_no_damage_to_a_report_gives_a_traceback(
     report: Any, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

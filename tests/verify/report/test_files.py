@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
 
+pytestmark = pytest.mark.slow
+
 FILES = ("report.html", "report.json", "report.md", "junit.xml")
 
 

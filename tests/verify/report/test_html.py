@@ -22,6 +22,8 @@ from aves_verify.report.pictures.near_zero import near_zero_picture
 from aves_verify.report.report import Report
 from aves_verify.report.summary import ports
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """Every tag with its attributes, and the text between them."""

@@ -23,6 +23,8 @@ from aves_verify.subjects.subject import Pending, converted, of_bundle, ready, s
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("core", "bio", "nonbio", "all")
 
 

@@ -75,6 +75,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_one_bad_file_is_named_and_the_others_are_compared(name: str, tiny_bundle: Bundle, tmp_path: Path) -> None:
     make, message = BAD[name]

@@ -24,6 +24,8 @@ from aves_verify.cli import main
 from aves_verify.subjects.identity import misnamed
 from aves_verify.subjects.subject import of_files
 
+pytestmark = pytest.mark.slow
+
 CATALOG = """
 address = "http://127.0.0.1:9/"
 [owls]

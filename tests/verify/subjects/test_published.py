@@ -16,6 +16,8 @@ from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
 from aves_verify.subjects.published import of_configuration
 
+pytestmark = pytest.mark.slow
+
 CATALOG = """
 address = "{address}"
 [owls]

@@ -10,6 +10,8 @@ from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import REPORT
 from aves_verify.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 def verify(tiny_checkpoint: Path, bundle: Bundle, *arguments: str) -> Result:
     given = ["--bundle", str(bundle.folder), "--fairseq", str(tiny_checkpoint), "--attach", *arguments]

@@ -19,6 +19,8 @@ from aves_verify.verification import run
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
 
+pytestmark = pytest.mark.slow
+
 FILES = {"report.html", "report.json", "report.md", "junit.xml"}
 
 

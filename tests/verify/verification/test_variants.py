@@ -31,6 +31,8 @@ from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Tolerance, compare
 
+pytestmark = pytest.mark.slow
+
 PRE_NORM = {"extractor_mode": "layer_norm", "layer_norm_first": True}
 QUANTISED = {"quantize_targets": True, "latent_vars": 6}
 VARIANTS: dict[str, Variant] = {

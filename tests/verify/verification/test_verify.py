@@ -435,6 +435,7 @@ def test_tolerances_can_be_overridden(made: tuple[Path, Path], tmp_path: Path) -
     assert set(tolerance["by_backend"]) == {"torchaudio", "onnx"}
 
 
+@pytest.mark.slow
 def test_one_percent_of_any_tensor_is_caught_and_named(made: tuple[Path, Path], bundle: Bundle) -> None:
     """Of every tensor, those included that no output shows, in either port, whatever the manifest says."""
     clean_weights, clean_graph = bundle.path("torchaudio").read_bytes(), bundle.path("onnx").read_bytes()
