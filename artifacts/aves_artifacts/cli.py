@@ -157,9 +157,9 @@ def publish(
     from aves_artifacts.release.gate import all_verified
     from aves_artifacts.release.provenance import read_signer
     from aves_artifacts.release.publishing import plan_upload, publish, told
-    from aves_artifacts.release.staging import check_version, default_version, stage
+    from aves_artifacts.release.staging import stage, usable_version
 
-    version = check_version(default_version() if version is None else version)
+    version = usable_version(version)
     signer = read_signer(sign_key) if sign_key else None
     address = open_address(url)
     with showing("checking the bundles"):

@@ -5,9 +5,9 @@ Whoever writes a graph, checks one or runs one has them from here.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 
+from aves_artifacts.base.versions import own_version
 from aves_artifacts.encoder import EncoderConfig
 
 PRODUCER = "aves-convert"
@@ -69,4 +69,4 @@ def onnx_metadata(
         licence=licence,
         source_sha256=source_sha256,
     )
-    return {**said, "converter": f"{PRODUCER} {importlib.metadata.version('aves-ports')}"}
+    return {**said, "converter": f"{PRODUCER} {own_version()}"}

@@ -7,7 +7,6 @@ both belong to the projects that wrote the specifications.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.versions import own_version
 from aves_artifacts.release.gate import Verified
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _statement(bundles: Sequence[Verified], version: str, subjects: Sequence[Fil
 
 
 def _predicate(bundles: Sequence[Verified], version: str) -> dict[str, Any]:
-    tool = importlib.metadata.version("aves-ports")
+    tool = own_version()
     return {
         "buildDefinition": {
             "buildType": f"pkg:generic/aves-ports@{tool}#docs/releasing.md",

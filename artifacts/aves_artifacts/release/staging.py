@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import quoted
+from aves_artifacts.base.versions import own_version
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.release.gate import Verified
 from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, claim_text
@@ -45,19 +45,11 @@ class Release:
     index: ReleaseFile
     claim: ReleaseFile
 
-    @property
-    def size(self) -> int:
-        """Of all files together, in bytes."""
-        return sum(file.size for file in self.files)
 
-
-def default_version() -> str:
-    """This tool's own."""
-    return importlib.metadata.version("aves-ports")
-
-
-def check_version(version: str) -> str:
-    """The same version. Raises InputError where it cannot be part of an address."""
+def usable_version(version: str | None) -> str:
+    """What a release is called: ``version``, or this tool's own. Raises InputError where it cannot be in an address."""
+    if version is None:
+        return own_version()
     if not _NAME.fullmatch(version):
         raise InputError(f"version {quoted(version)}: expected letters, digits, '.', '_', '+' and '-', such as 1.0.0")
     return version
@@ -71,7 +63,7 @@ def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signe
     weights.
     """
     bundles = sorted(bundles, key=lambda bundle: bundle.name)
-    check_version(version)
+    usable_version(version)
     check_names([bundle.name for bundle in bundles])
     _check_twins(bundles)
     files = [file for bundle in bundles for file in _bundle_files(bundle)]

@@ -16,7 +16,8 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, quoted
 from aves_convert.checkpoint.settings import attribute_of, plain, resolved
 from aves_convert.pickles.records import Record, preview
-from aves_convert.torch_files.reader import LazyTensor, TorchFile
+from aves_convert.torch_files.reader import TorchFile
+from aves_convert.torch_files.tensors import LazyTensor
 
 
 @dataclass(frozen=True)

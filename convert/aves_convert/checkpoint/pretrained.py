@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.architecture import has_encoder_entries, is_fine_tuned, model_class
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.model_class import has_encoder_entries, is_fine_tuned, model_class
 
 # What fine-tuning sets anew in the encoder: its entry -> that of the fine-tuned model. Source: ``arg_overrides`` in
 # fairseq's ``hubert_asr.py`` and ``wav2vec2_asr.py``; the others are masking, which rests in evaluation.

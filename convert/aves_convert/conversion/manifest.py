@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
 
 from aves_artifacts.base.file_record import FileRecord, file_record
+from aves_artifacts.base.versions import own_version, version_of
 from aves_artifacts.bundle.manifest import EncoderFacts, Manifest, Role, SourceRecord
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
@@ -52,9 +51,9 @@ def manifest_of(
         config=arch.config,
         ledger=converted.ledger,
         versions={
-            "aves-ports": importlib.metadata.version("aves-ports"),
+            "aves-ports": own_version(),
             "python": platform.python_version(),
-            **_installed(),
+            **{package: version for package in _PACKAGES if (version := version_of(package))},
         },
         licence=terms.licence or "",
         citation=terms.citation or "",
@@ -64,15 +63,6 @@ def manifest_of(
 def printable_name(name: str) -> str:
     """A file's name as ONNX and JSON can hold it: in UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _installed() -> dict[str, str]:
-    """Package -> version, of those that are there: converting needs no torch."""
-    found = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
 
 
 def _recorded(source: FileRecord) -> FileRecord:

@@ -15,7 +15,8 @@ from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_o
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 from aves_convert.pickles.dangerous_calls import is_harmless
 from aves_convert.pickles.records import preview
-from aves_convert.torch_files.reader import LazyTensor, TorchFile, open_torch_file, wanted_calls
+from aves_convert.torch_files.reader import TorchFile, open_torch_file, wanted_calls
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.weights.ledger import account
 from aves_convert.weights.state_dict import misfit
 

@@ -27,8 +27,6 @@ from aves_convert.torch_files.rebuilding import REBUILD, Storages
 from aves_convert.torch_files.tensors import LazyTensor, MappedFile
 from aves_convert.torch_files.zip_directory import LOCAL, Extent, read_zip_directory
 
-__all__ = ["LazyTensor", "TorchFile", "open_torch_file", "wanted_calls"]
-
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file
+from aves_convert.torch_files.reader import open_torch_file
+from aves_convert.torch_files.tensors import LazyTensor
 
 _MOST_NAMED = 10  # problems; the rest is counted
 

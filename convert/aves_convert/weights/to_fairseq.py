@@ -25,7 +25,8 @@ from aves_convert.checkpoint.pretrained import with_pretrained_settings
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.checkpoint.settings import attribute_of, has_attribute, plain
 from aves_convert.pickles.records import Global, Record, preview
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file
+from aves_convert.torch_files.reader import open_torch_file
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.torch_files.writer import STORAGE_CLASSES, PickledObject
 from aves_convert.weights.ledger import account, identity
 from aves_convert.weights.state_dict import read_state_dict

@@ -13,7 +13,7 @@ from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.torch_files.reader import LazyTensor
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.weights.ledger import account, identity, raise_if_any
 
 

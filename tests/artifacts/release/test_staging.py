@@ -15,7 +15,7 @@ from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX
-from aves_artifacts.release.staging import NOTES, SUMS, Release, default_version, stage
+from aves_artifacts.release.staging import NOTES, SUMS, Release, stage, usable_version
 
 
 def other(passed: Verified, name: str) -> Verified:
@@ -138,4 +138,4 @@ def test_two_encoders_with_the_same_weights_do_not_hold(passed: Verified, tmp_pa
 
 
 def test_the_default_version_can_be_published(passed: Verified, tmp_path: Path) -> None:
-    assert stage([passed], default_version(), tmp_path).version == default_version()
+    assert stage([passed], usable_version(None), tmp_path).version == usable_version(None)

@@ -42,7 +42,8 @@ from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.inspection.identify import inspect
 from aves_convert.torch_files import zip_directory
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file, wanted_calls
+from aves_convert.torch_files.reader import open_torch_file, wanted_calls
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.torch_files.writer import write_torch_file
 
 DTYPES = [

@@ -13,8 +13,9 @@ from safetensors.numpy import load_file
 from tests.support.tensors import array
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file
+from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.safetensors_writer import write_safetensors
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.torch_files.writer import PickledObject, write_torch_file
 
 CONTENTS = {

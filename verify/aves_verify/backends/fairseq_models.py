@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import one_line, printable, reason_of
-from aves_convert.checkpoint.architecture import encoder_entries, model_class, wrapper
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
 from aves_convert.checkpoint.hubert_keys import ENCODER_PREFIX, HEAD_PREFIX
+from aves_convert.checkpoint.model_class import encoder_entries, model_class, wrapper
 from aves_verify.backends.fairseq_import import import_hubert, quiet
 
 # Settings that act in training alone are switched off, because in evaluation they still have a side effect: with layer

@@ -243,12 +243,12 @@ def release(
 
     from aves_artifacts.configurations.store import store
     from aves_artifacts.release.provenance import read_signer
-    from aves_artifacts.release.staging import check_version, default_version
+    from aves_artifacts.release.staging import usable_version
     from aves_verify.release_pipeline.journal import Journal, Order
     from aves_verify.release_pipeline.pipeline import run_release
     from aves_verify.release_pipeline.summary import print_outcome, print_steps
 
-    version = check_version(default_version() if version is None else version)
+    version = usable_version(version)
     order = Order(names, url, version, work or store() / "release", stand_in)
     signer = read_signer(sign_key) if sign_key else None
     console, journal = Console(), Journal()

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from aves_convert.graph.options import OnnxOptions
 from aves_verify.doctor.facts import Facts
 
-OPSET = 17  # what aves-convert writes by default
+OPSET = OnnxOptions().opset  # what aves-convert writes by default
 FAIRSEQ = "fairseq==0.12.2"
 _PIP_REFUSES = (24, 1)  # from here on pip refuses omegaconf 2.0.6: its metadata says PyYAML (>=5.1.*)
 _FAIRSEQ_ENDS = (3, 13)

@@ -19,7 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGE = "aves-ports"
+from aves_artifacts.base.versions import PACKAGE, version_of
+
 _BESIDE = ("fairseq", "omegaconf", "hydra-core", "pip")  # what the project does not require, and yet decides
 _SECONDS = 180.0  # for one probe; on a slow disk the first import of torch takes a minute
 
@@ -90,7 +91,7 @@ class Facts:
 def gather() -> Facts:
     """Look and try; takes as long as the slowest import."""
     required = dict(_requirements(importlib.metadata.requires(PACKAGE) or []))
-    installed = {name: _version(name) for name in (*required, *_BESIDE)}
+    installed = {name: version_of(name) for name in (*required, *_BESIDE)}
     chosen = [
         name for name in _PROBES if all(installed.get(package) is not None for package in _NEEDS.get(name, (name,)))
     ]
@@ -142,13 +143,6 @@ def _requirements(needs: list[str]) -> list[tuple[str, str]]:
         oldest = re.search(r">=\s*([\w.]+)", text)
         found.append((name, oldest.group(1) if oldest else ""))
     return found
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _compiler() -> str | None:

@@ -19,7 +19,8 @@ from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.configurations.catalog import Configuration, catalog
 from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import default_lock_file
-from aves_convert.torch_files.reader import LazyTensor, open_torch_file
+from aves_convert.torch_files.reader import open_torch_file
+from aves_convert.torch_files.tensors import LazyTensor
 from aves_verify.subjects.subject import BACKENDS, Subject
 
 _SMALLEST = 8  # elements; shorter tensors, and constant ones, may be alike by chance

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from pathlib import Path
+
+from aves_artifacts.base.versions import version_of
 
 
 def environment() -> dict[str, str | int | None]:
@@ -14,17 +15,10 @@ def environment() -> dict[str, str | int | None]:
     packages = ("torch", "torchaudio", "onnxruntime", "onnx", "numpy", "fairseq", "aves-ports")
     return {
         "python": platform.python_version(),
-        **{package: _version(package) for package in packages},
+        **{package: version_of(package) for package in packages},
         "cpu": _processor(),
         "threads": torch.get_num_threads(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

@@ -1,0 +1,20 @@
+"""Versions of installed packages, told from their metadata: none of them is imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+PACKAGE = "aves-ports"  # what the three packages are installed as
+
+
+def own_version() -> str:
+    """This tool's own version."""
+    return importlib.metadata.version(PACKAGE)
+
+
+def version_of(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
