@@ -99,3 +99,12 @@ def test_normalised_samples_are_the_same_bits_however_they_are_summed() -> None:
 def test_silence_stays_silence() -> None:
     silence = Clip("silence", np.zeros(800, dtype=np.float32), "made here")
     assert not network_input(silence, normalize=True).any()
+
+
+def test_normalisation_is_what_fairseq_does() -> None:
+    clip = Clip("x", (np.arange(800, dtype=np.float32) % 7) + 3, "x")
+    wave = network_input(clip, normalize=True)
+    assert wave.shape == (1, 800)
+    assert abs(float(wave.mean())) < 1e-6
+    assert abs(float(wave.std()) - 1) < 1e-4
+    assert np.array_equal(network_input(clip, normalize=False)[0], clip.waveform)
