@@ -25,7 +25,7 @@ class Change:
 
 
 def compare(vectors: Mapping[str, Vectors], smallest: int) -> list[Change]:
-    """The same task on every form; the first of ``vectors`` is the original."""
+    """Seek neighbours and clusters by every form's vectors; the first of ``vectors`` is the original."""
     original = next(iter(vectors.values()))
     around, mates = nearest(original), _mates(cluster(original, smallest))
     return [

@@ -28,7 +28,7 @@ class Change:
 
 
 def compare(vectors: Mapping[str, Vectors], data: LabelledClips, held_out: NDArray[np.bool_]) -> list[Change]:
-    """The same task on every form; the first of ``vectors`` is the original."""
+    """Train and judge a classifier on every form's vectors; the first of ``vectors`` is the original."""
     original = next(iter(vectors.values()))
     first = train_head(original, data, ~held_out)
     reference = judge(first, original, data, held_out)

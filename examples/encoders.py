@@ -59,7 +59,7 @@ def embed_all(ports: Ports, clips: Sequence[Clip]) -> Mapping[str, Vectors]:
 
 
 def embed_with(encoder: torch.nn.Module, ports: Ports, clips: Sequence[Clip]) -> Vectors:
-    """The same by a TorchAudio model that was trained further.
+    """Embed clips as ``embed`` does, by a TorchAudio model that was trained further.
 
     Clips are run one by one: padding them to one length would change every frame.
     """

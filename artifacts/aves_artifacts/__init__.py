@@ -1,4 +1,4 @@
-"""What lies on disk and what is published: geometries, bundles, the catalogue, downloads.
+"""Encoders on disk and published: their geometry, bundles of their files, the catalogue, downloads, releases.
 
 - ``EncoderConfig``: an encoder's geometry.
 - ``Bundle``, ``Manifest``, ``read_bundle``, ``check_bundle``: an encoder's files in one folder, and whether they are

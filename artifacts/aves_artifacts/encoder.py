@@ -81,7 +81,7 @@ class EncoderConfig:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def architecture_entries(self) -> dict[str, Any]:
-        """What decides over the output in evaluation: everything but dropout and layer drop."""
+        """The entries that decide what is computed in evaluation: all but dropout and layer drop."""
         return {name: value for name, value in self.kwargs().items() if not name.endswith(("dropout", "drop"))}
 
     def to_json(self) -> str:
@@ -92,7 +92,7 @@ class EncoderConfig:
         return json.dumps(self.to_entries(), indent=2) + "\n"
 
     def to_entries(self) -> dict[str, Any]:
-        """What ``to_json`` writes, for a document that holds it."""
+        """The config as a dict of plain values, which ``to_json`` writes."""
         kwargs = self.kwargs()
         if self.aux_num_out is None:
             del kwargs["aux_num_out"]
@@ -109,7 +109,7 @@ class EncoderConfig:
 
     @classmethod
     def from_entries(cls, entries: object, *, where: str) -> EncoderConfig:
-        """The config in a value that was parsed from JSON. Raises InputError as ``from_json`` does."""
+        """Make a config from a value that was parsed from JSON. Raises InputError as ``from_json`` does."""
         if not isinstance(entries, dict):
             raise InputError(
                 f"{where}: expected a JSON object with the arguments of wav2vec2_model, found {type(entries).__name__}"
@@ -200,7 +200,7 @@ def _is_conv_layer(value: object) -> bool:
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of the model, in its order, in the ``weight_g``/``weight_v`` dialect.
+    """Name and shape of every tensor of TorchAudio's model, in its order, named ``weight_g`` and ``weight_v``.
 
     Every torch from 2.0 on reads that dialect; only newer ones read ``parametrizations.weight.original0/1``.
     Source: torchaudio ``models/wav2vec2/components.py``.

@@ -1,4 +1,4 @@
-"""Does the port compute what the original computes?
+"""Checking that a port computes what the original computes.
 
 - ``of_bundle``, ``Plan``, ``verify``: an encoder's files, how they are run and compared, and the whole of it in one
   call.

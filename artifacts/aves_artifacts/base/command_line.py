@@ -21,7 +21,7 @@ class BadInput(click.ClickException):
     exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the lines as they are."""
+        """Print the message as it is, without click's own prefix."""
         click.echo(self.message, file=file, err=file is None)
 
 
@@ -63,11 +63,11 @@ class _Ends(click.Command):
 
 
 class Command(_Ends):
-    """A command by itself that ends so."""
+    """A single command that ends as every command of ours does."""
 
 
 class Group(_Ends, click.Group):
-    """A group of commands that end so."""
+    """A group whose commands end as every command of ours does."""
 
     command_class = Command
 

@@ -1,4 +1,4 @@
-"""Several things at once, in threads of this process and beside other processes."""
+"""Working on several things at once, in threads, and taking turns with other processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Result = TypeVar("Result")
 
 
 class StoppedError(Exception):
-    """The run ends; what is here is kept."""
+    """Raised in a thread when the run is to end; what is here by then is kept."""
 
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that is set when the block ends, also by a signal."""
+    """Yield an event for threads to watch; it is set when the block ends, also by a signal."""
     stop = threading.Event()
     try:
         yield stop
@@ -31,7 +31,7 @@ def stopping() -> Iterator[threading.Event]:
 
 
 def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """``work`` on every item, several at once; the results in the items' order.
+    """Apply ``work`` to every item, several at once; return the results in the items' order.
 
     The threads are daemons, unlike those of a ThreadPoolExecutor: one that waits for a silent server must not keep a
     stopped run alive.
@@ -59,7 +59,7 @@ def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
 
 @contextmanager
 def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """So many threads; where the block ends with an error, what runs is waited for and what waits is dropped."""
+    """Yield a pool of threads; where the block ends with an error, what runs is waited for, what waits is dropped."""
     executor = ThreadPoolExecutor(threads)
     try:
         yield executor
@@ -71,7 +71,10 @@ def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def exclusive(path: Path, stop: threading.Event) -> Iterator[None]:
-    """Wait until no other thread or process works on this file. The mark beside it stays: removing it is a race."""
+    """Wait until no other thread or process works on this file, and keep others out of it.
+
+    The mark beside the file stays: removing it is a race.
+    """
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files that a user or a server names, opened so that nothing waits for ever; and documents, read within bounds.
+"""Opening files and reading documents that may be anything: nothing waits for ever or fills the memory.
 
 A pipe is waited for without end, a device is read without end: only regular files are opened. JSON and TOML are parsed
 so that everything wrong with a text is a ValueError with words: nesting that exhausts the stack, a key that stands
@@ -33,7 +33,7 @@ _MAX_DOTS = 32
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file for reading; never waits for a writer. Raises OSError, for pipes and devices too."""
+    """Open a regular file for reading, and never wait for a writer. Raises OSError, for pipes and devices too."""
     _check_regular(os.stat(path), path)
     # What has the name may have changed since: opened so that a pipe does not wait, and looked at again.
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -46,7 +46,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, most: int = MAX_DOCUMENT) -> bytes:
-    """All of a regular file of at most ``most`` bytes. Raises OSError, for a larger one too."""
+    """Read all of a regular file of at most ``most`` bytes. Raises OSError, for a larger one too."""
     with open_file(path) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
@@ -55,7 +55,7 @@ def read_file(path: Path, most: int = MAX_DOCUMENT) -> bytes:
 
 
 def parse_json(document: str | bytes) -> Any:
-    """The value of a JSON document in UTF-8. Raises ValueError for everything that is none, duplicate keys included."""
+    """Parse a JSON document in UTF-8. Raises ValueError for everything that is none, duplicate keys included."""
     try:
         text = document.decode("utf-8") if isinstance(document, bytes) else document
         value = json.loads(
@@ -70,7 +70,7 @@ def parse_json(document: str | bytes) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML document of at most 256 KiB. Raises ValueError for everything that is none."""
+    """Parse a TOML document of at most 256 KiB into its tables. Raises ValueError for everything that is none."""
     if len(text) > _MAX_TOML:
         raise ValueError(f"it has {len(text):,} characters, expected at most {_MAX_TOML:,}")
     for number, line in enumerate(text.splitlines(), start=1):

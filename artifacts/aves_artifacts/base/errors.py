@@ -1,4 +1,4 @@
-"""The exceptions for what is not a bug of ours, and the lines that tell of them."""
+"""The two errors that a user can mend, and the lines that tell of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InputError(Exception):
         return "\n".join(self.lines(lambda argument: f"`{argument}`"))
 
     def lines(self, name: Callable[[str], str | None]) -> tuple[str, ...]:
-        """The problems, and the hint with each argument as ``name`` has it; no hint where it has none for one.
+        """The lines to print: the problems, and the hint with each argument as ``name`` words it.
 
         A hint is part of the line of a single problem; after several it is a line of its own.
         """
@@ -40,7 +40,10 @@ class InputError(Exception):
 
 
 class DoesNotHoldError(Exception):
-    """Something was verified and does not hold. Commands print the problems, one in a line, and exit with status 1."""
+    """Something was checked and is not as it should be; ``problems`` has one line for each thing.
+
+    Commands print the lines and exit with status 1.
+    """
 
     def __init__(self, *problems: str) -> None:
         super().__init__(*problems)

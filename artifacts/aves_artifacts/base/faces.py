@@ -13,7 +13,7 @@ from typing import Any
 
 
 def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package whose public names lie in these modules of it."""
+    """Make the ``__getattr__`` and ``__dir__`` of a package that imports each public name when it is first used."""
 
     def find(name: str) -> Any:
         module = sys.modules[package]

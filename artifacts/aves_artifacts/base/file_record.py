@@ -1,4 +1,4 @@
-"""What identifies a file: its name, its size and its SHA-256."""
+"""Name, size and SHA-256 of a file: what it is known again by."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class FileRecord:
 
 
 def file_record(path: Path) -> FileRecord:
-    """Name, size and SHA-256 of a file. Raises InputError where it cannot be read."""
+    """Measure and hash a file; return its record. Raises InputError where it cannot be read."""
     digest = sha256_of(path)
     return FileRecord(path.name, path.stat().st_size, digest)
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
+    """Compute the SHA-256 of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
     digest = hashlib.sha256()
     try:
         with open_file(path) as stream:

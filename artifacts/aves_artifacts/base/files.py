@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all."""
+"""Writing files so that each appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def creating(path: Path) -> Iterator[Path]:
-    """The same for a file that must not be there yet: raises FileExistsError where it is, also when it has just come.
+    """Like ``replacing``, but never overwrites: raises FileExistsError where a file of this name is or has just come.
 
     A hard link gives the name, because of two processes at once only one can make it. Raises InputError where nothing
     can be written, or the file system has no hard links.
@@ -58,7 +58,7 @@ def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[P
 
 
 def check_writable(path: Path) -> None:
-    """Raise InputError where ``replacing(path)`` would, before any work is done for it. Leaves nothing behind."""
+    """Raise InputError where ``path`` could not be written, before any work is done for it. Leaves nothing behind."""
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give the name of a file in it")
     if not path.parent.is_dir():

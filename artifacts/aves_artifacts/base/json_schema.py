@@ -1,4 +1,4 @@
-"""Validation of JSON documents by the schemas that this package publishes.
+"""Checking JSON documents against the schemas that this package publishes.
 
 jsonschema rather than fastjsonschema: it knows the current draft, tells every error with its path, and executes no
 generated code.
@@ -22,7 +22,7 @@ _LONGEST = 200  # characters; a message quotes the value, which may be all of th
 
 
 def schema_problem(document: object, schema: Schema) -> str:
-    """What the schema says against a document, and at which entry; empty where it is valid."""
+    """Tell what is wrong with a document, and at which entry; an empty text where it is valid."""
     from jsonschema.exceptions import best_match
 
     error = best_match(_validator(schema).iter_errors(document))

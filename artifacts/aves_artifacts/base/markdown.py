@@ -1,4 +1,4 @@
-"""Text from outside in Markdown, with no markup taking effect."""
+"""Putting text from outside into Markdown without any of it becoming markup."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from aves_artifacts.base.messages import escaped
 
 
 def without_markup(text: str) -> str:
-    """Text in which no markup takes effect."""
+    """Escape a text so that Markdown shows it as it is."""
     return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
 
 
 def code(text: str, *, cell: bool = False) -> str:
-    """A code span of any text; in a table's ``cell`` a pipe is escaped even there."""
+    """Put any text into a code span; in a table's ``cell`` a pipe is escaped even there."""
     shown = escaped(text) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     if shown.startswith("`") or shown.endswith("`"):

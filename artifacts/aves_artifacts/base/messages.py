@@ -1,4 +1,4 @@
-"""How things are said in messages: sizes, addresses, reasons, long lists, and text from outside, printable and short.
+"""Wording of messages: sizes, addresses, reasons, long lists, and text from outside made printable and short.
 
 What comes from a file or a server goes into a message through ``printable`` or ``quoted``. Both cut it before they make
 text of it: a name may have a million characters, and a list may contain itself.
@@ -16,7 +16,7 @@ _LONGEST_REASON = 300  # characters
 
 
 def printable_address(address: str) -> str:
-    """An address as it may be printed and committed: without a password, and without a query, which may be signed."""
+    """An address without password and query, which may be a signature, so that it may be printed and committed."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -42,7 +42,7 @@ def first_line(error: BaseException) -> str:
 
 
 def cut_off(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
-    """The first ``most`` items, and how many more there are."""
+    """Split a list into its first ``most`` items and the number of those left over."""
     return items[:most], max(0, len(items) - most)
 
 
@@ -53,7 +53,7 @@ def listed(items: Sequence[str], most: int, *, separator: str = ", ") -> str:
 
 
 def one_line(message: str) -> str:
-    """The message without line breaks, and without characters that steer a terminal: parts of it come from outside."""
+    """A message on one line, without characters that steer a terminal: parts of it come from outside."""
     return escaped(_folded(message))
 
 
@@ -75,7 +75,7 @@ def quoted(value: object, limit: int = 100) -> str:
 
 
 def escaped(text: str) -> str:
-    """All of a text, with its control characters spelled out: no format carries them, and some obey."""
+    """All of a text, with its control characters spelled out: no format carries them, and some terminals obey them."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -1,4 +1,4 @@
-"""The options that commands of several packages share, each written once: what it does, and what its default means."""
+"""Options that several commands share, each written once, with what it does and what its default means."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]  # a decorator of a 
 
 
 def path_type(*, folder: bool = False) -> click.Path:
-    """The type of a path on the command line. Nothing need be there: the function that reads it says so itself."""
+    """The type of a path on the command line; it need not exist, as whoever reads it says so better."""
     return click.Path(path_type=Path, file_okay=not folder)
 
 
 def all_of(*options: Option) -> Option:
-    """Several options as one decorator; ``--help`` shows them in this order."""
+    """Make one decorator of several options; ``--help`` shows them in this order."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -28,7 +28,7 @@ def all_of(*options: Option) -> Option:
 
 
 def out(metavar: str, what: str, *short: str, folder: bool = False) -> Option:
-    """Where results go: one file, or a folder for several. ``what`` they are is for the help."""
+    """The option for where results go: a file, or a folder for several. ``what`` they are is for the help."""
     told = (
         f"The folder to write {what} into; it is made where it is missing." if folder else f"The file to write: {what}."
     )
@@ -45,12 +45,12 @@ as_json = click.option(
 
 
 def stand_in(effect: str) -> Option:
-    """Whether stand-ins, checkpoints with made-up weights, are meant; ``effect`` is the help."""
+    """The option for stand-ins, checkpoints with made-up weights; ``effect`` is its help."""
     return click.option("--stand-in", is_flag=True, help=effect)
 
 
 def layers(what: str) -> Option:
-    """The last layer or all; ``what`` is done with their outputs, for the help."""
+    """The option for the last layer or all of them; ``what`` becomes of their outputs is for the help."""
     return click.option(
         "--layers",
         type=click.Choice(["last", "all"]),
@@ -70,7 +70,7 @@ pretrained = click.option(
 
 
 def config(*, required: bool) -> Option:
-    """The JSON config that belongs to TorchAudio weights."""
+    """The option for the JSON config that belongs to TorchAudio weights."""
     without = "" if required else " It goes with --torchaudio; by default there is none."
     return click.option(
         "--config",

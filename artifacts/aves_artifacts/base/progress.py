@@ -1,4 +1,4 @@
-"""Downloads as they go: a line with the size before the start, and a bar for each file on a terminal."""
+"""Showing on a terminal what goes on: bars for files that are moved, and a word about the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransferBars:
-    """The Watcher of commands."""
+    """Progress bars of files that are moved, one for each."""
 
     progress: Progress
     verb: str
@@ -35,14 +35,14 @@ class TransferBars:
             self.tasks[path] = self.progress.add_task(path.name, total=size)
 
     def held(self, path: Path, size: int) -> None:
-        """Move a file's bar."""
+        """Move a file's bar to this many bytes."""
         if path in self.tasks:
             self.progress.update(self.tasks[path], completed=size)
 
 
 @contextmanager
 def transfer_bars(verb: str = "fetching") -> Iterator[TransferBars]:
-    """Bars on a terminal, which go away in the end; none in a pipe."""
+    """Yield bars for files that are moved, which go away in the end; they show nothing in a pipe."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -59,28 +59,28 @@ def transfer_bars(verb: str = "fetching") -> Iterator[TransferBars]:
 
 
 class Watcher(Protocol):
-    """Who shows what goes on."""
+    """What is told of files as they are moved, to show it."""
 
     def announce(self, sizes: Mapping[Path, int | None]) -> None:
-        """Told before the start what will be downloaded; None: the server gives no size."""
+        """Called once before the start with each file's size in bytes; None where the server gives none."""
 
     def held(self, path: Path, size: int) -> None:
-        """Told how many bytes of a file are here."""
+        """Called again and again with how many bytes of a file are here."""
 
 
 class Silent:
-    """A Watcher that shows nothing."""
+    """A watcher that shows nothing."""
 
     def announce(self, sizes: Mapping[Path, int | None]) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def held(self, path: Path, size: int) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
 
 @contextmanager
 def showing(message: str) -> Iterator[None]:
-    """Show what is going on, on a terminal; be quiet in a pipe."""
+    """Show a message on a terminal while the block runs; be quiet in a pipe."""
     from rich.console import Console
 
     console = Console(stderr=True)

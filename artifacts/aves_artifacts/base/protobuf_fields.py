@@ -1,4 +1,4 @@
-"""protobuf's encoding: where the fields of a message lie in a file, none of them copied.
+"""Finding the fields of a protobuf message, such as an ONNX file, by their positions and without copying them.
 
 A field is a key, which is its number and wire type, and then its content; source: "Encoding" in protobuf's
 documentation. Readers raise ValueError for bytes that are no message.
@@ -17,13 +17,13 @@ _MAX_FIELDS = 2_000_000  # of one file; genuine graphs have some thousand
 
 @dataclass
 class Fields:
-    """The fields in a file, as positions; ``left`` is how many more are read before it is taken for damaged."""
+    """The bytes of a protobuf file; ``left`` is how many more fields are read until it is taken for damaged."""
 
     data: mmap.mmap
     left: int = _MAX_FIELDS
 
     def within(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """Position of the key, number, begin and end of the content of every field of the message from at to end."""
+        """List the fields of the message from ``at`` to ``end``: key's position, number, begin and end of content."""
         while at < end:
             self.left -= 1
             if self.left < 0:
@@ -45,7 +45,7 @@ class Fields:
             yield tag, key >> 3, begin, at
 
     def number(self, at: int, end: int) -> tuple[int, int]:
-        """A number of seven bits per byte, and the byte after it."""
+        """Read a number of seven bits per byte; return it and the position after it."""
         value = 0
         for index in range(10):
             if at + index >= end:
@@ -58,7 +58,7 @@ class Fields:
 
 
 def prefix(number: int, length: int) -> bytes:
-    """What stands before the ``length`` bytes of a field that is text, bytes or a message."""
+    """The bytes that stand before a field's content of ``length`` bytes."""
     return _varint(number << 3 | _BYTES) + _varint(length)
 
 

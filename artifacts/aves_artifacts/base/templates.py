@@ -1,4 +1,4 @@
-"""Templates of a package's files, filled so that nothing that is filled in takes effect."""
+"""Filling templates so that nothing that is filled in becomes markup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aves_artifacts.base.messages import escaped
 
 
 def fill_markdown(package: str, name: str, /, **holes: Any) -> str:
-    """The text of a Markdown template. What comes from outside is escaped before, by ``plain`` or ``code``."""
+    """Fill a Markdown template. What comes from outside is escaped before, by ``without_markup`` or ``code``."""
     from jinja2 import Environment
 
     environment = Environment(**_options(package), keep_trailing_newline=True)  # noqa: S701 - Markdown
@@ -17,7 +17,7 @@ def fill_markdown(package: str, name: str, /, **holes: Any) -> str:
 
 
 def fill_html(package: str, name: str, filters: Mapping[str, Callable[..., Any]], /, **holes: Any) -> str:
-    """The text of an HTML template: every text is escaped, and has its control characters spelled out."""
+    """Fill an HTML template; every text is escaped, and its control characters are spelled out."""
     from jinja2 import Environment
 
     environment = Environment(

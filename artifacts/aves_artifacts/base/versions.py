@@ -1,4 +1,4 @@
-"""Versions of installed packages, told from their metadata: none of them is imported."""
+"""Finding the versions of installed packages, from their metadata and without importing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PACKAGE = "aves-ports"  # what the three packages are installed as
 
 
 def own_version() -> str:
-    """This tool's own version."""
+    """The version of this tool that is installed."""
     return importlib.metadata.version(PACKAGE)
 
 

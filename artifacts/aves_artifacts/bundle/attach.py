@@ -1,4 +1,4 @@
-"""The report of aves-verify in a bundle: taken in only where it is about these very files."""
+"""Putting aves-verify's report into a bundle, only where it is about these very files."""
 
 from __future__ import annotations
 

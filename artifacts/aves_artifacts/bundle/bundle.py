@@ -1,4 +1,4 @@
-"""A configuration's files in one folder with their manifest: written whole, read, checked by hash."""
+"""A bundle: the files of one encoder in one folder, and the manifest that describes them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aves_artifacts.bundle.manifest import MANIFEST, Manifest, Role
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder with a manifest."""
+    """A folder of one encoder's files, and its manifest."""
 
     folder: Path
     manifest: Manifest
 
     def path(self, role: Role) -> Path:
-        """Where the file of this role lies."""
+        """The path of the file with this role, such as ``onnx`` or ``torchaudio``."""
         return self.folder / self.manifest.files[role].name
 
 
@@ -39,7 +39,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def hash_problems(bundle: Bundle) -> list[str]:
-    """What is not as it was when the bundle was made: the manifest, and every file of the model that it records.
+    """Tell which files are not as they were when the bundle was made, the manifest included.
 
     The model card is left out: attaching a report writes it anew.
     """

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a bundle: hashes, strange files, contents, ledger, report."""
+"""Checking a bundle: hashes, strange files, contents, what became of each tensor, and the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERDICT_FAILED = "says that the verification failed"
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one file of a bundle; the sentence begins with the file's name."""
+    """One thing that is wrong with a file; ``problem`` is a sentence that begins with the file's name."""
 
     file: str
     problem: str
@@ -29,7 +29,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found. ``manifest`` is None where it could not be read."""
+    """What ``check_bundle`` found. ``manifest`` is None where it could not be read."""
 
     folder: Path
     manifest: Manifest | None
@@ -42,12 +42,12 @@ class Checked:
 
     @property
     def verified(self) -> bool | None:
-        """The verdict of the report in the bundle; None: there is none."""
+        """Whether the report in the bundle says passed; None where there is no report."""
         report = self.manifest and self.manifest.report
         return report.passed if report else None
 
     def to_json(self) -> str:
-        """For programs."""
+        """What was found as JSON, for programs."""
         document = {
             "schema": SCHEMA,
             "bundle": str(self.folder),

@@ -1,4 +1,4 @@
-"""What the files of a bundle hold, loaded as a user would load them and held against the manifest."""
+"""Loading a bundle's files as a user would, and comparing them with what the manifest says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SOURCE_DTYPES = ("float64", "float16", "bfloat16", *_FLOAT8)
 
 
 def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
-    """Where the config file and what the manifest says of the encoder differ."""
+    """Tell where the config file and the manifest's facts of the encoder differ."""
     if config != manifest.config:
         yield "does not hold the config that the manifest has"
     says = manifest.encoder
@@ -39,7 +39,7 @@ def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict, mapped and not read where torch can do that, from 2.1 on.
+    """Load the TorchAudio state dict, mapped into memory where torch can do that, from 2.1 on.
 
     Raises InputError where torch does not load one, which runs nothing.
     """
@@ -56,13 +56,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def weights_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
-    """Why the state dict does not load strictly, or is not what the ledger says was taken from the source."""
+    """Tell why the weights do not fit the model, or are not what the manifest says was taken from the checkpoint."""
     problems = list(_shape_problems(weights, config))
     yield from _listed(problems or list(_ledger_problems(weights, manifest.ledger)))
 
 
 def copy_problems(path: Path, weights: Mapping[str, torch.Tensor]) -> Iterator[str]:
-    """Where the safetensors copy is not, bit for bit, the state dict."""
+    """Tell where the safetensors copy differs from the TorchAudio weights by a single bit."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -82,7 +82,7 @@ def copy_problems(path: Path, weights: Mapping[str, torch.Tensor]) -> Iterator[s
 
 
 def graph_problems(bundle: Bundle) -> Iterator[str]:
-    """Why onnx or ONNX Runtime refuses the graph, or what it says of itself is not what the manifest says."""
+    """Tell why onnx or ONNX Runtime refuses the graph, or where its metadata contradicts the manifest."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

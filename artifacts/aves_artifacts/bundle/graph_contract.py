@@ -1,4 +1,4 @@
-"""The names in an ONNX graph of ours: its input, its outputs, and what it says of itself to whoever has the file alone.
+"""The names of inputs, outputs and metadata in the ONNX graphs that this project writes.
 
 Whoever writes a graph, checks one or runs one has them from here.
 """

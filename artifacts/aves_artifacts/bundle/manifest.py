@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what it holds and where that came from, in JSON under a published schema."""
+"""The manifest of a bundle: which files it holds and where they came from, as JSON under a published schema."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SourceRecord(FileRecord):
     pretrained: FileRecord | None = None  # the checkpoint it was fine-tuned from, where the settings are that one's
 
     def to_entries(self) -> dict[str, Any]:
-        """As the manifest's JSON has it: ``pretrained`` only where there is one."""
+        """The entries of the manifest's JSON; ``pretrained`` stands there only where there is one."""
         entries = asdict(self)
         if self.pretrained is None:
             del entries["pretrained"]
@@ -51,7 +51,7 @@ class SourceRecord(FileRecord):
 
 @dataclass(frozen=True)
 class EncoderFacts:
-    """What a user must know of an encoder beside its config. Lengths are in samples."""
+    """What a user must know of an encoder beside its config, such as its hop. Lengths are in samples."""
 
     sample_rate: int
     normalize: bool  # whether each waveform is brought to mean 0 and variance 1
@@ -62,7 +62,7 @@ class EncoderFacts:
 
     @classmethod
     def of(cls, config: EncoderConfig, *, sample_rate: int, normalize: bool) -> EncoderFacts:
-        """Those of a config; what it does not tell is given."""
+        """Take the facts from a config, and from the caller what a config does not tell."""
         return cls(
             sample_rate=sample_rate,
             normalize=normalize,
@@ -88,7 +88,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class ReportRecord(FileRecord):
-    """The report of aves-verify on these files, and its verdict."""
+    """The file record of a bundle's report, and whether it says passed."""
 
     passed: bool
 
@@ -109,7 +109,7 @@ class Manifest:
     report: ReportRecord | None = None
 
     def to_json(self) -> str:
-        """The manifest as a person may read it: two spaces, one ledger entry per line, and its own SHA-256."""
+        """Write the manifest for people to read: two spaces, one tensor per line, and its own SHA-256."""
         return self._text(hashlib.sha256(self._text("").encode()).hexdigest())
 
     def _text(self, sha256: str) -> str:

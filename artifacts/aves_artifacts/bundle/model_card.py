@@ -33,7 +33,7 @@ def write_card(manifest: Manifest, folder: Path, report: ReportDocument | None =
 
 
 def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
-    """The card: what the model is, how it is loaded, and what a report of aves-verify says of it."""
+    """Write the text of the card: what the model is, how to load it, and what verification found."""
     rate = manifest.encoder.sample_rate
     return fill_markdown(
         "aves_artifacts.bundle",
@@ -66,7 +66,7 @@ def _file_row(manifest: Manifest, role: Role) -> str:
 
 
 def port_rows(report: ReportDocument) -> Iterator[str]:
-    """Cells of a table row for each port: the worst over its comparisons."""
+    """The cells of the card's table: for each port the worst over its comparisons."""
     for backend in dict.fromkeys(comparison.backend for comparison in report.comparisons):
         found = [comparison for comparison in report.comparisons if comparison.backend == backend]
         tolerance = max((comparison.tolerance for comparison in found), key=lambda each: each.atol)
@@ -99,7 +99,7 @@ def _licence_lines(licence: str) -> Iterator[str]:
 
 
 def licence_sentence(licence: str) -> str:
-    """What is known of the weights' licence, in a sentence."""
+    """Say in a sentence what is known of the weights' licence."""
     if not licence:
         return "The licence of the weights was not recorded: ask their authors before you pass them on."
     return f"The weights have their authors' licence: {without_markup(licence)}."

@@ -1,4 +1,4 @@
-"""The report of aves-verify, read from its JSON into typed nouns.
+"""Reading a report of aves-verify from its JSON into frozen dataclasses.
 
 They hold what is asked of a report that was written: by a bundle, a model card, a release, a comparison of two reports.
 ``report.schema.json`` describes everything in it. Entries that it does not describe are left out: a later version wrote
@@ -24,7 +24,7 @@ STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best 
 
 @dataclass(frozen=True)
 class ReportedTolerance:
-    """What a port was allowed to differ by; the schema has the formula."""
+    """How much a port was allowed to differ; the schema has the formula."""
 
     atol: float
     rtol: float
@@ -49,18 +49,18 @@ class ReportedComparison:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the others of its configuration: backend, clip and layer."""
+        """Backend, clip and layer, which tell a comparison from the others of its configuration."""
         return self.backend, self.clip, self.layer
 
     @property
     def passed(self) -> bool:
-        """Drift near zero passes."""
+        """Whether it did not fail; drift near zero passes."""
         return self.status != "fail"
 
 
 @dataclass(frozen=True)
 class ReportedConfig:
-    """What was found about one configuration."""
+    """What a report says about one configuration."""
 
     name: str
     passed: bool
@@ -86,7 +86,7 @@ class ReportDocument:
 
     @property
     def comparisons(self) -> tuple[ReportedComparison, ...]:
-        """Those of all configurations."""
+        """The comparisons of all configurations, one after the other."""
         return tuple(comparison for config in self.configs for comparison in config.comparisons)
 
 

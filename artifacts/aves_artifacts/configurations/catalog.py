@@ -1,4 +1,4 @@
-"""The published configurations, as ``catalog.toml`` and a user's own catalogue describe them.
+"""Reading the catalogue of published encoders: ``catalog.toml``, and one of the user's own beside it.
 
 A user's catalogue is named by ``$AVES_CATALOG`` and not by an option: one setting then reaches every command.
 """
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Configuration:
-    """One published encoder."""
+    """One published encoder, as the catalogue describes it."""
 
     name: str
     file_name: str  # stem of its files, e.g. aves-base-bio
@@ -68,7 +68,7 @@ def catalog() -> dict[str, Configuration]:
 def read_catalog(
     text: str, where: str, *, mirror: str = "", beside: Mapping[str, Configuration] | None = None
 ) -> dict[str, Configuration]:
-    """The configurations of one catalogue, which will stand ``beside`` others.
+    """Read one catalogue from its TOML text; ``beside`` are the configurations that it will stand with.
 
     ``mirror`` takes the place of its ``address``. Raises InputError with every problem.
     """
@@ -93,7 +93,7 @@ def read_catalog(
 
 
 def named(names: Sequence[str]) -> list[Configuration | Path]:
-    """What each name stands for: a configuration, or else a checkpoint at that path. Raises InputError for neither."""
+    """Find what each name stands for: a configuration, or a checkpoint at that path. Raises InputError for neither."""
     known = catalog()
     unknown = [name for name in names if name not in known and not Path(name).is_file()]
     if unknown:
@@ -103,7 +103,7 @@ def named(names: Sequence[str]) -> list[Configuration | Path]:
 
 
 def by_file_name(stem: str) -> Configuration | None:
-    """The configuration whose files have this stem, None where the catalogue has none. Raises InputError."""
+    """Find the configuration whose files begin with this name; None where there is none. Raises InputError."""
     return next((configuration for configuration in catalog().values() if configuration.file_name == stem), None)
 
 

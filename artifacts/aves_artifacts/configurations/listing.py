@@ -1,4 +1,4 @@
-"""The catalogue beside what is here of it, as text and as JSON."""
+"""Listing the catalogue together with the files that are here, as text and as JSON."""
 
 from __future__ import annotations
 

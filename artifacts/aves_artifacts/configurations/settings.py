@@ -1,4 +1,4 @@
-"""Settings in environment variables."""
+"""Reading settings from environment variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aves_artifacts.base.messages import reason_of
 
 
 def path_in(variable: str) -> Path | None:
-    """The path that a variable holds; None where it is empty or not set. Raises InputError for ``~nobody/…``."""
+    """Read a path from an environment variable; None where it is not set. Raises InputError for ``~nobody/…``."""
     chosen = os.environ.get(variable)
     try:
         return Path(chosen).expanduser() if chosen else None

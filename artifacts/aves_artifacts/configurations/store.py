@@ -1,4 +1,4 @@
-"""Where bundles and downloads live on this machine."""
+"""Where downloads, and bundles made of them, lie on this machine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aves_artifacts.configurations.settings import path_in
 
 
 def store() -> Path:
-    """The local store: ``$AVES_HOME``, by default the platform's cache folder."""
+    """The folder for downloads: ``$AVES_HOME``, by default a folder in the system's cache."""
     return path_in("AVES_HOME") or user_cache_path("aves", appauthor=False)
 
 
 def place(configuration: Configuration, role: PublishedRole) -> Path:
-    """Where a published file lies once it is fetched.
+    """The path at which a published file lies once it is fetched.
 
     Published ports have a folder of their own: those made here have the same names.
     """
@@ -28,10 +28,10 @@ def place(configuration: Configuration, role: PublishedRole) -> Path:
 
 
 def bundle_folder(configuration: Configuration) -> Path:
-    """Where the bundle that was made here of a configuration's original lies."""
+    """The folder of the bundle that is made here from a configuration's original."""
     return store() / configuration.file_name / "bundle"
 
 
 def part_of(path: Path) -> Path:
-    """Where the beginning of a file lies until all of it is here and checked."""
+    """The path of an unfinished download of this file."""
     return path.with_name(path.name + ".part")

@@ -1,4 +1,4 @@
-"""What a configuration is published in spite of, as the catalogue says it: each by name and with a reason."""
+"""Failures that the catalogue excuses by name and with a reason: a configuration is published in spite of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Waiver:
 
 
 def waivers_of(entries: list[dict[str, Any]]) -> tuple[Waiver, ...]:
-    """The waivers in entries of which ``waiver_problems`` says nothing."""
+    """Make the waivers from entries in which ``waiver_problems`` finds nothing wrong."""
     return tuple(Waiver(**entry) for entry in entries)
 
 
 def waiver_problems(entries: object) -> Iterator[str]:
-    """Every reason why this is no list of waivers."""
+    """Tell every reason why these entries are no list of waivers."""
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         yield "waivers is no list of tables, [[NAME.waivers]]"
         return

@@ -1,4 +1,4 @@
-"""One address into one ``.part`` file: over cut connections, and across runs.
+"""Downloading one file: resumed after a cut connection, and by a later run.
 
 httpx2 speaks HTTP: proxies (``HTTPS_PROXY``, ``NO_PROXY``), certificates of the system, redirects, timeouts. What is
 here is what it leaves to its user: when to try again, and when bytes may be appended to those of an earlier answer.
@@ -56,7 +56,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server says of a file."""
+    """What a server says of a file before its bytes."""
 
     address: str
     size: int | None
@@ -65,13 +65,13 @@ class Answer:
 
     @property
     def resumable(self) -> bool:
-        """Whether later bytes may be joined to these: only a strong ETag says that they are of the same file."""
+        """Whether a later request may go on where this one ends: a strong ETag says that it is the same file."""
         return self.size is not None and self.etag.startswith('"')
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Where a file comes from and where its bytes go."""
+    """One download: its address, the file that its bytes go to, and who is told of them."""
 
     address: str
     part: Path
@@ -85,7 +85,7 @@ class _PassingError(Exception):
 
 
 def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Answer:
-    """Bring all of a file into ``transfer.part``; return what the server said of it.
+    """Download all of a file into ``transfer.part``; return what the server said of it.
 
     Raises InputError where the server refuses, or fails too often; the part is then kept for another run.
     """
@@ -115,13 +115,13 @@ def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Ans
 
 
 def discard(part: Path) -> None:
-    """Remove a part and what is known of it."""
+    """Remove an unfinished download and what was noted of it."""
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
 
 
 def remote_size(client: httpx2.Client, address: str) -> int | None:
-    """The size that a server gives, without the file; None where it gives none."""
+    """Ask a server for a file's size in bytes; None where it gives none."""
     import httpx2
 
     try:

@@ -1,4 +1,4 @@
-"""Published files into the store: each whole, checked by content and against the lock file, or not at all."""
+"""Fetching published files into the store: each whole, checked by content and against the lock file, or not at all."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ class Wanted:
 
     @property
     def published(self) -> bool:
-        """Whether there is such a file."""
+        """Whether there is such a file at all."""
         return self.role in self.configuration.files
 
     @property
     def path(self) -> Path:
-        """Where it lies in the store."""
+        """The path at which it lies in the store."""
         return place(self.configuration, self.role)
 
     @property
     def address(self) -> str:
-        """Where it is published."""
+        """The address at which it is published."""
         return self.configuration.files[self.role]
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is here and is what the lock file records."""
+    """A file that is here and as the lock file records it."""
 
     path: Path
     size: int
@@ -66,7 +66,7 @@ def offline_by_environment() -> bool:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Brings published files into the local store, each whole and checked, or not at all.
+    """Fetches published files into the local store, each whole and checked, or not at all.
 
     ``lock`` records size and hash of each file at its first fetch, and later ones must bring the same bytes; by default
     it is the file that ``$AVES_LOCK`` names, else the store's own. ``watcher`` is told how downloads go on. With
@@ -79,7 +79,7 @@ class Fetcher:
     offline: bool = field(default_factory=offline_by_environment)
 
     def fetch(self, names: Sequence[str], roles: Sequence[PublishedRole] = ()) -> list[Fetched]:
-        """Bring the files of these configurations into the store: all, or those of some ``roles``.
+        """Fetch the files of these configurations into the store: all of them, or those of some ``roles``.
 
         Names are those of ``catalog``; roles are original, torchaudio, config and onnx. Returns path and size of each.
         Raises InputError that tells of every file that failed.
@@ -87,7 +87,7 @@ class Fetcher:
         return self.fetch_files(wanted_files(names, roles=roles))
 
     def fetch_files(self, wanted: Sequence[Wanted]) -> list[Fetched]:
-        """Bring these files into the store, several at once. Raises InputError that tells of every file that failed.
+        """Fetch these files into the store, several at once. Raises InputError that tells of every file that failed.
 
         What is here already is checked and needs neither a network nor a store that can be written.
         """
@@ -179,7 +179,7 @@ class Fetcher:
 
 
 def wanted_files(names: Sequence[str], *, everything: bool = False, roles: Sequence[str] = ()) -> list[Wanted]:
-    """The files of these roles, or all where no role is given, of the configurations named or of everything.
+    """List the published files of the configurations that are named, or of everything, of some roles or all.
 
     Of a checkpoint at a path nothing is wanted. Raises InputError for what the catalogue does not have.
     """

@@ -1,4 +1,4 @@
-"""Whether a downloaded file is what its role says: told by its bytes, since a server may answer with anything."""
+"""Checking by its bytes that a download is the kind of file that was wanted: a server may send an error page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODEL_NEEDS = frozenset({1, 7, 8})
 
 
 def content_problem(path: Path, role: PublishedRole, dimension: int) -> str:
-    """Why the file cannot be what ``role`` says, of an encoder of this dimension; empty where it can.
+    """Tell why a file cannot be what ``role`` says, for an encoder of this dimension; an empty text where it can.
 
     A torch archive is read to its end against its own checksums. Costs about a second for each gigabyte.
     """

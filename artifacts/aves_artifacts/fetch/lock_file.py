@@ -1,4 +1,4 @@
-"""What was fetched, so that a later fetch brings the same bytes: the published files come without checksums."""
+"""The lock file: sizes and hashes of what was fetched, so that a later fetch brings the same bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MismatchError(InputError):
 
 @dataclass(frozen=True)
 class Locked:
-    """One published file as it was when it was fetched first."""
+    """What the lock file records of one file when it is fetched first."""
 
     address: str
     size: int
@@ -37,12 +37,12 @@ class Locked:
 
 @dataclass(frozen=True)
 class LockFile:
-    """A JSON file of entries by file name, which a user may commit."""
+    """A JSON file with an entry for each fetched file, which a user may commit."""
 
     path: Path
 
     def entries(self) -> dict[str, Locked]:
-        """All entries; none where the file is not there yet. Raises InputError for another file."""
+        """Read all entries; none where the file is not there yet. Raises InputError for another file."""
         try:
             content = parse_json(read_file(self.path))
         except (FileNotFoundError, NotADirectoryError):
@@ -57,7 +57,7 @@ class LockFile:
             raise InputError(f"{self.path}: not a lock file: {reason_of(error)}; remove it", hint=_OTHER) from None
 
     def settle(self, name: str, found: Locked, *, unique: bool) -> None:
-        """Record ``found`` under this name, or check that it is what the entry says, which writes nothing.
+        """Record a file under this name, or check that it is what the entry says, which writes nothing.
 
         With ``unique``, the bytes must not be those of another name. Raises MismatchError where they differ or are, and
         InputError where the entry cannot be written.
@@ -106,7 +106,7 @@ class LockFile:
 
 
 def default_lock_file() -> LockFile:
-    """The one that ``$AVES_LOCK`` names, else the store's own."""
+    """The lock file that ``$AVES_LOCK`` names, by default one in the store."""
     return LockFile(path_in("AVES_LOCK") or store() / LOCK_FILE)
 
 

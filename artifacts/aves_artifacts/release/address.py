@@ -1,4 +1,4 @@
-"""A folder at any fsspec address, where files are created whole, are never replaced, and are read back."""
+"""Folders at any address that fsspec knows: files appear whole, are never replaced, and are read back."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Address:
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether of two publishers at once only one can create a file here."""
+        """Whether only one of two publishers can create a file here when both try at once."""
         return self._is(_LOCAL) or self._is(_CONDITIONAL)
 
     def below(self, folder: str) -> Address:
-        """A folder in this one."""
+        """The folder of this name in this one."""
         return Address(f"{self.url.rstrip('/')}/{folder}", self.filesystem, self._path(folder), self.turn)
 
     def create(self, name: str, source: Path, held: Held = lambda _: None) -> bool:
-        """Put a file there, whole or not at all. False where there is one already, which is left alone.
+        """Write a file there, whole or not at all; False where there is one already, which is left alone.
 
         Raises InputError where nothing can be written.
         """
@@ -73,7 +73,7 @@ class Address:
             return None
 
     def record(self, name: str, held: Held = lambda _: None) -> FileRecord | None:
-        """Size and SHA-256 of the bytes that the store gives back; None where there is no such file.
+        """Read a file back and return its size and SHA-256; None where there is none.
 
         Raises InputError where the store cannot be read.
         """
@@ -89,7 +89,7 @@ class Address:
         return FileRecord(name, size, digest.hexdigest())
 
     def read(self, name: str) -> bytes | None:
-        """A document; None where there is none. Raises InputError where it cannot be read, or is no document."""
+        """Read a document; None where there is none. Raises InputError where it cannot be read, or is too large."""
         try:
             with self._told("read", name), self.filesystem.open(self._path(name), "rb") as stream:
                 content: bytes = stream.read(_MAX_DOCUMENT + 1)
@@ -100,7 +100,7 @@ class Address:
         return content
 
     def sweep(self) -> None:
-        """Remove what killed publishers left half-written. A live one loses its half, and must look again."""
+        """Remove what killed publishers left half-written; one that still runs loses its half, and must look again."""
         if self._is(_CONDITIONAL):  # they show no halves
             return
         with self._told("clean up", ""):
@@ -148,7 +148,7 @@ class Address:
 
 
 def open_address(url: str) -> Address:
-    """The folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
+    """Open the folder at an address. Raises InputError for one that cannot be opened, saying what it needs."""
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 

@@ -1,4 +1,4 @@
-"""A release read from its address, and all of it checked: index, sums, reports, provenance, signature."""
+"""Checking a published release: its index, sums, reports, provenance and signature."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Listed:
 
 
 def read_index(address: Address) -> Listed:
-    """The index of a release. Raises InputError where there is none, or something else."""
+    """Read the index of a release. Raises InputError where there is none, or something else."""
     content = address.read(INDEX)
     if content is None:
         raise InputError(
@@ -62,7 +62,7 @@ def check_release(listed: Listed, address: Address, watcher: Watcher, key: Publi
 
 
 def summary(listed: Listed, key: Path | None) -> Iterator[str]:
-    """What was checked, in lines for people."""
+    """Tell people in lines what was checked."""
     index = listed.index
     for configuration in index.configurations:
         notes = ["a stand-in, never trained"] if configuration.stand_in else []

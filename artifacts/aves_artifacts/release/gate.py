@@ -1,4 +1,4 @@
-"""May a bundle be published? Only with a report on these very files in which nothing failed but what is waived."""
+"""Deciding whether a bundle may be published: by a report on these very files, in which only what is waived failed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Waived:
 
 @dataclass(frozen=True)
 class Verified:
-    """A bundle that may be published."""
+    """A bundle that may be published, with its report."""
 
     bundle: Bundle
     report: ReportDocument = field(repr=False)
@@ -40,12 +40,12 @@ class Verified:
 
     @property
     def name(self) -> str:
-        """The stem of its files."""
+        """The name that its files begin with."""
         return self.bundle.manifest.name
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether its weights were never trained."""
+        """Whether its weights are made up, and were never trained."""
         return self.bundle.manifest.source.stand_in
 
 
@@ -72,7 +72,10 @@ def verified(folder: Path) -> Verified:
 
 
 def all_verified(folders: Sequence[Path], *, stand_ins: bool) -> list[Verified]:
-    """``verified`` for each folder. Raises DoesNotHoldError that tells of all, InputError for unwanted stand-ins."""
+    """Check every folder with ``verified``.
+
+    Raises DoesNotHoldError that tells of all, and InputError for stand-ins where they are not wanted.
+    """
     examined = [_examined(folder) for folder in folders]
     problems = [problem for found in examined if isinstance(found, DoesNotHoldError) for problem in found.problems]
     if problems:
@@ -95,7 +98,7 @@ def _examined(folder: Path) -> Verified | DoesNotHoldError:
 
 
 def settle_failures(report: ReportDocument, waivers: Sequence[Waiver]) -> tuple[tuple[Waived, ...], list[str]]:
-    """What failed in a report and is waived, and every other reason why it does not pass."""
+    """Sort a report's failures into those that are waived and every other reason why it does not pass."""
     config, waived = report.config, []
     # never waived
     failed = [f"a problem beside the numbers: {printable(problem, _LONGEST)}" for problem in config.problems]

@@ -1,4 +1,4 @@
-"""A bundle as a repository of the Hugging Face Hub: prepared in a folder, and uploaded with the user's own token."""
+"""Preparing a bundle as a repository of the Hugging Face Hub, and uploading it with the user's own token."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prepare(bundle: Verified, out: Path, *, force: bool = False) -> list[Path]:
 
 
 def client_for(repository: str) -> HfApi:
-    """The Hub's client with the user's token: ``$HF_TOKEN``, or what ``hf auth login`` keeps.
+    """Make the Hub's client with the user's token: ``$HF_TOKEN``, or what ``hf auth login`` keeps.
 
     Raises InputError without the package or a token.
     """

@@ -31,7 +31,7 @@ class IndexedConfiguration:
 
     @classmethod
     def of(cls, bundle: Verified) -> IndexedConfiguration:
-        """What an index says of a bundle."""
+        """Describe a bundle as an index does."""
         return cls(bundle.name, bundle.is_stand_in, bundle.bundle.manifest.source.sha256, bundle.waived)
 
 
@@ -45,16 +45,16 @@ class Index:
 
     @property
     def size(self) -> int:
-        """Of all files together, in bytes."""
+        """The size of all files together, in bytes."""
         return sum(file.size for file in self.files.values())
 
     @property
     def is_signed(self) -> bool:
-        """Whether there is a signed statement."""
+        """Whether the release has a signed statement of its provenance."""
         return SIGNED in self.files
 
     def to_json(self) -> str:
-        """The text of ``INDEX``."""
+        """Write the text of ``index.json``."""
         return _text(
             {
                 "schema": SCHEMA,
@@ -86,7 +86,7 @@ def _configuration(entries: Any) -> IndexedConfiguration:
 
 
 def claim_text(version: str, index: FileRecord) -> str:
-    """The text of ``CLAIM``: whose this version is. ``index`` is the record of the index itself."""
+    """Write the text of ``claim.json``, which reserves a version; ``index`` is the file record of its index."""
     return _text({"schema": SCHEMA, "version": version, "index": {"size": index.size, "sha256": index.sha256}})
 
 

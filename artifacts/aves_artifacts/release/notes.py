@@ -12,7 +12,7 @@ from aves_artifacts.release.gate import Verified
 
 
 def release_notes(bundles: Sequence[Verified], version: str, *, signed: bool) -> str:
-    """The notes in Markdown; what comes from outside stands in it as text."""
+    """Write a release's notes in Markdown; what comes from outside stands in it as text."""
     return fill_markdown(
         "aves_artifacts.release",
         "notes.md.jinja",

@@ -1,4 +1,4 @@
-"""Where a release comes from, as an in-toto statement with SLSA's provenance, and its signature.
+"""Stating and signing where a release comes from: an in-toto statement with SLSA's provenance.
 
 Statement: https://in-toto.io/Statement/v1. Predicate: https://slsa.dev/provenance/v1. Signed, it is wrapped into a DSSE
 envelope. in-toto's own classes hold the first two and refuse what they do not have, securesystemslib makes the third:
@@ -38,7 +38,7 @@ PAYLOAD = "application/vnd.in-toto+json"
 
 
 def provenance(bundles: Sequence[Verified], version: str, subjects: Sequence[FileRecord], signer: Signer | None) -> str:
-    """The text of ``STATEMENT``, or with a signer that of ``SIGNED``: what these files are and were made from.
+    """Write the statement of what these files are and were made from, signed where there is a signer.
 
     It holds no time and no run's number: the same release has the same statement whenever it is made. Ed25519 gives the
     same signature for the same bytes, too.
@@ -49,14 +49,14 @@ def provenance(bundles: Sequence[Verified], version: str, subjects: Sequence[Fil
 
 @dataclass(frozen=True)
 class Statement:
-    """What a provenance statement says of a release."""
+    """What was read from a provenance statement."""
 
     version: str
     subjects: Mapping[str, str]  # file's name -> SHA-256
 
 
 def read_statement(text: str) -> Statement:
-    """Read the text of ``STATEMENT``. Raises DoesNotHoldError for anything else."""
+    """Parse a provenance statement. Raises DoesNotHoldError for anything else."""
     from google.protobuf import json_format  # type: ignore[import-untyped]
     from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
     from in_toto_attestation.v1 import statement, statement_pb2
@@ -76,7 +76,7 @@ def read_statement(text: str) -> Statement:
 
 
 def opened(text: str, key: PublicKey | None) -> str:
-    """The statement in the text of ``SIGNED``; with ``key``, only where that key signed it.
+    """Take the statement out of its signed envelope; with ``key``, only where that key signed it.
 
     Raises DoesNotHoldError where it did not, and for anything else than an envelope.
     """
@@ -96,7 +96,7 @@ def opened(text: str, key: PublicKey | None) -> str:
 
 
 def read_signer(path: Path) -> Signer:
-    """An Ed25519 private key in PEM, without password. Raises InputError for anything else."""
+    """Read an Ed25519 private key in PEM, without password. Raises InputError for anything else."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -110,7 +110,7 @@ def read_signer(path: Path) -> Signer:
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """An Ed25519 public key in PEM. Raises InputError for anything else."""
+    """Read an Ed25519 public key in PEM. Raises InputError for anything else."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 

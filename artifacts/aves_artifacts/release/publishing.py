@@ -1,4 +1,4 @@
-"""A staged release goes to its address: data first, index last, nothing replaced, everything read back.
+"""Uploading a release: data first, the index last, nothing replaced, everything read back.
 
 The order is the contract. A claim that names the index comes first, so that of two publishers of one version the second
 is refused before it has written anything. Then come the files, then the index. Whoever starts at the index sees all of
@@ -46,7 +46,7 @@ class Published:
 
 
 def plan_upload(release: Release, address: Address) -> PlannedUpload:
-    """Look at the address, and write nothing.
+    """Look at what is at the address and plan the upload; write nothing.
 
     Raises InputError where the version holds other content, and where the address is itself a bundle.
     """
@@ -60,7 +60,7 @@ def plan_upload(release: Release, address: Address) -> PlannedUpload:
 
 
 def publish(planned: PlannedUpload, watcher: Watcher) -> Published:
-    """Publish, or complete or check what is there.
+    """Upload a release, complete one that was cut off, or check one that is there.
 
     Raises InputError where the address cannot be written or holds other content, DoesNotHoldError where what is read
     back is not what was written. In both cases no index is there that was not there before.
@@ -83,7 +83,7 @@ def publish(planned: PlannedUpload, watcher: Watcher) -> Published:
 
 
 def told(outcome: PlannedUpload | Published) -> Iterator[str]:
-    """What was done or would be, in lines for people."""
+    """Tell people in lines what was done, or would be."""
     planned = outcome if isinstance(outcome, PlannedUpload) else outcome.plan
     files, place = planned.release.files, planned.address
     if isinstance(outcome, Published):

@@ -1,4 +1,4 @@
-"""A release before it is published: every file of it, what is known of each, and the documents that bind them."""
+"""Putting a release together before it is published: its files, and the documents that describe them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RENAME = "rename the checkpoint, or make the bundle anew with another name"
 
 @dataclass(frozen=True)
 class ReleaseFile(FileRecord):
-    """One file: ``name`` is its path below the version, ``source`` where its bytes are."""
+    """One file of a release; ``name`` is its path below the version, ``source`` where its bytes are now."""
 
     source: Path
 
@@ -47,7 +47,7 @@ class Release:
 
 
 def usable_version(version: str | None) -> str:
-    """What a release is called: ``version``, or this tool's own. Raises InputError where it cannot be in an address."""
+    """Return ``version``, by default this tool's own. Raises InputError where it cannot be part of an address."""
     if version is None:
         return own_version()
     if not _NAME.fullmatch(version):

@@ -1,4 +1,4 @@
-"""What a fairseq checkpoint's config says: the encoder's geometry, and which tensors belong beside it."""
+"""Deriving an encoder's geometry from a fairseq checkpoint's config, and which tensors belong to it."""
 
 from __future__ import annotations
 

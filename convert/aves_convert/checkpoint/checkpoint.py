@@ -44,12 +44,12 @@ class Checkpoint:
 
     @property
     def dictionary_sizes(self) -> tuple[int, ...]:
-        """The number of symbols of each label set, which fairseq's models are built for."""
+        """The number of symbols of each label set, which sizes fairseq's output layers."""
         return tuple(map(len, self.dictionaries))
 
 
 def checkpoint_of(file: TorchFile) -> Checkpoint:
-    """The fairseq checkpoint in an opened file. Raises InputError where it is none."""
+    """Find the fairseq checkpoint in an opened torch file. Raises InputError where there is none."""
     root, where = file.root, str(file.path)
     if type(root) is not dict or kind_of(root) != "fairseq checkpoint":
         raise InputError(f"{where}: {_advice(root)}")
@@ -73,7 +73,7 @@ def checkpoint_of(file: TorchFile) -> Checkpoint:
 
 
 def kind_of(root: object) -> Kind:
-    """What the object in a torch file is, judged by its keys."""
+    """Tell what the object in a torch file is, by its keys."""
     if type(root) is not dict:
         return "other"
     if type(root.get("model")) is dict and any(type(root.get(key)) in (dict, Record) for key in ("cfg", "args")):

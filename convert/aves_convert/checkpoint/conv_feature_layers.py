@@ -1,4 +1,4 @@
-"""fairseq's ``conv_feature_layers``: Python source in a string, which fairseq evaluates and this module parses."""
+"""Parsing fairseq's ``conv_feature_layers``: Python source in a string, which fairseq evaluates and we do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THE TABLE: fairseq's name and TorchAudio's name of every tensor, and what is dropped and why.
+"""The table of tensors: fairseq's name and TorchAudio's name of each, and which are dropped and why.
 
 Templates have the holes ``{conv}`` (convolution of the extractor), ``{layer}`` (layer of the transformer) and ``{p}``
 (weight and bias). They are expanded from the config to exact names before anything is converted.
@@ -60,7 +60,7 @@ CTC_HEAD = {
 
 
 def mapping(config: EncoderConfig, *, has_projection: bool, prefix: str = "", head_prefix: str = "") -> dict[str, str]:
-    """Exact fairseq name -> exact TorchAudio name, for every tensor of this geometry.
+    """Map the exact fairseq name of every tensor of this geometry to its exact TorchAudio name.
 
     ``prefix`` stands before the encoder's names in the checkpoint (``w2v_encoder.w2v_model.`` in a fine-tuned model),
     ``head_prefix`` before the CTC head's.
@@ -98,7 +98,7 @@ _QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encod
 def dropped(
     model: str, cfg: Mapping[str, Any], config: EncoderConfig, *, label_sets: int, has_labels: bool
 ) -> dict[str, Dropped]:
-    """Name in the encoder -> reason and shape, of every tensor that a checkpoint has beside those that are mapped.
+    """Name, reason and shape of every tensor that a checkpoint has and the encoder does not use.
 
     ``model`` is fairseq's registered name, ``cfg`` its config. A HuBERT was pretrained on ``label_sets`` sets of
     labels; of a fine-tuned one ``has_labels`` says whether it still has their embeddings.

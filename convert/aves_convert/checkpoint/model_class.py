@@ -1,4 +1,4 @@
-"""Which of fairseq's models a checkpoint is of, and where in the file that model's encoder is described."""
+"""Telling which of fairseq's models a checkpoint is of, and where in the file its encoder is described."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_CLASSES = {
 
 
 def model_class(checkpoint: Checkpoint) -> str:
-    """fairseq's registered name of the model, one of CLASSES. Raises InputError for any other, saying what it is."""
+    """Tell fairseq's name of the model, one of CLASSES. Raises InputError for any other, saying what it is."""
     name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
     if name is None:  # some released files lost the entry; the tensors tell
         name = "hubert" if wrapper(checkpoint) + "label_embs_concat" in checkpoint.tensors else None
@@ -37,7 +37,7 @@ def model_class(checkpoint: Checkpoint) -> str:
 
 
 def encoder_entries(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The entries of fairseq's config that describe the encoder, as the file has them.
+    """Find the entries of fairseq's config that describe the encoder.
 
     For a fine-tuned model these are the pretrained one's, which it carries: ``w2v_args``, in newer files the ``model``
     part of that. Raises InputError where they are missing.
@@ -67,6 +67,6 @@ def has_encoder_entries(checkpoint: Checkpoint) -> bool:
 
 
 def wrapper(checkpoint: Checkpoint) -> str:
-    """``"module."`` where the names have what torch's parallel wrappers put before them, else nothing."""
+    """The prefix ``module.`` where torch's parallel wrappers left it in the tensors' names, else nothing."""
     wrapped = sum(name.startswith(hubert_keys.WRAPPER) for name in checkpoint.tensors)
     return hubert_keys.WRAPPER if 2 * wrapped > len(checkpoint.tensors) else ""

@@ -1,4 +1,4 @@
-"""The encoder's settings of a fine-tuned checkpoint that lacks them, from the checkpoint that was fine-tuned.
+"""Completing a fine-tuned checkpoint that lacks the encoder's settings, from the one that it was fine-tuned from.
 
 fairseq 0.12.2 itself writes such files: it loses ``w2v_args`` and at each load reads the config of the pretrained
 checkpoint anew, from the path in ``w2v_path``. A path in a file is no reason to open anything: here the user names it.
@@ -26,7 +26,7 @@ _PRETRAINED = {"hubert_ctc": "hubert", "wav2vec_ctc": "wav2vec2"}
 
 
 def with_pretrained_settings(checkpoint: Checkpoint, pretrained: Checkpoint) -> Checkpoint:
-    """``checkpoint`` with the encoder's settings of the one that it was fine-tuned from, as fairseq would have them.
+    """Give a fine-tuned checkpoint the encoder's settings of the one it was made from, as fairseq would.
 
     Of ``pretrained`` nothing but the settings is used. Raises InputError where it cannot be the one, and for a
     checkpoint that needs none.

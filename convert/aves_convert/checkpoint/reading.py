@@ -1,4 +1,4 @@
-"""A checkpoint from its file, and from that of the one it was fine-tuned from where it needs its settings."""
+"""Reading a checkpoint from its file, completed from another file where it needs that."""
 
 from __future__ import annotations
 

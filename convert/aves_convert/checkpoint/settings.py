@@ -1,4 +1,4 @@
-"""Settings inside a checkpoint as plain values: omegaconf nodes, namespaces, enums and numpy scalars are taken apart.
+"""Turning settings in a checkpoint into plain values: omegaconf nodes, namespaces, enums, numpy scalars.
 
 Records are read by their names and states alone; what is not known stays a record. The result is a tree without cycles,
 of limited depth and size, so whoever prints or walks it needs no care.
@@ -32,7 +32,7 @@ _NUMPY_FORMATS = dict(
 
 
 def plain(value: object) -> Any:
-    """``value`` with every known record turned into dict, list, number or string.
+    """Turn ``value`` and every known record in it into dicts, lists, numbers and strings.
 
     Raises ValueError when the value contains itself, or is deeper or larger than any settings are.
     """
@@ -79,12 +79,12 @@ class _Reader:
 
 
 def has_attribute(record: Record, name: str) -> bool:
-    """Whether BUILD would set the instance attribute ``name``."""
+    """Whether unpickling would set the instance attribute ``name``."""
     return any(type(part) is dict and name in part for part in _states(record))
 
 
 def attribute_of(record: Record, name: str) -> object:
-    """The instance attribute that BUILD would set, None where it would not."""
+    """The instance attribute that unpickling would set; None where it would set none."""
     return next((part[name] for part in _states(record) if type(part) is dict and name in part), None)
 
 
@@ -147,7 +147,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 
 def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``settings`` with values such as ``"${task.label_rate}"`` replaced by what they name.
+    """Replace values such as ``"${task.label_rate}"`` in ``settings`` by what they refer to.
 
     Settings inside that have ``model`` and ``task`` of their own (those of the model that was fine-tuned) are asked
     first. What cannot be found stays as it is written.

@@ -1,4 +1,4 @@
-"""A bundle from a checkpoint: every port, the model card and the manifest, written side by side."""
+"""Making a bundle from a checkpoint: every port, the model card and the manifest, written side by side."""
 
 from __future__ import annotations
 

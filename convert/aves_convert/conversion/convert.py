@@ -1,4 +1,4 @@
-"""The conversions as a user asks for them: files in, files out."""
+"""Converting a file to another format: fairseq to TorchAudio and ONNX, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
 def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
-    """Write ``NAME.torchaudio.pt`` and ``NAME.torchaudio.model_config.json``; return their paths. Raises InputError."""
+    """Convert a fairseq checkpoint to TorchAudio weights and their config; return the two paths. Raises InputError."""
     converted = to_torchaudio(read_checkpoint(source.path, source.pretrained), allow_non_finite=source.allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
     with staged(target.folder, names, force=target.force) as staging:
@@ -39,7 +39,7 @@ def fairseq_to_onnx(
     *,
     force: bool = False,
 ) -> Path:
-    """Write a checkpoint's ONNX graph to the file ``out``; return its path.
+    """Convert a fairseq checkpoint to the ONNX file ``out``; return its path.
 
     Weights of more than 2 GB lie beside it, in ``OUT.data``. The graph says the licence of ``terms``, by default what
     the catalogue has under the checkpoint's name. Raises InputError, also where ``out`` is there without ``force``.
@@ -63,7 +63,7 @@ def torchaudio_to_onnx(
     *,
     force: bool = False,
 ) -> Path:
-    """Write the ONNX graph of a TorchAudio port to the file ``out``; return its path.
+    """Convert TorchAudio weights to the ONNX file ``out``; return its path.
 
     ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json. The graph says the
     licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
@@ -86,7 +86,7 @@ def torchaudio_to_onnx(
 def torchaudio_to_fairseq(
     weights: Path, config: Path, like: Path, out: Path, *, pretrained: Path | None = None, force: bool = False
 ) -> tuple[str, ...]:
-    """Write the checkpoint ``like`` with the weights of a TorchAudio port; return remarks on it. Raises InputError."""
+    """Write TorchAudio weights into a copy of the checkpoint ``like``; return remarks on it. Raises InputError."""
     from aves_convert.weights.to_fairseq import fairseq_port
 
     with staged(out.parent, [out.name], force=force) as staging:
@@ -96,7 +96,7 @@ def torchaudio_to_fairseq(
 
 
 def write_torchaudio_files(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
-    """Write weights and config under these two names."""
+    """Write weights and config under these two names into a folder."""
     weights, config = names
     write_torch_file(dict(converted.state_dict), folder / weights)
     (folder / config).write_text(converted.config.to_json(), encoding="utf-8")
@@ -109,7 +109,7 @@ def write_onnx_file(
     metadata: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Write the graph of these weights, by the exporter that ``options`` name."""
+    """Write the ONNX graph of these weights into a file."""
     from aves_convert.graph.build import write_graph  # onnx is imported only where a graph is written
     from aves_convert.graph.file_writer import save_graph
 
@@ -122,7 +122,7 @@ def _onnx_files(out: Path) -> list[str]:
 
 
 def graph_metadata(converted: TorchaudioPort, name: str, source_sha256: str, terms: Terms) -> dict[str, str]:
-    """What a graph says of itself when it comes from a checkpoint."""
+    """The metadata of a graph that is made from a checkpoint."""
     return onnx_metadata(
         converted.config,
         name=name,

@@ -1,4 +1,4 @@
-"""What the manifest of a bundle says of a conversion."""
+"""Writing the manifest of a bundle, and finding the terms that the catalogue has for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy"
 
 
 def known_terms(name: str, checkpoint: Checkpoint) -> Terms:
-    """What the catalogue says of the configuration whose files have this name; empty for a stand-in and an unknown one.
+    """Find licence and citation of the encoder of this name in the catalogue; empty for a stand-in and an unknown one.
 
     Raises InputError for an unusable catalogue.
     """
@@ -34,7 +34,7 @@ def manifest_of(
     source: FileRecord,
     terms: Terms,
 ) -> Manifest:
-    """The manifest of these files. ``source`` is the checkpoint's own record."""
+    """Make the manifest of these files; ``source`` is the record of the checkpoint's file."""
     arch = converted.architecture
     pretrained = None if checkpoint.pretrained is None else _recorded(file_record(checkpoint.pretrained))
     return Manifest(

@@ -1,4 +1,4 @@
-"""What a conversion is asked for: what it reads, where it writes, under what terms the weights are."""
+"""The arguments of a conversion: what it reads, where it writes, under what terms the weights are."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Terms:
     citation: str | None = None
 
     def or_else(self, known: Terms) -> Terms:
-        """These terms, and where they are None the ``known`` ones."""
+        """Fill in what is None from the ``known`` terms."""
         return Terms(
             known.licence if self.licence is None else self.licence,
             known.citation if self.citation is None else self.citation,

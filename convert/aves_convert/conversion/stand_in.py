@@ -1,4 +1,4 @@
-"""Seeded checkpoints in fairseq's own format, at any geometry, for when the published weights are not at hand.
+"""Making checkpoints with made-up weights in fairseq's own format, for when the published ones are not at hand.
 
 A stand-in has the names, shapes, config and label dictionary of a file that fairseq's trainer writes, and weights that
 are pseudo-random. fairseq's own loader accepts it. It knows nothing about animals.
@@ -52,7 +52,7 @@ _OUTLIER = 300.0  # size of the large dimensions of `all`'s last layer; the othe
 
 
 def write_stand_in(name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> None:
-    """Write the stand-in for a configuration. The same name, geometry and seed give the same bytes everywhere.
+    """Write the stand-in for a configuration; the same name, size and seed give the same bytes everywhere.
 
     ``all`` is scaled so that most of its outputs lie near zero, as its authors report of the real one.
     """
@@ -69,7 +69,7 @@ def checkpoint_contents(
     task: Mapping[str, Any] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> dict[str, Any]:
-    """What fairseq's trainer would put into the file: ``cfg``, ``task_state``, the ``model`` tensors and the counters.
+    """Make what fairseq's trainer would write: config, labels, tensors and counters.
 
     ``model`` and ``task`` are entries of fairseq's configs that differ from its defaults.
     """

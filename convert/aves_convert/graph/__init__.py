@@ -1,4 +1,4 @@
-"""The ONNX graph of an encoder, written node by node from its weights; and the ordinary export, to compare with.
+"""Writing an encoder's ONNX graph node by node from its weights; and the ordinary export, to compare with.
 
 ``builder`` adds nodes; ``extractor``, ``attention``, ``transformer`` and ``encoder`` are the model; ``build`` makes the
 whole and ``file_writer`` writes it. Only ``torch_export`` imports torch.

@@ -1,4 +1,4 @@
-"""Attention in the graph: spelled out, as the standard's operator, or as ONNX Runtime's own."""
+"""Writing attention into the graph: in plain operators, as the standard's operator, or as ONNX Runtime's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 @dataclass(frozen=True)
 class Shapes:
-    """Names of the shapes that the encoder's values are brought to; only batch and frames are not known beforehand."""
+    """Names of the shapes that values are brought to: only batch and frames are not known beforehand."""
 
     batch: str  # the batch size alone
     flat: str  # [batch·frames, dim]
@@ -31,7 +31,7 @@ Attend = Callable[[GraphBuilder, EncoderConfig, str, str, Shapes], str]  # a lay
 
 
 def attention_in(attention: Attention, opset: int) -> Attend:
-    """How attention is written: by ONNX Runtime's own operator, the standard's where it has one, or spelled out."""
+    """Choose how attention is written: by ONNX Runtime's operator, the standard's, or plain ones."""
     if attention == "fused":
         return _fused_attention
     return _attention_operator if opset >= ATTENTION_OPSET else _attention

@@ -1,4 +1,4 @@
-"""TorchAudio config and weights -> a checked ONNX graph with its metadata."""
+"""Making an ONNX graph from a config and TorchAudio weights, with its metadata, and checking it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_graph(
 
 
 def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
-    """Everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
+    """Tell everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
     if [i.name for i in model.graph.input] != [WAVEFORM]:
         yield f"inputs are {[i.name for i in model.graph.input]}, expected {[WAVEFORM]}"
     if tuple(o.name for o in model.graph.output) != outputs:

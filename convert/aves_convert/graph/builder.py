@@ -1,4 +1,4 @@
-"""Nodes and initializers of an ONNX graph under construction, every tensor of the state dict accounted for."""
+"""Building an ONNX graph node by node, with an account of every tensor of the state dict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 class GraphBuilder:
-    """A model that grows by nodes and initializers, in the order in which they are computed.
+    """An ONNX graph that grows by nodes and constants, in the order in which they are computed.
 
     ``module`` is always a module's name as the state dict spells it, such as ``encoder.transformer.layers.7``.
     """
@@ -69,7 +69,7 @@ class GraphBuilder:
         return self.constant(name, self.read(name, *shape))
 
     def read(self, name: str, *shape: int) -> NDArray[np.float32]:
-        """A tensor of the state dict. What is wrong with it is kept for ``check``; zeros stand in until then."""
+        """Read a tensor of the state dict; what is wrong with it is kept for ``check``, and zeros stand in."""
         self._unread.pop(name, None)
         tensor = self._state_dict.get(name)
         if tensor is None:
@@ -87,7 +87,7 @@ class GraphBuilder:
         return np.zeros(shape, np.float32)
 
     def read_float64(self, name: str, *shape: int) -> NDArray[np.float64]:
-        """The same in float64."""
+        """Read a tensor of the state dict as float64; see ``read``."""
         with np.errstate(invalid="ignore"):  # what is no number stays so
             return self.read(name, *shape).astype(np.float64)
 
@@ -101,12 +101,12 @@ class GraphBuilder:
             )
 
     def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
-        """A torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""
+        """Append a torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""
         weight, bias = self.weight(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
         return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
 
     def convolution(self, module: str, x: str, weight: str, *bias: str, stride: int = 1, groups: int = 1) -> str:
-        """A torch Conv1d of x [batch, channels, positions], without padding.
+        """Append a torch Conv1d of x [batch, channels, positions], without padding.
 
         Written as a Conv over two axes, the first of size 1. ONNX Runtime computes a Conv over one axis as a product
         with a copy of x that is as many times larger as the kernel is long. Over two axes it needs no copy on
@@ -120,7 +120,7 @@ class GraphBuilder:
         return self.node(module, "Squeeze", x, axis)
 
     def layer_norm(self, module: str, x: str, size: int) -> str:
-        """A torch LayerNorm over the last axis of x [..., size], in float64 where x is that."""
+        """Append a torch LayerNorm over the last axis of x [..., size], in float64 where x is that."""
         weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
         if x in self._in_float64:
             return self._layer_norm_in_float64(module, x, size, self.float64(weight), self.float64(bias))
@@ -142,15 +142,15 @@ class GraphBuilder:
         return self.node(module, "Add", self.node(module, "Mul", normal, weight), bias)
 
     def add(self, module: str, x: str, y: str) -> str:
-        """x + y, in float64 where x is that."""
+        """Append x + y, in float64 where x is that."""
         return self.node(module, "Add", x, self.float64(y) if x in self._in_float64 else y)
 
     def float64(self, value: str) -> str:
-        """A float32 value or weight in float64; of a weight the runtime computes it once."""
+        """Append a cast of a float32 value or weight to float64; of a weight the runtime computes it once."""
         return self.node(f"{value.strip('/')}.float64", "Cast", value, to=TensorProto.DOUBLE)
 
     def float32(self, value: str) -> str:
-        """A value rounded to float32, once for all who use it; itself where it is that already."""
+        """Append a cast to float32, once for all who use it; a value that is float32 already stays."""
         if value not in self._in_float64:
             return value
         if value not in self._rounded:
@@ -159,7 +159,7 @@ class GraphBuilder:
         return self._rounded[value]
 
     def gelu(self, module: str, x: str) -> str:
-        """x·(1 + erf(x/√2))/2, exact. ONNX Runtime fuses this spelling; it does not with a product x·(1/√2)."""
+        """Append x·(1 + erf(x/√2))/2, exact, spelled as ONNX Runtime fuses it: with a division by √2."""
         gelu = f"{module}.gelu"
         scaled = self.node(gelu, "Div", x, self.constant("sqrt_2", np.float32(math.sqrt(2))))
         erf = self.node(gelu, "Erf", scaled)

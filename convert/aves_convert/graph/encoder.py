@@ -1,4 +1,4 @@
-"""EncoderConfig + TorchAudio state dict -> ONNX graph, written node by node: no tracing, no torch module.
+"""Writing the whole encoder as an ONNX graph, node by node: no tracing, no torch module.
 
 The same weights give the same bytes on every Python, torch and numpy. Weights that need no computation keep the state
 dict's names and values; nodes are named by their path: ``/encoder/transformer/layers.7/attention/k_proj/Gemm``.

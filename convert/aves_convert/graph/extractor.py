@@ -1,4 +1,4 @@
-"""The feature extractor's part of the graph: waveform [batch, samples] -> features [batch, frames, channels].
+"""Writing the feature extractor: waveform [batch, samples] -> features [batch, frames, channels].
 
 Its group norm is where exported graphs lose accuracy: each channel is normalised over the whole clip, and ONNX Runtime
 sums the clip's float32 values one after the other. Here the first convolution and its norm become one product per clip.

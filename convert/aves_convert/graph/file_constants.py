@@ -1,5 +1,4 @@
-"""Every floating-point constant of an ONNX file, wherever it stands, and how often something on the way to an output
-reads it.
+"""Finding every floating-point constant of an ONNX file, wherever it stands, and how often it is used.
 
 Constants are initializers, Constant nodes, and what nodes make of constants alone (transposed, sliced, cast); local
 functions are written out where they are called, and the bodies of If, Loop and Scan count as their node's. Shapes are
@@ -30,7 +29,7 @@ _MOVED = 8  # times in a row
 
 @dataclass(frozen=True, eq=False)
 class GraphConstant:
-    """One constant. ``readers`` are inputs of nodes on a path to an output; 0: nothing uses it."""
+    """One constant of a graph; ``readers`` counts the inputs of nodes on a path to an output that it is given to."""
 
     name: str
     values: NDArray[Any]
@@ -38,7 +37,7 @@ class GraphConstant:
 
 
 def graph_constants(path: Path) -> Iterator[GraphConstant]:
-    """Every floating-point constant with an axis. Raises InputError for a file that is damaged or lacks its weights."""
+    """Find every floating-point constant with an axis. Raises InputError for a file damaged or without weights."""
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:

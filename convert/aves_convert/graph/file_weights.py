@@ -1,4 +1,4 @@
-"""The weights of an ONNX file, one at a time and where they lie: onnx.load copies all of them twice."""
+"""Reading the weights of an ONNX file one at a time, from where they lie: onnx.load copies all of them twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IsWanted = Callable[[str, tuple[int, ...]], bool]  # by name and shape
 
 
 def graph_weights(path: Path, wanted: IsWanted = lambda _name, _shape: True) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Name and values of every wanted initializer; what is not wanted may be of any kind, and is not read.
+    """Go through names and values of the wanted initializers; the others are not read.
 
     Raw bytes in the file are not copied: the arrays are read-only, and a file that is cut off while one of them is in
     use ends the process. Raises InputError for a file that is no ONNX or is damaged, and for weights in a file beside

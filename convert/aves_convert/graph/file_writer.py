@@ -1,4 +1,4 @@
-"""An ONNX model as a file, one tensor after the other.
+"""Writing an ONNX model to a file, one tensor after the other.
 
 protobuf serialises a whole message into memory, which takes longer over 380 MB of weights than the disk does. The bytes
 are those that it would write: fields in the order of their numbers.
@@ -24,7 +24,7 @@ _PAGE = 4096  # weights start on a page, so that a runtime can map them
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write the model as one file; past 2 GB, which no ONNX file can hold, the weights go to ``path``.data beside it.
+    """Write the model to a file; past 2 GB, which no ONNX file can hold, the weights go to ``path``.data beside it.
 
     A killed run leaves the old file or the new one. Raises InputError where nothing can be written.
     """

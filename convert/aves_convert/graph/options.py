@@ -1,4 +1,4 @@
-"""The choices that a user has when an ONNX graph is written."""
+"""The choices that there are when an ONNX graph is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ordinary export: ``torch.onnx.export`` of the TorchAudio model, as everybody makes it. To compare with."""
+"""The ordinary export, to compare with: ``torch.onnx.export`` of the TorchAudio model, as everybody makes it."""
 
 from __future__ import annotations
 

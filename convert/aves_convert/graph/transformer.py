@@ -1,4 +1,4 @@
-"""The encoder's part of the graph: features [batch, frames, channels] -> every layer's output, and the final one.
+"""Writing the transformer: features [batch, frames, channels] -> every layer's output, and the final one.
 
 From the projection on everything is [batch·frames, dim]: a Gemm then takes torch's weights as they are, and a viewer
 shows them under the state dict's own names.
@@ -45,7 +45,7 @@ def write_encoder(
     shapes: Shapes,
     attend: Attend,
 ) -> tuple[list[str], str]:
-    """Append projection, positions and layers.
+    """Append projection, position embedding and transformer layers.
 
     Returns the layers' outputs and the final one in float32, [batch·frames, dim].
     """
@@ -103,7 +103,7 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
 
 
 def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The weight g·v/|v| of torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
+    """Compute g·v/|v| as torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
 
     Computed in float64 and rounded once. Rows are added one by one: numpy's own sums may take another order tomorrow.
     """

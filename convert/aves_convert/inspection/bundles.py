@@ -1,4 +1,4 @@
-"""JSON files and folders: a model config, a manifest, a bundle."""
+"""Inspecting JSON files and folders: a model config, a manifest, a bundle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONFIG_ENDING = FILE_NAMES["config"].removeprefix("{name}")
 
 
 def inspect_json(path: Path, size: int) -> Inspection:
-    """A model config, or a bundle's manifest: then the bundle."""
+    """Tell what a JSON file is: a model config, or the manifest of a bundle, which is then inspected."""
     if size > _MAX_JSON:
         raise InputError(f"{path}: a JSON file of {size:,} bytes, larger than any config; give the .model_config.json")
     try:
@@ -47,7 +47,7 @@ def inspect_json(path: Path, size: int) -> Inspection:
 
 
 def inspect_folder(folder: Path) -> Inspection:
-    """A bundle by its manifest; sizes are compared and contents not hashed."""
+    """Inspect a bundle by its manifest; sizes are compared, contents are not hashed."""
     bundle = read_bundle(folder)
     manifest = bundle.manifest
     actions = [entry.action for entry in manifest.ledger]

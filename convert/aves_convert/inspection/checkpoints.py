@@ -1,4 +1,4 @@
-"""What a file of ``torch.save`` holds: a fairseq checkpoint or a TorchAudio state dict, and whether it converts."""
+"""Inspecting files of ``torch.save``: a fairseq checkpoint or TorchAudio weights, and whether they convert."""
 
 from __future__ import annotations
 

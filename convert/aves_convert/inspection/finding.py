@@ -1,4 +1,4 @@
-"""What an inspection found, as lines for people and as JSON."""
+"""The result of an inspection, as lines for people and as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Inspection:
     problems: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """For programs; text from the file is escaped."""
+        """What was found as JSON, for programs; text from the file is escaped."""
         return json.dumps(
             {
                 "path": str(self.path),
@@ -43,7 +43,7 @@ class Inspection:
         )
 
     def to_text(self) -> str:
-        """For people: what it is, one aligned line for each fact, the next command."""
+        """What was found as lines for people: what it is, one line for each fact, the next command."""
         width = max((len(name) for name in self.facts), default=0) + 2
         rows = [one_line(f"{self.path}: {self.kind}")]
         for name, value in self.facts.items():
@@ -73,7 +73,7 @@ def _word(value: object) -> str:
 
 
 def sibling(path: Path, ending: str, other: str) -> Path | None:
-    """The file beside ``path`` that has ``other`` in the place of ``ending``, where there is one."""
+    """Find the file beside ``path`` with ``other`` in the place of ``ending``; None where there is none."""
     if not path.name.endswith(ending):
         return None
     beside = path.with_name(path.name.removesuffix(ending) + other)
@@ -81,5 +81,5 @@ def sibling(path: Path, ending: str, other: str) -> Path | None:
 
 
 def shell_command(*words: object) -> str:
-    """A command as a shell takes it, and click: a path that begins with a dash is no option."""
+    """Write a command so that a shell and click take it: a path that begins with a dash is no option."""
     return shlex.join(f"./{word}" if isinstance(word, Path) and str(word)[0] == "-" else str(word) for word in words)

@@ -1,4 +1,4 @@
-"""What a file is, and the next command for it: told from its bytes, without executing anything in it."""
+"""Telling what a file is from its bytes, without executing anything in it, and the command that comes next."""
 
 from __future__ import annotations
 

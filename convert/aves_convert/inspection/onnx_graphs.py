@@ -1,4 +1,4 @@
-"""What an ONNX file says about itself, read without its weights.
+"""Inspecting ONNX files without reading their weights.
 
 The weights are most of the file. Its protobuf fields are walked and the initializers stepped over; what is left is
 small and parsed by onnx. Field numbers: ``onnx/onnx.proto`` (ModelProto, GraphProto, TensorProto).

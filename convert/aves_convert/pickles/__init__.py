@@ -1,4 +1,4 @@
-"""Pickles as data: a reader that runs nothing, and tells what a pickle would have run.
+"""Reading pickles as data: nothing in them is run, and what would have been run is told.
 
 Bytes in, plain values and inert records out. No tensors, no files, no imports of what a pickle names.
 """

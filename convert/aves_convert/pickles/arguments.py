@@ -1,4 +1,4 @@
-"""Values from the argument bytes of a pickle's opcodes: numbers, text and byte strings. All raise ValueError."""
+"""Decoding the arguments of pickle opcodes: numbers, text and byte strings. All raise ValueError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|[^x0-7])", re.DOTALL)
 
 
 def memo_number(line: bytes) -> int:
-    """The memo number of PUT and GET."""
+    """Decode the memo number of the opcodes PUT and GET."""
     number = _decimal(line)
     if number < 0:
         raise ValueError("a negative memo number")
@@ -22,7 +22,7 @@ def memo_number(line: bytes) -> int:
 
 
 def utf8_text(raw: bytes) -> str:
-    """UTF-8 as text that can be printed anywhere: what is not UTF-8 (half of a surrogate pair, say) is spelled out."""
+    """Decode UTF-8 to text that can be printed anywhere: what is not UTF-8 is spelled out."""
     return raw.decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Which calls a genuine checkpoint asks for, and which no checkpoint needs."""
+"""Telling harmless calls in a pickle from those that no checkpoint needs."""
 
 from __future__ import annotations
 

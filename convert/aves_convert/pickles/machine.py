@@ -20,7 +20,7 @@ MAX_MEMO_GAP = 1  # picklers count their memo from 0 or 1; a free choice would l
 
 @dataclass(slots=True)
 class Machine:
-    """A stack, marks and a memo, and the calls that were asked for.
+    """The state of reading a pickle: stack, marks and memo; one method for each opcode that does more than push.
 
     ``persistent`` and ``rebuild`` are our own functions, as ``read_pickle`` describes them. ``at`` says where in the
     stream the machine is. Methods raise ValueError, and IndexError where the stack is too short.

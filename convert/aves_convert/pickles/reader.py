@@ -1,4 +1,4 @@
-"""Pickle streams read without calling anything: what a class or a function would have made becomes an inert record.
+"""Reading pickle streams without calling anything: what would have been made becomes an inert record.
 
 This is a stack machine of its own and no ``pickle.Unpickler`` with a filter, because a filter still lets the stream
 choose what is hashed, how much is allocated and which object is changed. Here an opcode can only build lists, tuples,
@@ -33,7 +33,7 @@ MAX_STREAM = 1 << 27  # bytes: 128 MiB, where genuine checkpoints have less than
 
 @dataclass(frozen=True, eq=False)
 class Pickle:
-    """A stream that was read: its object, the first call of every global that it asks for, the byte after its end."""
+    """A pickle that was read: its object, the calls that it asks for, and the byte after its end."""
 
     root: object
     calls: tuple[Call, ...]
@@ -48,7 +48,7 @@ def read_pickle(
     persistent: PersistentLoad | None = None,
     rebuild: Mapping[Global, Rebuild] | None = None,
 ) -> Pickle:
-    """Read the pickle that begins at byte ``start`` of ``data`` and give its inert content.
+    """Read the pickle that begins at byte ``start`` of ``data``; return its inert content.
 
     ``persistent`` turns a persistent id into an object (without it any is refused); ``rebuild`` holds our own functions
     for globals whose result is wanted, given the arguments as the stream has them: both must check what they are given
@@ -72,7 +72,7 @@ def read_pickle(
 
 
 def scan_pickle(data: Bytes, *, start: int = 0) -> tuple[tuple[Call, ...], int | None]:
-    """Every global that the pickle at ``start`` would call, and the byte after its end.
+    """Find every class and function that the pickle at ``start`` would call, and the byte after its end.
 
     For reporting only: a damaged pickle gives what it asks for up to the damage, and None as its end.
     """

@@ -1,4 +1,4 @@
-"""What an inert pickle leaves in place of classes, functions and objects, and how messages speak of it."""
+"""What stands in an inert pickle for classes, functions and objects, and how messages speak of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call that the stream asks for: what, with which arguments, and the byte of the opcode."""
+    """One call that a pickle asks for: what, with which arguments, and at which byte."""
 
     global_: Global
     args: tuple[object, ...]
@@ -59,7 +59,7 @@ class Call:
 
 
 def preview(value: object) -> str:
-    """A value of a stream for a message, in a few words."""
+    """Describe a value of a pickle in a few words, for a message."""
     if type(value) is Global:
         return str(value)
     return f"{value.global_}(...)" if type(value) is Record else quoted(value)

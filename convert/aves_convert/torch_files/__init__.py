@@ -1,4 +1,4 @@
-"""Files of tensors: torch's formats read lazily without torch, and written; safetensors written.
+"""Files of tensors: reading torch's formats lazily and without torch, and writing them and safetensors.
 
 A tensor here is a numpy view that is read when it is asked for. Nothing here knows what a HuBERT is.
 """

@@ -1,4 +1,4 @@
-"""What a file is that is no checkpoint: told from its first or last bytes, with what to do about it."""
+"""Telling from its bytes what a file is that is no checkpoint, and what to do about it."""
 
 from __future__ import annotations
 

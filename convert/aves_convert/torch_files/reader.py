@@ -1,4 +1,4 @@
-"""Files of ``torch.save``, zip or legacy: the object inside, inert, with its tensors as references into the file.
+"""Reading files of ``torch.save``: the object inside, inert, with its tensors as references into the file.
 
 The file is mapped, not read: a tensor's bytes are touched when ``LazyTensor.read`` is called, and no earlier. Every
 tensor holds the mapping, so there is nothing to close; the mapping ends with the last of them.
@@ -32,9 +32,10 @@ _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 @dataclass(frozen=True, eq=False)
 class TorchFile:
-    """What ``torch.save`` wrote: ``root`` holds dicts, lists, tuples, numbers, strings, ``LazyTensor`` and ``Record``.
+    """A file of ``torch.save`` that was opened; ``root`` is the object inside.
 
-    ``calls`` is every class or function that opening the file with pickle would call; ``size`` is in bytes.
+    The object is of dicts, lists, tuples, numbers, strings, ``LazyTensor`` and ``Record``. ``calls`` is every class or
+    function that opening the file with pickle would call; ``size`` is in bytes.
     """
 
     path: Path
@@ -67,7 +68,7 @@ def open_torch_file(path: Path) -> TorchFile:
 
 
 def wanted_calls(path: Path) -> tuple[Call, ...]:
-    """Every class or function that opening a file with pickle would call, as far as it can be read.
+    """List every class or function that opening a file with pickle would call, as far as it can be read.
 
     Raises InputError where the file cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""The few functions of torch that a file's pickle may name, as readers of lazy tensors."""
+"""The few functions of torch that a pickle may name to make tensors, here as makers of lazy ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *FLOATING,
 
 @dataclass(frozen=True, eq=False)
 class Storages:
-    """The storages that a pickle names, by key; every mention of one must agree with the others."""
+    """The storages that a pickle mentions, by key; all mentions of one must agree."""
 
     file: MappedFile
     known: dict[str, Storage] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Storages:
     sizes_known: bool = True
 
     def load(self, key: object) -> object:
-        """The storage of a persistent id ``('storage', class, key, location, numel[, view])``. Raises ValueError.
+        """Find the storage of a persistent id ``('storage', class, key, location, numel[, view])``. Raises ValueError.
 
         ``location`` (``cpu``, ``cuda:0``) is ignored: everything is read to the CPU.
         """

@@ -1,4 +1,4 @@
-"""Writing a state dict in the safetensors format, which holds tensors and cannot hold anything that runs."""
+"""Writing weights in the safetensors format, which holds tensors and cannot hold anything that runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aves_artifacts.base.files import replacing
 def write_safetensors(
     state_dict: Mapping[str, NDArray[np.float32]], path: Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors that safetensors alone reads, straight from their memory, and text beside them. Raises InputError.
+    """Write tensors to a safetensors file straight from their memory, and text beside them. Raises InputError.
 
     The same tensors give the same bytes, whatever their order. The file appears whole or not at all.
     """

@@ -22,7 +22,7 @@ from aves_convert.torch_files.zip_directory import Extent
 
 @dataclass(frozen=True, eq=False)
 class MappedFile:
-    """A mapped file and where in it the bytes of every storage lie."""
+    """A file mapped into memory, and where in it the bytes of every storage lie."""
 
     path: Path
     data: mmap.mmap = field(repr=False)
@@ -60,7 +60,7 @@ class Storage:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LazyTensor:
-    """A tensor of a checkpoint, in its file until it is read.
+    """A tensor of a file that is not read yet.
 
     ``stride`` and ``offset`` count elements of ``storage``.
     """
@@ -73,12 +73,12 @@ class LazyTensor:
 
     @property
     def numel(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the elements."""
+        """The size of the elements, in bytes."""
         return self.numel * self.dtype.itemsize
 
     @property
@@ -87,7 +87,7 @@ class LazyTensor:
         return self.dtype in FLOATING
 
     def read(self) -> NDArray[Any]:
-        """The tensor as stored: contiguous, its own dtype, bit for bit.
+        """Read the tensor as stored: contiguous, its own dtype, bit for bit.
 
         Where the layout allows it shares the mapped file's memory; writing into it changes memory, never the file.
         Raises InputError where it repeats few stored elements many times, which could exhaust memory.
@@ -107,7 +107,7 @@ class LazyTensor:
         return np.ascontiguousarray(stored).reshape(self.shape)  # numpy gives a scalar an axis
 
     def float32(self) -> NDArray[np.float32]:
-        """The tensor in float32, every value exact.
+        """Read the tensor as float32, every value exact. Raises InputError where float32 cannot hold one.
 
         Raises InputError for integers, and for float64 with a value that float32 does not have.
         """
@@ -142,7 +142,7 @@ def _word(dtype: np.dtype[Any]) -> int:
 
 
 def span_of(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
-    """Elements from the first to the last that a tensor with elements reaches."""
+    """Count the elements from the first to the last that a tensor reaches."""
     last = 0
     for size, step in zip(shape, stride, strict=True):
         last += (size - 1) * step

@@ -1,4 +1,4 @@
-"""Writing torch's zip format without pickle and without torch.save: the same bytes beside every torch.
+"""Writing torch's zip format without pickle and torch.save: the same bytes whatever torch is installed.
 
 ``torch.save`` writes other records with every release; a port's hash must not depend on the torch that wrote it. The
 pickle stream is spelled out opcode by opcode (protocol 2), so objects of classes that are not installed, such as
@@ -36,7 +36,7 @@ STORAGE_CLASSES = {
 
 @dataclass(frozen=True)
 class PickledObject:
-    """An instance of a class that need not be installed here: what ``pickle`` writes for ``module.name`` objects."""
+    """An object to be written as an instance of a class that need not be installed here."""
 
     module: str
     name: str

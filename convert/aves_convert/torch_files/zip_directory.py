@@ -1,4 +1,4 @@
-"""Where the entries of an uncompressed zip archive lie in a file, checked before any of them is used.
+"""Finding where the entries of an uncompressed zip archive lie in a file, checked before any is used.
 
 ``torch.save`` writes plain zip archives: stored, never compressed, one entry after the other. Whatever deviates is
 refused, so nothing can unpack to more than the file holds, two entries cannot share bytes, and no two readers can
@@ -33,7 +33,7 @@ class Extent:
 
 
 def read_zip_directory(data: Bytes, where: str) -> dict[str, Extent]:
-    """The contents of every entry of the archive ``data``, by name, in the order of the directory.
+    """List the contents of every entry of the archive ``data``, by name, in the order of the directory.
 
     Raises InputError where the archive is truncated, compressed, encrypted or inconsistent.
     """

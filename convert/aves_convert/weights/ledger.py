@@ -1,4 +1,4 @@
-"""The ledger: what became of every tensor of a checkpoint, and where every tensor of a port came from."""
+"""Accounting for tensors: what became of each of a checkpoint's, and where each of a port's came from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_NAMED = 20  # problems named in one message; the rest is counted
 def account(
     checkpoint: Checkpoint, arch: Architecture, expected: Mapping[str, tuple[int, ...]]
 ) -> tuple[LedgerEntry, ...]:
-    """One entry for every source tensor, in the file's order, and for every tensor of the model.
+    """Account for every tensor: one entry for each of the checkpoint, in the file's order, and each of the model.
 
     ``expected`` is the name and shape of every tensor of the TorchAudio model. No tensor is read.
     Raises InputError once, with every problem.
@@ -66,12 +66,12 @@ def _identity_projection(dim: int) -> list[LedgerEntry]:
 
 
 def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The weight or the bias of a created projection."""
+    """Make the weight or the bias of a projection that changes nothing."""
     return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
 
 
 def raise_if_any(problems: list[str], what: str, *, hint: str = "") -> None:
-    """Raise InputError with what they mean and the problems themselves, where there are any."""
+    """Raise InputError with the problems, each after ``what`` they mean; do nothing where there are none."""
     if problems:
         left = len(problems) - _MOST_NAMED
         told = [*problems[:_MOST_NAMED], *([f"and {left} more"] if left > 0 else [])]

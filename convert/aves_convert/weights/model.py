@@ -1,4 +1,4 @@
-"""The real ``wav2vec2_model``, also where torchaudio's compiled extension does not import.
+"""Building torchaudio's ``wav2vec2_model``, also where torchaudio's compiled extension does not import.
 
 A released torchaudio is built for one torch and one CUDA. Beside a newer torch it raises "compiled with different
 CUDA versions", beside a CPU-only torch it misses ``libc10_cuda.so``. Its wav2vec2 model is pure Python and needs no
@@ -45,7 +45,7 @@ def import_torchaudio() -> ModuleType:
 
 
 def build_model(config: EncoderConfig) -> Wav2Vec2Model:
-    """The TorchAudio model of this geometry in evaluation mode, its weights allocated and not initialised."""
+    """Build the TorchAudio model of this geometry in evaluation mode; its weights are not initialised."""
     models = import_torchaudio().models
     with _Uninitialised():
         model = models.wav2vec2_model(**config.kwargs())

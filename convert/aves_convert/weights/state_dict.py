@@ -1,4 +1,4 @@
-"""Reading a TorchAudio state dict, in either weight-norm dialect, without executing anything in the file."""
+"""Reading TorchAudio weights, in either way that torch names weight norm, without executing anything in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_NAMED = 10  # problems; the rest is counted
 
 
 def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.float32]]:
-    """The weights at ``path`` as float32 arrays, under the names of the ``weight_g``/``weight_v`` dialect.
+    """Read the weights at ``path`` as float32 arrays, with weight norm named ``weight_g`` and ``weight_v``.
 
     Raises InputError where the file is no state dict or its tensors are not exactly those of the config's model.
     """
@@ -42,7 +42,7 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.f
 
 
 def old_weight_norm_name(name: str) -> str:
-    """The ``weight_g``/``weight_v`` name of a tensor that may carry the newer parametrisation's name."""
+    """Translate a tensor's name from torch's newer weight norm to ``weight_g`` and ``weight_v``."""
     for new, old in (
         ("parametrizations.weight.original0", "weight_g"),
         ("parametrizations.weight.original1", "weight_v"),
@@ -53,7 +53,7 @@ def old_weight_norm_name(name: str) -> str:
 
 
 def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which tensors are missing, unknown, misshapen or there twice, in words; empty when they are the model's own."""
+    """Tell in words which tensors are missing, unknown, misshapen or there twice; empty where all fit the model."""
     expected = encoder_shapes(config)
     names = list(map(old_weight_norm_name, shapes))
     given = dict(zip(names, shapes.values(), strict=True))

@@ -1,4 +1,4 @@
-"""The way back: TorchAudio weights in a fairseq checkpoint, in the place of those that it had.
+"""Putting TorchAudio weights back into a fairseq checkpoint, in the place of those that it had.
 
 Everything else is the checkpoint's: config, label dictionaries, counters, the tensors that a port leaves out. What
 belongs to its former weights is left out: optimizer state and an exponential moving average.
@@ -41,14 +41,14 @@ _OBJECT = Global("builtins", "object")
 
 @dataclass(frozen=True)
 class FairseqPort:
-    """What a fairseq checkpoint with other weights holds, and what a user must know about it, in sentences."""
+    """The contents of a fairseq checkpoint with other weights, and what a user must know about it."""
 
     contents: Mapping[str, Any] = field(repr=False)
     remarks: tuple[str, ...]
 
 
 def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: Path | None = None) -> FairseqPort:
-    """Put the TorchAudio weights (either weight-norm dialect) into the structure of the checkpoint ``like``.
+    """Put TorchAudio weights, in either naming of weight norm, into the structure of the checkpoint ``like``.
 
     The tensors stand in the order of ``like`` and have its element types; where a value does not fit into half
     precision, the tensor stays float32, which fairseq loads as well. Weights that came from ``like`` return bit by bit.

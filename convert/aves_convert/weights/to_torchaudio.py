@@ -1,4 +1,4 @@
-"""Checkpoint -> EncoderConfig and TorchAudio state dict, every tensor accounted for."""
+"""Converting a checkpoint to a config and TorchAudio weights, with every tensor accounted for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TorchaudioPort:
 
 
 def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> TorchaudioPort:
-    """Convert a checkpoint. Weights in half precision are widened exactly; no value is changed.
+    """Convert a checkpoint to TorchAudio's model; half precision is widened exactly, no value is changed.
 
     Raises InputError with every unknown, missing or misshapen tensor, and for weights that are NaN or infinite unless
     ``allow_non_finite``.
@@ -63,7 +63,7 @@ def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> 
 
 
 def hashed(converted: TorchaudioPort, checkpoint: Checkpoint) -> TorchaudioPort:
-    """The same port with the SHA-256 of every source tensor's bytes in the ledger: of its own dtype, as stored.
+    """Add the SHA-256 of every source tensor's bytes to the ledger of a port.
 
     Reads every tensor of the checkpoint, the dropped ones too. Raises InputError where one cannot be read.
     """

@@ -1,4 +1,4 @@
-"""A TorchAudio port loaded as its users load it, with torch itself: it must give the tensors that our reader sees."""
+"""Loading a TorchAudio port as its users do, with torch itself: it must give the tensors that our reader sees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_TOLD = 5  # tensors
 
 
 def loading_problems(path: Path, read: Mapping[str, NDArray[np.float32]]) -> Iterator[str]:
-    """Why ``torch.load(path, weights_only=True)`` does not give the tensors that were ``read``.
+    """Tell why ``torch.load(path, weights_only=True)`` does not give the tensors that were ``read``.
 
     Only for a file that our own reader has accepted: torch then has nothing to make but these tensors.
     """

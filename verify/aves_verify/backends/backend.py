@@ -1,4 +1,4 @@
-"""What a backend is: a loaded encoder that runs waveforms."""
+"""What a backend is: an encoder that is loaded and can run waveforms."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class RunError(InputError):
 
 
 class Backend(Protocol):
-    """A loaded encoder."""
+    """An encoder that is loaded and can run waveforms."""
 
     name: str
     kind: str  # the row of the table of tolerances
     version: str
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """Embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
+        """Compute the embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
 
         Every layer's too with ``layers``.
         """

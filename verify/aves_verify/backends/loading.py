@@ -1,4 +1,4 @@
-"""Loading a subject's encoders: those that are compared, and the exact one in float64."""
+"""Loading the encoders of one subject: those that are compared, and the exact one in float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aves_verify.subjects.subject import BACKENDS, CONFIG, Subject
 
 @dataclass(frozen=True)
 class Loaded:
-    """A subject's encoders: those compared, and the exact one in float64."""
+    """The encoders of one subject: those that are compared, and the exact one in float64."""
 
     backends: tuple[Backend, ...]  # the reference first
     exact: TorchaudioBackend | None  # None where an ONNX port alone is held against a recording
@@ -42,7 +42,7 @@ class Loaded:
 
 
 def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Loaded:
-    """Load a subject's backends, the reference first. Raises InputError for a missing file that was not waived.
+    """Load a subject's encoders, the reference first. Raises InputError for a missing file that was not waived.
 
     Those that are not ``judged`` are loaded without the exact encoder, and nothing is held against the original.
     """

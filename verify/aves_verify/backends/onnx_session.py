@@ -1,4 +1,4 @@
-"""The ONNX port in ONNX Runtime, on the CPU."""
+"""Running an ONNX port in ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BESIDE = (LOGITS, EMBEDDINGS)  # what other outputs than the first may be, besi
 
 
 class OnnxBackend:
-    """An ONNX file from anywhere: the first input is the waveform, the first output the final embeddings.
+    """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
     Others are known by their names: ``layer.0`` … and ``logits``.
     """

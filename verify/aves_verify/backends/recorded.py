@@ -1,4 +1,4 @@
-"""An original's outputs, recorded where fairseq runs, to compare with where it cannot be installed.
+"""Recordings of an original's outputs, made where fairseq runs, to compare with where it cannot be installed.
 
 A recording is a safetensors file: tensors and text, nothing that could run. It holds the outputs for certain waveforms,
 known by the SHA-256 of their samples, and a fingerprint of the weights that computed them.
@@ -129,7 +129,7 @@ def _check_tensors(file: Any, about: Recording, names: tuple[str, ...]) -> None:
 
 
 def waveform_sha256(waveform: NDArray[np.float32]) -> str:
-    """Of a waveform's shape and little-endian samples."""
+    """Hash a waveform's shape and its little-endian samples."""
     digest = hashlib.sha256(repr(waveform.shape).encode())
     digest.update(np.ascontiguousarray(waveform, "<f4").tobytes())
     return digest.hexdigest()

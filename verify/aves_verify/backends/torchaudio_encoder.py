@@ -1,4 +1,4 @@
-"""The TorchAudio port; in float64 also the exact answer that errors are measured against."""
+"""Running a TorchAudio port; in float64 also the exact answer that errors are measured against."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class TorchaudioBackend:
         self.model = load_model(config, state_dict, dtype=dtype)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The state dict in float32, in the ``weight_g``/``weight_v`` dialect; exact, as that is what was loaded."""
+        """The weights in float32, with weight norm named ``weight_g`` and ``weight_v``; exact, as they were loaded."""
         return {old_weight_norm_name(name): tensor.float().numpy() for name, tensor in self.model.state_dict().items()}
 
     def in_float32(self) -> TorchaudioBackend:
-        """The same encoder in float32."""
+        """Make the same encoder in float32."""
         return TorchaudioBackend(self._config, self.weights())
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:

@@ -1,4 +1,4 @@
-"""What a command line asks to verify: names of the catalogue, a bundle, or loose files."""
+"""What the options of aves-verify select: configurations of the catalogue, a bundle, or single files."""
 
 from __future__ import annotations
 

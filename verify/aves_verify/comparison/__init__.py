@@ -1,4 +1,4 @@
-"""Two sets of embeddings against each other: tolerances, rounding, verdicts; and weights bit for bit.
+"""Comparing two sets of embeddings: tolerances, rounding, verdicts; and weights bit for bit.
 
 Arrays in, verdicts out: no files, no torch, no ONNX. The limits are one table, in ``compare``.
 """

@@ -1,4 +1,4 @@
-"""Arrays in, Comparison out: does the port compute what the original computes? Knows no framework."""
+"""Comparing two arrays of embeddings: does the port compute what the original computes? Knows no framework."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Of the absolute differences: half of them are at most ``p50``, 999 of 1,000 at most ``p999``."""
+    """Quantiles of the absolute differences: half are at most ``p50``, 999 of 1,000 at most ``p999``."""
 
     p50: float
     p90: float
@@ -75,7 +75,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Place:
-    """One element, with both values."""
+    """One element of the outputs: where it is, and the values that port and reference have there."""
 
     batch: int
     frame: int

@@ -1,4 +1,4 @@
-"""What a report's pictures are drawn from: a port's differences over time, and over the reference's size."""
+"""What the pictures of a report are drawn from: differences over time, and over the reference's size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORST, _SPREAD = 400, 1600  # elements kept: those with the largest relative di
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A port's final embeddings against the reference's, on one clip."""
+    """Differences of a port's final embeddings on one clip, reduced to what pictures show."""
 
     frames: NDArray[np.float32]  # [frames]: the largest |difference| in each
     reference: NDArray[np.float32]  # [sample]: |reference| of some elements
@@ -24,13 +24,13 @@ class Evidence:
 
 
 class Kept:
-    """The evidence of each backend's worst clips; that of a thousand clips would fill the memory, and no picture."""
+    """Evidence of each backend's worst clips only: that of a thousand clips would fill the memory."""
 
     def __init__(self) -> None:
         self._kept: dict[str, list[tuple[Comparison, Evidence]]] = {}
 
     def add(self, comparison: Comparison, port: NDArray[np.float32], reference: NDArray[np.float32]) -> None:
-        """Keep what is seen of two outputs [1, frames, dim] where they are among the worst so far; of equals the first.
+        """Reduce two outputs [1, frames, dim], and keep what is among the worst so far; of equals the first.
 
         Nothing where they cannot be compared.
         """
@@ -52,7 +52,7 @@ def _severity(comparison: Comparison) -> tuple[int, float]:
 
 
 def evidence_of(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Evidence | None:
-    """Reduce two outputs [1, frames, dim]; None where they cannot be compared."""
+    """Reduce two outputs [1, frames, dim] to evidence; None where they cannot be compared."""
     if port.shape != reference.shape or not port.size or not (np.isfinite(port).all() and np.isfinite(reference).all()):
         return None
     difference = np.abs(port.astype(np.float64) - reference)

@@ -1,4 +1,4 @@
-"""The noise floor: what rounding explains, and the outputs near zero that show it. Knows no framework.
+"""Telling rounding from real differences: the noise floor, and outputs near zero. Knows no framework.
 
 The same encoder in float64 gives the exact answer. The original's own distance from it is the floor: what two correct
 float32 encoders must be expected to differ by. A port whose error is of that order computes the same function.
@@ -56,7 +56,7 @@ class NearZero:
 
 
 def noise_floor(port: Array, reference: Array, exact: Array) -> NoiseFloor:
-    """Measure it on one output, all three in float64 of one shape."""
+    """Measure the errors of port and reference against the exact answer, all three in float64 of one shape."""
     scale = max(rms(exact), float(FLOAT32.tiny))
     storing = float(FLOAT32.eps) / 4 * scale
     own = np.abs(reference - exact)
@@ -64,7 +64,7 @@ def noise_floor(port: Array, reference: Array, exact: Array) -> NoiseFloor:
 
 
 def beyond_noise(noise: NoiseFloor | None, error_ratio: float, reference_name: str) -> Iterator[str]:
-    """Why errors are no rounding: the original's own, and the port's beyond ``error_ratio`` times that."""
+    """Tell why errors are more than rounding: the original's own, or the port's beyond ``error_ratio`` times that."""
     if noise is None:
         return
     if not noise.reference <= NOT_ROUNDING * noise.scale:
@@ -82,7 +82,7 @@ def beyond_noise(noise: NoiseFloor | None, error_ratio: float, reference_name: s
 def near_zero(
     difference: Array, reference: Array, within: NDArray[np.bool_], rtol: float, noise: NoiseFloor | None
 ) -> NearZero:
-    """Class the elements near zero; ``within``: where the difference is within the tolerance.
+    """Find the elements near zero that rounding moves; ``within`` says where the difference is within the tolerance.
 
     The threshold follows from the noise: it is the original's own rounding, or the largest difference that the
     tolerance lets pass where that is more, over RELATIVE (or ``rtol`` where that is more). So whatever passes but fails
@@ -103,7 +103,7 @@ def near_zero(
 
 
 def drift(found: NearZero, noise: NoiseFloor | None, elements: int, reference_name: str) -> str:
-    """What drifted near zero, in words: how much of it is more than the original's own rounding. Empty when nothing."""
+    """Tell what drifted near zero and how much of it rounding does not explain. Empty when nothing did."""
     if not found.flagged:
         return ""
     text = (
@@ -117,10 +117,10 @@ def drift(found: NearZero, noise: NoiseFloor | None, elements: int, reference_na
 
 
 def relative(difference: Array, reference: Array) -> Array:
-    """|a - b| / |b|, finite everywhere: 0 / 0 is 0, and x / 0 is x over the smallest normal float32."""
+    """Compute |a - b| / |b|, finite everywhere: 0 / 0 is 0, x / 0 is x over the smallest normal float32."""
     return difference / np.maximum(np.abs(reference), float(FLOAT32.tiny))
 
 
 def rms(array: Array) -> float:
-    """Root mean square."""
+    """Compute the root mean square."""
     return float(np.sqrt(np.mean(array * array)))

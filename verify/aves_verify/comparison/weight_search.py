@@ -1,4 +1,4 @@
-"""Is every weight of the original in a graph, and does the graph use it? Found by value, whatever it is called there.
+"""Searching a graph for every weight of the original, by value, whatever it is called there.
 
 An export renames weights, transposes them, joins three into one, widens them to float64 and folds the weight norm. So a
 weight is sought among all constants as it is, with its axes in any order, as a block of a larger constant, and folded.

@@ -1,4 +1,4 @@
-"""Is every weight of a port the original's? Told tensor by tensor, because outputs do not show all of them.
+"""Comparing a port's weights with the original's, tensor by tensor: outputs do not show all of them.
 
 A bias of the keys cancels in the softmax, and a common factor of ``weight_v`` in the weight norm: a fault there changes
 no output today, and the user who fine-tunes it tomorrow.
@@ -31,7 +31,7 @@ class WeightSearch:
 
     @property
     def text(self) -> str:
-        """In one sentence."""
+        """The result in one sentence."""
         told = f"{self.found} of {self.expected} weights of the original found and used"
         return f"{told}; not found: {', '.join(self.missing)}" if self.missing else told
 
@@ -39,7 +39,7 @@ class WeightSearch:
 def torchaudio_weights(
     original: Mapping[str, NDArray[np.float32]], ported: Mapping[str, NDArray[np.float32]], where: Path
 ) -> WeightSearch:
-    """How many of a TorchAudio port's tensors are the original's bit for bit; each other one is a problem."""
+    """Compare a TorchAudio port's tensors with the original's bit for bit; each other one is a problem."""
     different = {
         name: (ported[name], tensor) for name, tensor in original.items() if not _same_bits(ported[name], tensor)
     }
@@ -48,7 +48,7 @@ def torchaudio_weights(
 
 
 def fingerprint(state_dict: Mapping[str, NDArray[np.float32]]) -> str:
-    """SHA-256 over the names, shapes and values of an encoder's weights, in whatever file and order they are."""
+    """Hash the names, shapes and values of an encoder's weights: the same in whatever file and order they are."""
     digest = hashlib.sha256()
     for name in sorted(state_dict):
         array = state_dict[name]
@@ -82,7 +82,7 @@ def _told(
 
 
 def rounded(found: NDArray[np.generic], expected: NDArray[np.generic]) -> str:
-    """The usual cause of a difference, where it is that: the original's values went through half precision."""
+    """Tell whether a difference is the usual one: values that went through half precision."""
     if found.shape != expected.shape:
         return ""
     with np.errstate(over="ignore", invalid="ignore"):

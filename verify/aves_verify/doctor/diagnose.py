@@ -1,4 +1,4 @@
-"""What fits together here, what does not, and the command that mends it: conclusions from facts."""
+"""Drawing conclusions from what is installed: what does not fit together, and the command that mends it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Finding:
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
-    """Everything that does not fit, the broken first."""
+    """List everything that does not fit, what is broken first."""
     found = (
         *_requirements(facts),
         *_imports(facts),
@@ -41,7 +41,7 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
 
 
 def version(text: str | None) -> tuple[int, ...]:
-    """The numbers of a version, to compare: 2.13.0+cpu is (2, 13, 0), 1.17.0rc1 is (1, 17, 0)."""
+    """Read the numbers of a version, to compare: 2.13.0+cpu is (2, 13, 0), 1.17.0rc1 is (1, 17, 0)."""
     parts = re.split(r"[.+-]", (text or "").partition("+")[0])
     numbers = (re.match(r"\d+", part) for part in parts)
     return tuple(int(number.group()) for number in numbers if number)

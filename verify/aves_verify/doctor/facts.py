@@ -1,4 +1,4 @@
-"""What is installed here, found without importing anything into this process: an import may crash it.
+"""Finding out what is installed without importing it into this process: an import may crash it.
 
 Versions come from the packages' metadata; whether something works is tried in a process of its own.
 """
@@ -64,7 +64,7 @@ _NEEDS = {  # what must be installed for a probe to be worth its time
 
 @dataclass(frozen=True)
 class Probe:
-    """How a try ended: what it printed, or why it failed."""
+    """The result of trying something: what it printed, or why it failed."""
 
     works: bool
     told: str
@@ -72,7 +72,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is here."""
+    """What is installed here, and what of it works."""
 
     python: tuple[int, int, int]
     system: str
@@ -84,12 +84,12 @@ class Facts:
     uv: bool
 
     def works(self, name: str) -> bool:
-        """Was it tried, with success?"""
+        """Whether this was tried with success."""
         return name in self.probes and self.probes[name].works
 
 
 def gather() -> Facts:
-    """Look and try; takes as long as the slowest import."""
+    """Find out what is installed and try it; takes as long as the slowest import."""
     required = dict(_requirements(importlib.metadata.requires(PACKAGE) or []))
     installed = {name: version_of(name) for name in (*required, *_BESIDE)}
     chosen = [
@@ -110,7 +110,7 @@ def gather() -> Facts:
 
 
 def probe(program: str) -> Probe:
-    """Run a program with this interpreter, in a process that may crash."""
+    """Run a program with this interpreter in a process of its own, which may crash."""
     try:
         ended = subprocess.run(
             [sys.executable, "-c", program],

@@ -1,4 +1,4 @@
-"""What the doctor found, in lines for people and as JSON. Needs nothing that could be broken."""
+"""Writing what the doctor found, as lines and as JSON. Needs nothing that could be broken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TRIED = ("numpy", "torch", "torchaudio", "onnx", "onnxruntime", "fairseq")
 
 
 def lines(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
-    """Versions, then every finding with its command, then the verdict."""
+    """Tell versions, then everything that does not fit with its command, then the verdict."""
     yield f"python       {'.'.join(map(str, facts.python))} on {facts.system}"
     for name in _TRIED:
         yield f"{name:<12} {facts.installed[name] or 'not installed':<16} {_tried(facts, name)}".rstrip()
@@ -44,7 +44,7 @@ def _verdict(findings: Sequence[Finding]) -> str:
 
 
 def as_document(facts: Facts, findings: Sequence[Finding]) -> str:
-    """The same as JSON."""
+    """Write versions and findings as JSON, for programs."""
     document = {
         "schema": 1,
         "works": all(finding.level != "broken" for finding in findings),

@@ -1,4 +1,4 @@
-"""Where a difference begins: every value inside a port against the exact one; and what moves embeddings at all.
+"""Explaining differences: where inside a port they begin, and what moves embeddings at all.
 
 Runs encoders again on one clip; writes nothing.
 """

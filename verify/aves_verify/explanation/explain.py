@@ -1,4 +1,4 @@
-"""Where does a port's error begin? Its inner values against the exact ones, point by point. Knows no framework.
+"""Finding where a port's error begins: its inner values against the exact ones, point by point. Knows no framework.
 
 A graph from elsewhere has names of its own, so a point is found by its value: the port's array of the same size, in
 either layout, that is closest to the exact one. Operators that a graph has merged with their neighbours leave no value,
@@ -49,12 +49,12 @@ class StageError:
 
     @property
     def found(self) -> bool:
-        """Does the port compute this value, more or less?"""
+        """Whether the port computes this value, more or less."""
         return self.port is not None and self.port <= SAME_VALUE
 
     @property
     def departs(self) -> bool:
-        """Is it there, with an error that float32 does not explain?"""
+        """Whether the port computes this value with an error that float32 does not explain."""
         return self.found and self.ratio is not None and self.ratio > DEPARTURE
 
 
@@ -114,7 +114,7 @@ def explain(
     clip: str,
     seconds: float,
 ) -> Explanation:
-    """Hold a port's values, under whatever names, against the exact ones at ``points``.
+    """Compare a port's inner values, under whatever names, with the exact ones at ``points``.
 
     ``exact`` and ``own`` are the original encoder's in float64 and float32, by site; all are of one waveform in a batch
     of one.

@@ -1,4 +1,4 @@
-"""The points of an encoder where a port is held against the exact answer, from the first convolution to the head."""
+"""The points of an encoder at which its inner values are compared, from the first convolution to the head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INPUT = ":input"  # a site with this ending is what goes into the module, not wh
 
 @dataclass(frozen=True)
 class Point:
-    """One value on the way through the encoder."""
+    """One value on the way through the encoder, and the names that it has in each implementation."""
 
     site: str  # the module of torchaudio's wav2vec2_model that computes it, with ":input" what that module is given
     stage: str
@@ -62,7 +62,7 @@ _PRE_NORM = (
 
 
 def points(config: EncoderConfig) -> tuple[Point, ...]:
-    """Every point of an encoder of this geometry, in the order in which values are computed."""
+    """List every point of an encoder of this geometry, in the order of computing."""
     return tuple(Point(*row) for row in _rows(config))
 
 

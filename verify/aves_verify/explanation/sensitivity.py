@@ -1,4 +1,4 @@
-"""What users trip over, measured on one clip: how far embeddings move when the input or the way of running it changes.
+"""Measuring how far embeddings move when the input, or the way of running it, changes.
 
 Some changes are the model's own nature (padding, gain, a constant offset, more audio): all backends must move alike.
 Others should change nothing but rounding (a batch, threads, the runtime's optimisations).

@@ -1,4 +1,4 @@
-"""What a port computes on its way: every value inside TorchAudio's model, and inside an ONNX graph of any origin."""
+"""Catching every value inside TorchAudio's model, and inside an ONNX graph of any origin, while it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Values = Mapping[str, NDArray[Any]]
 
 
 def torchaudio_values(run: Callable[[], Embeddings], model: torch.nn.Module, points: Sequence[Point]) -> Values:
-    """The values at ``points`` of torchaudio's model while ``run`` runs it, by their sites, in their order.
+    """Catch the values at ``points`` while ``run`` runs torchaudio's model; by module name, in their order.
 
     A point that the model does not have, or does not reach, is left out.
     """
@@ -51,7 +51,7 @@ def _keep(found: dict[str, NDArray[Any]], site: str) -> Callable[[Any], None]:
 
 
 def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int]) -> Values:
-    """Every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
+    """Compute every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
 
     Only those of the given ``sizes`` (numbers of elements) are kept, and the first output under the name "final".
     Each value becomes an output of the graph, so ONNX Runtime fuses less than usual: the values are those of the graph

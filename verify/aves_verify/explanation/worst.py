@@ -25,7 +25,7 @@ _LONGEST = 5 * SAMPLE_RATE  # samples that are looked at: a base model's inner v
 def explain_worst(
     loaded: Loaded, clips: Sequence[AnyClip], comparisons: Sequence[Comparison]
 ) -> tuple[Explanation, ...]:
-    """For each port, where its error begins on the clip that shows it most.
+    """Explain for each port where its error begins, on the clip that shows it most.
 
     Nothing without the exact encoder, which stands for the original in float64 and, rounded back, in float32.
     """

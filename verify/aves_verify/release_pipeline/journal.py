@@ -1,4 +1,4 @@
-"""What a release run was asked for, and a record of the steps that are done."""
+"""The order for a release, and the record of the steps that are done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be released. Without names, every configuration that has an original."""
+    """What is to be released; without names, every configuration that has an original."""
 
     names: tuple[str, ...]
     url: str
@@ -35,13 +35,13 @@ class Step:
 
 @dataclass
 class Journal:
-    """What was done, and how long it took."""
+    """The steps that were done, and how long each took."""
 
     steps: list[Step] = field(default_factory=list)
     show: Progress = lambda *_: None
 
     def do(self, name: str, step: str, work: Callable[[], Result]) -> Result:
-        """Do a step, and write down how long it took."""
+        """Do a step, and record how long it took."""
         self.show(f"{name}: {step}" if name else step, 0, 1)
         start = time.perf_counter()
         result = work()
@@ -49,5 +49,5 @@ class Journal:
         return result
 
     def keep(self, name: str, *steps: str) -> None:
-        """Write down that the results of these steps were there."""
+        """Record that the results of these steps were there already."""
         self.steps += [Step(name, step, None) for step in steps]

@@ -1,4 +1,4 @@
-"""The release pipeline: checkpoints in, one published release out.
+"""The release pipeline: from checkpoints to one published release.
 
 Four steps, each of which takes what the one before it gives: checkpoints, verified bundles, the planned release, its
 publication. What an earlier run left in the work folder, and what still checks, is kept: a run that was cut off is
@@ -40,7 +40,7 @@ from aves_verify.verification.run import verify_all
 
 @dataclass(frozen=True)
 class Candidate:
-    """One encoder that is to be released: its checkpoint, and the folder of its bundle."""
+    """One encoder that is to be released: its checkpoint, and the folder for its bundle."""
 
     name: str
     checkpoint: Path
@@ -50,7 +50,7 @@ class Candidate:
 def run_release(
     order: Order, journal: Journal, signer: Signer | None = None, *, dry_run: bool = False
 ) -> PlannedUpload | Published:
-    """All four steps, with progress on a terminal; with ``dry_run``, what the last one would do.
+    """Run all four steps, with progress on a terminal; with ``dry_run`` the last one only tells what it would do.
 
     Raises InputError for what is unusable, DoesNotHoldError for what may not be published.
     """
@@ -68,7 +68,7 @@ def run_release(
 
 
 def take_checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[Candidate]:
-    """Fetch the originals, or write their stand-ins; a path that was given is taken as it is. Raises InputError."""
+    """Fetch the originals or make their stand-ins; a path that was given is taken as it is. Raises InputError."""
     names = list(dict.fromkeys(order.names))
     chosen = named(names) if names else [c for c in catalog().values() if c.has_original]
     lacking = [c.name for c in chosen if isinstance(c, Configuration) and not (c.has_original or order.stand_in)]
@@ -79,7 +79,7 @@ def take_checkpoints(order: Order, journal: Journal, watcher: Watcher) -> list[C
 
 
 def verified_bundles(candidates: Sequence[Candidate], journal: Journal) -> list[Verified]:
-    """Convert each, verify it, attach the report, and check all of it.
+    """Convert each encoder, verify it, attach the report, and check all of it.
 
     Raises DoesNotHoldError with all that may not be published, after each was tried.
     """
@@ -100,7 +100,7 @@ def stage_release(
 
 
 def publish_release(planned: PlannedUpload, journal: Journal, watcher: Watcher) -> Published:
-    """Upload, and read back. Raises InputError and DoesNotHoldError as ``publish`` does."""
+    """Upload the release and read it back. Raises InputError and DoesNotHoldError as ``publish`` does."""
     return journal.do("", "publish", lambda: publish(planned, watcher))
 
 

@@ -1,4 +1,4 @@
-"""The release pipeline's summary: what was done for each encoder, what was kept, and how long it took."""
+"""Printing what a release run did for each encoder, what it kept, and how long it took."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEPS = ("checkpoint", "bundle", "verify", "check")
 
 
 def print_steps(steps: Sequence[Step], console: Console) -> None:
-    """A line for each encoder, with the seconds of each step; ``kept`` where its result was there and checked."""
+    """Print a line for each encoder with the seconds of each step; ``kept`` where its result was there."""
     if not steps:
         return
     table = Table(title="Release", box=SIMPLE_HEAD, title_justify="left", title_style="bold")
@@ -30,7 +30,7 @@ def print_steps(steps: Sequence[Step], console: Console) -> None:
 
 
 def print_outcome(outcome: PlannedUpload | Published, steps: Sequence[Step], console: Console) -> None:
-    """What was published or would be, and the seconds of all."""
+    """Print what was published or would be, and the seconds of all."""
     for line in told(outcome):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     spent = {step.step: step.seconds for step in steps if not step.name}

@@ -1,4 +1,4 @@
-"""What changed between two reports, from their JSON alone."""
+"""Finding what changed between two reports, from their JSON alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not as it was."""
+    """One thing that differs between two reports."""
 
     kind: Kind
     where: str
@@ -27,7 +27,7 @@ class Change:
 
 
 def differences(before: ReportDocument, after: ReportDocument, factor: float) -> list[Change]:
-    """What changed, what got worse first. Magnitudes count that changed by more than ``factor``."""
+    """List what changed, what got worse first; numbers count that changed by more than ``factor``."""
     changes = [
         *_values("environment", _environment(before), _environment(after), ""),
         *_values("tolerance", _tolerances(before), _tolerances(after), ""),

@@ -1,4 +1,4 @@
-"""What changed between two reports, for a person and for programs."""
+"""Writing what changed between two reports, for people and for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {"gone": "gone", "new": "new", "status": "status", "magnitude": "size"}
 
 
 def print_changes(changes: Sequence[Change], console: Console) -> None:
-    """A table, and in one line what it comes to."""
+    """Print the changes as a table, and in one line what they come to."""
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
     if changes:
@@ -52,6 +52,6 @@ def _short(digest: str) -> str:
 
 
 def changes_as_json(changes: Sequence[Change]) -> str:
-    """The same for programs."""
+    """Write the changes as JSON, for programs."""
     document = {"worse": any(change.worse for change in changes), "changes": [asdict(change) for change in changes]}
     return json.dumps(document, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The files that a report is written to."""
+"""Writing a report to its files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOLDER = {"report.json": to_json, "junit.xml": to_junit, "report.md": to_markdo
 
 
 def wanted(*, folder: Path | None = None, json_file: Path | None = None, junit_file: Path | None = None) -> Files:
-    """The files that were asked for; in ``folder``, made where it is missing, one of every kind.
+    """List the files that were asked for; ``folder`` gets one of every kind, and is made where it is missing.
 
     Raises InputError where one cannot be written: call it before the work that the report is of.
     """
@@ -36,7 +36,7 @@ def wanted(*, folder: Path | None = None, json_file: Path | None = None, junit_f
 
 
 def write(report: Report, files: Files) -> None:
-    """Write them all, each whole or not at all. Raises InputError."""
+    """Write all files of a report, each whole or not at all. Raises InputError."""
     for path, render in files.items():
         with replacing(path) as temporary:
             temporary.write_text(render(report), encoding="utf-8")

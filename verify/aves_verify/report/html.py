@@ -31,7 +31,7 @@ _FILTERS: dict[str, Callable[..., str]] = {"number": number, "ratio": ratio, "co
 
 
 def to_html(report: Report) -> str:
-    """The report as a page without any outside resource.
+    """Write the report as one page that loads nothing from elsewhere.
 
     Its policy lets the browser run the one script whose hash it names and load nothing, so that even a mistake in
     escaping could not run what a name holds.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_json(report: Report) -> str:
-    """The report as JSON. Numbers that JSON does not have (NaN, infinity) become null."""
+    """Write the report as JSON. Numbers that JSON does not have (NaN, infinity) become null."""
     document = {
         "schema": SCHEMA,
         "passed": report.passed,

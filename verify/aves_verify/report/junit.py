@@ -24,7 +24,7 @@ class _Case:
 
 
 def to_junit(report: Report) -> str:
-    """The report as JUnit XML.
+    """Write the report as JUnit XML.
 
     Problems beside the numbers are cases too, and fail. Near-zero drift passes, its reason in ``system-out``. Times are
     of suites: several comparisons come from one forward pass, so a case has none of its own.

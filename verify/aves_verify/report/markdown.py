@@ -29,7 +29,7 @@ _MARKS = {"pass": "✅ pass", "near-zero drift": "✅ near-zero drift", "fail": 
 
 
 def to_markdown(report: Report) -> str:
-    """The report as Markdown: the verdict, a table per configuration, what failed and why, and the rest folded away.
+    """Write the report as Markdown: verdict, a table per configuration, what failed and why, and the rest folded away.
 
     Whatever comes from outside stands in code spans, where no markup, link or mention takes effect.
     """

@@ -1,4 +1,4 @@
-"""A report in which recordings are named for people; what programs read has their whole paths."""
+"""Naming recordings in a report for people; what programs read has their whole paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aves_verify.sounds.naming import short_names
 
 
 def for_people(report: Report) -> Report:
-    """The same report, each recording named by the shortest end of its path that tells it from the others."""
+    """Name each recording of a report by the shortest end of its path that tells it from the others."""
     compared = {comparison.clip for config in report.configs for comparison in config.comparisons}
     given = {clip.name for config in report.configs for clip in config.clips}
     short = short_names(compared | given)
@@ -29,7 +29,7 @@ def _config(config: ConfigReport, short: Callable[[str], str]) -> ConfigReport:
 
 
 def pair_for_people(before: ReportDocument, after: ReportDocument) -> tuple[ReportDocument, ReportDocument]:
-    """Two reports that were read, with recordings named as by ``for_people`` and alike in both."""
+    """Name the recordings of two reports that were read as ``for_people`` does, and alike in both."""
     short = short_names({comparison.clip for comparison in (*before.comparisons, *after.comparisons)})
     return _document(before, short), _document(after, short)
 

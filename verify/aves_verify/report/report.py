@@ -1,4 +1,4 @@
-"""The result of a run: one Report of one ConfigReport for each encoder."""
+"""The result of a run: one Report, with a ConfigReport for each encoder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ConfigReport:
 
     @property
     def passed(self) -> bool:
-        """Nothing compared is a failure."""
+        """Whether all that was compared passed and no problem was found; nothing compared is a failure."""
         return bool(self.comparisons) and not self.problems and all(c.status != "fail" for c in self.comparisons)
 
 
@@ -52,12 +52,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Every configuration passed, and there was at least one."""
+        """Whether every configuration passed, and there was at least one."""
         return bool(self.configs) and all(config.passed for config in self.configs)
 
     @property
     def tolerances(self) -> dict[str, Tolerance]:
-        """What each backend was held to; the widest where it was held to several."""
+        """How much each backend was allowed to differ; the widest where it was held to several."""
         used: dict[str, Tolerance] = {}
         for comparison in (c for config in self.configs for c in config.comparisons):
             held = used.setdefault(comparison.backend, comparison.tolerance)

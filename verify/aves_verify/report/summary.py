@@ -1,4 +1,4 @@
-"""What every rendering tells first: did it pass, where is the largest difference, does it matter."""
+"""What every rendering tells first: did it pass, where is the largest difference, does it matter?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Quote = Callable[[str], str]  # how a rendering shows what comes from outside: n
 
 @dataclass(frozen=True)
 class Port:
-    """One port of one configuration: the worst over its comparisons."""
+    """All comparisons of one port of one configuration."""
 
     config: ConfigReport
     backend: str
@@ -27,7 +27,7 @@ class Port:
 
     @property
     def status(self) -> Status:
-        """Of the worst comparison."""
+        """The status of the worst comparison."""
         return max((c.status for c in self.comparisons), key=STATUSES.index)
 
     @property
@@ -42,12 +42,12 @@ class Port:
 
     @property
     def cosine_min(self) -> float:
-        """Of the most different frame."""
+        """The smallest cosine, which is that of the most different frame."""
         return min(c.cosine_min for c in self.comparisons)
 
     @property
     def error_ratio(self) -> float | None:
-        """The largest; None where there is no exact answer."""
+        """The largest error ratio; None where there is no exact answer."""
         return max((c.error_ratio for c in self.comparisons if c.error_ratio is not None), default=None)
 
     @property
@@ -63,13 +63,13 @@ class Port:
 
 
 def ports(config: ConfigReport) -> list[Port]:
-    """A configuration's ports, in the order in which they were compared."""
+    """List a configuration's ports, in the order in which they were compared."""
     backends = dict.fromkeys(c.backend for c in config.comparisons)
     return [Port(config, name, tuple(c for c in config.comparisons if c.backend == name)) for name in backends]
 
 
 def notes(config: ConfigReport) -> Iterator[str]:
-    """What was looked at beside the numbers, and what was not; no note is a failure, those are problems."""
+    """Tell what was looked at beside the numbers and what was not; no note is a failure, those are problems."""
     for backend, search in config.weights.items():
         yield f"{backend}: {search.text}"
     if config.comparisons and not config.weights:
@@ -78,12 +78,12 @@ def notes(config: ConfigReport) -> Iterator[str]:
 
 
 def title(config: ConfigReport) -> str:
-    """A configuration's name, and whether its weights are real."""
+    """A configuration's name, marked where its weights are made up."""
     return f"{config.name} (stand-in)" if config.source == "stand-in" else config.name
 
 
 def outcome(report: Report, quote: Quote = escaped) -> str:
-    """Did it pass, in one sentence."""
+    """Say in one sentence whether it passed."""
     compared = [c for config in report.configs for c in config.comparisons]
     drifting = sum(c.status == "near-zero drift" for c in compared)
     if report.passed:
@@ -98,7 +98,7 @@ def outcome(report: Report, quote: Quote = escaped) -> str:
 
 
 def largest(report: Report) -> tuple[ConfigReport, Comparison] | None:
-    """Where the largest difference is: relative to the size of the values, for layers have values of any size."""
+    """Find the comparison with the largest difference, relative to the size of its values."""
     found = [(config, c) for config in report.configs for c in config.comparisons]
     return max(found, key=lambda item: _size(item[1]), default=None)
 
@@ -108,7 +108,7 @@ def _size(comparison: Comparison) -> float:
 
 
 def largest_difference(report: Report, quote: Quote = escaped) -> str:
-    """Where the largest difference is, in one sentence; empty when nothing was compared."""
+    """Say in one sentence where the largest difference is; empty when nothing was compared."""
     found = largest(report)
     if found is None:
         return ""
@@ -124,7 +124,7 @@ def largest_difference(report: Report, quote: Quote = escaped) -> str:
 
 
 def significance(report: Report, quote: Quote = escaped) -> str:
-    """Does the largest difference matter, in one sentence or two; empty when nothing was compared."""
+    """Say in a sentence or two whether the largest difference matters; empty when nothing was compared."""
     found = largest(report)
     if found is None:
         return ""
@@ -154,7 +154,7 @@ def _accuracy(worst: Comparison) -> str:
 
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:
-    """What the numbers were measured with."""
+    """List what the numbers were measured with."""
     yield from ((name, "not installed" if value is None else str(value)) for name, value in report.environment.items())
     yield "seconds", f"{report.total_seconds:.0f}"
 
@@ -167,5 +167,5 @@ DRIFT = (
 
 
 def note(report: Report) -> str:
-    """What to know about the weights; empty when they are real."""
+    """Say what to know about the weights; empty when they are real."""
     return STAND_INS if any(config.source == "stand-in" for config in report.configs) else ""

@@ -1,4 +1,4 @@
-"""The report for a person at a terminal: a table with one line for each configuration and backend."""
+"""Printing the report on a terminal: a table with one line for each configuration and backend."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _fitting(width: int) -> tuple[_Column, ...]:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Without the blanks that rich fills lines with, where they would end up in a file."""
+    """Print a table, in a pipe without the blanks that rich fills its lines with."""
     if console.is_terminal:
         console.print(table)
         return

@@ -45,7 +45,7 @@ def read_clips(paths: Sequence[Path]) -> tuple[tuple[StoredClip, ...], tuple[str
 
 
 def find_audio(paths: Sequence[Path]) -> list[Path]:
-    """Audio files among ``paths``: files as given, folders searched to any depth, each folder's files sorted.
+    """Find the audio files among ``paths``: files as given, folders searched to any depth, each folder's files sorted.
 
     In folders the extension decides (WAV, FLAC, OGG, MP3 in any case), and hidden files and folders are left out.
     No file comes twice. Raises InputError for a missing path, a folder that cannot be read, or one without audio.

@@ -1,4 +1,4 @@
-"""Clip: one piece of audio that every backend is run on."""
+"""A clip: one piece of audio that every backend is run on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class StoredClip:
-    """A clip whose samples stay where they are until they are asked for, each time anew.
+    """A clip that is read from its file each time its samples are asked for.
 
     A thousand recordings need not fit into memory. ``read`` gives the clip; a ``waveform`` that has another length by
     then raises InputError, as does a file that cannot be read any more.
@@ -70,7 +70,7 @@ class StoredClip:
 
     @property
     def waveform(self) -> NDArray[np.float32]:
-        """The samples, as those of ``Clip``."""
+        """The samples [samples], mono float32 at 16 kHz, read anew."""
         waveform = self.read().waveform
         if len(waveform) != self.samples:
             raise InputError(
@@ -89,7 +89,7 @@ AnyClip = Clip | StoredClip
 
 
 def too_short(clip: AnyClip, receptive_field: int) -> str:
-    """Why a clip gives no frame: fewer samples than one frame sees. Empty when it does give one."""
+    """Tell why a clip gives no frame: it has fewer samples than one frame sees. Empty when it gives one."""
     if clip.samples >= receptive_field:
         return ""
     return (

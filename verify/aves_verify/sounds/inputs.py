@@ -1,4 +1,4 @@
-"""What the encoders are given: every clip by itself, one clip padded with silence, and several clips in one batch."""
+"""Making the networks' inputs of clips: each by itself, one padded with silence, and several in one batch."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Input:
 
 
 def count(clips: Sequence[AnyClip]) -> int:
-    """How many inputs these clips make."""
+    """Count the inputs that these clips make."""
     return len(clips) + 2 if clips else 0
 
 
 def inputs(clips: Sequence[AnyClip], *, receptive_field: int, normalize: bool) -> Iterator[Input]:
-    """Every clip, one at a time, then the two inputs that show what a clip by itself cannot.
+    """Make the inputs: every clip, one at a time, then a padded one and a batch.
 
     Zero-padding changes every frame of these models, so padded input must come out alike too; and rows of a batch must
     be computed apart, by a graph that takes more than one. All clips are at least ``receptive_field`` long.
@@ -50,7 +50,7 @@ def inputs(clips: Sequence[AnyClip], *, receptive_field: int, normalize: bool) -
 
 
 def network_input(clip: AnyClip, *, normalize: bool) -> NDArray[np.float32]:
-    """A clip as the network takes it [1, samples]; ``normalize``: zero mean and unit variance over the clip.
+    """Prepare a clip for the network [1, samples]; ``normalize``: zero mean and unit variance over the clip.
 
     Sums are rounded once, so the samples are the same bits on every machine, by which recordings know them.
     Source: fairseq ``data/audio/raw_audio_dataset.py``, ``postprocess``: ``F.layer_norm(feats, feats.shape)``.

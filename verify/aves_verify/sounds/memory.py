@@ -1,4 +1,4 @@
-"""How much memory a clip takes, told before it is run: the system ends a process that wants more than there is."""
+"""Estimating a clip's memory before it is run: the system ends a process that wants more than there is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERSION_2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
 
 
 def needed(config: EncoderConfig, samples: int, *, layers: bool = False) -> int:
-    """Bytes that the forward passes on one clip [1, samples] take, beyond the loaded encoders.
+    """Estimate the bytes that the forward passes on one clip [1, samples] take, beyond the loaded encoders.
 
     With ``layers`` every layer's output is kept until all are compared.
     """
@@ -41,12 +41,12 @@ def needed(config: EncoderConfig, samples: int, *, layers: bool = False) -> int:
 
 
 def unusable(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool) -> str:
-    """Why a clip cannot be run: it gives no frame, or takes more than ``free`` bytes; empty when it can."""
+    """Tell why a clip cannot be run: it gives no frame, or takes more than ``free`` bytes; empty when it can."""
     return too_short(clip, config.receptive_field) or too_long(clip, config, free, layers=layers)
 
 
 def too_long(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool = False) -> str:
-    """Why a clip cannot be run in ``free`` bytes; empty when it can."""
+    """Tell why a clip takes more than ``free`` bytes of memory; empty when it does not."""
     wanted = needed(config, clip.samples, layers=layers)
     if wanted <= free:
         return ""
@@ -59,12 +59,12 @@ def too_long(clip: AnyClip, config: EncoderConfig, free: int, *, layers: bool = 
 
 
 def available() -> int:
-    """Bytes that the system, or the container that this runs in, can give without ending a process."""
+    """Count the bytes that this process may still take, of the system's memory or its container's."""
     return min(int(psutil.virtual_memory().available), left_in_container(Path("/")))
 
 
 def left_in_container(root: Path) -> int:
-    """Bytes left under the limits of this process's control groups and those above them; a great many without limits.
+    """Count the bytes left under the limits of the containers that this process is in; a great many without limits.
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
     """

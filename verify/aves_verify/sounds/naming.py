@@ -1,4 +1,4 @@
-"""What recordings are called for people: the end of a path, as much of it as tells one from the others."""
+"""Naming recordings for people: by as much of the end of a path as tells one from the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PADDED = ", zero-padded"  # after the name of the clip that was padded
 
 
 def short_names(names: Collection[str]) -> Callable[[str], str]:
-    """What gives each of ``names``, padded or not, the shortest end of its path that none of the others has.
+    """Make a function that shortens each of ``names`` to the shortest end of its path that none of the others has.
 
     Two different names stay different. What is no path, such as a reference signal's name, stays as it is.
 

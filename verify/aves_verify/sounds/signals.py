@@ -29,7 +29,7 @@ from aves_verify.sounds.synthesis import (
 
 @lru_cache(maxsize=8)
 def reference_signals(*, receptive_field: int = 400, hop: int = 320) -> tuple[Clip, ...]:
-    """All reference signals: about 39 s of audio in 16 clips, the ordinary ones first.
+    """Make all reference signals: about 39 s of audio in 16 clips, the ordinary ones first.
 
     ``receptive_field`` and ``hop`` are the encoder's, in samples: three of the hard cases lie on its frame boundaries.
     """

@@ -1,4 +1,4 @@
-"""What synthesised sounds are made of: voices, envelopes and noise, bit for bit the same on every machine.
+"""Making the parts of synthesised sounds: voices, envelopes and noise, bit for bit the same on every machine.
 
 Noise comes from an integer generator written out here, sums run in a fixed order, and ``on_grid`` ends a signal on the
 16-bit grid of a recording, so that a last-bit difference between two mathematics libraries disappears in the rounding.
@@ -15,23 +15,23 @@ Signal = NDArray[np.float64]
 
 
 def on_grid(signal: Signal) -> NDArray[np.float32]:
-    """Round to 16 bits, as a recorder does: full scale is 32767/32768."""
+    """Round to 16 bits, as a recorder does; full scale is 32767/32768."""
     steps = np.clip(np.rint(signal * 32768.0), -32768, 32767)
     return (steps / 32768.0).astype(np.float32)
 
 
 def sample_times(seconds: float) -> Signal:
-    """The time of each sample in seconds."""
+    """The time of each sample, in seconds."""
     return np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64) / SAMPLE_RATE
 
 
 def nothing(seconds: float) -> Signal:
-    """Silence, to add sounds to."""
+    """Silence of this length, to add sounds to."""
     return np.zeros(round(seconds * SAMPLE_RATE))
 
 
 def ramp(seconds: float) -> Signal:
-    """From 0 to just under 1."""
+    """A line from 0 to just under 1."""
     return sample_times(seconds) / seconds
 
 

@@ -1,4 +1,4 @@
-"""What is verified: the files of one encoder, where they come from, and whose weights they are.
+"""The files of one encoder that are verified: where they come from, and whose weights they hold.
 
 Finds, fetches and makes files; runs no encoder.
 """

@@ -1,4 +1,4 @@
-"""Whose weights does a file hold? A port under another configuration's name computes well, and the wrong thing.
+"""Telling whose weights a file holds: a port under another configuration's name computes well, and the wrong thing.
 
 Tensors are recognised by their bytes, whatever the file calls them and however it lays them out, against what is known
 of the catalogue's other configurations: their files in the local store, the ledgers of their bundles, the lock file.
@@ -27,7 +27,7 @@ _SMALLEST = 8  # elements; shorter tensors, and constant ones, may be alike by c
 
 
 def claims(subject: Subject) -> bool:
-    """Whether the subject goes by the name of a configuration; a stand-in does not mean it."""
+    """Whether the subject goes by the name of a configuration; stand-ins do not mean theirs."""
     names = {name for configuration in catalog().values() for name in (configuration.name, configuration.file_name)}
     return subject.source != "stand-in" and subject.name in names
 

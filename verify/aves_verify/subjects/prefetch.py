@@ -1,4 +1,4 @@
-"""Making one subject's files while the one before it is verified, where there are cores that nothing else uses."""
+"""Making one encoder's files while the one before it is verified, where there are cores to spare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aves_verify.subjects.subject import Pending, Subject
 
 @contextmanager
 def made_ahead(subjects: Sequence[Pending], *, spare: int | None = None) -> Iterator[Sequence[Pending]]:
-    """The same subjects; entering one begins with the next one's files, in a thread.
+    """Yield the same subjects; while one of them is in use, the next one's files are made in a thread.
 
     ``spare`` is the number of cores that the forward passes leave idle, by default the physical ones beyond torch's
     threads: a core's second thread takes from the first.

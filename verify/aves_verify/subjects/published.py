@@ -1,4 +1,4 @@
-"""Configurations of the catalogue in the local store: originals, with our ports or those that others published."""
+"""Finding a configuration's files in the local store: the original, with ports made here or published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ports = Literal["made", "published"]
 
 
 def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers) -> None:
-    """Fetch what is missing, and convert originals that have no bundle yet where our ports are wanted.
+    """Fetch the files that are missing, and convert originals that have no bundle yet, where our ports are wanted.
 
     Raises InputError where a file cannot be had.
     """
@@ -41,7 +41,7 @@ def bring(configurations: Sequence[Configuration], ports: Ports, layers: Layers)
 
 
 def of_configuration(configuration: Configuration, ports: Ports) -> Subject:
-    """A configuration's original and its ports in the local store. Raises InputError where they are not there."""
+    """Find a configuration's original and its ports in the local store. Raises InputError where they are not there."""
     if ports == "made" and not configuration.has_original:
         raise InputError(
             f"{configuration.name}: its authors publish ports only, so there is no original to compare with",

@@ -1,4 +1,4 @@
-"""What is verified: the files of one configuration, wherever they come from."""
+"""A subject: the files of one encoder that are verified, wherever they come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aves_convert.graph.options import Layers, OnnxOptions
 
 @dataclass(frozen=True)
 class Subject:
-    """The files of one configuration; a file that is not given is None."""
+    """The files of one encoder that are verified; a file that is not given is None."""
 
     name: str
     source: str  # "stand-in", "published" or "file"
@@ -35,11 +35,11 @@ class Subject:
     problems: tuple[str, ...] = ()
 
     def file(self, backend: str) -> Path | None:
-        """The file that a backend reads."""
+        """The path of the file that a backend reads; None where it is not given."""
         return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
 
     def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
-        """SHA-256 of each backend's file, and of those read beside it: the config, and ONNX weights past 2 GB."""
+        """Hash each backend's file, and those read beside it: the config, and ONNX weights past 2 GB."""
         files = {backend: self.file(backend) for backend in backends}
         if "torchaudio" in backends:
             files["config"] = self.config
@@ -61,7 +61,7 @@ class Pending:
 
 
 def ready(subject: Subject) -> Pending:
-    """A subject whose files are there already."""
+    """Wrap a subject whose files are there already as a pending one."""
     has_original = subject.fairseq is not None and subject.fairseq.is_file()
     return Pending(subject.name, subject.source, nullcontext(subject), has_original)
 
@@ -82,7 +82,7 @@ def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None
 
 
 def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
-    """Loose files from anywhere, named after the first. Raises InputError for weights without a config."""
+    """Take single files as a subject, named after the first. Raises InputError for weights without a config."""
     if (torchaudio is None) != (config is None):
         raise InputError("TorchAudio weights and their config go together, and one is not given", hint=CONFIG)
     first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
@@ -94,7 +94,7 @@ def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None,
 def stand_in_for(
     configuration: Configuration, *, geometry: Geometry = "base", layers: Layers = "last"
 ) -> Iterator[Subject]:
-    """A seeded checkpoint in a configuration's place, converted; its files (1.2 GB at base size) are removed after."""
+    """Make and convert a stand-in for a configuration; its files (1.2 GB at base size) are removed after."""
     with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
         checkpoint = Path(folder) / f"{configuration.file_name}.pt"
         write_stand_in(configuration.name, checkpoint, geometry=geometry)
@@ -103,7 +103,7 @@ def stand_in_for(
 
 
 def geometry_of(configuration: Configuration) -> Geometry:
-    """The size of a configuration's stand-in. Raises InputError where its dimension is none that can be made."""
+    """Find the size of a configuration's stand-in. Raises InputError where its dimension cannot be made."""
     sizes: dict[int, Geometry] = {768: "base", 1024: "large"}
     if configuration.dimension not in sizes:
         raise InputError(
@@ -115,7 +115,7 @@ def geometry_of(configuration: Configuration) -> Geometry:
 
 @contextmanager
 def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]:
-    """A checkpoint from anywhere, converted; the ports are removed after. Raises InputError for another file."""
+    """Convert a checkpoint from anywhere; the ports are removed after. Raises InputError for another file."""
     with tempfile.TemporaryDirectory(prefix="aves-ports-") as folder:
         yield _made(checkpoint, Path(folder), layers, source="file")
 

@@ -1,4 +1,4 @@
-"""What the numbers of a report were measured with."""
+"""Finding out what the numbers of a report were measured with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aves_artifacts.base.versions import version_of
 
 
 def environment() -> dict[str, str | int | None]:
-    """Versions of everything that computes, the processor and the threads in use; None where it is not installed."""
+    """List versions of everything that computes, the processor and the threads; None where it is not installed."""
     import torch
 
     packages = ("torch", "torchaudio", "onnxruntime", "onnx", "numpy", "fairseq", "aves-ports")

@@ -44,7 +44,7 @@ class Plan:
             raise InputError("no clip to compare on")
 
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
-        """Run every backend on every clip and compare nothing; for each clip backend -> its outputs, float32 arrays.
+        """Run every backend on every clip and compare nothing; yield for each clip backend -> outputs, float32 arrays.
 
         ``final`` is [1, frames, dim], what the original returns; with ``layers="all"`` there are ``layer.0``,
         ``layer.1``, …, and of a fine-tuned model ``logits``. Clips are run one by one: padding to one length would

@@ -1,4 +1,4 @@
-"""Progress of long runs on a terminal."""
+"""Showing the progress of long runs on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Progress = Callable[[str, int, int], None]  # what is going on, steps done, step
 
 @contextmanager
 def step_bars(subjects: int) -> Iterator[Progress]:
-    """A bar on a terminal; nothing in a pipe."""
+    """Yield a function that moves a bar on a terminal; it shows nothing in a pipe."""
     from rich import progress as rich_progress
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Recording an original: one backend on the inputs that a verification would give it."""
+"""Recording an original's outputs: one backend on the inputs that a verification would give it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aves_verify.subjects.subject import Subject
 def make_recording(
     subject: Subject, backend: str, clips: tuple[AnyClip, ...] | None, path: Path, *, layers: Layers
 ) -> Recording:
-    """Record ``backend``, fairseq or torchaudio, on ``clips`` or the reference signals. Raises InputError."""
+    """Record a subject's fairseq or TorchAudio outputs on ``clips`` or the reference signals. Raises InputError."""
     loaded = load(subject, (backend,))
     config = loaded.config
     chosen = clips or reference_signals(receptive_field=config.receptive_field, hop=config.hop)

@@ -1,4 +1,4 @@
-"""One run of aves-verify: every subject by itself, then the report."""
+"""Verifying several encoders, one after the other, into one report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aves_verify.verification.verify import verify_subject
 
 @dataclass(frozen=True)
 class Run:
-    """What a run found, and what it has to end with once that is told."""
+    """The report of a run, and the error that it has to end with once that is told."""
 
     report: Report
     error: BaseException | None = None  # bad input, Ctrl-C or SIGTERM; None where every subject was verified

@@ -1,4 +1,4 @@
-"""What a port's files say of themselves, held against the original: users read it and prepare their sound by it."""
+"""Comparing what a port's files say of themselves with the original: users prepare their sound by it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")
 
 
 def description_problems(loaded: Loaded, sha256: Mapping[str, str]) -> Iterator[str]:
-    """Everything that a file says of itself and that is not so. ``sha256`` of the files compared, by backend."""
+    """Tell everything that a file says of itself and that is not so; ``sha256``: of the files, by backend."""
     if loaded.ported_config is not None:
         yield from _config_problems(loaded.ported_config, loaded.config)
     onnx = onnx_of(loaded)
@@ -25,7 +25,7 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str]) -> Iterator[
 
 
 def description_notes(loaded: Loaded) -> Iterator[str]:
-    """What a file says or gives that nothing was held against."""
+    """Tell what a file says or gives that could not be compared with anything."""
     onnx = onnx_of(loaded)
     if onnx is None:
         return
@@ -36,7 +36,7 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:
-    """The ONNX port, where it is among those compared."""
+    """The ONNX port, where it is among those compared; else None."""
     return next((backend for backend in loaded.backends if isinstance(backend, OnnxBackend)), None)
 
 

@@ -1,4 +1,4 @@
-"""Run every backend on every input, then compare."""
+"""Verifying one encoder: run every backend on every input, then compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of the HTML report."""
+"""Drawing the pictures of the HTML report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aves_verify.report.summary import ports
 
 
 def pictures(config: ConfigReport, identity: str) -> list[Picture]:
-    """All that there is to see of a configuration; ``identity`` is unique within the page."""
+    """Draw every picture of a configuration; ``identity`` is unique within the page."""
     found = ports(config)
     made = [near_zero_picture(f"{identity}-zero-{i}", port) for i, port in enumerate(found)]
     made.append(ratio_picture(f"{identity}-ratio", found))

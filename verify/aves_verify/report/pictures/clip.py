@@ -1,4 +1,4 @@
-"""A clip's spectrogram, and under it how far each port is from the original at every moment."""
+"""Drawing a clip's spectrogram, and under it how far each port is from the original at every moment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANGE = 80.0  # dB below the loudest
 
 
 def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
-    """The clip with the largest difference, of those that fail where some do; None without one."""
+    """Draw the clip with the largest difference, of those that fail where some do; None without one."""
     clip = _worst(ports)
     if clip is None:
         return None
@@ -89,7 +89,7 @@ def _worst(ports: Sequence[Port]) -> AnyClip | None:
 
 
 def spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[frequency, time] in decibels below the loudest, in steps of a few milliseconds or more."""
+    """Compute a spectrogram [frequency, time] in decibels below the loudest, in steps of some milliseconds."""
     padded = np.pad(waveform.astype(np.float64), (0, max(0, _WINDOW - len(waveform))))
     starts = np.arange(0, len(padded) - _WINDOW + 1, max(_WINDOW // 4, len(padded) // _MOST_COLUMNS))
     frames = padded[starts[:, None] + np.arange(_WINDOW)] * np.hanning(_WINDOW)

@@ -1,4 +1,4 @@
-"""Errors by clip, by layer and by stage."""
+"""Drawing errors by clip, by layer and by stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_CHARACTERS = 26
 
 
 def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
-    """The error ratio by clip, ports beside each other; None where nothing has one."""
+    """Draw the error ratio by clip, ports beside each other; None where nothing has one."""
     found = {port.backend: _by_clip(port) for port in ports}
     worst: dict[str, float] = {}
     for clip, ratio in (item for ratios in found.values() for item in ratios.items()):
@@ -67,7 +67,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
 
 
 def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
-    """The error over the layers, the worst clip of each; None where only last outputs were compared."""
+    """Draw the error over the layers, the worst clip of each; None where only last outputs were compared."""
     names = list(dict.fromkeys(c.layer for port in ports for c in port.comparisons if c.layer != LOGITS))
     if len(names) < 2:
         return None
@@ -104,7 +104,7 @@ def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
 
 
 def stages_picture(identity: str, explanation: Explanation) -> Picture:
-    """A port's error and float32's own along the encoder, the first that departs marked."""
+    """Draw a port's error and float32's own along the encoder, the first that departs marked."""
     stages, first = explanation.stages, explanation.first
     port = np.array([s.port if s.port is not None and s.found else np.nan for s in stages])
     own = np.array([s.own for s in stages])

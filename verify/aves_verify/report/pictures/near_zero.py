@@ -1,4 +1,4 @@
-"""The near-zero picture: the size of an output against the relative difference there."""
+"""Drawing the size of each output against its relative difference, to show what drifts near zero."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_MARKED = 200  # markers of one kind
 
 
 def near_zero_picture(identity: str, port: Port) -> Picture | None:
-    """Every clip's elements of one port; None where there are none."""
+    """Draw the elements of one port on all clips; None where there are none."""
     evidence = port.config.evidence
     seen = [
         (c, evidence[port.backend, c.clip])
@@ -58,7 +58,7 @@ def near_zero_picture(identity: str, port: Port) -> Picture | None:
 
 
 def kinds(comparison: Comparison, evidence: Evidence) -> NDArray[np.int64]:
-    """Of each element: 0 neither, 1 near-zero drift, 2 beyond the tolerance. The same rules as ``drift.near_zero``."""
+    """Class each element: 0 neither, 1 near-zero drift, 2 beyond the tolerance, by the rules of ``noise.near_zero``."""
     limit = max(RELATIVE, comparison.tolerance.rtol)
     size, difference = (a.astype(np.float64) for a in (evidence.reference, evidence.difference))
     own = OWN_ROUNDING * comparison.noise.reference_peak if comparison.noise else 0.0

@@ -1,4 +1,4 @@
-"""A drawing as SVG that lives inside a page: it takes the page's colours and fonts, and has a name for screen readers.
+"""Making figures as SVG inside a page: in the page's colours and fonts, with a name for screen readers.
 
 Matplotlib is imported inside functions: it takes most of a second, and most runs draw nothing.
 """
@@ -37,7 +37,7 @@ _PAGE = {
 
 @dataclass(frozen=True)
 class Look:
-    """How a port is drawn: never by colour alone."""
+    """How a port is drawn: never told by colour alone."""
 
     colour: str
     marker: str
@@ -80,7 +80,7 @@ _XLINK = "{http://www.w3.org/1999/xlink}href"
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing with what is seen on it, in words and numbers."""
+    """A drawing, and in words and numbers what is seen on it."""
 
     identity: str  # unique within a page
     title: str
@@ -89,7 +89,7 @@ class Picture:
 
 
 def style() -> AbstractContextManager[Any]:
-    """The settings under which figures are made and saved."""
+    """Set how figures are made and saved, for a block."""
     import matplotlib
 
     return matplotlib.rc_context(_RC)
@@ -111,7 +111,7 @@ def picture(
 
 
 def plain_powers(axes: Axes, *which: str) -> None:
-    """Powers of ten as 1e-3: superscripts are too small on a phone."""
+    """Write an axis's powers of ten as 1e-3: superscripts are too small on a phone."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     for name in which:
@@ -123,7 +123,7 @@ def plain_powers(axes: Axes, *which: str) -> None:
 
 
 def power(value: float) -> str:
-    """0.001 as 1e-3; between 0.01 and 100 as it is."""
+    """Write a number as a power of ten, 0.001 as 1e-3; between 0.01 and 100 as it is."""
     if 0.009 < value < 101:
         return f"{value:g}"
     mantissa, exponent = f"{value:.0e}".split("e")
