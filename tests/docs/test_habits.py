@@ -109,6 +109,13 @@ def test_files_that_are_named_are_there(page: str) -> None:
     assert [path for path in named if not (ROOT / path).exists() and "graph/build.py" not in path] == []
 
 
+@pytest.mark.parametrize("step", re.findall(r"(?m)^\d\. .*(?:\n   .*)*", CONTRIBUTING))
+def test_a_step_names_tables_of_its_files(step: str) -> None:
+    files = [ROOT / path for path in re.findall(r"`([\w/]+\.py)`", step)]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert [name for name in re.findall(r"`(_?[A-Z][A-Z_]{4,})`", step) if not re.search(rf"\b{name}\b", text)] == []
+
+
 def test_a_module_that_a_page_names_exists() -> None:
     """By its file's name, wherever it lies: a page that nobody reads again goes on about what is gone."""
     places = ("artifacts", "convert", "verify", "tests", "examples", "benchmarks", "docs/site")
