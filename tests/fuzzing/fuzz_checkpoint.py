@@ -18,7 +18,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 with atheris.instrument_imports(include=["aves_convert"]):
     from aves_convert.checkpoint.reading import read_checkpoint
     from aves_convert.inspection.checkpoints import inspect_torch_file  # noqa: F401 - as above
@@ -26,21 +26,10 @@ with atheris.instrument_imports(include=["aves_convert"]):
     from aves_convert.inspection.onnx_graphs import inspect_onnx  # noqa: F401 - as above
     from aves_convert.torch_files.reader import wanted_calls
 
-import hostile_files
-from hostile_files import (
-    PAYLOADS,
-    STREAMS,
-    TENSORS,
-    Raw,
-    checkpoint,
-    legacy,
-    name,
-    new,
-    opcodes,
-    pickled,
-    reduced,
-    torch_zip,
-)
+from tests.support import hostile_files
+from tests.support.hostile_files import PAYLOADS, STREAMS, TENSORS
+from tests.support.pickle_bytes import Raw, checkpoint, name, new, opcodes, pickled, reduced
+from tests.support.torch_file_bytes import legacy, torch_zip
 
 from aves_artifacts.base.errors import InputError
 

@@ -11,197 +11,40 @@ import json
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-COMMAND = "touch EXECUTED"
-
-
-# --- pickles, opcode by opcode
-
-
-@dataclass(frozen=True)
-class Raw:
-    """Opcodes that leave one object on the stack."""
-
-    opcodes: bytes
-
-
-def opcodes(value: object) -> bytes:
-    """Opcodes of protocol 2 that put ``value`` on the stack; ``Raw`` goes in as it is."""
-    if isinstance(value, Raw):
-        return value.opcodes
-    if value is None or isinstance(value, bool):
-        return {None: b"N", True: b"\x88", False: b"\x89"}[value]
-    if isinstance(value, int):
-        if -(2**31) <= value < 2**31:
-            return b"J" + struct.pack("<i", value)
-        encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-        return b"\x8a" + bytes([len(encoded)]) + encoded
-    if isinstance(value, float):
-        return b"G" + struct.pack(">d", value)
-    if isinstance(value, str):
-        encoded = value.encode()
-        return b"X" + struct.pack("<I", len(encoded)) + encoded
-    if isinstance(value, tuple):
-        return b"(" + b"".join(map(opcodes, value)) + b"t"
-    if isinstance(value, list):
-        return b"](" + b"".join(map(opcodes, value)) + b"e"
-    if isinstance(value, Mapping):
-        return b"}(" + b"".join(opcodes(key) + opcodes(item) for key, item in value.items()) + b"u"
-    raise TypeError(type(value))
-
-
-def pickled(value: object) -> bytes:
-    return b"\x80\x02" + opcodes(value) + b"."
-
-
-def name(module: str, attribute: str) -> Raw:
-    return Raw(f"c{module}\n{attribute}\n".encode())
-
-
-def reduced(function: Raw, *args: object) -> Raw:
-    return Raw(function.opcodes + opcodes(args) + b"R")
-
-
-def built(instance: Raw, state: object) -> Raw:
-    return Raw(instance.opcodes + opcodes(state) + b"b")
-
-
-def new(cls: Raw, state: object) -> Raw:
-    """An ordinary object as protocol 2 writes it: NEWOBJ without arguments, then BUILD."""
-    return Raw(cls.opcodes + b")\x81" + opcodes(state) + b"b")
-
-
-SYSTEM = name("posix", "system")
-REBUILD = name("torch._utils", "_rebuild_tensor_v2")
-ORDERED_DICT = Raw(name("collections", "OrderedDict").opcodes + b")R")
-
-
-def storage(key: object = "0", numel: object = 6, cls: Raw | None = None, location: object = "cpu") -> Raw:
-    return Raw(opcodes(("storage", cls or name("torch", "FloatStorage"), key, location, numel)) + b"Q")
-
-
-def tensor(shape: object = (2, 3), stride: object = (3, 1), offset: object = 0, stored: object = None) -> Raw:
-    return reduced(REBUILD, stored or storage(), offset, shape, stride, False, ORDERED_DICT)
-
-
-def checkpoint(**changes: object) -> dict[str, object]:
-    """The smallest thing that passes for a fairseq checkpoint, with one tensor of six float32."""
-    contents: dict[str, object] = {
-        "args": None,
-        "cfg": {"model": {"_name": "hubert"}, "task": {"_name": "hubert_pretraining"}},
-        "model": {"mask_emb": tensor()},
-        "extra_state": {},
-    }
-    return contents | changes
-
-
-# --- zip archives, record by record
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of an archive; what is not None lies about it."""
-
-    name: str
-    content: bytes
-    local_name: str | None = None
-    local_method: int | None = None
-    local_flags: int | None = None
-    method: int = 0
-    flags: int = 0
-    size: int | None = None
-    packed: int | None = None
-    crc: int | None = None
-    offset: int | None = None
-    extra: bytes = b""
-    central_only: bool = False
-
-
-@dataclass(frozen=True)
-class Archive:
-    """Entries and what the end-of-directory record says of them; what is not None lies."""
-
-    entries: tuple[Entry, ...]
-    count: int | None = None
-    length: int | None = None
-    begin: int | None = None
-    disk: int = 0
-    comment: bytes = b""
-    comment_length: int | None = None
-    before_end: Callable[[int, int, int], bytes] = field(default=lambda *_: b"")
-
-    def bytes(self) -> bytes:
-        out, central = bytearray(), bytearray()
-        for entry in self.entries:
-            offset = len(out) if entry.offset is None else entry.offset
-            packed = len(entry.content) if entry.packed is None else entry.packed
-            size = packed if entry.size is None else entry.size
-            crc = zlib.crc32(entry.content) if entry.crc is None else entry.crc
-            encoded = entry.name.encode()
-            if not entry.central_only:
-                local = (entry.local_name or entry.name).encode()
-                flags = entry.flags if entry.local_flags is None else entry.local_flags
-                method = entry.method if entry.local_method is None else entry.local_method
-                sizes = struct.pack("<5H3L2H", 0, flags, method, 0, 0, crc, packed, size, len(local), 0)
-                out += b"PK\x03\x04" + sizes + local + entry.content
-            central += b"PK\x01\x02" + struct.pack("<6H", 0, 0, entry.flags, entry.method, 0, 0)
-            central += struct.pack("<3L5H2L", crc, packed, size, len(encoded), len(entry.extra), 0, 0, 0, 0, offset)
-            central += encoded + entry.extra
-        count, length, begin = len(self.entries), len(central), len(out)
-        out += central + self.before_end(count, length, begin)
-        count = min(count if self.count is None else self.count, 0xFFFF)
-        length = length if self.length is None else self.length
-        begin = begin if self.begin is None else self.begin
-        comment_length = len(self.comment) if self.comment_length is None else self.comment_length
-        out += b"PK\x05\x06" + struct.pack("<4H2LH", self.disk, self.disk, count, count, length, begin, comment_length)
-        return bytes(out) + self.comment
-
-
-SIX_FLOATS = struct.pack("<6f", 1, 2, 3, 4, 5, 6)
-STORAGE = Entry("archive/data/0", SIX_FLOATS)
-VERSION = Entry("archive/version", b"3\n")
-
-
-def data_pkl(root: object) -> Entry:
-    return Entry("archive/data.pkl", root if isinstance(root, bytes) else pickled(root))
-
-
-def archive(*entries: Entry, **lies: Any) -> bytes:
-    return Archive(entries, **lies).bytes()
-
-
-def torch_zip(root: object) -> bytes:
-    """A zip file of torch.save with one storage, ``0``; ``root`` may be a finished pickle."""
-    return archive(data_pkl(root), STORAGE, VERSION)
-
-
-def with_entries(*entries: Entry, **lies: Any) -> bytes:
-    """A valid checkpoint with more entries."""
-    return archive(data_pkl(checkpoint()), STORAGE, VERSION, *entries, **lies)
-
-
-def zip64(count: int, length: int, begin: int, stop: int | None = None) -> bytes:
-    """A zip64 end-of-directory record and its locator."""
-    at = begin + length if stop is None else stop
-    record = b"PK\x06\x06" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, count, count, length, begin)
-    return record + b"PK\x06\x07" + struct.pack("<LQL", 0, at, 1)
-
-
-def legacy(root: object, keys: object = ("0",), numel: int = 6, content: bytes = SIX_FLOATS, **head: object) -> bytes:
-    """A file of torch.save from before zip; ``head`` replaces ``magic``, ``protocol`` or ``little_endian``."""
-    magic = head.get("magic", 0x1950A86A20F9469CFC6C)
-    system = {"protocol_version": 1001, "little_endian": head.get("little_endian", True), "type_sizes": {}}
-    pickles = [magic, head.get("protocol", 1001), system, root, list(keys) if isinstance(keys, tuple) else keys]
-    return b"".join(map(pickled, pickles)) + struct.pack("<q", numel) + content
+from tests.support.pickle_bytes import (
+    COMMAND,
+    ORDERED_DICT,
+    REBUILD,
+    SYSTEM,
+    Raw,
+    built,
+    checkpoint,
+    name,
+    new,
+    opcodes,
+    pickled,
+    reduced,
+    storage,
+    tensor,
+)
+from tests.support.torch_file_bytes import (
+    SIX_FLOATS,
+    STORAGE,
+    Entry,
+    archive,
+    data_pkl,
+    legacy,
+    torch_zip,
+    with_entries,
+    zip64,
+)
 
 
 # --- the table
-
-
 @dataclass(frozen=True)
 class HostileFile:
     """What the file is called in test reports, its bytes, and words that the message must have."""
@@ -216,6 +59,8 @@ def _in_checkpoint(payload: Raw) -> bytes:
 
 
 _GETITEM = name("_operator", "getitem")
+
+
 # Opcodes that can call something, each in a checkpoint that is valid otherwise.
 PAYLOADS: dict[str, tuple[Raw, str]] = {
     "reduce": (reduced(SYSTEM, COMMAND), "posix.system('touch EXECUTED')"),
@@ -297,6 +142,8 @@ PAYLOADS: dict[str, tuple[Raw, str]] = {
     "python2_builtin": (reduced(name("__builtin__", "eval"), "1"), "builtins.eval"),
     "python2_copy_reg": (reduced(name("copy_reg", "add_extension"), "os", "system", 1), "copyreg.add_extension"),
 }
+
+
 # Functions that others have used as a way in; none is part of a checkpoint.
 GADGETS = (
     "builtins.eval",
@@ -361,6 +208,8 @@ GADGETS = (
     "collections.abc.Callable",
     "copyreg.__newobj__",
 )
+
+
 # Names that look like those of torch and mean something else; where a tensor is needed they are none.
 LOOKALIKES = {
     "space": ("torch._utils ", "_rebuild_tensor_v2", "wants to run"),
@@ -376,7 +225,10 @@ LOOKALIKES = {
     "carriage_return": ("torch._utils\r", "_rebuild_tensor_v2", "wants to run"),
 }
 
+
 UNTYPED = name("torch.storage", "UntypedStorage")
+
+
 ODD_DTYPES = ("qint32", "quint8", "quint4x2", "bits8", "int4", "float4_e2m1fn_x2", "complex32")
 
 
@@ -439,6 +291,8 @@ def _nested(opening: bytes, closing: bytes, depth: int) -> Raw:
 _LAUGHS = Raw(
     b"]q\x00" + b"".join(b"0](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) for n in range(60))
 )
+
+
 _CONTAINS_ITSELF = Raw(b"}q\x00" + opcodes("model") + b"h\x00s")
 
 
@@ -504,6 +358,7 @@ STREAMS: dict[str, tuple[object, str]] = {
     ),
 }
 
+
 _BOMB = zlib.compress(bytes(1 << 20))[2:-4]
 
 
@@ -519,6 +374,8 @@ def _nested_entry() -> bytes:
 
 
 _SHARED = tensor((10_000,), (1,), stored=storage(numel=10_000))
+
+
 _CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "bomb_storage": (
         partial(archive, data_pkl(checkpoint()), Entry("archive/data/0", _BOMB, method=8, size=1 << 20)),
@@ -584,6 +441,7 @@ _CONTAINER_LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "truncated_zip": (lambda: with_entries()[:-40], "the download is incomplete"),
     "only_zip_magic": (lambda: b"PK\x03\x04", "the download is incomplete"),
 }
+
 
 _LEGACY: dict[str, tuple[Callable[[], bytes], str]] = {
     "payload": (lambda: legacy(checkpoint(extra_state=reduced(SYSTEM, COMMAND))), "posix.system('touch EXECUTED')"),

@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.hostile_files import (
-    HOSTILE_FILES,
-    HostileFile,
-    Raw,
-    checkpoint,
-    name,
-    new,
-    opcodes,
-    reduced,
-    tensor,
-    torch_zip,
-)
+from tests.support.hostile_files import HOSTILE_FILES, HostileFile
+from tests.support.pickle_bytes import Raw, checkpoint, name, new, opcodes, reduced, tensor
+from tests.support.torch_file_bytes import torch_zip
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError

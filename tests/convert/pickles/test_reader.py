@@ -13,7 +13,8 @@ from typing import Any, Optional
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.hostile_files import COMMAND, GADGETS, PAYLOADS, SYSTEM, Raw, name, opcodes, pickled, reduced
+from tests.support.hostile_files import GADGETS, PAYLOADS
+from tests.support.pickle_bytes import COMMAND, SYSTEM, Raw, name, opcodes, pickled, reduced
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
