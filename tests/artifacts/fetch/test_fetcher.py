@@ -67,7 +67,7 @@ def test_a_fetcher_as_it_is_made_serves_what_is_here(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AVES_OFFLINE", "1")
     (again,) = Fetcher().fetch(["owls"], ["config"])
     assert (again.path, again.was_here) == (first.path, True)
-    with pytest.raises(InputError, match="offline, and not here: "):
+    with pytest.raises(InputError, match="not here, and nothing is fetched"):
         Fetcher().fetch(["owls"], ["onnx"])
 
 
