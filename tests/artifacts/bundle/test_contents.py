@@ -1,0 +1,231 @@
+"""Damage that the manifest goes along with: hashes are right, and what is in the files is not."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.support.bundles import (
+    copied,
+    sealed,
+)
+
+from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.check import check_bundle
+from aves_artifacts.bundle.manifest import LedgerEntry
+
+
+def problems(bundle: Bundle) -> list[str]:
+    return [f"{problem.file} {problem.problem}" for problem in check_bundle(bundle.folder).problems]
+
+
+Weights = dict[str, torch.Tensor]
+
+
+SOME = "encoder.transformer.layers.1.attention.k_proj.bias"
+
+
+def reweighted(change: Callable[[Weights], object]) -> Callable[[Bundle], None]:
+    """Both copies of the weights changed alike."""
+
+    def damage(bundle: Bundle) -> None:
+        weights = torch.load(bundle.path("torchaudio"), weights_only=True)
+        change(weights)
+        torch.save(weights, bundle.path("torchaudio"))
+        save_file(weights, bundle.path("safetensors"), metadata={"format": "pt"})
+
+    return damage
+
+
+def copy_changed(change: Callable[[Weights], object]) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        weights = load_file(bundle.path("safetensors"))
+        change(weights)
+        save_file(weights, bundle.path("safetensors"))
+
+    return damage
+
+
+def regraphed(change: Callable[[onnx.ModelProto], object]) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        model = onnx.load(bundle.path("onnx"))
+        change(model)
+        onnx.save(model, bundle.path("onnx"))
+
+    return damage
+
+
+def reconfigured(**entries: Any) -> Callable[[Bundle], None]:
+    def damage(bundle: Bundle) -> None:
+        config = json.loads(bundle.path("config").read_text()) | entries
+        bundle.path("config").write_text(json.dumps(config))
+
+    return damage
+
+
+def rename(weights: Weights) -> None:
+    weights["encoder.extra"] = weights.pop(SOME)
+
+
+def set_metadata(model: onnx.ModelProto, **entries: str) -> None:
+    found = {entry.key: entry.value for entry in model.metadata_props} | entries
+    onnx.helper.set_model_props(model, found)
+
+
+def move_outside(model: onnx.ModelProto) -> None:
+    tensor = max(model.graph.initializer, key=lambda each: len(each.raw_data))
+    onnx.external_data_helper.set_external_data(tensor, "../secret.bin")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os._exit, (13,))
+
+
+WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
+    "one bit of one weight": (
+        reweighted(lambda weights: weights[SOME].view(torch.int32)[3].bitwise_xor_(1)),
+        f"torchaudio.pt has another {SOME} than the source",
+    ),
+    "a renamed weight": (reweighted(rename), f"torchaudio.pt lacks {SOME}"),
+    "a missing weight": (reweighted(lambda weights: weights.pop(SOME)), f"torchaudio.pt lacks {SOME}"),
+    "another shape": (
+        reweighted(lambda weights: weights.update({SOME: torch.zeros(3)})),
+        "of shape [3], expected [24]",
+    ),
+    "half precision": (
+        reweighted(lambda weights: weights.update({SOME: weights[SOME].half()})),
+        f"{SOME} in torch.float16, expected float32",
+    ),
+    "other weights in the copy": (
+        copy_changed(lambda weights: weights[SOME].add_(1)),
+        f"safetensors has another {SOME} than the state dict",
+    ),
+    "fewer weights in the copy": (copy_changed(lambda weights: weights.pop(SOME)), f"safetensors lacks {SOME}"),
+    "more weights in the copy": (
+        copy_changed(lambda weights: weights.update(extra=torch.zeros(1))),
+        "safetensors has extra, which the state dict has not",
+    ),
+    "no safetensors": (lambda bundle: bundle.path("safetensors").write_bytes(b"x" * 100), "safetensors does not load"),
+    "no state dict": (lambda bundle: torch.save([1], bundle.path("torchaudio")), "something else than a state dict"),
+    "no torch file": (lambda bundle: bundle.path("torchaudio").write_bytes(b"x" * 100), "torchaudio.pt does not load"),
+    "a pickle that runs": (
+        lambda bundle: torch.save(Hostile(), bundle.path("torchaudio")),
+        "torchaudio.pt does not load",
+    ),
+    "no config": (
+        lambda bundle: bundle.path("config").write_text("{}"),
+        "model_config.json is unusable: not a wav2vec2_model config",
+    ),
+    "another config": (reconfigured(encoder_num_heads=2), "does not hold the config that the manifest has"),
+    "fewer layers": (reconfigured(encoder_num_layers=1), "gives layers 1, the manifest says 2"),
+    "absurdly many layers": (
+        reconfigured(encoder_num_layers=2**30),
+        "unusable encoder configuration: encoder_num_layers is 1073741824",
+    ),
+    "more layers than tensors": (
+        reconfigured(encoder_num_layers=1000),
+        "has fewer tensors than the config has layers",
+    ),
+    "no graph": (lambda bundle: bundle.path("onnx").write_bytes(b"\xff" * 100), "aves-base-bio.onnx is no ONNX graph"),
+    "an empty graph": (lambda bundle: bundle.path("onnx").write_bytes(b""), "aves-base-bio.onnx is refused"),
+    "a graph that onnx refuses": (regraphed(lambda model: model.graph.node.pop()), "aves-base-bio.onnx is refused"),
+    "a graph that ONNX Runtime refuses": (
+        regraphed(lambda model: setattr(model, "ir_version", 99)),
+        "aves-base-bio.onnx is refused",
+    ),
+    "a graph of another source": (
+        regraphed(lambda model: set_metadata(model, source_sha256="1" * 64)),
+        "onnx says source_sha256 '111",
+    ),
+    "a graph that says another rate": (
+        regraphed(lambda model: set_metadata(model, sample_rate="48000")),
+        "onnx says sample_rate '48000', the manifest '16000'",
+    ),
+    "a graph that says another licence": (
+        regraphed(lambda model: set_metadata(model, licence="MIT")),
+        "onnx says licence 'MIT', the manifest 'unknown'",
+    ),
+    "a graph that says to normalise": (
+        regraphed(lambda model: set_metadata(model, normalize="true")),
+        "onnx says normalize 'true', the manifest 'false'",
+    ),
+    "weights of the graph elsewhere": (regraphed(move_outside), "has weights in ['../secret.bin'], the manifest"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), WELL_DAMAGED.values(), ids=WELL_DAMAGED)
+def test_damage_is_found_though_the_hashes_are_right(
+    damage: Callable[[Bundle], object], message: str, bundle: Bundle
+) -> None:
+    damage(bundle)
+    found = problems(sealed(bundle))
+    assert any(message in problem for problem in found), found
+    assert all(len(problem) < 1000 and "\n" not in problem for problem in found)
+
+
+Ledger = tuple[LedgerEntry, ...]
+
+
+def with_some(**entries: Any) -> Callable[[Ledger], Ledger]:
+    """A change of the entry for one tensor."""
+    return lambda ledger: tuple(dataclasses.replace(e, **entries) if e.target == SOME else e for e in ledger)
+
+
+def of_some(ledger: Ledger) -> LedgerEntry:
+    return next(entry for entry in ledger if entry.target == SOME)
+
+
+LEDGERS: dict[str, tuple[Callable[[Ledger], Ledger], str]] = {
+    "forgets a tensor": (
+        lambda ledger: tuple(entry for entry in ledger if entry.target != SOME),
+        f"has {SOME}, which the ledger does not account",
+    ),
+    "drops a tensor": (with_some(action="dropped"), f"has {SOME}, which the ledger does not account"),
+    "invents a tensor": (
+        lambda ledger: (*ledger, dataclasses.replace(of_some(ledger), target="x")),
+        "lacks x, which the ledger accounts for",
+    ),
+    "maps a tensor twice": (
+        lambda ledger: (*ledger, of_some(ledger)),
+        "for which the ledger has 2 entries",
+    ),
+    "maps a tensor to nothing": (
+        lambda ledger: (*ledger, dataclasses.replace(of_some(ledger), target=None)),
+        "lacks None, which the ledger accounts for",
+    ),
+    "has another hash": (with_some(sha256="1" * 64), f"has another {SOME} than the source"),
+    "has another shape": (with_some(shape=(4, 6)), f"has another {SOME} than the source"),
+    "has another dtype": (with_some(dtype="float16"), f"another {SOME} than the source"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LEDGERS.values(), ids=LEDGERS)
+def test_a_ledger_that_is_not_of_the_weights_is_found(
+    change: Callable[[Ledger], Ledger], message: str, bundle: Bundle
+) -> None:
+    (problem,) = problems(sealed(bundle, ledger=change(bundle.manifest.ledger)))
+    assert message in problem
+
+
+def test_a_manifest_that_says_something_else_of_the_encoder_is_found(bundle: Bundle) -> None:
+    found = problems(sealed(bundle, encoder=dataclasses.replace(bundle.manifest.encoder, dimension=25, normalize=True)))
+    assert any("gives dimension 24, the manifest says 25" in problem for problem in found)
+    assert any("does not give embeddings of 25 numbers" in problem for problem in found)
+    assert any("says normalize 'false', the manifest 'true'" in problem for problem in found)
+
+
+def test_weights_outside_the_graph_that_nobody_records_are_found(verified: Bundle, tmp_path: Path) -> None:
+    bundle = copied(verified, tmp_path / "bundle")
+    files = {role: record for role, record in bundle.manifest.files.items() if role != "onnx_data"}
+    found = problems(sealed(bundle, files=files))
+    assert "aves-base-bio.onnx has weights in ['aves-base-bio.onnx.data'], the manifest records []" in found
+    assert any(problem.startswith("aves-base-bio.onnx.data is no file of this bundle") for problem in found)
