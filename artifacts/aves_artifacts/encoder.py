@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aves_artifacts.base.documents import parse_json, read_file
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import MOST_TOLD, InputError
 from aves_artifacts.base.messages import listed, quoted, reason_of
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
 
 # Far above what was ever published (48 layers, 7 convolutions, 5120 features): configs are expanded to names.
 MOST_LAYERS, MOST_CONVOLUTIONS, LARGEST = 1_000, 64, 2**20
-_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class EncoderConfig:
         missing = [quoted(name) for name in fields if name not in entries and name != "aux_num_out"]
         if unknown or missing:
             wrong = {"unknown": unknown, "missing": missing}
-            told = [f"{kind} entries: {listed(names, _MOST_NAMED)}" for kind, names in wrong.items() if names]
+            told = [f"{kind} entries: {listed(names, MOST_TOLD)}" for kind, names in wrong.items() if names]
             raise InputError(*(f"{where}: not a wav2vec2_model config: {problem}" for problem in told))
         if "aux_num_out" in entries and entries["aux_num_out"] is None:
             raise InputError(f"{where}: aux_num_out is null, and is given a second time by who loads it; leave it out")

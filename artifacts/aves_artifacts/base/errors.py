@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from aves_artifacts.base.messages import first_of
 
 _ARGUMENT = re.compile(r"\{(\w+)\}")
+MOST_TOLD = 20  # problems of one kind told one by one; the rest is counted
 
 
 class InputError(Exception):
@@ -51,3 +54,9 @@ class DoesNotHoldError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+def raise_if_any(problems: Sequence[str], what: str, *, hint: str = "") -> None:
+    """Raise InputError where there are problems: a line for each, which begins with ``what`` they mean."""
+    if problems:
+        raise InputError(*(f"{what}: {problem}" for problem in first_of(problems, MOST_TOLD)), hint=hint)

@@ -46,10 +46,15 @@ def cut_off(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
     return items[:most], max(0, len(items) - most)
 
 
-def listed(items: Sequence[str], most: int, *, separator: str = ", ") -> str:
-    """The first ``most`` items in a row, and how many more there are, in words."""
-    told, left = cut_off(items, most)
-    return separator.join([*told, f"and {left} more"] if left else told)
+def first_of(items: Sequence[str], most: int) -> list[str]:
+    """The first ``most`` items, and in the place of the others how many they are."""
+    first, left = cut_off(items, most)
+    return [*first, f"and {left} more"] if left else [*first]
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """The same in a row."""
+    return ", ".join(first_of(items, most))
 
 
 def one_line(message: str) -> str:

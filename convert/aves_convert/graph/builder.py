@@ -12,15 +12,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.base.errors import raise_if_any
+from aves_artifacts.base.messages import printable
 
 if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
-
-_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 class GraphBuilder:
@@ -94,11 +92,7 @@ class GraphBuilder:
     def check(self) -> None:
         """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""
         problems = self._problems + [f"unknown {printable(name)}" for name in self._unread]
-        if problems:
-            raise InputError(
-                f"the weights do not fit the config: {listed(problems, _MOST_NAMED, separator='; ')}; "
-                "give the config that belongs to them"
-            )
+        raise_if_any(problems, "the weights do not fit the config", hint="give the config that belongs to them")
 
     def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
         """Append a torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""

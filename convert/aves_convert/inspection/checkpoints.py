@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed
+from aves_artifacts.base.errors import MOST_TOLD, InputError
+from aves_artifacts.base.messages import first_of, listed
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
@@ -93,8 +93,9 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
     elif config is not None:
         found = misfit(EncoderConfig.read(config), {name: tensor.shape for name, tensor in tensors.items()})
         facts["fits_its_config"] = not found
-        if found:
-            problems = (f"{file.path}: not the weights of {config.name}: {found}",)
+        problems = tuple(
+            f"{file.path}: not the weights of {config.name}: {problem}" for problem in first_of(found, MOST_TOLD)
+        )
     stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
     words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
     return Inspection(

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import raise_if_any
 from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 
 _PROJECTION = "encoder.feature_projection.projection"
-_MOST_NAMED = 20  # problems named in one message; the rest is counted
 
 
 def account(
@@ -68,11 +67,3 @@ def _identity_projection(dim: int) -> list[LedgerEntry]:
 def identity(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Make the weight or the bias of a projection that changes nothing."""
     return np.eye(shape[0], dtype=np.float32) if len(shape) == 2 else np.zeros(shape, np.float32)
-
-
-def raise_if_any(problems: list[str], what: str, *, hint: str = "") -> None:
-    """Raise InputError with the problems, each after ``what`` they mean; do nothing where there are none."""
-    if problems:
-        left = len(problems) - _MOST_NAMED
-        told = [*problems[:_MOST_NAMED], *([f"and {left} more"] if left > 0 else [])]
-        raise InputError(*(f"{what}: {problem}" for problem in told), hint=hint)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.state_dict import misfit, old_weight_norm_name
@@ -59,9 +59,8 @@ def load_model(
 
     Raises InputError where tensors are missing, unknown or misshapen.
     """
-    problem = misfit(config, {name: tuple(tensor.shape) for name, tensor in state_dict.items()})
-    if problem:
-        raise InputError(f"the weights do not fit the config: {problem}")
+    problems = misfit(config, {name: tuple(tensor.shape) for name, tensor in state_dict.items()})
+    raise_if_any(problems, "the weights do not fit the config")
     model = build_model(config)
     # every torch from 2.0 on reads the old names
     tensors = {

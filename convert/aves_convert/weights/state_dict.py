@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.base.errors import InputError, raise_if_any
+from aves_artifacts.base.messages import printable
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.tensors import LazyTensor
-
-_MOST_NAMED = 10  # problems; the rest is counted
 
 
 def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.float32]]:
@@ -34,9 +32,8 @@ def read_state_dict(path: Path, config: EncoderConfig) -> dict[str, NDArray[np.f
             f"{path}: not a TorchAudio state dict; expected the .torchaudio.pt that "
             "aves-convert fairseq2torchaudio writes"
         )
-    problem = misfit(config, {name: tensor.shape for name, tensor in root.items()})
-    if problem:
-        raise InputError(f"{path}: not the weights of this config: {problem}")
+    problems = misfit(config, {name: tensor.shape for name, tensor in root.items()})
+    raise_if_any(problems, f"{path}: not the weights of this config")
     file.refuse_repeated(root.values())
     return {old_weight_norm_name(name): tensor.float32() for name, tensor in root.items()}
 
@@ -52,17 +49,16 @@ def old_weight_norm_name(name: str) -> str:
     return name
 
 
-def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Tell in words which tensors are missing, unknown, misshapen or there twice; empty where all fit the model."""
+def misfit(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Tell which tensors are missing, unknown, misshapen or there twice; none where all fit the model."""
     expected = encoder_shapes(config)
     names = list(map(old_weight_norm_name, shapes))
     given = dict(zip(names, shapes.values(), strict=True))
     problems = [f"{printable(name)} is there in both spellings" for name, n in Counter(names).items() if n > 1]
     problems += [f"missing {name}" for name in expected if name not in given]
     problems += [f"unknown {printable(name)}" for name in given if name not in expected]
-    problems += [
+    return problems + [
         f"{name} has shape {list(given[name])}, expected {list(shape)}"
         for name, shape in expected.items()
         if name in given and given[name] != shape
     ]
-    return listed(problems, _MOST_NAMED, separator="; ")

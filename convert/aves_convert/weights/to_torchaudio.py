@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.errors import raise_if_any
 from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.tensors import LazyTensor
-from aves_convert.weights.ledger import account, identity, raise_if_any
+from aves_convert.weights.ledger import account, identity
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from aves_artifacts.base.messages import escaped, first_line, listed, one_line, printable, quoted, reason_of
+from aves_artifacts.base.messages import escaped, first_line, first_of, listed, one_line, printable, quoted, reason_of
 
 HOSTILE = "a\x1b[2J\n\u202eb\udc80"
 
@@ -47,7 +47,7 @@ def test_a_long_list_is_cut_off_and_the_rest_counted() -> None:
     assert listed([], 2) == ""
     assert listed(["a", "b"], 2) == "a, b"
     assert listed(["a", "b", "c"], 2) == "a, b, and 1 more"
-    assert listed(["a", "b", "c", "d"], 2, separator="; ") == "a; b; and 2 more"
+    assert first_of(["a", "b", "c", "d"], 2) == ["a", "b", "and 2 more"]
 
 
 def test_text_from_outside_has_no_control_characters_and_keeps_its_letters() -> None:
