@@ -32,6 +32,18 @@ FILE_NAMES: dict[Role, str] = {
 }
 
 
+def ending(role: Role) -> str:
+    """Give what stands after the configuration's name in that of a file."""
+    return FILE_NAMES[role].removeprefix("{name}")
+
+
+def stem_of(file: str) -> str:
+    """Tell the configuration's name from that of one of its files, or of the checkpoint that they were made from."""
+    for part in (".pt", ".onnx", ".json", ".model_config", ".torchaudio"):
+        file = file.removesuffix(part)
+    return file
+
+
 @dataclass(frozen=True)
 class SourceRecord(FileRecord):
     """The checkpoint that a bundle's files were made from."""

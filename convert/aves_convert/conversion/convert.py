@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.graph_contract import onnx_metadata
-from aves_artifacts.bundle.manifest import FILE_NAMES
+from aves_artifacts.bundle.manifest import FILE_NAMES, stem_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import known_terms, printable_name
@@ -73,7 +73,7 @@ def torchaudio_to_onnx(
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
             encoder,
-            name=printable_name(weights.name.removesuffix(".pt").removesuffix(".torchaudio")),
+            name=printable_name(stem_of(weights.name)),
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),

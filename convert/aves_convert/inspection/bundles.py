@@ -10,17 +10,11 @@ from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST
+from aves_artifacts.bundle.manifest import MANIFEST, ending, stem_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 _MAX_JSON = 1 << 24  # bytes; a manifest has some ten thousand
-
-
-_WEIGHTS_ENDING = FILE_NAMES["torchaudio"].removeprefix("{name}")
-
-
-_CONFIG_ENDING = FILE_NAMES["config"].removeprefix("{name}")
 
 
 def inspect_json(path: Path, size: int) -> Inspection:
@@ -35,9 +29,8 @@ def inspect_json(path: Path, size: int) -> Inspection:
     if path.name == MANIFEST and "ledger" in entries:
         return inspect_folder(path.parent)
     config = EncoderConfig.from_json(text, where=str(path))
-    weights = sibling(path, _CONFIG_ENDING, _WEIGHTS_ENDING)
-    stem = path.name.removesuffix(".json").removesuffix(".torchaudio.model_config")
-    words = ("torchaudio2onnx", weights or "WEIGHTS", "--config", path, "--out", f"{stem}.onnx")
+    weights = sibling(path, ending("config"), ending("torchaudio"))
+    words = ("torchaudio2onnx", weights or "WEIGHTS", "--config", path, "--out", f"{stem_of(path.name)}.onnx")
     return Inspection(
         path,
         "TorchAudio model config",

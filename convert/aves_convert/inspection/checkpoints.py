@@ -9,6 +9,7 @@ from typing import Any
 
 from aves_artifacts.base.errors import MOST_TOLD, InputError
 from aves_artifacts.base.messages import first_of, listed
+from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
@@ -96,8 +97,8 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
         problems = tuple(
             f"{file.path}: not the weights of {config.name}: {problem}" for problem in first_of(found, MOST_TOLD)
         )
-    stem = file.path.name.removesuffix(".pt").removesuffix(".torchaudio")
-    words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", f"{stem}.onnx")
+    out = f"{stem_of(file.path.name)}.onnx"
+    words = ("torchaudio2onnx", file.path, "--config", config or "MODEL_CONFIG.json", "--out", out)
     return Inspection(
         file.path, "TorchAudio state dict", facts, None if problems else shell_command("aves-convert", *words), problems
     )

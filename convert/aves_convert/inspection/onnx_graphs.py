@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields, prefix
+from aves_artifacts.bundle.manifest import ending
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str 
 
 def _next(path: Path) -> str:
     """Compare it with whatever lies beside it."""
-    original = sibling(path, ".onnx", ".pt")
-    weights = sibling(path, ".onnx", ".torchaudio.pt")
-    config = sibling(path, ".onnx", ".torchaudio.model_config.json")
+    original = sibling(path, ending("onnx"), ".pt")
+    weights = sibling(path, ending("onnx"), ending("torchaudio"))
+    config = sibling(path, ending("onnx"), ending("config"))
     if original is None and weights and config:
         files = ("--torchaudio", weights, "--config", config)
         return shell_command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")

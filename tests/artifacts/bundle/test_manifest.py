@@ -19,7 +19,10 @@ from aves_artifacts.bundle.manifest import (
     LedgerEntry,
     Manifest,
     ReportRecord,
+    Role,
     SourceRecord,
+    ending,
+    stem_of,
 )
 
 
@@ -210,3 +213,13 @@ def test_every_problem_of_a_config_has_its_line() -> None:
 def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"^manifest\.json: "):
         Manifest.from_json(text, where="manifest.json")
+
+
+@pytest.mark.parametrize("role", ["torchaudio", "config", "onnx"])
+def test_a_files_name_tells_the_configurations(role: Role) -> None:
+    assert stem_of(f"aves-base-bio{ending(role)}") == "aves-base-bio"
+    assert FILE_NAMES[role].format(name="x.1") == f"x.1{ending(role)}"
+
+
+def test_a_checkpoints_name_tells_it_too() -> None:
+    assert (stem_of("aves-base-bio.pt"), stem_of("x.torchaudio.onnx"), stem_of("x")) == ("aves-base-bio", "x", "x")

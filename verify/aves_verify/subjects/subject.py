@@ -11,6 +11,7 @@ from pathlib import Path
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
+from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -86,8 +87,7 @@ def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None,
     if (torchaudio is None) != (config is None):
         raise InputError("TorchAudio weights and their config go together, and one is not given", hint=CONFIG)
     first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
-    name = first.name.removesuffix(".pt").removesuffix(".onnx").removesuffix(".torchaudio")
-    return Subject(name, source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
+    return Subject(stem_of(first.name), source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
 
 
 @contextmanager
