@@ -89,7 +89,8 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
             raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
     existing = [name for name in names if (folder / name).exists()]
     if existing and not force:
-        raise InputError(f"{folder}: {', '.join(existing)} already there; nothing was written", hint=REPLACE)
+        there = folder / existing[0] if len(existing) == 1 else f"{folder}: {', '.join(existing)}"
+        raise InputError(f"{there}: already there; nothing was written", hint=REPLACE)
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def first_of(items: Sequence[str], most: int) -> list[str]:
 
 
 def listed(items: Sequence[str], most: int) -> str:
-    """The same in a row."""
+    """The first ``most`` items in a row, and in words how many more there are."""
     return ", ".join(first_of(items, most))
 
 

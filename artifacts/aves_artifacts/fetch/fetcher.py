@@ -95,9 +95,9 @@ class Fetcher:
         missing = [file for file in wanted if not file.path.is_file()]
         if missing and self.offline:
             asked = offline_by_environment()
-            why = "as $AVES_OFFLINE is set" if asked else "as that is not wanted"
+            off = "fetching is turned off" + (" by $AVES_OFFLINE" if asked else "")
             raise InputError(
-                *(f"{file.path}: not here, and nothing is fetched, {why}" for file in missing),
+                *(f"{file.path}: not here, and {off}" for file in missing),
                 hint="" if asked else "leave {offline} out",
             )
         here = [file for file in wanted if file not in missing]

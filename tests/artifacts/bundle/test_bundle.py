@@ -66,7 +66,7 @@ def test_staged_files_appear_together(tmp_path: Path) -> None:
 def test_staging_refuses_existing_files_without_force(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("old")
     with (
-        pytest.raises(InputError, match=r"b already there.*give `force` to replace"),
+        pytest.raises(InputError, match=r"b: already there.*give `force` to replace"),
         staged(tmp_path, ["a", "b"], force=False),
     ):
         pass

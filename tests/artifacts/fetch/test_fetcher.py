@@ -67,7 +67,7 @@ def test_a_fetcher_as_it_is_made_serves_what_is_here(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AVES_OFFLINE", "1")
     (again,) = Fetcher().fetch(["owls"], ["config"])
     assert (again.path, again.was_here) == (first.path, True)
-    with pytest.raises(InputError, match="not here, and nothing is fetched"):
+    with pytest.raises(InputError, match="not here, and fetching is turned off"):
         Fetcher().fetch(["owls"], ["onnx"])
 
 
@@ -379,14 +379,16 @@ def test_offline_uses_no_network(server: Server, monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 2
     *missing, hint = result.output.splitlines()
     assert [line.rpartition("/")[2] for line in missing] == [
-        f"owls-base.{ending}: not here, and nothing is fetched, as that is not wanted"
+        f"owls-base.{ending}: not here, and fetching is turned off"
         for ending in ("torchaudio.pt", "torchaudio.model_config.json", "onnx")
     ]
     assert hint == "Hint: leave --offline out"
     monkeypatch.setenv("AVES_OFFLINE", "1")
     by_environment = CliRunner().invoke(main, ["fetch", "owls"])
     assert by_environment.exit_code == 2
-    assert all(line.endswith(", as $AVES_OFFLINE is set") for line in by_environment.output.splitlines())
+    assert all(
+        line.endswith(", and fetching is turned off by $AVES_OFFLINE") for line in by_environment.output.splitlines()
+    )
     assert CliRunner().invoke(main, ["fetch", "owls", "--only", "original"]).exit_code == 0
     assert server.gets == server.heads == []
     monkeypatch.setenv("AVES_OFFLINE", "0")

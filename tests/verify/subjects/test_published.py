@@ -91,7 +91,7 @@ def test_offline_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVES_OFFLINE", "1")
     result = verify("owls", "--download")
     assert result.exit_code == 2
-    assert "not here, and nothing is fetched, as $AVES_OFFLINE is set" in result.output
+    assert "not here, and fetching is turned off by $AVES_OFFLINE" in result.output
 
 
 @pytest.mark.parametrize("arguments", [("owls", "--stand-in", "--download"), ("--fairseq", "x.pt", "--download")])
