@@ -12,8 +12,6 @@ from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.options import Attention
 
 FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
-
-
 ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 
 

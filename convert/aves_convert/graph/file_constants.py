@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 
 # What moves values and leaves them as they are: who reads its output reads the constant.
 _MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})
@@ -49,8 +50,9 @@ def graph_constants(path: Path) -> Iterator[GraphConstant]:
             if values is not None and values.ndim and values.dtype.kind in "fV":
                 yield GraphConstant(name, values, read[name])
     except (OSError, ValueError, TypeError, RuntimeError, DecodeError, onnx.checker.ValidationError) as error:
-        reason = f"{error}".partition("\n")[0]
-        raise InputError(f"{path}: its constants cannot be read ({reason}); fetch or convert it again") from None
+        raise InputError(
+            f"{path}: its constants cannot be read ({first_line(error)}); fetch or convert it again"
+        ) from None
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

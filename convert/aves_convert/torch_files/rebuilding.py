@@ -15,13 +15,8 @@ from aves_convert.pickles.records import Global, Record
 from aves_convert.torch_files.tensors import FLOATING, LazyTensor, MappedFile, Storage, span_of
 
 _MAX_DIMENSIONS = 32  # numpy 1's limit; torch's is 64, and an encoder has three
-
-
 _MAX_KEY = 100  # characters of a storage's name, which is a number
-
-
 _MAX_SIZE = 2**56  # far above any file, far below where 64-bit arithmetic wraps
-
 
 # torch's storage classes. A class that is not here (quantised, say) gives tensors that stay records.
 _STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
@@ -42,14 +37,8 @@ _STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
         "UntypedStorage": np.uint8,
     }.items()
 }
-
-
 _STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
-
-
 _UNSIGNED = tuple(map(np.dtype, (np.uint16, np.uint32, np.uint64)))
-
-
 _DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *FLOATING, *_UNSIGNED)}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import cut_off, first_line
+from aves_artifacts.base.messages import first_line, listed, printable
 from aves_convert.weights.state_dict import old_weight_norm_name
 
 _MOST_TOLD = 5  # tensors
@@ -30,10 +30,9 @@ def loading_problems(path: Path, read: Mapping[str, NDArray[np.float32]]) -> Ite
         yield f"torchaudio: torch.load(weights_only=True) does not load {path}: {first_line(error)}"
         return
     different = [name for name, tensor in loaded.items() if not _is_same(tensor, read.get(old_weight_norm_name(name)))]
-    told, left = cut_off(different, _MOST_TOLD)
-    more = f" and {left} more" if left else ""
-    if told:
-        yield f"torchaudio: torch.load gives other tensors than {path} holds: {', '.join(told)}{more}"
+    if different:
+        names = listed(list(map(printable, different)), _MOST_TOLD)
+        yield f"torchaudio: torch.load gives other tensors than {path} holds: {names}"
     devices = {str(tensor.device) for tensor in loaded.values()} - {"cpu"}
     if devices:
         yield f"torchaudio: {path} was saved on {', '.join(sorted(devices))}, and does not load where there is none"

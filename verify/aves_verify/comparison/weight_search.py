@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import cut_off
+from aves_artifacts.base.messages import cut_off, printable
 from aves_convert.graph.file_constants import GraphConstant, graph_constants
 from aves_verify.comparison.weights import WeightSearch, rounded
 
@@ -155,8 +155,10 @@ class _Search:
         if nearest is None or _is_scaled(nearest.values, values):
             return ""
         size, largest = _distance(nearest.values, values), float(np.abs(values).max())
-        told = f": {nearest.name} in its place differs by up to {size:.2e} where its largest value is {largest:.2e}"
-        return told + rounded(np.squeeze(nearest.values), np.squeeze(values))
+        told = f"differs by up to {size:.2e} where its largest value is {largest:.2e}"
+        return f": {printable(nearest.name)} in its place {told}" + rounded(
+            np.squeeze(nearest.values), np.squeeze(values)
+        )
 
 
 _PREFIXES = ("model.", "module.", "_orig_mod.")
