@@ -19,7 +19,6 @@ from tests.support.tiny_encoders import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import to_torchaudio
 
@@ -158,9 +157,8 @@ def test_each_graph_is_held_against_the_peer_that_it_does_worst_against(tmp_path
 
 
 @pytest.mark.slow
-def test_flops_are_those_that_torch_counts(tmp_path: Path) -> None:
-    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    converted = to_torchaudio(read_checkpoint(tmp_path / "x.pt"))
+def test_flops_are_those_that_torch_counts(tiny_checkpoint: Path) -> None:
+    converted = to_torchaudio(read_checkpoint(tiny_checkpoint))
     config, model = converted.config, load_model(converted.config, converted.state_dict)
     torch.nn.utils.parametrize.remove_parametrizations(model.encoder.transformer.pos_conv_embed.conv, "weight")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

@@ -1,5 +1,6 @@
 """The commands as a user meets them: what they write, and how they end on bad input."""
 
+import functools
 import json
 import os
 import subprocess
@@ -12,7 +13,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.support.commands import invoke
 
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.encoder import EncoderConfig
@@ -21,9 +23,7 @@ from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import import_torchaudio
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = functools.partial(invoke, main)
 
 
 def assert_refused(result: Result, *words: str) -> None:

@@ -1,6 +1,5 @@
 """Every command that the documentation shows exists, with its options: in pages, forms for issues and code spans."""
 
-import ast
 import re
 import shlex
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from tests.support.sessions import sessions
 
 import classify
 import cluster
@@ -35,12 +35,6 @@ SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enc
 _SPAN = re.compile(r"`+((?:pip install uv|uvx?|nox|aves-\w+) [^`]+)`+")
 _LINE = re.compile(r"^ *((?:pip install uv|uvx?|nox|aves-\w+) .*?)(?:  +#.*)?$", flags=re.MULTILINE)
 _FORM = re.compile(r"(?:output of|placeholder:) (aves-.*|uv .*)")
-
-
-def sessions() -> set[str]:
-    """The names of nox's sessions; a parametrised one by its name alone."""
-    functions = [n for n in ast.parse((ROOT / "noxfile.py").read_text()).body if isinstance(n, ast.FunctionDef)]
-    return {f.name for f in functions if any("session" in ast.unparse(decorator) for decorator in f.decorator_list)}
 
 
 def shown(page: Path) -> Iterator[str]:

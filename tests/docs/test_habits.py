@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.docs.test_commands import sessions
+from tests.support.sessions import sessions
 
 import diagrams
 

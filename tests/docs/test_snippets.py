@@ -12,12 +12,11 @@ from tests.support.recordings import calls, write_recordings
 
 import classify
 import cluster
-from aves_artifacts.bundle.bundle import read_bundle
+from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
-from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
-from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.request import Source
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
@@ -56,11 +55,9 @@ def run(line: str) -> None:
 
 @pytest.mark.parametrize("snippet", blocks("README.md", "python"), ids=["torchaudio", "onnxruntime"])
 def test_a_snippet_of_the_readme_gives_embeddings(
-    snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    snippet: str, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path, "aves-base-bio"))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tiny_bundle.folder)
     assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
 
 

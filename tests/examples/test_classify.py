@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from rich.console import Console
 from safetensors import safe_open
+from tests.support.commands import invoke
 from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
@@ -46,8 +47,7 @@ def good(ports: Ports) -> Mapping[str, Vectors]:
     return embed_all(ports, smaller(synthesised()).clips)
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = functools.partial(invoke, main)
 
 
 def right(outcome: str) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The example as users run it, and its page in a real browser."""
 
 import base64
+import functools
 import io
 import subprocess
 import sys
@@ -11,9 +12,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 from rich.console import Console
 from tests.support import browser
+from tests.support.commands import invoke
 from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
@@ -40,8 +41,7 @@ def out(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = functools.partial(invoke, main)
 
 
 def test_the_command_of_the_readme_compares_and_finds_no_change(tiny_checkpoint: Path, tmp_path: Path) -> None:

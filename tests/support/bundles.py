@@ -13,6 +13,7 @@ import pytest
 from aves_artifacts.base.file_record import file_record
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
+from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -50,6 +51,11 @@ def sealed(bundle: Bundle, **entries: Any) -> Bundle:
     manifest = dataclasses.replace(manifest, files=files, report=report)
     (folder / MANIFEST).write_text(manifest.to_json())
     return Bundle(folder, manifest)
+
+
+def problems(bundle: Bundle) -> list[str]:
+    """What the check finds, a line each."""
+    return [f"{problem.file} {problem.problem}" for problem in check_bundle(bundle.folder).problems]
 
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5, "error_ratio": 4.0, "own_error": 0.0}

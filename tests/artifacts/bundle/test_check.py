@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 from tests.support.bundles import (
     as_document,
     comparison,
+    problems,
     report_on,
     sealed,
 )
@@ -52,10 +53,6 @@ NAMES = [
 
 def check(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["check", str(folder), *arguments])
-
-
-def problems(bundle: Bundle) -> list[str]:
-    return [f"{problem.file} {problem.problem}" for problem in check_bundle(bundle.folder).problems]
 
 
 # --- good ones

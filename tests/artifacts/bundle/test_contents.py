@@ -13,17 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.support.bundles import (
     copied,
+    problems,
     sealed,
 )
 
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import LedgerEntry
-
-
-def problems(bundle: Bundle) -> list[str]:
-    return [f"{problem.file} {problem.problem}" for problem in check_bundle(bundle.folder).problems]
-
 
 Weights = dict[str, torch.Tensor]
 

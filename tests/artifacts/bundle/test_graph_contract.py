@@ -1,5 +1,5 @@
 import pytest
-from tests.artifacts.test_encoder import BASE
+from tests.support.documents import BASE
 
 from aves_artifacts.bundle.graph_contract import is_layer, layer_name, onnx_metadata
 

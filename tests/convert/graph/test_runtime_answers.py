@@ -11,18 +11,15 @@ import pytest
 
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source
-from aves_convert.conversion.stand_in import write_stand_in
 
 PAGE = (Path(__file__).parents[3] / "docs" / "use-a-port.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(np\.zeros\(.*?\))`: (.*?) \| (.*?) \|$", PAGE, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
+def session(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
     """A graph with the receptive field and hop of AVES."""
-    folder = tmp_path_factory.mktemp("graph")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    graph = fairseq_to_onnx(Source(folder / "x.pt"), folder / "x.onnx")
+    graph = fairseq_to_onnx(Source(tiny_checkpoint), tmp_path_factory.mktemp("graph") / "x.onnx")
     return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 

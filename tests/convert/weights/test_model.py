@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,17 +10,14 @@ import torch
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.weights.model import load_model
 from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> TorchaudioPort:
-    path = tmp_path_factory.mktemp("model") / "x.pt"
-    write_stand_in("bio", path, geometry="tiny")
-    return to_torchaudio(read_checkpoint(path))
+def converted(tiny_checkpoint: Path) -> TorchaudioPort:
+    return to_torchaudio(read_checkpoint(tiny_checkpoint))
 
 
 @pytest.mark.slow

@@ -5,24 +5,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aves_artifacts.bundle.bundle import Bundle
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.sounds.signals import reference_signals
 
 
-def test_esp_aves_loads_the_ports(tmp_path: Path) -> None:
+def test_esp_aves_loads_the_ports(tiny_checkpoint: Path, tiny_bundle: Bundle) -> None:
     import_torchaudio()  # esp-aves imports torchaudio as it is, which fails beside a torch that it was not built for
     from aves import AVESOnnxModel, load_feature_extractor
 
-    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
     waveform = next(clip.waveform for clip in reference_signals() if clip.name == "chirp")[None]
-    original = FairseqBackend(read_checkpoint(tmp_path / "x.pt")).run(waveform)["final"]
-    extractor = load_feature_extractor(bundle.path("config"), bundle.path("torchaudio"), device="cpu")
+    original = FairseqBackend(read_checkpoint(tiny_checkpoint)).run(waveform)["final"]
+    extractor = load_feature_extractor(tiny_bundle.path("config"), tiny_bundle.path("torchaudio"), device="cpu")
     embeddings = extractor.extract_features(torch.from_numpy(waveform.copy()), layers=-1).numpy()
     np.testing.assert_allclose(embeddings, original, atol=1e-5)
-    np.testing.assert_allclose(AVESOnnxModel(str(bundle.path("onnx")))(waveform), original, atol=2e-5)
+    np.testing.assert_allclose(AVESOnnxModel(str(tiny_bundle.path("onnx")))(waveform), original, atol=2e-5)

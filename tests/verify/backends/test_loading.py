@@ -6,24 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.support.bundles import NAME
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.loading import load
 from aves_verify.subjects.subject import Subject, of_bundle
 
 EVERY = ("fairseq", "torchaudio", "onnx")
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    folder = tmp_path_factory.mktemp("made")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
-    return of_bundle(folder / "bundle", folder / "x.pt")
 
 
 def test_the_reference_comes_first_whatever_the_order_asked_for(subject: Subject) -> None:
@@ -44,17 +37,19 @@ def test_the_exact_encoder_has_the_originals_weights_in_float64(subject: Subject
 @pytest.mark.parametrize("backend", EVERY)
 def test_a_file_that_is_missing_is_asked_for_and_can_be_waived(subject: Subject, backend: str) -> None:
     others = ",".join(name for name in EVERY if name != backend)
-    with pytest.raises(InputError, match=rf"x: no file for {backend}; give `{backend}` FILE, .* `backends` {others}$"):
+    with pytest.raises(
+        InputError, match=rf"{NAME}: no file for {backend}; give `{backend}` FILE, .* `backends` {others}$"
+    ):
         load(dataclasses.replace(subject, **{backend: None}), EVERY)
 
 
 def test_weights_need_their_config(subject: Subject) -> None:
-    with pytest.raises(InputError, match="x: TorchAudio weights without their config"):
+    with pytest.raises(InputError, match=f"{NAME}: TorchAudio weights without their config"):
         load(dataclasses.replace(subject, config=None), EVERY)
 
 
 def test_a_graph_alone_has_nothing_to_be_exact_about(subject: Subject) -> None:
-    with pytest.raises(InputError, match="x: neither the fairseq checkpoint nor the TorchAudio weights"):
+    with pytest.raises(InputError, match=f"{NAME}: neither the fairseq checkpoint nor the TorchAudio weights"):
         load(dataclasses.replace(subject, fairseq=None, torchaudio=None), ("onnx",))
 
 

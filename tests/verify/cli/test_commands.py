@@ -1,13 +1,14 @@
 """The command aves-verify: what it writes, what it says, and how it ends on bad usage."""
 
+import functools
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from tests.support.bundles import NAME
+from tests.support.commands import invoke
 from tests.support.damage import exchange_layers, rewrite
 
 from aves_artifacts.bundle.bundle import Bundle
@@ -18,9 +19,7 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
 
-
-def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+cli = functools.partial(invoke, main)
 
 
 def test_the_command_passes_and_writes_the_contract(tiny_checkpoint: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ import soundfile
 from click.testing import CliRunner
 from tests.support import hand_made
 
-from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
+from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
 from aves_verify.report.junit import to_junit
 
@@ -70,15 +68,13 @@ def test_control_characters_do_not_break_the_xml() -> None:
     assert ("onnx", f"{shown}, final") in cases(root)
 
 
-def test_the_command_writes_it(tmp_path: Path) -> None:
-    write_stand_in("bio", tmp_path / "x.pt", geometry="tiny")
-    make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "b", "x"))
+def test_the_command_writes_it(tiny_bundle: Bundle, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 9), 16_000)
-    command = ["--bundle", str(tmp_path / "b"), "--backends", "torchaudio,onnx", "--audio", str(tmp_path / "a.wav")]
+    command = ["--bundle", str(tiny_bundle.folder), "--backends", "torchaudio,onnx", "--audio", str(tmp_path / "a.wav")]
     result = CliRunner().invoke(main, [*command, "--junit", str(tmp_path / "junit.xml")])
     assert result.exit_code == 0, result.output
     root = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert root.attrib["tests"] == "3"
+    assert root.attrib["tests"] == "5"
     assert root.attrib["failures"] == "0"
     nowhere = CliRunner().invoke(main, [*command, "--junit", str(tmp_path / "none" / "junit.xml")])
     assert nowhere.exit_code == 2

@@ -1,12 +1,14 @@
 """Two folders hold recordings of the same names: people are told which is which, programs have the whole paths."""
 
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.support.commands import invoke
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
@@ -14,8 +16,7 @@ from aves_verify.cli import main
 SHORT = {"dawn/owl.wav", "dusk/owl.wav", "wren.wav"}
 
 
-def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+cli = functools.partial(invoke, main)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Ports under another configuration's name: the report says whose weights they are."""
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from tests.support.commands import invoke
 
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.configurations.catalog import catalog
@@ -60,8 +61,7 @@ def file(name: str, role: Any) -> Path:
     return place(catalog()[name], role)
 
 
-def verify(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+verify = functools.partial(invoke, main)
 
 
 def problems(tmp_path: Path, *arguments: object) -> list[str]:

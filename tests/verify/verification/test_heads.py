@@ -1,6 +1,7 @@
 """Fine-tuned models: their logits are compared too, and a head that one side lacks is told."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from tests.support.commands import invoke
 from tests.support.damage import rewrite, scale
 from tests.support.fairseq_models import LETTERS, Variant, build
 from tests.support.tensors import arrays
@@ -30,8 +31,7 @@ pytestmark = pytest.mark.slow
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
 
 
-def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+cli = functools.partial(invoke, main)
 
 
 @pytest.fixture(scope="module", params=["hubert_ctc", "wav2vec_ctc"])

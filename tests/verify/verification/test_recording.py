@@ -1,6 +1,7 @@
 """Recording an original where fairseq runs, and comparing with it where it does not."""
 
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from tests.support.commands import invoke
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -22,7 +24,7 @@ from aves_verify.cli import main
 from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.memory import needed
 from aves_verify.sounds.signals import reference_signals
-from aves_verify.subjects.subject import of_bundle
+from aves_verify.subjects.subject import Subject, of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
 from aves_verify.verification.verify import verify_subject
@@ -31,12 +33,9 @@ CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "sh
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint x.pt, its bundle, and recordings of it with every layer: on CLIPS, and on all signals."""
+def made(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of recordings of the tiny checkpoint: on CLIPS with every layer, and on all signals."""
     folder = tmp_path_factory.mktemp("made")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
-    subject = of_bundle(folder / "bundle", folder / "x.pt")
     make_recording(subject, "fairseq", CLIPS, folder / "clips.reference", layers="all")
     make_recording(subject, "fairseq", None, folder / "signals.reference", layers="last")
     return folder
@@ -49,14 +48,13 @@ def without_fairseq(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fairseq", None)
 
 
-def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+cli = functools.partial(invoke, main)
 
 
 @pytest.mark.usefixtures("without_fairseq")
 @pytest.mark.parametrize("layers", ["last", "all"])
-def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, layers: str) -> None:
-    recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
+def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, tiny_bundle: Bundle, layers: str) -> None:
+    recorded = dataclasses.replace(of_bundle(tiny_bundle.folder, None), recording=made / "clips.reference")
     plan = Plan(CLIPS, layers=layers)  # type: ignore[arg-type]
     found = verify_subject(recorded, plan)
     assert found.passed, found.problems
@@ -67,9 +65,9 @@ def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, layers:
     assert set(found.sha256) == {"torchaudio", "onnx", "config"}
 
 
-def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path) -> None:
-    live = verify_subject(of_bundle(made / "bundle", made / "x.pt"), Plan(CLIPS))
-    recorded = dataclasses.replace(of_bundle(made / "bundle", None), recording=made / "clips.reference")
+def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path, subject: Subject, tiny_bundle: Bundle) -> None:
+    live = verify_subject(subject, Plan(CLIPS))
+    recorded = dataclasses.replace(of_bundle(tiny_bundle.folder, None), recording=made / "clips.reference")
     assert verify_subject(recorded, Plan(CLIPS)).comparisons == live.comparisons
 
 
@@ -91,44 +89,44 @@ def test_other_weights_are_refused(made: Path, tmp_path: Path) -> None:
     assert len(result.output.splitlines()) == 1
 
 
-def test_other_audio_is_refused(made: Path, tmp_path: Path) -> None:
+def test_other_audio_is_refused(made: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000) / 20), 16_000)
-    result = cli("--bundle", made / "bundle", "--reference", made / "signals.reference", "--audio", tmp_path)
+    result = cli("--bundle", tiny_bundle.folder, "--reference", made / "signals.reference", "--audio", tmp_path)
     assert result.exit_code == 2
     assert "holds no output for a waveform [1, 8000]" in result.output
     assert len(result.output.splitlines()) == 1
 
 
-def test_a_recording_that_is_given_and_not_compared_with_is_refused(made: Path) -> None:
+def test_a_recording_that_is_given_and_not_compared_with_is_refused(made: Path, tiny_bundle: Bundle) -> None:
     options = ("--reference", made / "signals.reference", "--backends", "torchaudio,onnx")
-    result = cli("--bundle", made / "bundle", *options)
+    result = cli("--bundle", tiny_bundle.folder, *options)
     assert result.exit_code == 2
     assert "a recording stands for fairseq, which is not among torchaudio, onnx; add" in result.output
     assert "add fairseq to --backends, or leave --reference out" in result.output
 
 
-def test_the_command_records_and_compares(made: Path, tmp_path: Path) -> None:
+def test_the_command_records_and_compares(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000) / 20), 16_000)
     reference = tmp_path / "x.reference"
-    result = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference)
+    result = cli("record", "--fairseq", tiny_checkpoint, "--audio", tmp_path, "-o", reference)
     assert result.exit_code == 0, result.output
     assert "fairseq 0.12.2 on 3 inputs" in result.output
-    options = ("--bundle", made / "bundle", "--reference", reference, "--audio", tmp_path)
+    options = ("--bundle", tiny_bundle.folder, "--reference", reference, "--audio", tmp_path)
     result = cli(*options, "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
     assert config["reference"] == "fairseq"
-    again = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference)
+    again = cli("record", "--fairseq", tiny_checkpoint, "--audio", tmp_path, "-o", reference)
     assert again.exit_code == 2
     assert "already there; nothing was written; give --force to replace" in again.output
-    forced = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", reference, "--force")
+    forced = cli("record", "--fairseq", tiny_checkpoint, "--audio", tmp_path, "-o", reference, "--force")
     assert forced.exit_code == 0, forced.output
 
 
-def test_a_bad_file_among_the_audio_stops_a_recording(made: Path, tmp_path: Path) -> None:
+def test_a_bad_file_among_the_audio_stops_a_recording(tiny_checkpoint: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
     (tmp_path / "b.wav").write_text("not audio")
-    result = cli("record", "--fairseq", made / "x.pt", "--audio", tmp_path, "-o", tmp_path / "x.reference")
+    result = cli("record", "--fairseq", tiny_checkpoint, "--audio", tmp_path, "-o", tmp_path / "x.reference")
     assert result.exit_code == 2
     assert "b.wav: damaged, or not audio" in result.output
     assert "nothing was recorded" in result.output
@@ -136,10 +134,9 @@ def test_a_bad_file_among_the_audio_stops_a_recording(made: Path, tmp_path: Path
 
 
 def test_a_clip_that_does_not_fit_into_memory_stops_a_recording(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = of_bundle(made / "bundle", made / "x.pt")
-    config = EncoderConfig.read(made / "bundle" / "x.torchaudio.model_config.json")
+    config = EncoderConfig.read(tiny_bundle.path("config"))
     room = needed(config, max(clip.samples for clip in CLIPS))
     monkeypatch.setattr("aves_verify.verification.recording.available", lambda: room)
     make_recording(subject, "fairseq", CLIPS, tmp_path / "r", layers="last")
@@ -148,9 +145,8 @@ def test_a_clip_that_does_not_fit_into_memory_stops_a_recording(
     assert not (tmp_path / "all").exists()
 
 
-def test_a_short_clip_stops_a_recording(made: Path, tmp_path: Path) -> None:
+def test_a_short_clip_stops_a_recording(subject: Subject, tmp_path: Path) -> None:
     short = Clip("short", np.zeros(399, np.float32), "short.wav")
-    subject = of_bundle(made / "bundle", made / "x.pt")
     with pytest.raises(InputError, match=r"short\.wav: 399 samples .* needs at least 400"):
         make_recording(subject, "fairseq", (*CLIPS, short), tmp_path / "r", layers="last")
     assert not list(tmp_path.iterdir())
@@ -172,10 +168,9 @@ def test_bad_usage_is_told_and_leaves_nothing(arguments: tuple[str, ...], messag
     assert not list(tmp_path.iterdir())
 
 
-def test_torchaudio_can_be_recorded_too(made: Path, tmp_path: Path) -> None:
-    subject = of_bundle(made / "bundle", made / "x.pt")
+def test_torchaudio_can_be_recorded_too(subject: Subject, tiny_bundle: Bundle, tmp_path: Path) -> None:
     make_recording(subject, "torchaudio", CLIPS, tmp_path / "r", layers="last")
-    recorded = dataclasses.replace(of_bundle(made / "bundle"), recording=tmp_path / "r")
+    recorded = dataclasses.replace(of_bundle(tiny_bundle.folder), recording=tmp_path / "r")
     report = verify_subject(recorded, Plan(CLIPS))
     assert report.passed
     assert report.reference == "torchaudio"

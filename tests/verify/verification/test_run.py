@@ -1,5 +1,6 @@
 """What ends a run early does not lose what it had compared."""
 
+import functools
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.support.commands import invoke
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.stand_in import write_stand_in
@@ -39,8 +40,7 @@ def torn(tmp_path: Path, owls: Path) -> Path:
     return path
 
 
-def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+cli = functools.partial(invoke, main)
 
 
 def told(folder: Path) -> dict[str, Any]:

@@ -12,10 +12,6 @@ import pytest
 from onnx import helper, numpy_helper
 
 from aves_artifacts.bundle.bundle import Bundle
-from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
-from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.options import OnnxOptions
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
@@ -25,13 +21,10 @@ from aves_verify.verification.verify import verify_subject
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "odd_frames"))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
+@pytest.fixture
+def made(tiny_checkpoint: Path, tiny_bundle: Bundle) -> tuple[Path, Bundle]:
     """A checkpoint and its bundle, with every layer as an output."""
-    folder = tmp_path_factory.mktemp("made")
-    write_stand_in("bio", folder / "x.pt", geometry="tiny")
-    bundle = make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"), OnnxOptions(layers="all"))
-    return folder / "x.pt", bundle
+    return tiny_checkpoint, tiny_bundle
 
 
 def verified(made: tuple[Path, Bundle], *, onnx_file: Path | None = None, config: Path | None = None) -> ConfigReport:
