@@ -14,7 +14,7 @@ from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.manifest import FILE_NAMES, stem_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.manifest import known_terms, printable_name
+from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -49,7 +49,7 @@ def fairseq_to_onnx(
         read = read_checkpoint(source.path, source.pretrained)
         terms = terms.or_else(known_terms(name, read))
         converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
-        metadata = graph_metadata(converted, printable_name(name), sha256_of(source.path), terms)
+        metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name)
     return out
 
@@ -73,7 +73,7 @@ def torchaudio_to_onnx(
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
             encoder,
-            name=printable_name(stem_of(weights.name)),
+            name=encodable_name(stem_of(weights.name)),
             normalize=None,
             sample_rate=16_000,
             source_sha256=sha256_of(weights),

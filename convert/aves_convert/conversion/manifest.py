@@ -60,10 +60,10 @@ def manifest_of(
     )
 
 
-def printable_name(name: str) -> str:
+def encodable_name(name: str) -> str:
     """A file's name as ONNX and JSON can hold it: in UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _recorded(source: FileRecord) -> FileRecord:
-    return replace(source, name=printable_name(source.name))
+    return replace(source, name=encodable_name(source.name))

@@ -40,14 +40,15 @@ class Kept:
         kept = self._kept.setdefault(comparison.backend, [])
         kept.append((comparison, evidence))
         if len(kept) > KEPT:
-            del kept[min(range(KEPT, -1, -1), key=lambda i: _severity(kept[i][0]))]
+            del kept[min(range(KEPT, -1, -1), key=lambda i: severity(kept[i][0]))]
 
     def found(self) -> dict[tuple[str, str], Evidence]:
         """What was kept, by backend and clip."""
         return {(c.backend, c.clip): evidence for kept in self._kept.values() for c, evidence in kept}
 
 
-def _severity(comparison: Comparison) -> tuple[int, float]:
+def severity(comparison: Comparison) -> tuple[int, float]:
+    """Rank a comparison: by its status first, then by its largest difference."""
     return STATUSES.index(comparison.status), comparison.max_abs
 
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from aves_artifacts.base.messages import printable
 from aves_artifacts.base.versions import PACKAGE, version_of
 
 _BESIDE = ("fairseq", "omegaconf", "hydra-core", "pip")  # what the project does not require, and yet decides
@@ -129,7 +130,7 @@ def probe(program: str) -> Probe:
     lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
     # an exception's own line stands last but for what it says in further lines
     raised = [line for line in lines if re.match(r"^[\w.]*(Error|Exception|Interrupt)\b", line)]
-    return Probe(False, (raised or lines or [f"exit status {ended.returncode}"])[-1][:300])
+    return Probe(False, printable((raised or lines or [f"exit status {ended.returncode}"])[-1], 300))
 
 
 def _requirements(needs: list[str]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import escaped
-from aves_artifacts.bundle.report_document import STATUSES
+from aves_verify.comparison.evidence import severity
 from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain_powers
 from aves_verify.report.summary import Port
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
@@ -84,7 +84,7 @@ def _worst(ports: Sequence[Port]) -> AnyClip | None:
         for c in port.comparisons
         if c.layer == "final" and c.clip in clips and (port.backend, c.clip) in port.config.evidence
     ]
-    worst = max(seen, key=lambda c: (STATUSES.index(c.status), c.max_abs), default=None)
+    worst = max(seen, key=severity, default=None)
     return None if worst is None else clips[worst.clip]
 
 
