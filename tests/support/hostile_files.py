@@ -58,6 +58,7 @@ def _in_checkpoint(payload: Raw) -> bytes:
     return torch_zip(checkpoint(extra_state=payload))
 
 
+_THING = name("mine", "Thing")
 _GETITEM = name("_operator", "getitem")
 
 
@@ -139,6 +140,14 @@ PAYLOADS: dict[str, tuple[Raw, str]] = {
     "type_with_arguments": (reduced(name("builtins", "type"), "Name", (), {}), "builtins.type('Name'"),
     "type_of_none_and_more": (reduced(name("builtins", "type"), None, (), {}), "builtins.type(None, "),
     "python2_module": (reduced(name("commands", "Popen"), COMMAND.split()), "subprocess.Popen([...])"),
+    # what a class of a package is given tells more than its name
+    "command_line": (reduced(_THING, COMMAND), "mine.Thing('touch EXECUTED')"),
+    "command_words": (reduced(_THING, COMMAND.split()), "mine.Thing([...])"),
+    "command_after_a_harmless_call": (
+        Raw(b"](" + reduced(_THING, "one").opcodes + reduced(_THING, COMMAND).opcodes + b"e"),
+        "mine.Thing('touch EXECUTED')",
+    ),
+    "command_in_bytes": (reduced(_THING, 1, Raw(b"](C\x02shC\x02-ce")), "mine.Thing(1, [...])"),
     "python2_builtin": (reduced(name("__builtin__", "eval"), "1"), "builtins.eval"),
     "python2_copy_reg": (reduced(name("copy_reg", "add_extension"), "os", "system", 1), "copyreg.add_extension"),
 }
@@ -172,6 +181,15 @@ GADGETS = (
     "pdb.run",
     "bdb.Bdb",
     "cProfile.run",
+    "psutil.Popen",
+    "gevent.subprocess.Popen",
+    "pexpect.popen_spawn.PopenSpawn",
+    "paramiko.ProxyCommand",
+    "ptyprocess.PtyProcess",
+    "plumbum.machines.local.LocalCommand",
+    "mine.ShellRunner",
+    "mine.os.State",
+    "cffi.CDLL",
     "doctest.debug_script",
     "webbrowser.open",
     "socket.socket",

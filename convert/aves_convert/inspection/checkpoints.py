@@ -14,7 +14,7 @@ from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
-from aves_convert.pickles.dangerous_calls import is_harmless
+from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.records import preview
 from aves_convert.torch_files.reader import TorchFile, open_torch_file, wanted_calls
 from aves_convert.torch_files.tensors import LazyTensor
@@ -35,12 +35,10 @@ def inspect_torch_file(path: Path) -> Inspection:
     try:
         file = open_torch_file(path)
     except InputError as error:
-        wanted = [str(call) for call in wanted_calls(path) if not is_harmless(call.global_)]
+        wanted = [str(call) for call in dangerous_calls(wanted_calls(path))[:_MAX_CALLS]]
         if not wanted:
             raise
-        return Inspection(
-            path, "pickle that wants to run something", {"wants_to_run": wanted[:_MAX_CALLS]}, problems=error.problems
-        )
+        return Inspection(path, "pickle that wants to run something", {"wants_to_run": wanted}, problems=error.problems)
     kind = kind_of(file.root)
     if kind in _DIALECTS:
         return _state_dict(file, kind)

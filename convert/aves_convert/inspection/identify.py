@@ -9,7 +9,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_convert.inspection.bundles import inspect_folder, inspect_json
 from aves_convert.inspection.finding import Inspection
-from aves_convert.pickles.dangerous_calls import is_harmless
+from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.reader import scan_pickle
 from aves_convert.torch_files.foreign_files import refuse_foreign
 
@@ -49,7 +49,7 @@ def _file(path: Path) -> Inspection:
         return inspect_onnx(path, data)
     if not head.startswith((_ZIP, _PICKLE)):
         calls, _ = scan_pickle(data)
-        if all(is_harmless(call.global_) for call in calls):
+        if not dangerous_calls(calls):
             refuse_foreign(data, str(path))
     from aves_convert.inspection.checkpoints import inspect_torch_file
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from aves_convert.pickles.command_lines import is_command
 from aves_convert.pickles.records import Call, Global, Record, preview
 
 Rebuild: TypeAlias = "Callable[[tuple[object, ...]], object]"
@@ -31,7 +32,7 @@ class Machine:
     stack: list[object] = field(default_factory=list)
     marked: list[list[object]] = field(default_factory=list)
     memo: list[object] = field(default_factory=list)
-    calls: dict[Global, Call] = field(default_factory=dict)
+    calls: dict[tuple[Global, bool], Call] = field(default_factory=dict)  # by name, and whether they give a command
     makers: dict[Global, Rebuild | None] = field(default_factory=dict)
     at: int = 0
 
@@ -65,8 +66,11 @@ class Machine:
             raise ValueError("a persistent id outside the tensors of a torch file; refused")
         self.stack.append(self.persistent(key))
 
-    def call(self, function: object, args: object, kwargs: object = None) -> None:
-        """Push what stands for the result of ``function(*args, **kwargs)``. Nothing is called but ``rebuild``."""
+    def call(self, function: object, args: object, kwargs: object = None, *, only_new: bool = False) -> None:
+        """Push what stands for the result of ``function(*args, **kwargs)``. Nothing is called but ``rebuild``.
+
+        With ``only_new`` the stream asks for ``function.__new__`` alone, which starts nothing.
+        """
         if type(args) is not tuple:
             raise ValueError(f"the arguments of a call are {preview(args)}, not a tuple")
         if type(function) is not Global:
@@ -75,15 +79,24 @@ class Machine:
             raise ValueError(f"the keyword arguments of a call are {preview(kwargs)}, not a dict")
         if function not in self.makers:
             self.makers[function] = self._maker(function)
-        if kwargs or (function not in self.calls and function not in _IN_DATA):
-            self._note(function, args, kwargs)
+        gives_command = not only_new and is_command((*args[:_FIRST], *list((kwargs or {}).values())[:_FIRST]))
+        if kwargs or ((function, gives_command) not in self.calls and function not in _IN_DATA):
+            self._note(function, args, kwargs, gives_command=gives_command)
         if function.module != _REBUILDS and function not in _IN_DATA:
             self._note_callable(args, kwargs)
         make = self.makers[function]
         self.stack.append(Record(function, args, kwargs) if make is None or kwargs else make(args))
 
-    def _note(self, function: Global, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
-        self.calls.setdefault(function, Call(function, args, kwargs, self.at))
+    def _note(
+        self,
+        function: Global,
+        args: tuple[object, ...],
+        kwargs: dict[object, object] | None,
+        *,
+        gives_command: bool = False,
+    ) -> None:
+        call = Call(function, args, kwargs, self.at, gives_command)
+        self.calls.setdefault((function, gives_command), call)
 
     def _note_callable(self, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
         """Whatever is given a function or a class may call it: harmless ones are used as a way to others."""
@@ -111,6 +124,7 @@ class Machine:
         return Record(function, args)
 
 
+_FIRST = 8  # arguments that are looked at
 _DICTS = frozenset({Global("collections", "OrderedDict"), Global("builtins", "dict")})
 _DEFAULTDICT = Global("collections", "defaultdict")  # its argument is the class of its default
 _REBUILDS = "torch._utils"  # functions that put tensors together, and are given classes and types without calling them

@@ -133,14 +133,20 @@ def _stack_global(machine: Machine, _raw: bytes) -> None:
 
 
 def _reduce(machine: Machine, _raw: bytes) -> None:
-    """REDUCE and NEWOBJ: a function or a class, and its arguments."""
+    """A function or a class, and its arguments."""
     args, function = machine.stack.pop(), machine.stack.pop()
     machine.call(function, args)
 
 
+def _new(machine: Machine, _raw: bytes) -> None:
+    """A class, and the arguments of its ``__new__``."""
+    args, cls = machine.stack.pop(), machine.stack.pop()
+    machine.call(cls, args, only_new=True)
+
+
 def _new_ex(machine: Machine, _raw: bytes) -> None:
     kwargs, args, cls = machine.stack.pop(), machine.stack.pop(), machine.stack.pop()
-    machine.call(cls, args, kwargs)
+    machine.call(cls, args, kwargs, only_new=True)
 
 
 def _inst(machine: Machine, raw: bytes) -> None:
@@ -202,7 +208,7 @@ ACTIONS: dict[str, tuple[int, Action | None]] = {
     "GLOBAL": (6, _global),
     "STACK_GLOBAL": (6, _stack_global),
     "REDUCE": (8, _reduce),
-    "NEWOBJ": (8, _reduce),
+    "NEWOBJ": (8, _new),
     "NEWOBJ_EX": (8, _new_ex),
     "INST": (12, _inst),
     "OBJ": (8, _obj),

@@ -39,12 +39,16 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call that a pickle asks for: what, with which arguments, and at which byte."""
+    """One call that a pickle asks for: what, with which arguments, and at which byte.
+
+    ``gives_command``: it is called, not only made by ``__new__``, and given what reads as a command line.
+    """
 
     global_: Global
     args: tuple[object, ...]
     kwargs: dict[object, object] | None
     position: int
+    gives_command: bool = False
 
     def __str__(self) -> str:
         """The call as Python would write it, cut short: ``posix.system('id')``."""

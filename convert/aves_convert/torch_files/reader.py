@@ -76,11 +76,11 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
     if data[:4] == LOCAL:
         pickled = _zip_pickle(_zip_entries(data, str(path)), str(path))[1]
         return scan_pickle(data, start=pickled.start)[0]
-    calls: dict[Global, Call] = {}
+    calls: dict[tuple[Global, bool], Call] = {}
     start = 0
     for _ in range(_LEGACY_PICKLES):
         found, end = scan_pickle(data, start=start)
-        calls = {call.global_: call for call in found} | calls
+        calls = {(call.global_, call.gives_command): call for call in found} | calls
         if end is None or end >= len(data):
             break
         start = end
@@ -187,8 +187,8 @@ def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
         _locate_storages(data, keys.root, keys.end, storages)
     except ValueError as error:
         raise InputError(f"{where}: damaged or truncated: {error}; fetch the file again") from None
-    calls = {call.global_: call for part in (loaded, protocol, system, keys) for call in part.calls}
-    return TorchFile(path, "legacy", loaded.root, tuple(calls.values()), len(data))
+    calls = tuple(call for part in (loaded, protocol, system, keys) for call in part.calls)
+    return TorchFile(path, "legacy", loaded.root, calls, len(data))
 
 
 def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages) -> None:
