@@ -12,9 +12,14 @@ from aves_artifacts.bundle.manifest import EncoderFacts, Manifest, Role, SourceR
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.request import Terms
+from aves_convert.graph.options import Exporter
 from aves_convert.weights.to_torchaudio import TorchaudioPort
 
-_PACKAGES = ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy")
+# By the exporter: what has a part in making a bundle's files.
+_PACKAGES: dict[Exporter, tuple[str, ...]] = {
+    "graph": ("onnx", "safetensors", "numpy"),
+    "torch": ("torch", "torchaudio", "onnx", "onnxscript", "safetensors", "numpy"),
+}
 
 
 def known_terms(name: str, checkpoint: Checkpoint) -> Terms:
@@ -33,8 +38,9 @@ def manifest_of(
     files: Mapping[Role, FileRecord],
     source: FileRecord,
     terms: Terms,
+    exporter: Exporter,
 ) -> Manifest:
-    """Make the manifest of these files; ``source`` is the record of the checkpoint's file."""
+    """Make the manifest of these files; ``source`` is the checkpoint's own record, ``exporter`` made the graph."""
     arch = converted.architecture
     pretrained = None if checkpoint.pretrained is None else _recorded(file_record(checkpoint.pretrained))
     return Manifest(
@@ -53,7 +59,7 @@ def manifest_of(
         versions={
             "aves-ports": own_version(),
             "python": platform.python_version(),
-            **{package: version for package in _PACKAGES if (version := version_of(package))},
+            **{package: version for package in _PACKAGES[exporter] if (version := version_of(package))},
         },
         licence=terms.licence or "",
         citation=terms.citation or "",

@@ -11,12 +11,23 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion import bundle, convert
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
+from aves_convert.graph.options import Exporter, OnnxOptions
 
 
 def test_the_manifest_that_is_given_back_is_the_one_on_disk(tiny_checkpoint: Path, tmp_path: Path) -> None:
     bundle = make_bundle(Source(tiny_checkpoint), Target(tmp_path, "tiny"))
     assert (tmp_path / MANIFEST).read_text() == bundle.manifest.to_json()
     assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
+
+
+@pytest.mark.parametrize("exporter", ["graph", "torch"])
+def test_the_manifest_names_the_versions_that_had_a_part(
+    exporter: Exporter, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Whatever else is installed: a bundle is the same wherever it is made."""
+    made = make_bundle(Source(tiny_checkpoint), Target(tmp_path, "tiny"), OnnxOptions(exporter=exporter))
+    traced = {"torch", "torchaudio", "onnxscript"} if exporter == "torch" else set()
+    assert made.manifest.versions.keys() == {"aves-ports", "python", "onnx", "safetensors", "numpy"} | traced
 
 
 @pytest.mark.parametrize(
