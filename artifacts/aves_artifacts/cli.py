@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from aves_artifacts.base import options
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
+
+if TYPE_CHECKING:
+    from aves_artifacts.bundle.check import Checked
 
 _STAND_IN = "Take bundles of stand-ins too (made-up weights, for trials), marked as such. By default they are refused."
 
@@ -116,8 +120,8 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
     """Check that a bundle is whole and as it was made.
 
     Looks at hashes, missing and strange files, contents, the ledger of tensors, and the report. Loads the weights, the
-    safetensors copy and the ONNX graph, and runs nothing. Exit status: 0 all is as it was made, 1 something is not, 2
-    there is no bundle.
+    safetensors copy and the ONNX graph, and runs nothing; what it leaves out where torch or ONNX Runtime is not
+    installed, it says. Exit status: 0 all is as it was made, 1 something is not, 2 there is no bundle.
     """
     from aves_artifacts.bundle.check import check_bundle
 
@@ -125,13 +129,19 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
         checked = check_bundle(folder)
     if as_json:
         click.echo(checked.to_json())
-    for problem in () if as_json else checked.problems:
-        click.echo(f"{folder / problem.file} {problem.problem}", err=True)
-    if checked.problems:
-        context.exit(1)
-    if checked.manifest is not None and not as_json:
+    else:
+        _tell(checked)
+    context.exit(0 if checked.passed else 1)
+
+
+def _tell(checked: Checked) -> None:
+    for problem in checked.problems:
+        click.echo(f"{checked.folder / problem.file} {problem.problem}", err=True)
+    if checked.passed and checked.manifest is not None:
         verdict = "a report on them that passed" if checked.verified else "no report: they were not verified"
-        click.echo(f"{folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")
+        click.echo(f"{checked.folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")
+    for left in checked.not_checked:
+        click.echo(f"{checked.folder / left.file} {left.what}")
 
 
 @main.command()

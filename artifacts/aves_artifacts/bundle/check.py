@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import install, is_installed
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
 from aves_artifacts.bundle.report_document import parse_bundle_report
+from aves_artifacts.bundle.weights import Weights, read_copy, read_state_dict
 from aves_artifacts.encoder import EncoderConfig
 
 SCHEMA = 1
@@ -28,12 +30,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class NotChecked:
+    """What was left out of the check of one file, because a library is not installed, and the command that adds it."""
+
+    file: str
+    what: str
+
+
+@dataclass(frozen=True)
 class Checked:
     """What ``check_bundle`` found. ``manifest`` is None where it could not be read."""
 
     folder: Path
     manifest: Manifest | None
     problems: tuple[Problem, ...]
+    not_checked: tuple[NotChecked, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -54,12 +65,16 @@ class Checked:
             "passed": self.passed,
             "verified": self.verified,
             "problems": [asdict(problem) for problem in self.problems],
+            "not_checked": [asdict(left) for left in self.not_checked],
         }
         return json.dumps(document, indent=2)
 
 
 def check_bundle(folder: Path) -> Checked:
     """Hash every file, load what can be loaded, and hold manifest, files, ledger and report against each other.
+
+    Without torch the weights are taken from the safetensors copy, without ONNX Runtime the graph is onnx's to judge;
+    ``not_checked`` says so.
 
     Raises InputError where there is no bundle at all.
     """
@@ -69,7 +84,7 @@ def check_bundle(folder: Path) -> Checked:
         if not (folder / MANIFEST).exists():
             raise
         return Checked(folder, None, tuple(_unusable(error, folder / MANIFEST)))
-    return Checked(folder, bundle.manifest, tuple(_problems(bundle)))
+    return Checked(folder, bundle.manifest, tuple(_problems(bundle)), tuple(_not_checked(bundle)))
 
 
 def _problems(bundle: Bundle) -> Iterator[Problem]:
@@ -87,6 +102,17 @@ def _problems(bundle: Bundle) -> Iterator[Problem]:
     if manifest.report is not None:
         for problem in _report_problems(bundle, manifest.report):
             yield Problem(manifest.report.name, problem)
+
+
+def _not_checked(bundle: Bundle) -> Iterator[NotChecked]:
+    """What only a library that is missing here could tell."""
+    loaders: tuple[tuple[Role, str, str], ...] = (
+        ("torchaudio", "torch", "torch"),
+        ("onnx", "onnxruntime", "ONNX Runtime"),
+    )
+    for role, module, library in loaders:
+        if not is_installed(module):
+            yield NotChecked(bundle.manifest.files[role].name, f"not loaded with {library}: {install('verify')}")
 
 
 def _strange_files(bundle: Bundle) -> Iterator[Problem]:
@@ -110,25 +136,30 @@ def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
             yield from _unusable(error, bundle.path("config"))
         else:
             yield from (Problem(names["config"], problem) for problem in config_problems(config, bundle.manifest))
-            if "torchaudio" in sound:
-                yield from _tensor_problems(bundle, config, copied="safetensors" in sound)
+            yield from _tensor_problems(bundle, config, sound)
     if sound >= {"onnx", "onnx_data"} & set(names):
         yield from (Problem(names["onnx"], problem) for problem in graph_problems(bundle))
 
 
-def _tensor_problems(bundle: Bundle, config: EncoderConfig, *, copied: bool) -> Iterator[Problem]:
-    from aves_artifacts.bundle.contents import copy_problems, read_weights, weights_problems
+def _tensor_problems(bundle: Bundle, config: EncoderConfig, sound: set[Role]) -> Iterator[Problem]:
+    """What the weights hold: the state dict where torch can load it, else the safetensors copy in its place."""
+    from aves_artifacts.bundle.contents import copy_problems, weights_problems
 
-    files = bundle.manifest.files
-    try:
-        weights = read_weights(bundle.path("torchaudio"))
-    except InputError as error:
-        yield from (Problem(files["torchaudio"].name, problem) for problem in error.problems)
-        return
-    for problem in weights_problems(weights, config, bundle.manifest):
-        yield Problem(files["torchaudio"].name, problem)
-    for problem in copy_problems(bundle.path("safetensors"), weights) if copied else ():
-        yield Problem(files["safetensors"].name, problem)
+    readers: dict[Role, Callable[[Path], Weights]] = {"torchaudio": read_state_dict, "safetensors": read_copy}
+    found: dict[Role, Weights] = {}
+    for role, read in readers.items():
+        if role not in sound or (role == "torchaudio" and not is_installed("torch")):
+            continue
+        try:
+            found[role] = read(bundle.path(role))
+        except InputError as error:
+            yield from (Problem(bundle.manifest.files[role].name, problem) for problem in error.problems)
+    for role, weights in list(found.items())[:1]:
+        for problem in weights_problems(weights, config, bundle.manifest):
+            yield Problem(bundle.manifest.files[role].name, problem)
+    if found.keys() == readers.keys():
+        for problem in copy_problems(found["safetensors"], found["torchaudio"]):
+            yield Problem(bundle.manifest.files["safetensors"].name, problem)
 
 
 def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:

@@ -1,30 +1,36 @@
-"""Loading a bundle's files as a user would, and comparing them with what the manifest says."""
+"""Loading a bundle's files as a user would, and comparing them with what the manifest says.
+
+What only torch or ONNX Runtime could tell is left out where they are not installed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from aves_artifacts.base.errors import InputError
+import ml_dtypes
+import numpy as np
+
+from aves_artifacts.base.extras import is_installed
 from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
 from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest
+from aves_artifacts.bundle.weights import StoredTensor, Weights
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime
-    import torch
 
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
-_FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
-_SOURCE_DTYPES = ("float64", "float16", "bfloat16", *_FLOAT8)
+_FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
+# By its name in a ledger: what a source may be stored in beside float32.
+_SOURCE_DTYPES: dict[str, np.dtype[Any]] = {
+    np.dtype(kind).name: np.dtype(kind) for kind in (np.float64, np.float16, ml_dtypes.bfloat16, *_FLOAT8)
+}
 
 
 def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
@@ -38,46 +44,21 @@ def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
             yield f"gives {name} {value}, the manifest says {getattr(says, name)}"
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Load the TorchAudio state dict, mapped into memory where torch can do that, from 2.1 on.
-
-    Raises InputError where torch does not load one, which runs nothing.
-    """
-    import torch
-
-    mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True, **mapped)
-    except Exception as error:  # whatever torch makes of a file that it did not write
-        raise InputError(f"does not load: {first_line(error)}") from None
-    if type(weights) is not dict or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
-        raise InputError("holds something else than a state dict")
-    return weights
-
-
-def weights_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
+def weights_problems(weights: Weights, config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
     """Tell why the weights do not fit the model, or are not what the manifest says was taken from the checkpoint."""
     problems = list(_shape_problems(weights, config))
     yield from _listed(problems or list(_ledger_problems(weights, manifest.ledger)))
 
 
-def copy_problems(path: Path, weights: Mapping[str, torch.Tensor]) -> Iterator[str]:
+def copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
     """Tell where the safetensors copy differs from the TorchAudio weights by a single bit."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as copy:
-            names = set(copy.keys())
-            problems = [f"lacks {printable(str(name))}" for name in weights if name not in names]
-            unknown = map(printable, sorted(names - set(weights)))
-            problems += [f"has {name}, which the state dict has not" for name in unknown]
-            problems += [
-                f"has another {printable(name)} than the state dict"
-                for name, tensor in weights.items()
-                if name in names and not _same_bits(copy.get_tensor(name), tensor)
-            ]
-    except SafetensorError as error:
-        problems = [f"does not load: {first_line(error)}"]
+    problems = [f"lacks {printable(str(name))}" for name in weights if name not in copy]
+    problems += [f"has {printable(name)}, which the state dict has not" for name in sorted(copy) if name not in weights]
+    problems += [
+        f"has another {printable(name)} than the state dict"
+        for name, tensor in weights.items()
+        if name in copy and not _same_bits(copy[name], tensor)
+    ]
     yield from _listed(problems)
 
 
@@ -93,7 +74,7 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
         yield f"is no ONNX graph: {first_line(error)}"
         return
     data = bundle.manifest.files.get("onnx_data")
-    outside = _files_outside(graph)
+    outside, interface = _files_outside(graph), _interface(graph)
     del graph
     recorded = {data.name} if data else set()
     if outside != recorded:
@@ -101,32 +82,61 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
         return
     try:
         onnx.checker.check_model(str(path))
-        session = _session(str(path))
+        if is_installed("onnxruntime"):
+            _load(str(path))
     except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
         yield f"is refused: {first_line(error)}"
         return
-    yield from _contract_problems(session, bundle.manifest)
+    yield from _contract_problems(interface, bundle.manifest)
 
 
-def _session(path: str) -> onnxruntime.InferenceSession:
+def _load(path: str) -> None:
+    """Open a graph as ONNX Runtime does before it runs one."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # they double the memory
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _contract_problems(session: onnxruntime.InferenceSession, manifest: Manifest) -> Iterator[str]:
+_Value = tuple[str, int, tuple[int | str, ...]]  # name, element type in onnx's numbers, sizes or names of the axes
+
+
+@dataclass(frozen=True)
+class _Interface:
+    """What a graph declares."""
+
+    inputs: list[_Value]
+    outputs: list[_Value]
+    says: dict[str, str]
+
+
+def _interface(model: onnx.ModelProto) -> _Interface:
+    weights = {tensor.name for tensor in model.graph.initializer}  # which old graphs list among the inputs
+    return _Interface(
+        [_declared(value) for value in model.graph.input if value.name not in weights],
+        [_declared(value) for value in model.graph.output],
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _declared(value: onnx.ValueInfoProto) -> _Value:
+    tensor = value.type.tensor_type
+    return value.name, tensor.elem_type, tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
+
+
+def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
     """Inputs, outputs and metadata."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if [(value.name, value.type, len(value.shape)) for value in inputs] != [(WAVEFORM, "tensor(float)", 2)]:
+    from onnx import TensorProto
+
+    if [(name, kind, len(axes)) for name, kind, axes in interface.inputs] != [(WAVEFORM, TensorProto.FLOAT, 2)]:
         yield "does not take one waveform [batch, samples] float32"
-    first = outputs[0]
     encoder = manifest.encoder
-    if (first.name, first.type, first.shape[-1]) != (EMBEDDINGS, "tensor(float)", encoder.dimension):
+    first = [(name, kind, axes[-1:]) for name, kind, axes in interface.outputs[:1]]
+    if first != [(EMBEDDINGS, TensorProto.FLOAT, (encoder.dimension,))]:
         yield f"does not give embeddings of {encoder.dimension} numbers"
-    says = session.get_modelmeta().custom_metadata_map
+    says = interface.says
     expected = stated(
         configuration=manifest.name,
         sample_rate=encoder.sample_rate,
@@ -152,7 +162,7 @@ def _files_outside(model: onnx.ModelProto) -> set[str]:
     return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
 
-def _shape_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig) -> Iterator[str]:
+def _shape_problems(weights: Weights, config: EncoderConfig) -> Iterator[str]:
     if config.encoder_num_layers > len(weights):  # and no time is spent on a config with an absurd number
         yield f"has fewer tensors than the config has layers ({config.encoder_num_layers})"
         return
@@ -163,11 +173,11 @@ def _shape_problems(weights: Mapping[str, torch.Tensor], config: EncoderConfig) 
         found = weights.get(name)
         if found is not None and tuple(found.shape) != shape:
             yield f"has {name} of shape {list(found.shape)}, expected {list(shape)}"
-        elif found is not None and str(found.dtype) != "torch.float32":
+        elif found is not None and found.dtype != "float32":
             yield f"has {name} in {found.dtype}, expected float32"
 
 
-def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[LedgerEntry, ...]) -> Iterator[str]:
+def _ledger_problems(weights: Weights, ledger: tuple[LedgerEntry, ...]) -> Iterator[str]:
     """Every tensor that the ledger does not account for, or that is not the source's, whose hash the ledger has."""
     targets = Counter(entry.target for entry in ledger if entry.action != "dropped")
     yield from (f"has {name}, which the ledger does not account for" for name in weights if name not in targets)
@@ -180,29 +190,22 @@ def _ledger_problems(weights: Mapping[str, torch.Tensor], ledger: tuple[LedgerEn
         tensor = weights.get(entry.target) if entry.action == "mapped" and entry.target is not None else None
         if tensor is None:
             continue
-        if tuple(tensor.shape) != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
+        if tensor.shape != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
             yield f"has another {entry.target} than the source, whose hash the ledger has"
 
 
-def _sha256_as(tensor: torch.Tensor, dtype: str) -> str:
+def _sha256_as(tensor: StoredTensor, dtype: str) -> str:
     """Of a tensor's bytes in the dtype that it had in the source: to float32 and back, nothing is lost."""
-    import torch
-
-    stored = getattr(torch, dtype, torch.float32) if dtype in _SOURCE_DTYPES else torch.float32
-    flat = _flat_bytes(tensor.to(stored))
-    return hashlib.sha256(flat.numpy().data if flat.numel() else b"").hexdigest()
+    with np.errstate(all="ignore"):  # of numbers that the source's dtype cannot hold, the hash is another
+        stored = tensor.read().astype(_SOURCE_DTYPES.get(dtype, np.float32), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data).hexdigest()
 
 
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    import torch
-
-    return (one.dtype, one.shape) == (other.dtype, other.shape) and torch.equal(_flat_bytes(one), _flat_bytes(other))
-
-
-def _flat_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+def _same_bits(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether two tensors have the same bytes; of others than float32, which no port has, type and shape count."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return one.dtype != "float32" or bool(np.array_equal(one.read().view(np.uint32), other.read().view(np.uint32)))
 
 
 def _listed(problems: list[str]) -> Iterator[str]:

@@ -66,7 +66,8 @@ def test_a_good_bundle_passes(verified: Bundle, tiny_bundle: Bundle) -> None:
 
 def test_the_check_as_json(verified: Bundle, bundle: Bundle) -> None:
     found = json.loads(check(verified.folder, "--json").stdout)
-    assert found == {"schema": 1, "bundle": str(verified.folder), "passed": True, "verified": True, "problems": []}
+    expected = {"schema": 1, "bundle": str(verified.folder), "passed": True, "verified": True}
+    assert found == expected | {"problems": [], "not_checked": []}
     bundle.path("onnx").unlink()
     result = check(bundle.folder, "--json")
     assert result.exit_code == 1
@@ -99,6 +100,34 @@ def test_a_bundle_of_8_bit_weights_passes(tmp_path: Path) -> None:
     contents = with_tensors(checkpoint_contents(GEOMETRIES["tiny"], seed="x", dtype=ml_dtypes.float8_e5m2))
     torch.save({**contents, "task_state": {}}, tmp_path / "x.pt")
     assert problems(make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))) == []
+
+
+# --- where torch and ONNX Runtime are not installed
+@pytest.mark.usefixtures("light")
+def test_a_light_install_says_what_it_left_out(verified: Bundle) -> None:
+    result = check(verified.folder)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        f"{verified.folder}: 6 files are as they were made, with a report on them that passed",
+        f"{verified.path('torchaudio')} not loaded with torch: pip install 'aves-ports[verify]'",
+        f"{verified.path('onnx')} not loaded with ONNX Runtime: pip install 'aves-ports[verify]'",
+    ]
+    document = json.loads(check(verified.folder, "--json").stdout)
+    assert document["passed"]
+    assert document["not_checked"][0] == {
+        "file": "aves-base-bio.torchaudio.pt",
+        "what": "not loaded with torch: pip install 'aves-ports[verify]'",
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.usefixtures("light")
+def test_a_light_install_knows_weights_of_every_source(dtype: DTypeLike, tmp_path: Path) -> None:
+    write_torch_file(checkpoint_contents(GEOMETRIES["tiny"], seed="x", dtype=dtype), tmp_path / "x.pt")
+    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))
+    assert problems(made) == []
+    ledger = tuple(dataclasses.replace(entry, sha256="1" * 64) for entry in made.manifest.ledger)
+    assert "x.safetensors has another " in problems(sealed(made, ledger=ledger))[0]
 
 
 def test_hidden_files_of_other_tools_do_no_harm(bundle: Bundle) -> None:
