@@ -13,7 +13,8 @@ from tests.regression.legs import LEGS
 nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "tests"]
 
-TEST_ENVIRONMENT = ("--extra", "fairseq", "--group", "dev")
+TEST_ENVIRONMENT = ("--extra", "fairseq", "--group", "dev")  # the other extras are in the group
+LEG_ENVIRONMENT = ("--extra", "verify", "--extra", "torch-export")
 NOT_QUICK = ("slow", "full_size", "trainer", "environments", "browser")  # markers; pyproject.toml says what each is
 
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
@@ -63,20 +64,20 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize("leg", [nox.param(name, id=name) for name in LEGS])
 def tests_torch(session: nox.Session, leg: str) -> None:
     """Conversion and numbers beside other versions, against the goldens: --quick, --plant. Then nox -s torch_table."""
-    uv_run(session, "python", "-m", "tests.regression.run_leg", leg, *session.posargs, options=())
+    uv_run(session, "python", "-m", "tests.regression.run_leg", leg, *session.posargs, options=LEG_ENVIRONMENT)
 
 
 @nox.session(python=False)
 def torch_table(session: nox.Session) -> None:
     """What the legs of tests_torch found; with -- --docs docs the table and the plot in the docs are made anew."""
     command = ("python", "-m", "tests.regression.summary", "build/torch-versions")
-    uv_run(session, *command, *session.posargs, options=())
+    uv_run(session, *command, *session.posargs, options=LEG_ENVIRONMENT)
 
 
 @nox.session(python=False)
 def goldens(session: nox.Session) -> None:
     """Make the goldens anew, with fairseq in an environment of its own time; names of models may follow."""
-    uv_run(session, "python", "-m", "tests.regression.make_goldens", *session.posargs, options=())
+    uv_run(session, "python", "-m", "tests.regression.make_goldens", *session.posargs, options=LEG_ENVIRONMENT)
 
 
 @nox.session(python=False)
@@ -140,5 +141,5 @@ def mutate(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """Convert, verify and publish; arguments go to aves-verify release, such as --stand-in --to file:///tmp/aves."""
     extras = [extra for scheme, extra in (("s3://", "s3"), ("gs://", "gcs")) if scheme in " ".join(session.posargs)]
-    options = [option for extra in ("fairseq", *extras) for option in ("--extra", extra)]
+    options = [option for extra in ("fairseq", "release", *extras) for option in ("--extra", extra)]
     uv_run(session, "aves-verify", "release", *session.posargs, options=tuple(options))

@@ -1,5 +1,6 @@
 """Every command that the documentation shows exists, with its options: in pages, forms for issues and code spans."""
 
+import itertools
 import re
 import shlex
 import sys
@@ -32,8 +33,10 @@ PROGRAMS: dict[str, click.Command] = {
 }
 PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.[my][dm][l]*"))
 SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-_SPAN = re.compile(r"`+((?:pip install uv|uvx?|nox|aves-\w+) [^`]+)`+")
-_LINE = re.compile(r"^ *((?:pip install uv|uvx?|nox|aves-\w+) .*?)(?:  +#.*)?$", flags=re.MULTILINE)
+EXTRAS = SETTINGS["project"]["optional-dependencies"]
+_SPAN = re.compile(r"`+((?:pip install|uvx?|nox|aves-\w+) [^`]+)`+")
+_LINE = re.compile(r"^ *((?:pip install|uvx?|nox|aves-\w+) .*?)(?:  +#.*)?$", flags=re.MULTILINE)
+_INSTALL = re.compile(r"(?:uv )?pip install (?:uv|\.|'(?:\.|aves-ports)\[([\w,-]+)\]')")
 _FORM = re.compile(r"(?:output of|placeholder:) (aves-.*|uv .*)")
 
 
@@ -52,9 +55,12 @@ def shown(page: Path) -> Iterator[str]:
 def problem(line: str) -> str:
     """Why there is no such command; empty where there is. ``[…]`` around what may be left out is taken as given."""
     for part in line.split(" && "):
-        words = shlex.split(part.replace("…", "").replace("...", "").replace("[", " ").replace("]", " "))
-        if words[:3] == ["pip", "install", "uv"]:
+        if installed := _INSTALL.fullmatch(part):
+            unknown = set((installed[1] or "").split(",")) - {"", *EXTRAS}
+            if unknown:
+                return f"no extra {unknown}"
             continue
+        words = shlex.split(part.replace("…", "").replace("...", "").replace("[", " ").replace("]", " "))
         if found := _problem(words):
             return found
     return ""
@@ -70,7 +76,9 @@ def _problem(words: list[str]) -> str:
     if words[:2] == ["uvx", "pre-commit"]:
         return ""
     if words[:2] == ["uv", "run"]:
-        words, missing = _environment(words[2:])
+        given, words = words[2:], _after_options(words[2:])
+        options = given[: len(given) - len(words)]
+        missing = _unknown(options) or _lacking(options, words)
         if missing or not words:
             return missing
     elif words[0] in ("uv", "uvx"):
@@ -83,21 +91,40 @@ def _problem(words: list[str]) -> str:
     return _misused(PROGRAMS[name], words[len(name.split()) :])
 
 
-def _environment(words: list[str]) -> tuple[list[str], str]:
-    """What is left after uv's own options, and which of the extras and groups that they name there is not."""
-    known = {
-        "--extra": SETTINGS["project"]["optional-dependencies"],
-        "--group": SETTINGS["dependency-groups"],
-        "--only-group": SETTINGS["dependency-groups"],
-    }
+def _after_options(words: list[str]) -> list[str]:
+    """What is left of ``uv run`` after uv's own options."""
     while words and words[0].startswith("--"):
-        if words[0] == "--no-default-groups":
-            words = words[1:]
-            continue
-        if words[1] not in known[words[0]]:
-            return words, f"no {words[0]} {words[1]}"
-        words = words[2:]
-    return words, ""
+        words = words[1 if words[0] == "--no-default-groups" else 2 :]
+    return words
+
+
+def _unknown(options: list[str]) -> str:
+    """Which of the extras and groups that uv's options name there is not."""
+    groups = SETTINGS["dependency-groups"]
+    known = {"--extra": EXTRAS, "--group": groups, "--only-group": groups, "--python": None}
+    for option, name in itertools.pairwise(options):
+        if option.startswith("--") and option != "--no-default-groups" and name not in (known[option] or (name,)):
+            return f"no {option} {name}"
+    return ""
+
+
+# Of what stands in a command, the extras of which one must be there; those of a group count as well.
+NEEDS = {
+    r"aves-verify (?!doctor|diff|--help|--version)": {"verify", "fairseq"},
+    r"aves-verify release ": {"release", "s3", "gcs"},
+    r"aves-artifacts (publish|verify-release) ": {"release", "s3", "gcs"},
+    r"aves-artifacts hub .*--push": {"hub"},
+    r"aves-convert .*--exporter torch": {"torch-export"},
+}
+
+
+def _lacking(options: list[str], words: list[str]) -> str:
+    """Which extra a command needs that ``uv run`` is not told to bring."""
+    line = " ".join(words) + " "
+    for command, extras in NEEDS.items():
+        if re.match(command, line) and not extras & set(options):
+            return f"needs --extra {sorted(extras)}"
+    return ""
 
 
 def _misused(command: click.Command, words: list[str]) -> str:
@@ -146,6 +173,10 @@ def test_commands_are_found_in_pages_and_forms() -> None:
         ("aves-verify bio --ports mine", "--ports has no 'mine'"),
         ("aves-artifacts fetch bio [--all-of-it]", "no option --all-of-it"),
         ("pip install uv && uv run --extra farseq aves-verify", "no --extra farseq"),
+        ("uv pip install '.[hub,verfy]'", "no extra {'verfy'}"),
+        ("uv run aves-verify --bundle DIR", "needs --extra ['fairseq', 'verify']"),
+        ("uv run --extra verify aves-verify release --to URL", "needs --extra ['gcs', 'release', 's3']"),
+        ("uv run aves-artifacts hub DIR --out FOLDER --push me/owls", "needs --extra ['hub']"),
         ("uv run --group example python examples/classify.py", "no --group example"),
         ("uv run --group examples python examples/classify.py --compar", "no option --compar"),
         ("uv run python examples/gone.py", "no command python examples/gone.py"),

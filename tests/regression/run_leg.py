@@ -52,7 +52,14 @@ def environment(leg: Leg, work: Path) -> Iterator[Environment]:
     original = ("fairseq==0.12.2",) if leg.has_fairseq else ()
     with tempfile.TemporaryDirectory(prefix="environment-", dir=work) as folder:
         made, cache = Path(folder) / "environment", None if leg.has_newest_torch else Path(folder) / "cache"
-        python = make_environment(made, *leg.requirements, *original, python=interpreter(leg.python), torch_cache=cache)
+        python = make_environment(
+            made,
+            *leg.requirements,
+            *original,
+            python=interpreter(leg.python),
+            extras=("verify", "torch-export"),
+            torch_cache=cache,
+        )
         yield Environment(python, time.monotonic() - started, _gigabytes(Path(folder)))
 
 

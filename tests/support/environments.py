@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PROJECT = Path(__file__).parents[2]
+SETTINGS: dict[str, Any] = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def make_environment(
     folder: Path,
     *requirements: str,
     python: str = sys.executable,
+    extras: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
     torch_cache: Path | None = None,
 ) -> Path:
-    """An environment with these packages and what else the project needs, but for torch; returns its interpreter.
+    """An environment with these packages and what else the project and these extras need, but for torch.
 
-    ``torch_cache``: the folder through which torch, which is large, is installed before everything else.
+    ``torch_cache``: the folder through which torch, which is large, is installed before everything else. Returns the
+    interpreter.
     """
     made = _empty_environment(folder, python)
     given = {_package(requirement) for requirement in requirements} | {"torch", "torchaudio"}
-    needed = [need for need in importlib.metadata.requires("aves-ports") or () if "extra ==" not in need]
+    needed = dict.fromkeys(_needed(extras))
     if torch_cache is not None:
         large = [need for need in requirements if _package(need) in ("torch", "torchaudio", "numpy")]
         _install(made, "--cache-dir", str(torch_cache), *large)
@@ -46,6 +54,13 @@ def plain_environment(folder: Path, *requirements: str, python: str = sys.execut
 def _empty_environment(folder: Path, python: str) -> Path:
     subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", python, str(folder)], check=True)
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def _needed(extras: tuple[str, ...]) -> Iterator[str]:
+    """What the project needs, by its settings: an installed one may be of yesterday."""
+    yield from SETTINGS["dependencies"]
+    for extra in extras:
+        yield from SETTINGS["optional-dependencies"][extra]
 
 
 def _package(requirement: str) -> str:
