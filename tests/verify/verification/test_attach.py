@@ -1,5 +1,6 @@
 """--attach: the report of a verification becomes part of the bundle that it is about."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_a_report_that_passed_is_attached(tiny_checkpoint: Path, bundle: Bundle,
     assert attached.manifest.report is not None
     assert attached.manifest.report.passed
     assert attached.manifest.report.sha256 == sha256_of(bundle.folder / REPORT) == sha256_of(tmp_path / "r.json")
-    assert "on 18 inputs:\n**passed**" in (bundle.folder / "README.md").read_text()
+    assert re.search(r"on \d\d inputs:\n\*\*passed\*\*", (bundle.folder / "README.md").read_text())
     assert verify(tiny_checkpoint, attached).exit_code == 0  # again
     assert hash_problems(read_bundle(bundle.folder)) == []
 

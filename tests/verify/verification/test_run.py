@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.support.commands import invoke
+from tests.support.comparisons import is_of_clip
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.stand_in import write_stand_in
@@ -64,13 +65,13 @@ def test_an_unusable_configuration_does_not_lose_the_others(last: bool, owls: Pa
     assert result.exit_code == 2, result.output
     configs = told(tmp_path / "r")
     assert configs["owls"]["passed"]
-    assert len(configs["owls"]["comparisons"]) == 36
+    assert sum(is_of_clip(c["clip"]) for c in configs["owls"]["comparisons"]) == 36
     assert configs["torn"]["comparisons"] == []
     (problem,) = configs["torn"]["problems"]
     assert problem.startswith(f"{torn}: ")
     assert result.output.splitlines()[-1] == f"Error: {problem}"
     assert "torn: nothing was compared" in result.output
-    assert "FAILED: torn (36 comparisons" in result.output
+    assert "FAILED: torn (" in result.output
 
 
 def test_where_nothing_was_compared_the_first_reason_is_all_there_is(torn: Path, tmp_path: Path) -> None:

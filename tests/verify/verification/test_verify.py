@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from tests.support.bundles import NAME
+from tests.support.comparisons import of_clips
 from tests.support.damage import LAYER, Weights, exchange_layers, rewrite, scale
 
 from aves_artifacts.base.errors import InputError
@@ -42,7 +43,7 @@ INPUTS = (*(clip.name for clip in CLIPS), "chirp, zero-padded", "batch of 3")
 
 
 def failures(report: ConfigReport) -> set[tuple[str, str]]:
-    return {(c.backend, c.clip) for c in report.comparisons if c.status == "fail"}
+    return {(c.backend, c.clip) for c in of_clips(report.comparisons) if c.status == "fail"}
 
 
 @pytest.mark.parametrize("layers", ["last", "all"])
@@ -52,7 +53,7 @@ def test_a_good_bundle_passes(subject: Subject, layers: Any) -> None:
     assert report.reference == "fairseq"
     unasked = 2 * 2  # the graph gives its layers: on one clip they are compared in both ports
     inputs = len(CLIPS) + 2
-    assert len(report.comparisons) == (inputs * 2 + unasked if layers == "last" else inputs * 2 * 3)
+    assert len(of_clips(report.comparisons)) == (inputs * 2 + unasked if layers == "last" else inputs * 2 * 3)
     assert {c.backend for c in report.comparisons} == {"torchaudio", "onnx"}
     for comparison in report.comparisons:
         if comparison.backend == "torchaudio":
@@ -126,7 +127,7 @@ def test_a_clip_that_is_too_short_fails_and_the_others_go_on(subject: Subject) -
     report = verify_subject(subject, Plan((short, *CLIPS)))
     assert not report.passed
     assert any("399 samples" in problem for problem in report.problems)
-    assert {c.clip for c in report.comparisons} == set(INPUTS)
+    assert {c.clip for c in of_clips(report.comparisons)} == set(INPUTS)
 
 
 def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
@@ -140,7 +141,7 @@ def test_a_clip_that_does_not_fit_into_memory_fails_and_the_others_go_on(
     assert not report.passed
     (problem,) = report.problems
     assert re.search(r"too long: its .* s would take about .* enough for", problem)
-    assert {c.clip for c in report.comparisons} == set(INPUTS)
+    assert {c.clip for c in of_clips(report.comparisons)} == set(INPUTS)
 
 
 def test_every_layers_output_has_to_fit_too(
@@ -174,9 +175,10 @@ def test_nothing_of_a_clip_is_held_once_it_is_compared(subject: Subject, monkeyp
 
     monkeypatch.setattr(OnnxBackend, "run", watched)
     assert verify_subject(subject, Plan(tuple(map(stored, CLIPS)), layers="all")).passed
-    *clips, batch = alive
-    assert clips == [0] * (len(INPUTS) - 1)
-    assert batch <= 1  # the padded waveform, of 2.5 seconds
+    # what is alive is this input's own, where it is run a second or third time, and the padded waveform of 2.5 seconds
+    one = 2 * (1 + 3)  # a waveform and three outputs, twice
+    assert len(alive) > 2 * len(INPUTS)
+    assert max(alive) <= one + 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,23 @@ class OnnxBackend:
             found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         self.path = path
+        self.optimisation = optimisation
+        self._threads = threads
         self._input: str = inputs[0].name
         self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.gives_layers = any(is_layer(name) for name in self._outputs[1:])
         self.unknown_outputs = tuple(name for name in self._outputs[1:] if name not in _BESIDE and not is_layer(name))
+
+    @cached_property
+    def _other(self) -> OnnxBackend:
+        return OnnxBackend(
+            self.path, threads=self._threads, optimisation="none" if self.optimisation == "all" else "all"
+        )
+
+    def otherwise_optimised(self) -> OnnxBackend:
+        """The same file in a session of its own, without ONNX Runtime's optimisations; made when first asked for."""
+        return self._other
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""

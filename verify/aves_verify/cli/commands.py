@@ -50,6 +50,7 @@ def run(
     rtol: float | None,
     explain: bool,
     characterise: bool,
+    seed: int | None,
     folder: Path | None,
     attach: bool,
     json_file: Path | None,
@@ -101,6 +102,7 @@ def run(
         tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
         explain=explain,
         characterise=characterise,
+        **({} if seed is None else {"seed": seed}),
     )
     check_comparable(plan)
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it

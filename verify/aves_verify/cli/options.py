@@ -103,6 +103,12 @@ how = options.all_of(
         is_flag=True,
         help="Measure how far padding, gain, batches, threads and so on move the outputs. By default this is left out.",
     ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31 - 1),
+        metavar="N",
+        help="Draw the probes, sounds beside the given ones, as a run with this seed did. By default: anew.",
+    ),
 )
 
 report = options.all_of(

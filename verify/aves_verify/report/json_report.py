@@ -43,6 +43,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "sha256": dict(config.sha256),
         "passed": config.passed,
         "problems": list(config.problems),
+        "ran": None if config.ran is None else asdict(config.ran),
         "notes": list(config.notes),
         "weights": {name: _search(search) for name, search in config.weights.items()},
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],

@@ -10,6 +10,7 @@ from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.weights import WeightSearch
 from aves_verify.sounds.clip import AnyClip
+from aves_verify.sounds.ran import Ran
 
 if TYPE_CHECKING:  # a report can be made and written without torch
     from aves_verify.explanation.explain import Explanation
@@ -31,6 +32,7 @@ class ConfigReport:
     problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    ran: Ran | None = None  # what the ports were run on, in ranges
     notes: tuple[str, ...] = ()  # what was not looked at, and why
     weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by backend; empty: no original
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)

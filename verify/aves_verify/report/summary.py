@@ -74,6 +74,8 @@ def notes(config: ConfigReport) -> Iterator[str]:
         yield f"{backend}: {search.text}"
     if config.comparisons and not config.weights:
         yield "weights were not compared: there is no original to hold them against"
+    if config.ran is not None:
+        yield config.ran.text
     yield from config.notes
 
 

@@ -26,6 +26,7 @@ class Input:
     name: str
     waveform: NDArray[np.float32] = field(repr=False)
     clip: AnyClip | None = None  # the clip that it is, where it is one
+    exactly: bool = True  # whether the answer in float64 is computed, which takes twice as long as all ports
 
 
 def count(clips: Sequence[AnyClip]) -> int:

@@ -11,6 +11,7 @@ from aves_verify.backends.backend import Embeddings
 from aves_verify.comparison.compare import TOLERANCES, Tolerance
 from aves_verify.sounds.clip import AnyClip, too_short
 from aves_verify.sounds.inputs import network_input
+from aves_verify.sounds.probes import new_seed
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import BACKENDS, Subject
 
@@ -22,7 +23,8 @@ class Plan:
     ``clips``: None, the reference signals. ``backends``: some of fairseq, torchaudio and onnx; the first of these that
     is named is what the others are compared with. ``layers``: ``all``, not the last one's output alone.
     ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's error begins.
-    ``characterise``: measure what padding, gain, batches and threads change.
+    ``characterise``: measure what padding, gain, batches and threads change. ``seed``: of the inputs that are drawn
+    anew for every run; reports tell it.
     """
 
     clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)
@@ -31,6 +33,7 @@ class Plan:
     tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)
     explain: bool = False
     characterise: bool = False
+    seed: int = field(default_factory=new_seed)
 
     def __post_init__(self) -> None:
         """Raise InputError for a backend that is unknown, and where there is nothing to run on."""

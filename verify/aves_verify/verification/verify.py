@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded, load
 from aves_verify.backends.recorded import RecordedBackend
-from aves_verify.comparison.compare import Comparison, compare
+from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs
-from aves_verify.sounds.memory import available, unusable
+from aves_verify.sounds.memory import available, needed, unusable
 from aves_verify.sounds.naming import short_names
+from aves_verify.sounds.probes import KINDS, long_probe, probes
+from aves_verify.sounds.ran import InputFacts, Ran, what_ran
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
+from aves_verify.verification.comparing import compare_input, is_short, timed
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
 from aves_verify.verification.self_description import description_notes, description_problems, onnx_of
 
+# The long probe: how much of the time that the other passes took, or how many seconds; and at most how many samples.
+_SHARE, _SECONDS, _LONGEST = 0.15, 5.0, 60 * SAMPLE_RATE
+_EPSILON = 1e-3  # seconds
 _LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
 
 
@@ -37,18 +41,20 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     """
     seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
     progress("loading", 0, 1)
-    with _timed(seconds, "load"):
+    with timed(seconds, "load"):
         loaded = load(subject, plan.backends)
     clips, unusable = _usable(loaded, plan)
     comparisons: list[Comparison] = []
     kept = Kept()
-    given = inputs(clips, receptive_field=loaded.config.receptive_field, normalize=loaded.normalize)
+    ran: list[InputFacts] = []
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     short = short_names([clip.name for clip in clips])
-    for done, item in enumerate(given):
-        progress(short(item.name), done, count(clips))
+    for done, item in enumerate(_given(loaded, clips, plan, seconds)):
+        progress(short(item.name), done, count(clips) + len(KINDS) + 1)
         layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
-        comparisons += _compare(loaded, item, plan, seconds, kept, layers=layers)
+        comparisons += compare_input(loaded, item, plan, seconds, kept, layers=layers)
+        repeated = onnx_of(loaded) is not None and is_short(item)
+        ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=repeated))
     if plan.explain and clips:
         progress("explaining", 0, 1)
     explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
@@ -64,6 +70,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         seconds=seconds,
         problems=(*subject.problems, *loaded.problems, *description_problems(loaded, sha256), *unusable),
         notes=tuple(description_notes(loaded)),
+        ran=_what_ran(loaded, plan, ran, clips),
         explanations=explanations,
         weights=loaded.weights,
         sensitivities=characterise(loaded, clips) if plan.characterise else (),
@@ -73,6 +80,36 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     if report.passed and not claims(subject):
         return report
     return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
+
+
+def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan, seconds: Mapping[str, float]) -> Iterator[Input]:
+    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run.
+
+    ``seconds`` is what the passes have taken, whenever the next input is asked for.
+    """
+    geometry, samples = loaded.config, 0
+    for item in inputs(clips, receptive_field=geometry.receptive_field, normalize=loaded.normalize):
+        samples += item.waveform.size
+        yield item
+    if not _is_probed(loaded, clips):
+        return
+    yield from probes(plan.seed, receptive_field=geometry.receptive_field, hop=geometry.hop, normalize=loaded.normalize)
+    if onnx_of(loaded) is not None:
+        rate = samples / (seconds[loaded.backends[0].name] + seconds["onnx"] + _EPSILON)
+        most = min(_LONGEST, int(rate * max(_SECONDS, _SHARE * sum(seconds.values()))))
+        fitting = bisect_right(range(most), available(), key=lambda length: needed(geometry, length)) - 1
+        yield long_probe(plan.seed, max(fitting, geometry.receptive_field), normalize=loaded.normalize)
+
+
+def _is_probed(loaded: Loaded, clips: tuple[AnyClip, ...]) -> bool:
+    """A recording has no outputs for what is drawn today."""
+    return bool(clips) and not isinstance(loaded.backends[0], RecordedBackend)
+
+
+def _what_ran(loaded: Loaded, plan: Plan, facts: list[InputFacts], clips: tuple[AnyClip, ...]) -> Ran | None:
+    onnx = onnx_of(loaded)
+    levels = () if onnx is None else (onnx.optimisation, onnx.otherwise_optimised().optimisation)
+    return what_ran(facts, seed=plan.seed if _is_probed(loaded, clips) else None, optimisations=levels)
 
 
 def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
@@ -97,84 +134,3 @@ def _with_layers(loaded: Loaded, clips: tuple[AnyClip, ...]) -> AnyClip | None:
         return None
     shortest = min(clips, key=lambda clip: clip.samples, default=None)
     return shortest if shortest is not None and shortest.samples <= _LAYERS_SAMPLES else None
-
-
-def _compare(
-    loaded: Loaded,
-    item: Input,
-    plan: Plan,
-    seconds: dict[str, float],
-    kept: Kept,
-    *,
-    layers: bool,
-) -> Iterator[Comparison]:
-    reference, *ports = loaded.backends
-    expected = dict(_run(reference, item, seconds, layers=layers))
-    found: dict[str, Embeddings | RunError] = {}
-    for backend in ports:
-        found[backend.name] = _run_port(backend, item, seconds, layers=layers)
-    with _timed(seconds, "exact"):
-        exact = {} if loaded.exact is None else dict(loaded.exact.run(item.waveform, layers=layers))
-    for backend in ports:
-        outputs = found[backend.name]
-        compared = list(_compare_port(backend, reference.name, item, outputs, expected, exact, plan))
-        yield from compared
-        if item.clip is not None and not isinstance(outputs, RunError):
-            kept.add(next(c for c in compared if c.layer == "final"), outputs["final"], expected["final"])
-
-
-def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:
-    with _timed(seconds, backend.name):
-        return backend.run(item.waveform, layers=layers)
-
-
-def _run_port(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings | RunError:
-    """The outputs, or why there are none: that is the port's failure, and the others go on."""
-    try:
-        return _run(backend, item, seconds, layers=layers)
-    except RunError as error:
-        return error
-
-
-def _compare_port(
-    backend: Backend,
-    reference: str,
-    item: Input,
-    found: Embeddings | RunError,
-    expected: Embeddings,
-    exact: Embeddings,
-    plan: Plan,
-) -> Iterator[Comparison]:
-    """One comparison for each layer that either gives; a port that fails to run, or lacks one, fails."""
-    tolerance = plan.tolerances[backend.kind]
-    if isinstance(found, RunError):
-        yield Comparison(backend.name, reference, item.name, "final", tolerance, "fail", str(found))
-        return
-    if "embeddings" in found:  # a second output of this name, which users ask for by it
-        expected = {**expected, "embeddings": expected["final"]}
-        exact = {**exact, "embeddings": exact["final"]} if exact else exact
-    for layer in {**expected, **found}:
-        if layer in found and layer in expected:
-            yield compare(
-                found[layer],
-                expected[layer],
-                backend=backend.name,
-                reference_name=reference,
-                clip=item.name,
-                layer=layer,
-                tolerance=tolerance,
-                exact=exact.get(layer),
-            )
-            continue
-        has, lacks = (backend.name, reference) if layer in found else (reference, backend.name)
-        reason = f"{has} gives {layer}, {lacks} does not"
-        yield Comparison(backend.name, reference, item.name, layer, tolerance, "fail", reason)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[name] += time.perf_counter() - start

@@ -1,0 +1,78 @@
+"""Probes: the same seed draws the same inputs, another one others, and each is what its name says."""
+
+import numpy as np
+import pytest
+
+from aves_verify.sounds.probes import KINDS, LONG, long_probe, new_seed, probes
+from aves_verify.sounds.ran import InputFacts, what_ran
+
+SEEDS = range(30)
+
+
+def drawn(seed: int, *, normalize: bool = False) -> dict[str, np.ndarray]:
+    made = probes(seed, receptive_field=400, hop=320, normalize=normalize)
+    return {item.name: item.waveform for item in made}
+
+
+def frames(waveform: np.ndarray) -> int:
+    return (waveform.shape[1] - 400) // 320 + 1
+
+
+def test_a_seed_draws_the_same_again_and_another_one_others() -> None:
+    one, same, other = drawn(5), drawn(5), drawn(6)
+    assert list(one) == list(other) == [kind.name for kind in KINDS]
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not any(np.array_equal(one[name], other[name]) for name in one)
+    assert np.array_equal(long_probe(5, 800, normalize=False).waveform, long_probe(5, 800, normalize=False).waveform)
+
+
+def test_a_new_seed_is_another_one() -> None:
+    assert len({new_seed() for _ in range(20)}) > 15
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_probe_is_what_it_is_called(seed: int) -> None:
+    found = drawn(seed)
+    assert all(waveform.dtype == np.float32 for waveform in found.values())
+    assert frames(found["probe: one frame"]) == 1
+    assert 4 <= found["probe: batch"].shape[0] <= 8
+    assert np.abs(found["probe: quiet"]).max() < 1e-3
+    assert np.abs(found["probe: loud"]).max() > 20
+    assert found["probe: offset"].mean() > 0.3
+    assert found["probe: offset below"].mean() < -0.3
+    rows = found["probe: batch"]
+    assert not any(np.array_equal(rows[0], row) for row in rows[1:])
+
+
+def test_lengths_are_of_every_remainder() -> None:
+    lengths = {drawn(seed)["probe: some frames"].shape[1] for seed in SEEDS}
+    assert len(lengths) == len(SEEDS)
+    assert len({length % 2 for length in lengths}) == 2
+
+
+def test_an_encoder_that_normalises_is_given_normalised_rows() -> None:
+    for waveform in drawn(3, normalize=True).values():
+        assert np.abs(waveform.astype(np.float64).mean(axis=1)).max() < 1e-5
+
+
+def test_the_long_one_has_no_exact_answer() -> None:
+    item = long_probe(1, 12_345, normalize=False)
+    assert (item.name, item.waveform.shape, item.exactly) == (LONG, (1, 12_345), False)
+
+
+def test_what_ran_has_the_ranges_over_all_inputs() -> None:
+    items = list(probes(2, receptive_field=400, hop=320, normalize=False))
+    facts = [InputFacts.of(item, frames(item.waveform), repeated=i < 3) for i, item in enumerate(items)]
+    ran = what_ran(facts, seed=2, optimisations=("all", "none"))
+    assert ran is not None
+    assert (ran.seed, ran.inputs, ran.repeated) == (2, len(items), 3)
+    assert ran.frames[0] == 1
+    assert ran.batch == (1, items[2].waveform.shape[0])
+    assert ran.peak == max(np.abs(item.waveform).max() for item in items)
+    assert ran.offset[0] < -0.3 < 0.3 < ran.offset[1]
+    assert "--seed 2" in ran.text
+    assert "3 of them again, and at optimisation all and none" in ran.text
+
+
+def test_nothing_ran() -> None:
+    assert what_ran([], seed=1, optimisations=()) is None
