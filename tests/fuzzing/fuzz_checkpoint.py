@@ -3,9 +3,10 @@
     python -m pip install atheris
     python tests/fuzzing/fuzz_checkpoint.py CORPUS_DIR -max_total_time=600 -timeout=20 -rss_limit_mb=4096
 
-An input's first byte says what the rest is: a whole file, or a pickle inside a file that is valid otherwise. Anything
-but success or InputError with one printable line is a finding: another exception, an execution, a hang, memory.
-The folder is filled with the files of ``hostile_files`` first, if it is empty. A finding becomes an entry there.
+An input's first byte says what the rest is: a whole file, or a pickle inside a file that is valid otherwise.
+Anything but success or InputError with a printable line for each problem is a finding: another exception, an execution,
+a hang, memory. The folder is filled with the files of ``hostile_files`` first, if it is empty. A finding becomes an
+entry there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ with atheris.instrument_imports(include=["aves_convert"]):
 from tests.support import hostile_files
 from tests.support.hostile_files import PAYLOADS, STREAMS, TENSORS
 from tests.support.pickle_bytes import Raw, checkpoint, name, new, opcodes, pickled, reduced
-from tests.support.torch_file_bytes import legacy, torch_zip
+from tests.support.torch_file_bytes import legacy, torch_zip, with_entries
 
 from aves_artifacts.base.errors import InputError
 
@@ -68,13 +69,13 @@ def one_input(data: bytes) -> None:
     _reading = True
     try:
         for read in (_read_everything, wanted_calls, _tell):
-            message = ""
+            problems: tuple[str, ...] = ()
             try:
                 read(_FILE)
             except InputError as error:
-                message = str(error)
-            if not message.isprintable() or len(message) > 1000:
-                raise AssertionError(f"no clear line: {message!r}")
+                problems = error.problems
+            if any(not problem.isprintable() or len(problem) > 1000 for problem in problems):
+                raise AssertionError(f"no clear lines: {problems!r}")
     finally:
         _reading = False
 
@@ -100,7 +101,7 @@ def _tell(path: Path) -> None:
 def _seeds() -> list[bytes]:
     seeds = [b"p" + pickled(checkpoint()), b"m" + opcodes(checkpoint()["model"])]
     seeds += [hostile.make() for hostile in hostile_files.HOSTILE_FILES if not hostile.name.startswith("gadget")]
-    seeds += [legacy(checkpoint()), hostile_files.with_entries(), pickled({"a": 1})]
+    seeds += [legacy(checkpoint()), with_entries(), pickled({"a": 1})]
     seeds += [mode + raw.opcodes for raw, _ in (PAYLOADS | TENSORS).values() for mode in (b"c", b"t", b"l")]
     seeds += [b"c" + opcodes(root["cfg"]) for root, _ in STREAMS.values() if isinstance(root, dict) and "cfg" in root]
     seeds += [b"c" + opcodes(value) for value in _settings()]
