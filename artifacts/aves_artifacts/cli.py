@@ -162,6 +162,7 @@ def publish(
     again. Exit status: 0 it is published, 1 a bundle may not be, or something reads back differently, 2 the address
     holds other content or cannot be written.
     """
+    from aves_artifacts.base.extras import need
     from aves_artifacts.base.progress import transfer_bars
     from aves_artifacts.release.address import open_address
     from aves_artifacts.release.gate import all_verified
@@ -169,6 +170,7 @@ def publish(
     from aves_artifacts.release.publishing import plan_upload, publish, told
     from aves_artifacts.release.staging import stage, usable_version
 
+    need("aves-artifacts publish", "release")
     version = usable_version(version)
     signer = read_signer(sign_key) if sign_key else None
     address = open_address(url)
@@ -200,11 +202,13 @@ def verify_release(url: str, key: Path | None) -> None:
     URL is the address of one version. Every file is read and held against the sums, the reports, the provenance and the
     signature. Exit status: 0 all of it holds, 1 something does not, 2 there is no release.
     """
+    from aves_artifacts.base.extras import need
     from aves_artifacts.base.progress import transfer_bars
     from aves_artifacts.release.address import open_address
     from aves_artifacts.release.check import check_release, read_index, summary
     from aves_artifacts.release.provenance import read_public_key
 
+    need("aves-artifacts verify-release", "release")
     trusted = read_public_key(key) if key else None
     address = open_address(url)
     listed = read_index(address)

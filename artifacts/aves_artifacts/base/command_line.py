@@ -11,6 +11,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
+from aves_artifacts.base import extras
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import one_line, reason_of
 
@@ -58,7 +59,9 @@ class _Ends(click.Command):
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             _exit_quietly(signal.SIGINT)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (advice := extras.advice(error)):
+                raise BadInput(one_line(f"Error: {advice}")) from error
             return _our_bug()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 
 from aves_artifacts.base.errors import InputError
@@ -22,12 +23,14 @@ _MOST_NAMED = 2  # missing modules; the rest is counted
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module could be imported; it is not."""
+    """Tell whether a module can be found, without importing it."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
     return importlib.util.find_spec(module) is not None
 
 
 def install(*extras: str) -> str:
-    """The command that installs extras, whatever tool this project itself was installed with."""
+    """Name the command that installs extras, whatever tool this project itself was installed with."""
     return f"pip install 'aves-ports[{','.join(extras)}]'"
 
 
@@ -43,13 +46,13 @@ def need(what: str, *extras: str, modules: tuple[str, ...] = ()) -> None:
         raise InputError(_needs(what, missing), hint=_ways(*lacking))
 
 
-def advice(error: ModuleNotFoundError) -> str:
-    """What to install, where the module that is missing belongs to an extra; empty for every other module."""
+def advice(error: ModuleNotFoundError, what: str = "this") -> str:
+    """Say what to install where the module that ``what`` lacks belongs to an extra; empty for every other module."""
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     if extra is None or is_installed(module):
         return ""
-    return f"{_needs('this', [module])}; {_ways(extra)}"
+    return f"{_needs(what, [module])}; {_ways(extra)}"
 
 
 def _needs(what: str, missing: list[str]) -> str:

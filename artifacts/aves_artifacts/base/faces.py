@@ -19,7 +19,14 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any
         module = sys.modules[package]
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
-        found = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+        try:
+            found = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+        except ModuleNotFoundError as error:
+            from aves_artifacts.base.extras import advice
+
+            if told := advice(error, f"{package}.{name}"):
+                raise ModuleNotFoundError(told, name=error.name) from error
+            raise
         setattr(module, name, found)  # asked for once, and whatever submodule comes later
         return found
 

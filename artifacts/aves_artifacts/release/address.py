@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import need
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import PARTIAL, creating
 from aves_artifacts.base.messages import printable_address, reason_of
@@ -158,13 +159,13 @@ def open_address(url: str) -> Address:
         raise InputError(f"{url.rpartition('@')[2]}: not an address: {reason_of(error)}") from None
     if problem := _misspelt(url):
         raise InputError(f"{printed or 'an empty address'}: {problem}")
+    if extra := _EXTRAS.get(url.partition(":")[0]):
+        need(printed, extra)
     try:
         # Neither listings nor connections of an earlier use: what another publisher did must be seen.
         store, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
-        extra = _EXTRAS.get(url.partition(":")[0])
-        needed = f"pip install 'aves-ports[{extra}]'" if extra else reason_of(error)
-        raise InputError(f"{printed}: a package is missing that reaches this address: {needed}") from None
+        raise InputError(f"{printed}: a package is missing that reaches this address: {reason_of(error)}") from None
     except Exception as error:  # the library behind each store has exceptions of its own
         raise InputError(f"{printed}: cannot open this address: {reason_of(error)}") from None
     # FTP and others have one connection, which answers one thread at a time.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.extras import need
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.files import staged
 from aves_artifacts.base.messages import reason_of
@@ -44,10 +45,9 @@ def client_for(repository: str) -> HfApi:
 
     Raises InputError without the package or a token.
     """
-    try:
-        from huggingface_hub import HfApi, get_token
-    except ImportError:
-        raise InputError("uploading to the Hub needs one package more: pip install 'aves-ports[hub]'") from None
+    need("uploading to the Hub", "hub")
+    from huggingface_hub import HfApi, get_token
+
     token = get_token()
     if not token:
         raise InputError(

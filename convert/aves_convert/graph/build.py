@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.encoder import EncoderConfig
@@ -110,10 +111,8 @@ def _exported(
 ) -> onnx.ModelProto:
     if options.attention != "standard":
         raise InputError("a traced graph has no fused attention", hint="{attention} fused needs {exporter} graph")
-    try:
-        from aves_convert.graph.torch_export import torch_export
-    except ModuleNotFoundError as error:
-        raise InputError(f"tracing a graph needs {error.name}; pip install {error.name}") from None
+    need("tracing a graph", "torch-export")
+    from aves_convert.graph.torch_export import torch_export
 
     with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
         model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")

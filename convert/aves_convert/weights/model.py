@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError, raise_if_any
+from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.state_dict import misfit, old_weight_norm_name
@@ -31,14 +32,11 @@ def import_torchaudio() -> ModuleType:
 
     Raises InputError where torchaudio is missing or fails for another reason.
     """
+    need("the TorchAudio model", "verify", modules=("torchaudio",))
     if "torchaudio" in sys.modules:
         return sys.modules["torchaudio"]
     try:
         import torchaudio
-    except ModuleNotFoundError as error:
-        if error.name == "torchaudio":
-            raise InputError("torchaudio is not installed; install it with: pip install torchaudio") from None
-        raise
     except (RuntimeError, OSError, ImportError):
         torchaudio = _import_without_extension()
     return torchaudio  # type: ignore[no-any-return]

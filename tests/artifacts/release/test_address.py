@@ -150,13 +150,15 @@ def test_a_store_that_makes_no_folders_by_itself(tmp_path: Path, source: Path) -
     ("url", "message"),
     [
         ("nothing://x", "cannot open this address: Protocol not known: nothing"),
-        ("gs://bucket/x", r"a package is missing that reaches this address: pip install 'aves-ports\[gcs\]'"),
+        ("gs://bucket/x", r"gs://bucket/x needs gcsfs, not installed here; pip install 'aves-ports\[gcs\]'"),
+        ("sftp://host/x", "sftp://host/x: a package is missing that reaches this address: .*paramiko"),
     ],
 )
 def test_an_address_that_cannot_be_opened_says_what_it_needs(
     url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    for module in ("gcsfs", "paramiko"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(InputError, match=message):
         open_address(url)
 

@@ -238,7 +238,7 @@ def test_says_how_to_install_what_is_missing() -> None:
 
     assert first == second
     assert first.startswith("fairseq is not installed")
-    assert "uv pip install fairseq==0.12.2" in first
+    assert "uv pip install 'aves-ports[fairseq]'" in first
     assert "`backends` torchaudio,onnx" in first
 
 

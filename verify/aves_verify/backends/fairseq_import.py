@@ -17,11 +17,12 @@ import numpy  # noqa: F401
 import torch  # noqa: F401
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import install
 
 PATCHED_PACKAGES = frozenset({"fairseq", "hydra", "omegaconf"})
 _WITHOUT = "or go on without the original: {backends} torchaudio,onnx"
 INSTALL = (
-    "install it with `uv pip install fairseq==0.12.2` or as this project's [fairseq] extra "
+    f"install it with: uv {install('fairseq')} "
     "(pip from 24.1 on refuses the metadata of omegaconf 2.0.6, which it needs; uv does not)"
 )
 

@@ -11,6 +11,7 @@ import click
 from aves_artifacts.base import options as shared
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import need
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
 from aves_verify.cli import options
@@ -76,6 +77,7 @@ def run(
 
     Each of the last four has a --help of its own.
     """
+    need("aves-verify", "verify")
     from rich.console import Console
 
     from aves_artifacts.bundle.attach import attach_report
@@ -135,6 +137,7 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     Ports can be compared with them where fairseq cannot be installed. REF holds outputs, hashes of the audio and of the
     weights, and nothing that could run. Use it with --reference REF.
     """
+    need("aves-verify record", "verify")
     from aves_artifacts.base.files import REPLACE
     from aves_verify.cli.selection import Selection
     from aves_verify.sounds.audio import read_clips
@@ -241,6 +244,7 @@ def release(
     What an earlier run left and what still checks is kept. Exit status: 0 it is published, 1 an encoder may not be, 2
     the input or the address is unusable.
     """
+    need("aves-verify release", "verify", "release")
     from rich.console import Console
 
     from aves_artifacts.configurations.store import store

@@ -1,0 +1,71 @@
+"""Every command and option that needs an extra says in one line which, and does nothing, where it is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from aves_artifacts import cli as artifacts
+from aves_artifacts.base.extras import MODULES, install
+from aves_artifacts.bundle.bundle import Bundle
+from aves_convert import cli as convert
+from aves_verify import cli as verify
+
+PROGRAMS: dict[str, click.Command] = {
+    "aves-artifacts": artifacts.main,
+    "aves-convert": convert.main,
+    "aves-verify": verify.main,
+}
+COMMANDS = [
+    ("aves-verify --all-configs --stand-in", ("verify",)),
+    ("aves-verify record --fairseq {checkpoint} --out {out}", ("verify",)),
+    ("aves-verify release {checkpoint} --stand-in --to {out}", ("verify", "release")),
+    ("aves-artifacts publish {bundle} {out}", ("release",)),
+    ("aves-artifacts publish {bundle} s3://bucket/folder", ("s3",)),
+    ("aves-artifacts publish {bundle} gs://bucket/folder", ("gcs",)),
+    ("aves-artifacts verify-release {out}", ("release",)),
+    ("aves-artifacts hub {bundle} --out {out} --push me/owls", ("hub",)),
+    ("aves-convert fairseq2onnx {checkpoint} --out {out} --exporter torch", ("torch-export",)),
+    ("aves-convert bundle {checkpoint} --out {out} --exporter torch", ("torch-export",)),
+]
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, *extras: str) -> None:
+    for module in (module for extra in extras for module in MODULES[extra]):
+        monkeypatch.setitem(sys.modules, module, None)
+
+
+@pytest.mark.parametrize(("command", "extras"), COMMANDS)
+def test_a_missing_extra_is_one_line(
+    command: str,
+    extras: tuple[str, ...],
+    tiny_checkpoint: Path,
+    tiny_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lose(monkeypatch, *extras)
+    monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
+    places = {"checkpoint": tiny_checkpoint, "bundle": tiny_bundle.folder, "out": tmp_path / "out"}
+    program, *arguments = command.format(**places).split()
+    ended = CliRunner().invoke(PROGRAMS[program], arguments)
+    assert (ended.exit_code, ended.stdout) == (2, ""), ended.output
+    (line,) = ended.stderr.splitlines()
+    assert install(*extras) in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("aves_convert.load_model", "torch"), ("aves_verify.read_clips", "soundfile")]
+)
+def test_a_public_name_that_needs_an_extra_says_so(name: str, module: str) -> None:
+    face, _, attribute = name.rpartition(".")
+    program = f"import sys; sys.modules[{module!r}] = None\nfrom {face} import {attribute}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    told = f"ModuleNotFoundError: {name} needs {module}, not installed here; {install('verify')}, or in a clone"
+    assert told in ended.stderr.splitlines()[-1]
