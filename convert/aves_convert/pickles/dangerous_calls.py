@@ -28,7 +28,7 @@ def refuse_dangerous(calls: tuple[Call, ...], where: str) -> None:
 
 
 def dangerous_calls(calls: tuple[Call, ...]) -> list[Call]:
-    """Those of a stream's calls that no checkpoint needs."""
+    """Pick out a stream's calls that no checkpoint needs."""
     return [call for call in calls if not _is_harmless_call(call)]
 
 

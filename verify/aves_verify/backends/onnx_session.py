@@ -75,7 +75,7 @@ class OnnxBackend:
         )
 
     def otherwise_optimised(self) -> OnnxBackend:
-        """The same file in a session of its own, without ONNX Runtime's optimisations; made when first asked for."""
+        """A session that runs this file without ONNX Runtime's optimisations; made when first asked for."""
         return self._other
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:

@@ -43,7 +43,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class InputFacts:
-    """Of one input, so that its samples need not be kept."""
+    """What is kept of one input once it was run, so that its samples need not be."""
 
     samples: int
     frames: int
