@@ -55,7 +55,7 @@ class InputFacts:
 
     @classmethod
     def of(cls, item: Input, frames: int, *, repeated: bool) -> InputFacts:
-        """Of a waveform [batch, samples] that gives so many frames."""
+        """What is kept of a waveform [batch, samples] that gives so many frames."""
         wide = item.waveform.astype(np.float64)
         offsets = wide.mean(axis=1)
         levels = np.sqrt(np.mean(np.square(wide - offsets[:, None]), axis=1))
