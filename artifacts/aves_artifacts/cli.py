@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aves_artifacts.base import options
-from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.command_line import Group, say
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
 
@@ -43,8 +43,8 @@ def list_configurations(as_json: bool) -> None:
         click.echo(listing_json())
         return
     for line in lines():
-        click.echo(line)
-    click.echo(f"The store is {store()}")
+        say(line)
+    say(f"The store is {store()}")
 
 
 @main.command()
@@ -108,8 +108,8 @@ def fetch(
         )
         fetched = fetcher.fetch_files(wanted)
     for file in fetched:
-        click.echo(f"{file.path}  {size_text(file.size)}{', already here' if file.was_here else ''}")
-    click.echo(f"{len(fetched)} files are as {fetcher.lock.path} records them")
+        say(f"{file.path}  {size_text(file.size)}{', already here' if file.was_here else ''}")
+    say(f"{len(fetched)} files are as {fetcher.lock.path} records them")
 
 
 @main.command()
@@ -136,12 +136,12 @@ def check(context: click.Context, folder: Path, as_json: bool) -> None:
 
 def _tell(checked: Checked) -> None:
     for problem in checked.problems:
-        click.echo(f"{checked.folder / problem.file} {problem.problem}", err=True)
+        say(f"{checked.folder / problem.file} {problem.problem}", err=True)
     if checked.passed and checked.manifest is not None:
         verdict = "a report on them that passed" if checked.verified else "no report: they were not verified"
-        click.echo(f"{checked.folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")
+        say(f"{checked.folder}: {len(checked.manifest.files)} files are as they were made, with {verdict}")
     for left in checked.not_checked:
-        click.echo(f"{checked.folder / left.file} {left.what}")
+        say(f"{checked.folder / left.file} {left.what}")
 
 
 @main.command()
@@ -185,7 +185,7 @@ def publish(
             with transfer_bars("uploading") as watcher:
                 outcome = told(publish(planned, watcher))
     for line in outcome:
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -215,7 +215,7 @@ def verify_release(url: str, key: Path | None) -> None:
     with transfer_bars("reading") as watcher:
         check_release(listed, address, watcher, trusted)
     for line in summary(listed, key):
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -243,8 +243,8 @@ def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: 
         (bundle,) = all_verified([folder], stand_ins=stand_in)
         files = prepare(bundle, out, force=force)
     for path in files:
-        click.echo(path)
+        say(path)
     if repository and client:
         with showing(f"uploading to {repository}"):
             address = push(files, repository, client)
-        click.echo(f"{address}: {len(files)} files are there as they are here")
+        say(f"{address}: {len(files)} files are there as they are here")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import IO, Any, NoReturn
 
 import click
 
 from aves_artifacts.base import extras
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.messages import one_line, reason_of
+from aves_artifacts.base.messages import escaped, one_line, reason_of
+
+
+def say(line: object, *, err: bool = False) -> None:
+    """Print a line, its control characters spelled out: names in it may come from a file or a server."""
+    click.echo(escaped(str(line)), err=err)
 
 
 class BadInput(click.ClickException):
@@ -27,6 +35,8 @@ class BadInput(click.ClickException):
 
 
 _SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST = 2000  # characters of a line
 
 
 class _Ends(click.Command):
@@ -34,6 +44,16 @@ class _Ends(click.Command):
 
     Stopped runs end as shells expect (130 after Ctrl-C, 143 after SIGTERM) and remove their temporary files.
     """
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run the program; also ``--help`` and the lines of an error may find no room where they are written to."""
+        try:
+            return super().main(*arguments, **settings)
+        except OSError as error:
+            _drop_output()
+            with suppress(OSError):
+                click.echo(_unwritten(error), err=True)
+            sys.exit(BadInput.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -44,18 +64,15 @@ class _Ends(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:
-            raise BadInput("\n".join(_printed(error, _options_of(ctx.command)))) from error
+            raise BadInput("\n".join(_lines(error, _options_of(ctx.command)))) from error
         except DoesNotHoldError as error:
             for problem in error.problems:
-                click.echo(one_line(problem), err=True)
+                click.echo(_printed(problem), err=True)
             raise click.exceptions.Exit(1) from None
         except BrokenPipeError:  # the reader of a pipe went away
             _exit_quietly(signal.SIGPIPE)
         except OSError as error:
-            if error.filename is None:
-                return _our_bug()
-            # what the system refuses wherever it is asked: a name too long, a folder closed to this user
-            raise BadInput(one_line(f"Error: {error.filename}: {reason_of(error)}; give another path")) from error
+            raise (_refused(error) or _our_bug()) from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             _exit_quietly(signal.SIGINT)
@@ -75,10 +92,40 @@ class Group(_Ends, click.Group):
     command_class = Command
 
 
-def _printed(error: InputError, options: Mapping[str, str]) -> Iterator[str]:
+def _refused(error: OSError) -> BadInput | None:
+    """What the system refuses wherever it is asked: a full disk, a name too long, a folder closed to this user."""
+    if _drop_output() or (error.filename is None and error.errno in _NO_ROOM):
+        return BadInput(_unwritten(error))
+    if error.filename is None:
+        return None
+    return BadInput(_printed(f"Error: {error.filename}: {reason_of(error)}; give another path"))
+
+
+def _drop_output() -> bool:
+    """Whether standard output takes no more, such as a file on a full disk; what it did not take is then dropped."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):  # or the interpreter would try once more at its end, and say so at length
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _unwritten(error: OSError) -> str:
+    return f"Error: cannot write: {reason_of(error)}; make room where the output goes"
+
+
+def _printed(line: str) -> str:
+    """A line of an error: one that a path or a name makes very long keeps its beginning and its end."""
+    printed = one_line(line)
+    return printed if len(printed) <= _LONGEST else f"{printed[: _LONGEST // 2]} ... {printed[-_LONGEST // 2 :]}"
+
+
+def _lines(error: InputError, options: Mapping[str, str]) -> Iterator[str]:
     """The lines of an error; those of its problems begin so that each is understood alone."""
     for number, line in enumerate(error.lines(options.get)):
-        yield one_line(f"Error: {line}" if number < len(error.problems) else line)
+        yield _printed(f"Error: {line}" if number < len(error.problems) else line)
 
 
 def _options_of(command: click.Command) -> dict[str, str]:

@@ -30,6 +30,8 @@ _MAX_DEPTH = 100  # of lists and objects in JSON; those of our documents have te
 _MAX_TOML = 256 << 10
 # The parser's time grows with the square of the parts of a dotted key: 8,000 of them take a second.
 _MAX_DOTS = 32
+_BITS = 64  # of whole numbers: sizes and seeds have no more, and Python does not print those of many thousand
+_MAX_DIGITS = 21
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -59,12 +61,12 @@ def parse_json(document: str | bytes) -> Any:
     try:
         text = document.decode("utf-8") if isinstance(document, bytes) else document
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=int
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    for word in _words(value):
-        if not word.isascii():
+    for word in _values(value):
+        if isinstance(word, str) and not word.isascii():
             word.encode()  # a lone surrogate cannot be written again: UnicodeEncodeError is a ValueError
     return value
 
@@ -77,9 +79,13 @@ def parse_toml(text: str) -> dict[str, Any]:
         if line.count(".") > _MAX_DOTS:
             raise ValueError(f"line {number} has more than {_MAX_DOTS} dots, which no entry needs")
     try:
-        return tomllib.loads(text)
+        entries = tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    for value in _values(entries):
+        if isinstance(value, int) and not _fits(value):  # such as a hexadecimal one, of any length
+            raise ValueError(f"{quoted(value)} is too large a number")
+    return entries
 
 
 def _check_regular(found: os.stat_result, path: Path) -> None:
@@ -109,11 +115,21 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _words(value: Any) -> Iterator[str]:
-    """Every text in a parsed document, keys too. Raises ValueError where it is nested too deeply."""
+def _whole(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS or not _fits(int(digits)):
+        raise ValueError(f"{printable(digits)} is too large a number: it has more than {_BITS} bits")
+    return int(digits)
+
+
+def _fits(value: int) -> bool:
+    return value.bit_length() <= _BITS
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """Everything in a parsed document, keys too. Raises ValueError where it is nested too deeply."""
     level = [value]
     for _ in range(_MAX_DEPTH):
-        yield from (each for each in level if isinstance(each, str))
+        yield from level
         level = [inner for each in level for inner in _inside(each)]
         if not level:
             return

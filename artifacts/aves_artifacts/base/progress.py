@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from aves_artifacts.base.messages import size_text
+from aves_artifacts.base.messages import escaped, size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,7 +32,7 @@ class TransferBars:
         more = " and files of unknown size" if None in sizes.values() else ""
         click.echo(f"{self.verb} {len(sizes)} files, {size_text(known)}{more}", err=True)
         for path, size in sizes.items():
-            self.tasks[path] = self.progress.add_task(path.name, total=size)
+            self.tasks[path] = self.progress.add_task(escaped(path.name), total=size)
 
     def held(self, path: Path, size: int) -> None:
         """Move a file's bar to this many bytes."""
@@ -82,10 +82,11 @@ class Silent:
 def showing(message: str) -> Iterator[None]:
     """Show a message on a terminal while the block runs; be quiet in a pipe."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield
         return
-    with console.status(message):
+    with console.status(Text(escaped(message))):
         yield

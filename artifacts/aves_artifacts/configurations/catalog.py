@@ -15,8 +15,8 @@ from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
 
 from aves_artifacts.base.documents import parse_toml, read_file
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import quoted, reason_of
+from aves_artifacts.base.errors import InputError, raise_if_any
+from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.waivers import Waiver, waiver_problems, waivers_of
 
@@ -83,12 +83,11 @@ def read_catalog(
         problems.append(f"$AVES_MIRROR is {quoted(mirror)}, expected an http:// or https:// address")
     base = (mirror or str(address)).rstrip("/") + "/"
     for name, entry in entries.items():
-        problems += [f"{name}: {problem}" for problem in _problems(name, entry, base)]
+        problems += [f"{printable(name)}: {problem}" for problem in _problems(name, entry, base)]
     stems = {name: configuration.file_name for name, configuration in (beside or {}).items()}
     stems |= {name: str(entry.get("file_name")) for name, entry in entries.items() if isinstance(entry, dict)}
     problems += _shared_stems(stems)
-    if problems:
-        raise InputError(*(f"{where}: not a catalogue: {problem}" for problem in problems))
+    raise_if_any(problems, f"{where}: not a catalogue")
     return {name: _configuration(name, shared | entry, base) for name, entry in entries.items()}
 
 
@@ -144,17 +143,18 @@ def _file_problems(files: object, base: str) -> Iterator[str]:
     for role, path in files.items():
         if role not in ROLES:
             yield f"files has {quoted(role)}, expected {', '.join(ROLES)}"
-        elif not isinstance(path, str) or not _is_address(urljoin(base, path)):
+        elif not isinstance(path, str) or not _is_address(path, base):
             yield f"files.{role} is {quoted(path)}, expected an http:// or https:// address, or a path below `address`"
     if ("torchaudio" in files) != ("config" in files):
         yield "files has one of torchaudio and config, which go together"
 
 
-def _is_address(text: str) -> bool:
+def _is_address(path: str, base: str = "") -> bool:
     try:
+        text = urljoin(base, path)
         parts = urlsplit(text)
-        printable = text.isprintable() and " " not in text
-        return printable and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        readable = text.isprintable() and " " not in text
+        return readable and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, a bracket without its partner
         return False
 
@@ -165,4 +165,4 @@ def _shared_stems(stems: Mapping[str, str]) -> Iterator[str]:
     for name, stem in stems.items():
         owner = owners.setdefault(stem.lower(), name)
         if owner != name:
-            yield f"{owner} and {name} have the same file_name {stem}"
+            yield f"{printable(owner)} and {printable(name)} have the same file_name {printable(stem)}"

@@ -21,6 +21,24 @@ from aves_artifacts.base.command_line import Group
 def main(): pass
 
 @main.command()
+def tell():
+    click.echo("a line")
+
+@main.command()
+def say():
+    from aves_artifacts.base.command_line import say
+    say("a\\x1b[31mred\\nline")
+
+@main.command()
+def refuse():
+    from aves_artifacts.base.errors import InputError
+    raise InputError("x" * 100_000 + "\\x1b[31m; the way out")
+
+@main.command()
+def fill():
+    open("/dev/full", "w").write("x" * 100_000)
+
+@main.command()
 def work():
     with replacing(Path({file!r})) as temporary:
         print("started", flush=True)
@@ -28,15 +46,52 @@ def work():
         time.sleep({seconds})
         temporary.touch()
 
-main(["work"])
+main({arguments})
 """
+
+
+UNWRITTEN = "Error: cannot write: No space left on device; make room where the output goes\n"
+
+
+def ran(*arguments: str, stdout: object = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """The command run to its end."""
+    program = PROGRAM.format(file="x", fails=False, seconds=0, arguments=list(arguments))
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=20, check=False)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["tell"], ["--help"], ["tell", "--help"]], ids=" ".join)
+def test_a_standard_output_that_is_full_is_one_line(
+    arguments: list[str], unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with Path("/dev/full").open("w") as full:
+        ended = ran(*arguments, stdout=full)
+    assert (ended.returncode, ended.stderr) == (2, UNWRITTEN)
+
+
+def test_a_full_disk_is_one_line() -> None:
+    ended = ran("fill")
+    assert (ended.returncode, ended.stderr) == (2, UNWRITTEN)
+
+
+def test_a_line_has_its_control_characters_spelled_out() -> None:
+    assert ran("say").stdout == "a\\x1b[31mred\\nline\n"
+
+
+def test_a_very_long_line_keeps_its_beginning_and_its_end() -> None:
+    (line,) = ran("refuse").stderr.splitlines()
+    assert line.startswith("Error: xxx")
+    assert line.endswith("xxx\\x1b[31m; the way out")
+    assert len(line) < 2100
 
 
 def start(
     file: Path, *, fails: bool = False, seconds: float = 30, before: Callable[[], object] | None = None
 ) -> subprocess.Popen[str]:
     """A command that works for so long on a file; ``before`` is called in its process."""
-    program = textwrap.dedent(PROGRAM).format(file=str(file), fails=fails, seconds=seconds)
+    program = textwrap.dedent(PROGRAM).format(file=str(file), fails=fails, seconds=seconds, arguments=["work"])
     return subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -156,7 +156,17 @@ def test_a_configuration_is_found_by_the_names_of_its_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["= no TOML", "address = 3", OWLS.replace("owls-base", "aves-base-bio"), b"\xff\xfe", None]
+    "text",
+    [
+        "= no TOML",
+        "address = 3",
+        OWLS.replace("owls-base", "aves-base-bio"),
+        OWLS.replace('"owls.pt"', '"http://[::1/owls.pt"'),
+        OWLS.replace("768", "0x" + "f" * 5000),
+        "[" + "\\u001b" * 1000 + "]",
+        b"\xff\xfe",
+        None,
+    ],
 )
 def test_an_unusable_catalogue_is_one_line_and_status_2(own: Path, text: str | bytes | None) -> None:
     own.unlink()
@@ -166,6 +176,36 @@ def test_an_unusable_catalogue_is_one_line_and_status_2(own: Path, text: str | b
     assert result.exit_code == 2
     assert len(result.output.splitlines()) == 1
     assert str(own) in result.output
+
+
+def test_half_an_address_is_a_problem_wherever_it_stands(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = "http://[::1"
+    with pytest.raises(InputError, match=r"original is 'owls\.pt', expected an http"):
+        read_catalog(OWLS.replace("http://example.org/owls", half), "own.toml")
+    own.write_text(OWLS)
+    monkeypatch.setenv("AVES_MIRROR", half)
+    with pytest.raises(InputError, match="AVES_MIRROR is 'http://\\[::1'"):
+        catalog()
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    with pytest.raises(InputError, match="and 9980 more") as caught:
+        read_catalog("".join(f"a{i} = 1\n" for i in range(10_000)), "own.toml")
+    assert len(caught.value.problems) == 21
+
+
+def test_a_name_in_a_message_is_short_and_printable() -> None:
+    with pytest.raises(InputError) as caught:
+        read_catalog('"' + "\\u001b" * 10_000 + '" = 1', "own.toml")
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_what_a_catalogue_says_cannot_steer_the_terminal(own: Path) -> None:
+    own.write_text(OWLS.replace("dimension", 'pretraining = "\\u001b[2Jow\\u009bls\\n"\ndimension'))
+    output = CliRunner().invoke(main, ["list"]).output
+    assert "\\x1b[2Jow\\x9bls\\n" in output
+    assert output.replace("\n", "").isprintable()
 
 
 def test_a_path_works_where_a_name_does(tmp_path: Path) -> None:
