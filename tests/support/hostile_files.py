@@ -470,6 +470,10 @@ _LEGACY: dict[str, tuple[Callable[[], bytes], str]] = {
     "other_numel": (lambda: legacy(checkpoint(), numel=7), "announced as 7"),
     "negative_numel": (lambda: legacy(checkpoint(), numel=-1), "announced as"),
     "missing_key": (lambda: legacy(checkpoint(), keys=()), "lacks the storage '0'"),
+    "nested_keys": (
+        lambda: legacy(checkpoint(), keys=Raw(b"]" * 100_000 + b"a" * 99_999)),
+        "list of storages is missing",
+    ),
     "unknown_key": (lambda: legacy(checkpoint(), keys=("1",)), "does not fit"),
     "key_twice": (lambda: legacy(checkpoint(), keys=("0", "0")), "does not fit"),
     "other_protocol": (lambda: legacy(checkpoint(), protocol=1000), "another protocol"),

@@ -1,8 +1,11 @@
-"""Name, size and SHA-256 of a file: what it is known again by."""
+"""Name, size and SHA-256 of a file: what it is known again by, and whether it stayed what it was."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +39,26 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot read: {reason_of(error)}") from None
     return digest.hexdigest()
+
+
+@contextmanager
+def unchanged(*paths: Path | None) -> Iterator[None]:
+    """Raise InputError where one of these files is another when the block ends than when it began.
+
+    A file is read more than once, for its hash and for its content: both must be of the same bytes.
+    """
+    files = [path for path in paths if path is not None]
+    before = [version_of_file(path) for path in files]
+    yield
+    for path, version in zip(files, before, strict=True):
+        if version_of_file(path) != version:
+            raise InputError(f"{path}: changed while it was read; run again when nothing writes to it")
+
+
+def version_of_file(path: Path) -> tuple[int, ...] | None:
+    """What the system knows a file's present content by; None where there is none that can be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}  # wire type -> bytes
-_MAX_FIELDS = 2_000_000  # of one file; genuine graphs have some thousand
+_MAX_FIELDS = 300_000  # of one file; genuine graphs have some thousand
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 from aves_artifacts.base.concurrency import pool
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import file_record
+from aves_artifacts.base.file_record import file_record, unchanged
 from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
@@ -28,13 +28,15 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
 
     A folder gets all of it or nothing. Raises InputError.
     """
-    read = read_checkpoint(source.path, source.pretrained)
-    terms = terms.or_else(known_terms(target.name, read))
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
-    converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
-    with staged(target.folder, [*names.values(), REPORT, MANIFEST], force=target.force) as staging:
+    written = [*names.values(), REPORT, MANIFEST]
+    original_files = (source.path, source.pretrained)
+    with staged(target.folder, written, force=target.force) as staging, unchanged(*original_files):
+        read = read_checkpoint(*original_files)
+        terms = terms.or_else(known_terms(target.name, read))
+        converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:
             original = threads.submit(file_record, source.path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.file_record import sha256_of, unchanged
 from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.manifest import FILE_NAMES, stem_of
@@ -24,9 +24,10 @@ from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
     """Convert a fairseq checkpoint to TorchAudio weights and their config; return the two paths. Raises InputError."""
-    converted = to_torchaudio(read_checkpoint(source.path, source.pretrained), allow_non_finite=source.allow_non_finite)
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
-    with staged(target.folder, names, force=target.force) as staging:
+    read = (source.path, source.pretrained)
+    with staged(target.folder, names, force=target.force) as staging, unchanged(*read):
+        converted = to_torchaudio(read_checkpoint(*read), allow_non_finite=source.allow_non_finite)
         write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
 
@@ -44,7 +45,7 @@ def fairseq_to_onnx(
     Weights of more than 2 GB lie beside it, in ``OUT.data``. The graph says the licence of ``terms``, by default what
     the catalogue has under the checkpoint's name. Raises InputError, also where ``out`` is there without ``force``.
     """
-    with staged(out.parent, _onnx_files(out), force=force) as staging:
+    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(source.path, source.pretrained):
         name = source.path.stem
         read = read_checkpoint(source.path, source.pretrained)
         terms = terms.or_else(known_terms(name, read))
@@ -68,7 +69,7 @@ def torchaudio_to_onnx(
     ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json. The graph says the
     licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
     """
-    with staged(out.parent, _onnx_files(out), force=force) as staging:
+    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(weights, config):
         encoder = EncoderConfig.read(config)
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
@@ -89,7 +90,7 @@ def torchaudio_to_fairseq(
     """Write TorchAudio weights into a copy of the checkpoint ``like``; return remarks on it. Raises InputError."""
     from aves_convert.weights.to_fairseq import fairseq_port
 
-    with staged(out.parent, [out.name], force=force) as staging:
+    with staged(out.parent, [out.name], force=force) as staging, unchanged(weights, config, like, pretrained):
         made = fairseq_port(weights, EncoderConfig.read(config), like, pretrained)
         write_torch_file(made.contents, staging / out.name)
     return made.remarks

@@ -28,6 +28,7 @@ _GRAPH, _INITIALIZER, _SPARSE_INITIALIZER = 7, 5, 15
 _DIMS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
 _FLOATS = (1, 10, 11, 16)  # TensorProto.DataType: float, float16, double, bfloat16
 _MAX_DIMENSIONS = 64
+_MAX_LISTED = 1000  # inputs, outputs, entries of metadata; graphs with all layers have some dozens
 
 
 @dataclass
@@ -99,6 +100,17 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
             f"{path}: a damaged or truncated ONNX file ({reason_of(error)}); fetch or convert it again"
         ) from None
     inputs = [value for value in model.graph.input if _text(value.name) not in walk.names]
+    operators = Counter(_text(node.op_type) for node in model.graph.node)
+    for what, values in (
+        ("inputs", inputs),
+        ("outputs", model.graph.output),
+        ("kinds of operators", operators),
+        ("operator sets", model.opset_import),
+        ("entries of metadata", model.metadata_props),
+        ("files with weights", walk.files),
+    ):
+        if len(values) > _MAX_LISTED:
+            raise InputError(f"{path}: an ONNX graph of another kind: it has {len(values):,} {what}")
     facts = {
         "bytes": len(data),
         "opset": {_text(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import},
@@ -106,7 +118,7 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
         "inputs": {_text(value.name): _described(value) for value in inputs},
         "outputs": {_text(value.name): _described(value) for value in model.graph.output},
         "parameters": walk.parameters,
-        "operators": dict(Counter(_text(node.op_type) for node in model.graph.node).most_common()),
+        "operators": dict(operators.most_common()),
         "metadata": {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     }
     if walk.files:
@@ -117,7 +129,7 @@ def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
 
 def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str | None:
     """Why the graph is no encoder that the tools run, None where it is one."""
-    missing = [printable(name) for name in sorted(walk.files) if not (path.parent / name).is_file()]
+    missing = [printable(name) for name in sorted(walk.files) if not _is_there(path.parent, name)]
     if missing:
         return f"{path}: its weights are in {listed(missing, 3)}, which is missing beside it"
     if len(inputs) == 1:
@@ -126,6 +138,13 @@ def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str 
             return None
     found = listed([printable(f"{_text(value.name)} {_described(value)}") for value in inputs], 3) or "none"
     return f"{path}: an ONNX graph of another kind: inputs are {found}; expected one waveform [batch, samples] float32"
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _next(path: Path) -> str:

@@ -16,6 +16,7 @@ from aves_convert.pickles.records import Call, Global, Record, preview
 Rebuild: TypeAlias = "Callable[[tuple[object, ...]], object]"
 PersistentLoad: TypeAlias = "Callable[[object], object]"
 
+MAX_CALLED = 1000  # different classes and functions; genuine checkpoints have some dozens
 MAX_MEMO_GAP = 1  # picklers count their memo from 0 or 1; a free choice would let a stream allocate at will
 
 
@@ -97,6 +98,8 @@ class Machine:
     ) -> None:
         call = Call(function, args, kwargs, self.at, gives_command)
         self.calls.setdefault((function, gives_command), call)
+        if len(self.calls) > MAX_CALLED:
+            raise ValueError(f"it names more than {MAX_CALLED} classes and functions")
 
     def _note_callable(self, args: tuple[object, ...], kwargs: dict[object, object] | None) -> None:
         """Whatever is given a function or a class may call it: harmless ones are used as a way to others."""

@@ -23,7 +23,7 @@ from aves_convert.pickles.dangerous_calls import refuse_dangerous
 from aves_convert.pickles.reader import MAX_STREAM, read_pickle, scan_pickle
 from aves_convert.pickles.records import Call, Global
 from aves_convert.torch_files.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
-from aves_convert.torch_files.rebuilding import REBUILD, Storages
+from aves_convert.torch_files.rebuilding import REBUILD, Storages, is_key
 from aves_convert.torch_files.tensors import LazyTensor, MappedFile
 from aves_convert.torch_files.zip_directory import LOCAL, Extent, read_zip_directory
 
@@ -193,7 +193,7 @@ def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
 
 def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages) -> None:
     """Fill in where the storages of a legacy file lie. Raises ValueError."""
-    if type(keys) is not list:
+    if type(keys) is not list or not all(map(is_key, keys)):
         raise ValueError("the list of storages is missing")
     extents = storages.file.extents
     for key in map(str, keys):

@@ -59,7 +59,7 @@ class Storages:
         if type(key) is not tuple or len(key) not in (5, 6) or key[0] != "storage" or type(key[1]) is not Global:
             raise ValueError("a persistent id that is no storage of a tensor")
         _, cls, name, _, numel, *view = key
-        if (not (type(name) is str and len(name) <= _MAX_KEY) and not _is_size(name)) or not _is_size(numel):
+        if not is_key(name) or not _is_size(numel):
             raise ValueError("a storage without a name or a size")
         dtype = _STORAGE_DTYPES.get(cls.name) if cls.module in _STORAGE_MODULES else None
         storage = Storage(self.file, str(name), dtype, numel)
@@ -88,6 +88,11 @@ def _view_of(storage: Storage, view: object) -> Storage:
     if offset + numel > storage.numel:
         raise ValueError(f"a view reaches past the end of the storage {quoted(storage.key)}")
     return Storage(storage.file, storage.key, storage.dtype, numel, offset)
+
+
+def is_key(name: object) -> bool:
+    """Whether it may be the name of a storage: a number, or a short text."""
+    return (type(name) is str and len(name) <= _MAX_KEY) or _is_size(name)
 
 
 def _is_size(value: object) -> bool:

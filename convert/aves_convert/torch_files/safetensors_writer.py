@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
+from aves_artifacts.base.messages import first_line
+
+_SYSTEMS = re.compile(r"\b(?:code: |os error )(\d+)")
 
 
 def write_safetensors(
@@ -18,9 +24,15 @@ def write_safetensors(
 
     The same tensors give the same bytes, whatever their order. The file appears whole or not at all.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # save_file is given addresses, and takes what lies there as contiguous without a word
     contiguous = {name: np.asarray(array, order="C") for name, array in state_dict.items()}
     with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={"format": "pt", **(metadata or {})})
+        try:
+            save_file(contiguous, temporary, metadata={"format": "pt", **(metadata or {})})
+        except SafetensorError as error:  # a full disk comes as its own error, with the system's as Rust writes it
+            code = _SYSTEMS.search(str(error))
+            reason = os.strerror(int(code[1])) if code else first_line(error)
+            raise InputError(f"{path}: cannot write: {reason}") from None

@@ -104,3 +104,23 @@ def test_text_from_a_file_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "owned" in result.output
     assert "\x1b" not in result.output
+
+
+def test_half_a_million_inputs_are_not_listed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.onnx", x=["b", 300])
+    model = onnx.load(path)
+    model.graph.input.extend(onnx.ValueInfoProto() for _ in range(2000))
+    onnx.save(model, path)
+    (problem,) = inspect(path).problems
+    assert problem.endswith("it has 2,001 inputs")
+
+
+def test_weights_in_a_file_of_an_impossible_name(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.onnx", x=["b", 300])
+    model = onnx.load(path)
+    tensor = model.graph.initializer.add(name="w", data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="f" * 100_000)
+    onnx.save(model, path)
+    (problem,) = inspect(path).problems
+    assert "missing beside it" in problem
+    assert len(problem) < 1000

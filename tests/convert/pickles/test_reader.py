@@ -315,3 +315,10 @@ def check_outcome(read: Callable[[], object]) -> None:
     except InputError as error:
         message = str(error)
     assert message.isprintable()
+
+
+def test_more_classes_than_any_checkpoint_names() -> None:
+    stream = pickled([reduced(name(f"m{index}", "run")) for index in range(1500)])
+    with pytest.raises(InputError, match="more than 1000 classes"):
+        read_pickle(stream, "file.pt")
+    assert len(scan_pickle(stream)[0]) == 1001

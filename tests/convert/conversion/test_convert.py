@@ -1,0 +1,64 @@
+"""What a conversion writes is of one file, and nothing is left where it cannot be written."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.conversion import bundle, convert
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio
+from aves_convert.conversion.request import Source, Target
+
+CONVERSIONS: dict[str, Callable[[Path, Path], object]] = {
+    "bundle": lambda path, out: make_bundle(Source(path), Target(out, "tiny")),
+    "torchaudio": lambda path, out: fairseq_to_torchaudio(Source(path), Target(out, "tiny")),
+    "onnx": lambda path, out: fairseq_to_onnx(Source(path), out / "tiny.onnx"),
+}
+
+
+@pytest.mark.parametrize("kind", CONVERSIONS)
+def test_a_checkpoint_that_changes_while_it_is_read(
+    kind: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "tiny.pt", tmp_path / "out"
+    path.write_bytes(tiny_checkpoint.read_bytes())
+
+    def change(checkpoint: object, **options: object) -> object:
+        path.write_bytes(tiny_checkpoint.read_bytes() + b"")
+        return real(checkpoint, **options)  # type: ignore[arg-type]
+
+    real = convert.to_torchaudio
+    for module in (bundle, convert):
+        monkeypatch.setattr(module, "to_torchaudio", change)
+    with pytest.raises(InputError, match="changed while it was read"):
+        CONVERSIONS[kind](path, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("limit", [600, 60_000])
+@pytest.mark.parametrize("command", ["bundle", "fairseq2torchaudio", "fairseq2onnx", "stand-in"])
+def test_a_file_that_cannot_be_written_to_its_end(
+    command: str, limit: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """As on a full disk: the system refuses to write more than the limit."""
+    out = tmp_path / "out"
+    words = [command, "bio" if command == "stand-in" else str(tiny_checkpoint), "--out"]
+    words.append(str(out if command in ("bundle", "fairseq2torchaudio") else tmp_path / "x.file"))
+    ran = subprocess.run(
+        [sys.executable, "-c", "from aves_convert.cli import main; main()", *words],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert "File too large" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
