@@ -19,8 +19,11 @@ COMMANDS = [
     for program, group in PROGRAMS.items()
     for name, command in group.commands.items()
 ]
-# An option that two commands have under one name and with two meanings.
-OTHER_MEANINGS = {"--json": 2}  # a flag that prints, and the file of a report
+# Options that commands have under one name and with two meanings.
+OTHER_MEANINGS = {
+    "--json": 2,  # a flag that prints, and the file of a report
+    "--seed": 2,  # of made-up weights, and of drawn inputs
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -139,4 +139,4 @@ def test_the_seed_is_told_and_taken(made: tuple[Path, Bundle]) -> None:
     arguments = ["--fairseq", str(made[0]), "--onnx", str(made[1].path("onnx")), "--backends", "fairseq,onnx"]
     result = CliRunner().invoke(main, [*arguments, "--seed", "123"])
     assert result.exit_code == 0
-    assert "drawn again by --seed 123" in " ".join(result.output.split())
+    assert "drawn again by the seed 123" in " ".join(result.output.split())

@@ -219,7 +219,7 @@ def doctor(as_json: bool) -> None:
     help="The address to publish at: file://, s3://, gs:// or any other that fsspec knows.",
 )
 @shared.release_version
-@shared.stand_in(options.STAND_IN)
+@shared.stand_in(options.STAND_IN_RELEASE)
 @click.option(
     "--work",
     type=path_type(folder=True),

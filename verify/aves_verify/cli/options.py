@@ -11,6 +11,10 @@ STAND_IN = (
     "Take checkpoints with made-up weights in the place of the published ones; nothing is downloaded. By default the "
     "published ones are taken."
 )
+STAND_IN_RELEASE = (
+    "Release checkpoints with made-up weights, marked as such: in the place of the published ones, or at the paths "
+    "given. By default they are refused."
+)
 
 selection = options.all_of(
     click.argument("names", nargs=-1, metavar="[NAME]..."),

@@ -38,7 +38,7 @@ class Ran:
         )
         if self.repeated:
             told += f"; {self.repeated} of them again, and at optimisation {' and '.join(self.optimisations)}"
-        return told if self.seed is None else f"{told}; what was drawn is drawn again by --seed {self.seed}"
+        return told if self.seed is None else f"{told}; what was drawn is drawn again by the seed {self.seed}"
 
 
 @dataclass(frozen=True)
