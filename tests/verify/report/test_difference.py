@@ -210,3 +210,14 @@ def test_no_damage_to_a_report_gives_a_traceback(
     result = diff(tmp_path_factory.mktemp("d"), report, damaged)
     assert result.exit_code in (0, 1, 2)
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_of_two_configurations_of_one_name_each_is_compared(report: Any, tmp_path: Path) -> None:
+    before = copy.deepcopy(report)
+    before["configs"][1]["name"] = "core"
+    code, found = changes(tmp_path, before, lambda after: after["configs"][0]["comparisons"][0].update(status="fail"))
+    assert code == 1
+    assert [(change["kind"], change["where"].split(", ")[0]) for change in found] == [("status", "core")]
+    code, found = changes(tmp_path, before, lambda after: after["configs"][1]["comparisons"][0].update(status="fail"))
+    assert code == 1
+    assert found[0]["where"].startswith("core (2), ")

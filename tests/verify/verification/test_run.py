@@ -17,7 +17,7 @@ from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli import main
 from aves_verify.cli.selection import Selection
 from aves_verify.subjects import subject
-from aves_verify.verification import run
+from aves_verify.verification import run, verify
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all
 
@@ -81,7 +81,40 @@ def test_where_nothing_was_compared_the_first_reason_is_all_there_is(torn: Path,
     assert result.exit_code == 2
     assert len(result.output.splitlines()) == 1
     assert "torn.pt" in result.output
-    assert list((tmp_path / "r").iterdir()) == []
+    assert not any(config["passed"] for config in told(tmp_path / "r").values())  # an earlier report must not stand
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_in_a_configuration_tells_what_it_had_compared_of_it(
+    number: int, status: int, owls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = verify.compare_input, []
+
+    def compare_input(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 4:
+            os.kill(os.getpid(), number)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(verify, "compare_input", compare_input)
+    (tmp_path / "r.json").write_text('{"passed": true}')
+    result = cli(owls, "--json", tmp_path / "r.json")
+    assert result.exit_code == status, result.output
+    (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
+    assert not config["passed"]
+    assert {c["clip"] for c in config["comparisons"]} >= {calls[0][1].name, calls[2][1].name}
+    assert config["problems"] == ["not verified to its end: the run was stopped"]
+    assert "FAILED: owls" in result.output
+
+
+def test_a_run_that_is_stopped_before_anything_is_compared_leaves_no_earlier_report(
+    owls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "verify_subject", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    (tmp_path / "r.json").write_text('{"passed": true}')
+    result = cli(owls, "--json", tmp_path / "r.json")
+    assert result.exit_code == 143
+    assert not json.loads((tmp_path / "r.json").read_text())["passed"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -132,8 +165,9 @@ def test_a_run_that_is_stopped_before_it_compared_anything_just_stops(owls: Path
     def progress(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        verify_all(Selection(names=(str(owls),)).subjects("last"), Plan(), progress=progress)
+    found = verify_all(Selection(names=(str(owls),)).subjects("last"), Plan(), progress=progress)
+    assert isinstance(found.error, KeyboardInterrupt)
+    assert not found.compared
 
 
 def test_a_run_that_ends_well_has_no_error(owls: Path, torn: Path) -> None:

@@ -111,8 +111,9 @@ def run(
     with step_bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)
     report = found.report
-    terminal.print_report(report, Console(), every_clip=verbose)
-    files.write(report, wanted)
+    if found.error is None or found.compared:
+        terminal.print_report(report, Console(), every_clip=verbose)
+    files.write(report, wanted)  # of a stopped run too: a report of an earlier one must not stand for this one
     if found.error is not None:
         raise found.error
     if attach:

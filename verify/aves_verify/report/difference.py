@@ -52,7 +52,12 @@ def _pairs(old: Mapping[Key, Value], new: Mapping[Key, Value]) -> Iterator[tuple
 
 
 def _configs(report: ReportDocument) -> dict[str, ReportedConfig]:
-    return {config.name: config for config in report.configs}
+    """Each under its name; of several of one name the later ones are told apart by their number."""
+    found: dict[str, ReportedConfig] = {}
+    for config in report.configs:
+        number = sum(other.name == config.name for other in found.values())
+        found[f"{config.name} ({number + 1})" if number else config.name] = config
+    return found
 
 
 def _comparisons(config: ReportedConfig) -> dict[tuple[str, str, str], ReportedComparison]:

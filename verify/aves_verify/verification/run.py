@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
@@ -16,7 +15,7 @@ from aves_verify.subjects.subject import BACKENDS, Pending, Subject, ready
 from aves_verify.verification.environment import environment
 from aves_verify.verification.plan import Plan, check_comparable
 from aves_verify.verification.progress import Progress
-from aves_verify.verification.verify import verify_subject
+from aves_verify.verification.verify import PartlyVerifiedError, verify_subject, why_stopped
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,11 @@ class Run:
 
     report: Report
     error: BaseException | None = None  # bad input, Ctrl-C or SIGTERM; None where every subject was verified
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is anything to report but the error."""
+        return any(config.comparisons for config in self.report.configs)
 
 
 def verify(subject: Subject, plan: Plan = Plan(), progress: Progress = lambda *_: None) -> Report:
@@ -35,7 +39,10 @@ def verify(subject: Subject, plan: Plan = Plan(), progress: Progress = lambda *_
     else raises nothing. ``progress`` is told what is going on, with the steps done and in all. Raises InputError for a
     file that is missing or unusable.
     """
-    return verify_all([ready(subject)], plan, progress=progress).report  # of one subject, an error is raised
+    run = verify_all([ready(subject)], plan, progress=progress)
+    if run.error is not None:
+        raise run.error
+    return run.report
 
 
 def verify_all(
@@ -48,8 +55,7 @@ def verify_all(
 
     ``unreadable`` are the audio files that could not be read: each is a problem of the report, and fails it. A subject
     that cannot be used does not lose the others, nor does a stopped run lose what it had compared: either is told in
-    the report, and given back as the error. Where nothing was compared, the error is raised; so is one where fairseq
-    does not import, before anything is made.
+    the report, and given back as the error. One is raised where fairseq does not import, before anything is made.
     """
     check_comparable(plan)
     if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
@@ -62,15 +68,20 @@ def verify_all(
             for pending in prepared:
                 try:
                     configs.append(_verify(pending, plan, unreadable, progress))
+                except PartlyVerifiedError as partly:
+                    configs.append(partly.report)
+                    if not isinstance(partly.cause, InputError):
+                        raise partly.cause from None
+                    errors.append(partly.cause)
                 except InputError as error:
                     errors.append(error)
                     configs.append(_not_verified(pending, plan, *error.problems))
                 progress(pending.name, 1, 1)
     except BaseException as error:  # whatever stops the run must not lose the hours before it
         errors.insert(0, error)
-        configs += [_not_verified(missed, plan, _why(error)) for missed in subjects[len(configs) :]]
-    if errors and not any(config.comparisons for config in configs):
-        raise errors[0]
+        configs += [
+            _not_verified(missed, plan, f"not verified: {why_stopped(error)}") for missed in subjects[len(configs) :]
+        ]
     report = Report(tuple(_with_twins(configs)), environment(), time.perf_counter() - start)
     return Run(report, errors[0] if errors else None)
 
@@ -89,12 +100,6 @@ def _not_verified(pending: Pending, plan: Plan, *problems: str) -> ConfigReport:
     """What a report has of a subject that gave no numbers."""
     reference = next(name for name in BACKENDS if name in plan.backends)
     return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), problems)
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, Exception):
-        return f"not verified: the run ended with {type(error).__name__}: {reason_of(error)}"
-    return "not verified: the run was stopped"
 
 
 def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:

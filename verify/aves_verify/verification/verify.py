@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_verify.backends.loading import Loaded, load
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.comparison.compare import Comparison
@@ -33,6 +35,24 @@ _EPSILON = 1e-3  # seconds
 _LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
 
 
+class PartlyVerifiedError(Exception):
+    """A verification that ended before its last input; what it had compared is in its report."""
+
+    def __init__(self, report: ConfigReport, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.report = report
+        self.cause = cause
+
+
+def why_stopped(error: BaseException) -> str:
+    """Say why a subject has no whole report."""
+    if isinstance(error, InputError):
+        return reason_of(error)
+    if isinstance(error, Exception):
+        return f"the run ended with {type(error).__name__}: {reason_of(error)}"
+    return "the run was stopped"
+
+
 def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_: None) -> ConfigReport:
     """Compare a subject's ports with its original on every clip, padded and in a batch.
 
@@ -49,12 +69,21 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     ran: list[InputFacts] = []
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     short = short_names([clip.name for clip in clips])
-    for done, item in enumerate(_given(loaded, clips, plan, seconds)):
-        progress(short(item.name), done, count(clips) + len(KINDS) + 1)
-        layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
-        comparisons += compare_input(loaded, item, plan, seconds, kept, layers=layers)
-        repeated = onnx_of(loaded) is not None and is_short(item)
-        ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=repeated))
+    try:
+        for done, item in enumerate(_given(loaded, clips, plan, seconds)):
+            progress(short(item.name), done, count(clips) + len(KINDS) + 1)
+            layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
+            comparisons += compare_input(loaded, item, plan, seconds, kept, layers=layers)
+            repeated = onnx_of(loaded) is not None and is_short(item)
+            ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=repeated))
+    except BaseException as error:
+        if not comparisons:
+            raise
+        problems = (*loaded.problems, f"not verified to its end: {why_stopped(error)}")
+        partly = ConfigReport(
+            subject.name, subject.source, loaded.backends[0].name, {}, tuple(comparisons), seconds, problems
+        )
+        raise PartlyVerifiedError(partly, error) from error
     if plan.explain and clips:
         progress("explaining", 0, 1)
     explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
