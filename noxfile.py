@@ -56,7 +56,9 @@ def quick(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """All tests, with the real fairseq, in two processes; arguments go to pytest, such as -n 0 for one."""
-    command = ("pytest", "-n", "2", "--dist", "loadfile", "--durations", "25")  # a file's fixtures are made once
+    # a file's fixtures are made once; tests/conftest.py has brought the files that take long to the front
+    shared = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+    command = ("pytest", *shared, "--durations", "25")
     uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT)
 
 

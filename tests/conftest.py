@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from tests.support import browser
 from tests.support.bundles import NAME, copied
+from tests.support.trained_checkpoint import train
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_convert.conversion.bundle import make_bundle
@@ -19,6 +21,18 @@ from aves_convert.graph.options import OnnxOptions
 # A machine that does other work as well makes single examples slow, which is no failure.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+LONGEST_FIRST = ("environments", "trainer", "full_size", "browser", "slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests, files of those that take long come first: none waits in the end."""
+    if hasattr(config, "workerinput"):
+        marks: dict[Path, set[str]] = {}
+        for item in items:
+            marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+        found = {path: [name not in marks[path] for name in LONGEST_FIRST] for path in marks}
+        items.sort(key=lambda item: found[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,6 +65,16 @@ def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
 def bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
     """The same as a folder of one's own, to change."""
     return copied(tiny_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session", params=["small", "small-prenorm"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint by fairseq's own trainer, made once for all processes of a run. It is everybody's too."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if hasattr(request.config, "workerinput") else base
+    with FileLock(shared / f"{request.param}.lock"):
+        made = shared / request.param / "checkpoints" / "checkpoint_last.pt"
+        return made if made.exists() else train(shared / request.param, request.param)
 
 
 @pytest.fixture(scope="session")

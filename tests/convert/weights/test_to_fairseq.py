@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from tests.support.round_trip import assert_same_checkpoint, there, there_and_back
 from tests.support.stand_ins import TINY, VARIANTS
 from tests.support.tensors import with_tensors
-from tests.support.trained_checkpoint import train
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import read_bundle
@@ -272,11 +271,6 @@ def test_the_manifest_has_the_hash_of_every_source_tensor(tmp_path: Path) -> Non
 
 
 # --- fairseq's own files, and its own loader
-
-
-@pytest.fixture(scope="module", params=["small", "small-prenorm"])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.fixture

@@ -5,19 +5,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.support.trained_checkpoint import train
 
 from aves_convert.cli import main as convert
 from aves_verify.cli import main as verify
 
 
 @pytest.mark.trainer
-@pytest.mark.parametrize("geometry", ["small", "small-prenorm"])
-def test_a_genuine_checkpoint_converts_and_verifies(geometry: str, tmp_path: Path) -> None:
-    checkpoint = train(tmp_path / "training", geometry)  # type: ignore[arg-type]
-    made = CliRunner().invoke(convert, ["bundle", str(checkpoint), "--out", str(tmp_path / "b"), "--layers", "all"])
+def test_a_genuine_checkpoint_converts_and_verifies(trained: Path, tmp_path: Path) -> None:
+    made = CliRunner().invoke(convert, ["bundle", str(trained), "--out", str(tmp_path / "b"), "--layers", "all"])
     assert made.exit_code == 0, made.output
-    arguments = ["--bundle", tmp_path / "b", "--fairseq", checkpoint, "--layers", "all", "--json", tmp_path / "r.json"]
+    arguments = ["--bundle", tmp_path / "b", "--fairseq", trained, "--layers", "all", "--json", tmp_path / "r.json"]
     verified = CliRunner().invoke(verify, [str(argument) for argument in arguments])
     assert verified.exit_code == 0, verified.output
     (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
@@ -28,4 +25,6 @@ def test_a_genuine_checkpoint_converts_and_verifies(geometry: str, tmp_path: Pat
     }
     assert worst["torchaudio"] < 1e-5
     assert worst["onnx"] < 2e-4
-    assert json.loads((tmp_path / "b" / "manifest.json").read_text())["encoder"]["normalize"] is (geometry != "small")
+    assert json.loads((tmp_path / "b" / "manifest.json").read_text())["encoder"]["normalize"] is (
+        "small-prenorm" in trained.parts
+    )

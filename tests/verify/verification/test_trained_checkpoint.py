@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.trained_checkpoint import CLUSTERS, Geometry, train
+from tests.support.trained_checkpoint import CLUSTERS
 
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
@@ -17,12 +17,6 @@ from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.backends.fairseq_import import import_hubert, quiet
 
 pytestmark = pytest.mark.trainer
-
-
-@pytest.fixture(scope="module", params=["small", "small-prenorm"])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    geometry: Geometry = request.param
-    return train(tmp_path_factory.mktemp(geometry), geometry)
 
 
 @pytest.fixture
