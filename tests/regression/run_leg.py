@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 
 from tests.regression.legs import LEGS, Leg
 from tests.regression.models import NAMES, QUICK
-from tests.support.environments import PROJECT, interpreter, make_environment
+from tests.support.environments import PROJECT, directory_size, interpreter, make_environment
 
 RESULTS = PROJECT / "build" / "torch-versions"
 _SOURCES = ("artifacts", "convert", "tests/regression")
@@ -60,7 +59,7 @@ def environment(leg: Leg, work: Path) -> Iterator[Environment]:
             extras=("verify", "torch-export"),
             torch_cache=cache,
         )
-        yield Environment(python, time.monotonic() - started, _gigabytes(Path(folder)))
+        yield Environment(python, time.monotonic() - started, directory_size(Path(folder)) / 1e9)
 
 
 def run(
@@ -106,16 +105,6 @@ def _check_interpreter(leg: Leg) -> None:
     ways = (["uv", "python", "find", leg.python], ["uv", "python", "install", leg.python])
     if all(subprocess.run(way, check=False, capture_output=True).returncode for way in ways):
         raise NoInterpreterError(f"Python {leg.python} is not here and uv cannot fetch it")
-
-
-def _gigabytes(folder: Path) -> float:
-    """What a folder takes on disk; a file with several names counts once."""
-    sizes = {}
-    for path, _, names in os.walk(folder):
-        for name in names:
-            status = (Path(path) / name).lstat()
-            sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(sizes.values()) / 1e9
 
 
 def line(result: dict[str, Any]) -> str:

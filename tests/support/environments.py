@@ -67,6 +67,16 @@ def _package(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0].lower()
 
 
+def directory_size(folder: Path) -> int:
+    """What a folder takes on disk, in bytes; a file with several names counts once."""
+    sizes = {}
+    for path, _, names in os.walk(folder):
+        for name in names:
+            status = (Path(path) / name).lstat()
+            sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
+
+
 def interpreter(version: str) -> str:
     """The newest Python of a version such as 3.10 that pyenv keeps; else the version, for uv to find or fetch."""
     kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from aves_artifacts.base.extras import MODULES
 from aves_verify.cli import main
 from aves_verify.doctor.diagnose import Finding, diagnose, version
-from aves_verify.doctor.facts import _PROBES, Facts, Probe, gather, probe
+from aves_verify.doctor.facts import _PROBES, Facts, Probe, _needs, gather, probe
 from aves_verify.doctor.text import as_document, lines
 
 WORKS = Probe(True, "yes")
@@ -28,12 +29,18 @@ HEALTHY = Facts(
         "torchaudio": "2.8.0",
         "onnx": "1.18.0",
         "onnxruntime": "1.22.1",
+        "huggingface-hub": "1.0",
         "fairseq": "0.12.2",
         "omegaconf": "2.0.6",
         "hydra-core": "1.0.7",
         "pip": "24.0",
     },
-    required={"click": "8.1", "numpy": "1.23", "torch": "2.0.1", "torchaudio": "2.0.2", "onnx": "", "onnxruntime": ""},
+    required={"click": "8.1", "numpy": "1.23", "onnx": ""},
+    extras={
+        "verify": {"torch": "2.0.1", "torchaudio": "2.0.2", "onnxruntime": ""},
+        "fairseq": {"torch": "2.0.1", "torchaudio": "2.0.2", "onnxruntime": "", "fairseq": ""},
+        "hub": {"huggingface-hub": "0.30"},
+    },
     probes={**dict.fromkeys(_PROBES, WORKS), "onnx": Probe(True, "23"), "opset": Probe(True, "23")},
     compiler="/usr/bin/c++",
     headers=True,
@@ -74,6 +81,52 @@ def test_missing_and_old_packages_break() -> None:
     finding = only(changed(installed={"click": "8.0.9"}, uv=False))
     assert (finding.what, finding.mend) == ("8.0.9 is older than 8.1", "pip install 'click>=8.1'")
     assert diagnose(changed(installed={"click": "8.10"})) == ()
+    assert only(changed(installed={"huggingface-hub": "0.29"})).what == "0.29 is older than 0.30"
+
+
+def test_an_extra_that_nobody_asked_for_is_not_broken() -> None:
+    finding = only(changed(installed={"huggingface-hub": None}))
+    assert (finding.level, finding.subject) == ("absent", "hub")
+    assert finding.what == "for aves-artifacts hub --push; lacks huggingface-hub"
+    assert finding.mend == "uv pip install 'aves-ports[hub]'"
+    told = list(lines(HEALTHY, [finding]))
+    assert not [line for line in told if "BROKEN" in line or "LIMITED" in line]
+    assert "  hub          for aves-artifacts hub --push; lacks huggingface-hub" in told
+    assert "               add it: uv pip install 'aves-ports[hub]'" in told
+    assert told[-1] == "WORKS: conversion and verification run here, but for what is not installed"
+
+
+def test_a_light_install_works() -> None:
+    light = {"torch": None, "torchaudio": None, "onnxruntime": None, "fairseq": None}
+    facts = dataclasses.replace(changed(installed=light), probes={"numpy": WORKS, "onnx": Probe(True, "23")})
+    findings = diagnose(facts)
+    assert [(finding.level, finding.subject) for finding in findings] == [("absent", "fairseq"), ("absent", "verify")]
+    assert findings[1].what.endswith("lacks torch, torchaudio, onnxruntime")
+    assert list(lines(facts, findings))[-1] == "WORKS: conversion runs here, and verification with the extra verify"
+
+
+def test_every_extra_is_told_of() -> None:
+    everything = {extra: {f"package-of-{extra}": ""} for extra in MODULES}
+    missing = {f"package-of-{extra}": None for extra in MODULES} | {"fairseq": None}
+    facts = dataclasses.replace(changed(installed=missing), extras=everything)
+    assert {finding.subject for finding in diagnose(facts)} == set(MODULES)
+
+
+def test_requirements_are_read_by_the_extra_that_brings_them() -> None:
+    found = _needs(
+        [
+            "click>=8.1",
+            "old>=1; python_version < '3.9'",
+            "httpx2[socks]>=2.0",
+            "torch>=2.0.1; extra == 'verify'",
+            'fairseq==0.12.2; (python_version < "3.99") and extra == "fairseq"',
+        ]
+    )
+    assert found == {
+        "": {"click": "8.1", "httpx2": "2.0"},
+        "verify": {"torch": "2.0.1"},
+        "fairseq": {"fairseq": ""},
+    }
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch", "onnx", "onnxruntime"])
@@ -148,8 +201,8 @@ def test_fairseq_on_python_3_13() -> None:
 @pytest.mark.parametrize(
     ("changes", "told", "mend"),
     [
-        ({}, ("--reference",), "uv pip install fairseq==0.12.2"),
-        ({"uv": False}, ("not installed",), "pip install uv && uv pip install fairseq==0.12.2"),
+        ({}, ("--reference",), "uv pip install 'aves-ports[fairseq]'"),
+        ({"uv": False}, ("without it",), "pip install uv && uv pip install 'aves-ports[fairseq]'"),
         ({"installed": {"pip": "25.3"}}, ("pip 25.3 refuses the metadata of omegaconf 2.0.6",), "uv pip install"),
         ({"compiler": None}, ("there is no C++ compiler",), "sudo apt-get install g++ python3-dev && uv pip install"),
         ({"compiler": None, "system": "Darwin"}, ("no C++ compiler",), "xcode-select --install && uv pip install"),
@@ -159,7 +212,7 @@ def test_fairseq_on_python_3_13() -> None:
 def test_fairseq_not_installed(changes: dict[str, Any], told: tuple[str, ...], mend: str) -> None:
     changes = {**changes, "installed": {"fairseq": None, **changes.get("installed", {})}}
     finding = only(changed(**changes))
-    assert finding.level == "limited"
+    assert finding.level == "absent"
     assert all(text in finding.what for text in told)
     assert finding.mend.startswith(mend)
 
@@ -171,15 +224,16 @@ def test_pip_before_24_1_takes_it() -> None:
 def test_fairseq_that_does_not_import() -> None:
     finding = only(changed(probes={"fairseq": Probe(False, "ImportError: omegaconf")}))
     assert "0.12.2 is installed, but does not import (ImportError: omegaconf)" in finding.what
-    assert finding.mend == "uv pip install fairseq==0.12.2 --reinstall-package fairseq"
+    assert finding.mend == "uv pip install 'aves-ports[fairseq]' --reinstall-package fairseq"
 
 
 def test_the_broken_come_first_and_the_verdict_last() -> None:
     facts = changed(installed={"fairseq": None, "click": None}, probes={})
     findings = diagnose(facts)
-    assert [finding.level for finding in findings] == ["broken", "limited"]
+    assert [finding.level for finding in findings] == ["broken", "absent"]
     told = list(lines(facts, findings))
-    assert told.index("BROKEN: click: not installed") < told.index("  mend it: uv pip install fairseq==0.12.2")
+    added = "               add it: uv pip install 'aves-ports[fairseq]'"
+    assert told.index("BROKEN: click: not installed") < told.index(added)
     assert told[-1] == "BROKEN: 1 of these must be mended before the project runs"
     document = json.loads(as_document(facts, findings))
     assert document["works"] is False

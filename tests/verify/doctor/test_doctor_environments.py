@@ -57,7 +57,7 @@ def test_a_pip_that_refuses_fairseqs_metadata(tmp_path: Path) -> None:
     python = environment(tmp_path / "environment", "pip>=24.1")
     told = doctor(python)["of"]["fairseq"]
     assert "refuses the metadata of omegaconf 2.0.6" in told["what"]
-    assert told["mend"].endswith("uv pip install fairseq==0.12.2")
+    assert told["mend"].endswith("uv pip install 'aves-ports[fairseq]'")
 
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "omegaconf==2.0.6"]
     refused = subprocess.run(pip, capture_output=True, text=True, check=False)
@@ -70,7 +70,7 @@ def test_a_pip_that_refuses_fairseqs_metadata(tmp_path: Path) -> None:
 def test_python_3_13(tmp_path: Path) -> None:
     python = environment(tmp_path / "environment", "antlr4-python3-runtime==4.8", python=interpreter("3.13"))
     told = doctor(python)["of"]["fairseq"]
-    assert told["level"] == "limited"
+    assert told["level"] == "absent"
     assert "does not import on Python 3.13" in told["what"]
     assert "antlr4" in told["what"]
     assert "--python 3.12" in told["mend"]
@@ -88,8 +88,10 @@ def test_torchaudio_beside_a_torch_that_it_was_not_built_for(tmp_path: Path) -> 
     # and that it serves all the same
     assert told["level"] == "limited"
     assert document["facts"]["probes"]["torchaudio without its extension"]["works"]
-    # what else is missing in this environment is told as well
-    assert document["of"]["onnxruntime"]["what"] == "not installed"
+    # what else is missing in this environment is told as well: of an extra, and what every command needs
+    assert document["of"]["verify"]["level"] == "absent"
+    assert "onnxruntime" in document["of"]["verify"]["what"]
+    assert document["of"]["jsonschema"]["what"] == "not installed"
     assert not document["works"]
 
 

@@ -197,7 +197,7 @@ def doctor(as_json: bool) -> None:
     """Tell what is installed and what does not fit together.
 
     Of each thing that is wrong it names the command that mends it.
-    Exit status: 0 conversion and verification can run, perhaps without fairseq, 1 something is broken.
+    Exit status: 0 what is installed works, whether or not extras are missing, 1 something is broken.
     """
     from aves_verify.doctor.diagnose import diagnose
     from aves_verify.doctor.facts import gather

@@ -7,11 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from aves_artifacts.base.messages import listed
+from aves_artifacts.base.versions import PACKAGE
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.doctor.facts import Facts
 
 OPSET = OnnxOptions().opset  # what aves-convert writes by default
-FAIRSEQ = "fairseq==0.12.2"
+FAIRSEQ = f"{PACKAGE}[fairseq]"
+_FOR = {  # what an extra is for
+    "verify": "aves-verify, and load_model in Python",
+    "release": "aves-artifacts publish and verify-release",
+    "s3": "s3:// addresses",
+    "gcs": "gs:// addresses",
+    "hub": "aves-artifacts hub --push",
+    "torch-export": "aves-convert --exporter torch",
+}
 _PIP_REFUSES = (24, 1)  # from here on pip refuses omegaconf 2.0.6: its metadata says PyYAML (>=5.1.*)
 _FAIRSEQ_ENDS = (3, 13)
 _NUMPY_2 = (2, 2)  # the first torch that was built for numpy 2
@@ -19,9 +29,12 @@ _NUMPY_2 = (2, 2)  # the first torch that was built for numpy 2
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that does not fit. "broken": a command of this project cannot run; "limited": some of it cannot."""
+    """Something that does not fit. "broken": what should run does not; "limited": some of it does not.
 
-    level: Literal["broken", "limited"]
+    "absent": an extra, the ``subject``, that is not installed, or not all of it; what needs it does not run.
+    """
+
+    level: Literal["broken", "limited", "absent"]
     subject: str
     what: str
     mend: str  # a command, or several joined by &&
@@ -36,8 +49,9 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         *_torchaudio(facts),
         *_opset(facts),
         *_fairseq(facts),
+        *_extras(facts),
     )
-    return tuple(sorted(found, key=lambda finding: finding.level != "broken"))
+    return tuple(sorted(found, key=lambda finding: ("broken", "limited", "absent").index(finding.level)))
 
 
 def version(text: str | None) -> tuple[int, ...]:
@@ -48,14 +62,26 @@ def version(text: str | None) -> tuple[int, ...]:
 
 
 def _requirements(facts: Facts) -> Iterator[Finding]:
-    """Packages that are missing or too old."""
-    for name, oldest in facts.required.items():
+    """Packages that are missing or too old; those of extras may be missing."""
+    brought = {name: oldest for packages in facts.extras.values() for name, oldest in packages.items()}
+    here_too = {name: oldest for name, oldest in brought.items() if facts.installed[name] is not None}
+    for name, oldest in (here_too | dict(facts.required)).items():
         here = facts.installed[name]
         wanted = f"{name}>={oldest}" if oldest else name
         if here is None:
             yield Finding("broken", name, "not installed", _install(facts, wanted))
         elif version(here) < version(oldest):
             yield Finding("broken", name, f"{here} is older than {oldest}", _install(facts, wanted))
+
+
+def _extras(facts: Facts) -> Iterator[Finding]:
+    """Extras that nobody asked for here, or of which something is missing; fairseq is told of by itself."""
+    for extra, what in _FOR.items():
+        missing = [name for name in facts.extras.get(extra, ()) if facts.installed[name] is None]
+        if missing:
+            yield Finding(
+                "absent", extra, f"for {what}; lacks {listed(missing, 3)}", _install(facts, f"{PACKAGE}[{extra}]")
+            )
 
 
 def _imports(facts: Facts) -> Iterator[Finding]:
@@ -129,7 +155,9 @@ def _fairseq(facts: Facts) -> Iterator[Finding]:
     if facts.python >= _FAIRSEQ_ENDS:
         python = ".".join(map(str, facts.python[:2]))
         what = f"fairseq 0.12.2 does not import on Python {python} (its antlr4 needs a module that is gone); {other}"
-        yield Finding("limited", "fairseq", what, "uv run --python 3.12 --extra fairseq aves-verify")
+        yield Finding(
+            "absent" if here is None else "limited", "fairseq", what, "uv run --python 3.12 --extra fairseq aves-verify"
+        )
         return
     if here is not None and facts.works("fairseq"):
         return
@@ -138,7 +166,8 @@ def _fairseq(facts: Facts) -> Iterator[Finding]:
         what = f"{here} is installed, but does not import ({told}); {other}"
         yield Finding("limited", "fairseq", what, f"{_uv(facts, FAIRSEQ)} --reinstall-package fairseq")
         return
-    yield Finding("limited", "fairseq", f"not installed; {other}{_obstacles(facts)}", _fairseq_commands(facts))
+    what = f"for the original to compare with; without it {other}{_obstacles(facts)}"
+    yield Finding("absent", "fairseq", what, _fairseq_commands(facts))
 
 
 def _obstacles(facts: Facts) -> str:

@@ -79,6 +79,7 @@ class Facts:
     system: str
     installed: Mapping[str, str | None]  # version by package; None where it is not installed
     required: Mapping[str, str]  # the oldest version that the project takes, "" for any
+    extras: Mapping[str, Mapping[str, str]]  # the same for each extra: what it adds
     probes: Mapping[str, Probe]
     compiler: str | None  # the C++ compiler that a package would be built with
     headers: bool  # Python's own, which it would need
@@ -91,8 +92,9 @@ class Facts:
 
 def gather() -> Facts:
     """Find out what is installed and try it; takes as long as the slowest import."""
-    required = dict(_requirements(importlib.metadata.requires(PACKAGE) or []))
-    installed = {name: version_of(name) for name in (*required, *_BESIDE)}
+    needs = _needs(importlib.metadata.requires(PACKAGE) or [])
+    required = needs.pop("", {})
+    installed = {name: version_of(name) for packages in (required, *needs.values(), _BESIDE) for name in packages}
     chosen = [
         name for name in _PROBES if all(installed.get(package) is not None for package in _NEEDS.get(name, (name,)))
     ]
@@ -103,6 +105,7 @@ def gather() -> Facts:
         system=platform.system(),
         installed=installed,
         required=required,
+        extras=needs,
         probes=probes,
         compiler=_compiler(),
         headers=(Path(sysconfig.get_path("include")) / "Python.h").is_file(),
@@ -133,16 +136,18 @@ def probe(program: str) -> Probe:
     return Probe(False, printable((raised or lines or [f"exit status {ended.returncode}"])[-1], 300))
 
 
-def _requirements(needs: list[str]) -> list[tuple[str, str]]:
-    """(package, oldest version) of every requirement that holds here; those of extras are left out."""
-    found = []
-    for need in needs:
-        text, _, marker = need.partition(";")
-        if "extra" in marker or ("python_version" in marker and sys.version_info >= (3, 11)):
+def _needs(requirements: list[str]) -> dict[str, dict[str, str]]:
+    """Extra, or "" for the project itself -> package -> oldest version, of the requirements on this Python."""
+    found: dict[str, dict[str, str]] = {}
+    for requirement in requirements:
+        text, _, marker = requirement.partition(";")
+        before = re.search(r"python_version < ['\"]3\.(\d+)", marker)
+        if before and sys.version_info >= (3, int(before.group(1))):
             continue
+        extra = re.search(r"extra == ['\"]([\w-]+)", marker)
         name = re.split(r"[\s\[<>=!~(]", text.strip(), maxsplit=1)[0]
         oldest = re.search(r">=\s*([\w.]+)", text)
-        found.append((name, oldest.group(1) if oldest else ""))
+        found.setdefault(extra.group(1) if extra else "", {})[name] = oldest.group(1) if oldest else ""
     return found
 
 

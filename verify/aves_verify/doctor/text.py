@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from aves_verify.doctor.diagnose import Finding
@@ -21,9 +22,17 @@ def lines(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
     if facts.works("opset"):
         yield f"ONNX opsets  {facts.probes['opset'].told} loads, {facts.probes['onnx'].told} can be written"
     for finding in findings:
+        if finding.level != "absent":
+            yield ""
+            yield f"{finding.level.upper()}: {finding.subject}: {finding.what}"
+            yield f"  mend it: {finding.mend}"
+    absent = [finding for finding in findings if finding.level == "absent"]
+    if absent:
         yield ""
-        yield f"{finding.level.upper()}: {finding.subject}: {finding.what}"
-        yield f"  mend it: {finding.mend}"
+        yield "Extras that are not installed, or not all of them:"
+    for finding in absent:
+        yield f"  {finding.subject:<12} {finding.what}"
+        yield f"  {'':<12} add it: {finding.mend}"
     yield ""
     yield _verdict(findings)
 
@@ -35,12 +44,15 @@ def _tried(facts: Facts, name: str) -> str:
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
-    broken = sum(finding.level == "broken" for finding in findings)
-    if broken:
-        return f"BROKEN: {broken} of these must be mended before the project runs"
-    if findings:
-        return "WORKS: conversion and verification run here, but for what is limited"
-    return "WORKS: everything runs here"
+    levels = Counter(finding.level for finding in findings)
+    if levels["broken"]:
+        return f"BROKEN: {levels['broken']} of these must be mended before the project runs"
+    if not findings:
+        return "WORKS: everything runs here"
+    if any(finding.level == "absent" and finding.subject == "verify" for finding in findings):
+        return "WORKS: conversion runs here, and verification with the extra verify"
+    told = ["limited"] * bool(levels["limited"]) + ["not installed"] * bool(levels["absent"])
+    return f"WORKS: conversion and verification run here, but for what is {' or '.join(told)}"
 
 
 def as_document(facts: Facts, findings: Sequence[Finding]) -> str:
