@@ -173,8 +173,7 @@ def test_a_run_that_is_stopped_before_it_compared_anything_just_stops(owls: Path
 def test_a_run_that_ends_well_has_no_error(owls: Path, torn: Path) -> None:
     plan = Plan(backends=("torchaudio", "onnx"))
     assert verify_all(Selection(names=(str(owls),)).subjects("last"), plan).error is None
-    with pytest.raises(InputError, match=r"torn\.pt"):
-        verify_all(Selection(names=(str(torn),)).subjects("last"), plan)
+    assert "torn.pt" in str(verify_all(Selection(names=(str(torn),)).subjects("last"), plan).error)
 
 
 def test_a_fairseq_that_does_not_import_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,5 +191,4 @@ def test_fairseq_is_not_imported_where_it_has_nothing_to_run(owls: Path, monkeyp
     with subject.converted(owls) as made:
         ports = Selection(torchaudio=made.torchaudio, config=made.config, onnx=made.onnx)
         verify_all(ports.subjects("last"), Plan(backends=("torchaudio", "onnx")))
-        with pytest.raises(InputError, match="no file for fairseq"):
-            verify_all(ports.subjects("last"), Plan())
+        assert "no file for fairseq" in str(verify_all(ports.subjects("last"), Plan()).error)

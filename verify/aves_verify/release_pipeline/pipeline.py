@@ -32,10 +32,10 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.report.json_report import to_json
-from aves_verify.subjects.subject import geometry_of, of_bundle, ready
+from aves_verify.subjects.subject import geometry_of, of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress, step_bars
-from aves_verify.verification.run import verify_all
+from aves_verify.verification.run import verify
 
 
 @dataclass(frozen=True)
@@ -175,5 +175,5 @@ def _is_of(candidate: Candidate) -> bool:
 
 def _verify(candidate: Candidate, show: Progress) -> None:
     subject = of_bundle(candidate.bundle, candidate.checkpoint)
-    report = verify_all([ready(subject)], Plan(), progress=show).report
+    report = verify(subject, Plan(), show)
     attach_report(candidate.bundle, to_json(report).encode())
