@@ -36,7 +36,7 @@ _MAX_DIGITS = 21
 
 def open_file(path: Path) -> BinaryIO:
     """Open a regular file for reading, and never wait for a writer. Raises OSError, for pipes and devices too."""
-    _check_regular(os.stat(path), path)
+    check_regular(path)
     # What has the name may have changed since: opened so that a pipe does not wait, and looked at again.
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -45,6 +45,11 @@ def open_file(path: Path) -> BinaryIO:
     except BaseException:
         os.close(number)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Raise OSError where a path leads to no regular file: to nothing, a folder, a pipe or a device."""
+    _check_regular(os.stat(path), path)
 
 
 def read_file(path: Path, most: int = MAX_DOCUMENT) -> bytes:

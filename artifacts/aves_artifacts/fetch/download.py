@@ -11,6 +11,7 @@ files where one changes in between; pypdl 1.5 takes a file that was cut often fo
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import threading
@@ -20,15 +21,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.concurrency import StoppedError
-from aves_artifacts.base.documents import parse_json, read_file
+from aves_artifacts.base.documents import check_regular, parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
-from aves_artifacts.base.messages import printable_address, reason_of
+from aves_artifacts.base.messages import printable, printable_address, reason_of
+from aves_artifacts.fetch.exchange import Exchange, SlowError, exchange
 
 if TYPE_CHECKING:
     import httpx2
 
 _PASSING = frozenset({408, 425, 429})  # beside 5xx: statuses that another attempt may overcome
+# Who sends a byte more each time would otherwise never be given up.
+_WORTHWHILE = 16 << 10  # bytes, with which attempts are counted anew
+_MOST_ATTEMPTS = 500  # for one file, worthwhile or not
+_LONGEST_ETAG = 1000  # characters
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class Network:
         # Compressed bytes have other lengths and offsets than the file.
         headers = {"Accept-Encoding": "identity", "User-Agent": "aves-artifacts"}
         try:
-            return httpx2.Client(timeout=self.timeout, headers=headers, follow_redirects=True)
+            # A connection for each request: what is watched is the one that was opened for it.
+            limits = httpx2.Limits(max_keepalive_connections=0)
+            return httpx2.Client(timeout=self.timeout, headers=headers, limits=limits)
         except (ValueError, OSError) as error:  # ssl's errors are OSErrors
             raise InputError(
                 f"cannot use the network as the environment says: {reason_of(error)}; "
@@ -66,7 +74,7 @@ class Answer:
     @property
     def resumable(self) -> bool:
         """Whether a later request may go on where this one ends: a strong ETag says that it is the same file."""
-        return self.size is not None and self.etag.startswith('"')
+        return self.size is not None and self.etag.startswith('"') and _is_usable(self.etag)
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,14 @@ def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Ans
     import httpx2
 
     address = printable_address(transfer.address)
-    most, failures = _size(transfer.part), 0
-    while True:
+    _check_part(transfer.part)
+    mark, failures = _size(transfer.part), 0
+    for attempts in itertools.count(1):
+        slow = False
         try:
             return _attempt(client, transfer)
+        except SlowError as error:
+            reason, slow = reason_of(error), True
         except (httpx2.TransportError, _PassingError) as error:
             reason = reason_of(error)
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # redirects without end, impossible hosts
@@ -106,12 +118,18 @@ def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Ans
             raise InputError(
                 f"{transfer.part}: cannot write: {reason_of(error)}; make room, and fetch again to go on there"
             ) from None
-        failures = 0 if _size(transfer.part) > most else failures + 1
-        most = max(most, _size(transfer.part))
-        if failures == network.attempts:
-            raise InputError(f"{address}: cannot be fetched: {reason} ({failures} attempts); fetch again later")
+        if slow:  # another connection may be faster, and is tried once
+            failures = max(failures + 1, network.attempts - 1)
+        elif _size(transfer.part) >= mark + _WORTHWHILE:
+            mark, failures = _size(transfer.part), 0
+        else:
+            failures += 1
+        if failures >= network.attempts or attempts == _MOST_ATTEMPTS:
+            again = "fetch again to go on there" if _known(transfer) else "fetch again later"
+            raise InputError(f"{address}: cannot be fetched: {reason} ({attempts} attempts); {again}")
         if transfer.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
-            raise StoppedError
+            break
+    raise StoppedError
 
 
 def discard(part: Path) -> None:
@@ -120,15 +138,26 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
+def _check_part(part: Path) -> None:
+    """Raise InputError where the name of an unfinished download is taken by what would be waited for."""
+    try:
+        check_regular(part)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{part}: cannot write: {reason_of(error)}; remove it") from None
+
+
 def remote_size(client: httpx2.Client, address: str) -> int | None:
     """Ask a server for a file's size in bytes; None where it gives none."""
     import httpx2
 
     try:
-        response = client.head(address)
-    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
+        with exchange(client, "HEAD", address, {}) as answered:
+            found = answered.response
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError, SlowError):
         return None  # the download itself will tell
-    return _answer(address, response).size if response.status_code == 200 else None
+    return _answer(address, found).size if found.status_code == 200 else None
 
 
 def _attempt(client: httpx2.Client, transfer: Transfer) -> Answer:
@@ -138,9 +167,9 @@ def _attempt(client: httpx2.Client, transfer: Transfer) -> Answer:
         transfer.held(held)
         return known
     condition = {"Range": f"bytes={held}-", "If-Range": known.etag} if known and held else {}
-    with client.stream("GET", transfer.address, headers=condition) as response:
-        answer = _checked(response, transfer, known if condition else None, held)
-        _receive(response, transfer, most=transfer.expected if answer.size is None else answer.size)
+    with exchange(client, "GET", transfer.address, condition) as answered:
+        answer = _checked(answered.response, transfer, known if condition else None, held)
+        _receive(answered, transfer, most=transfer.expected if answer.size is None else answer.size)
     size = _size(transfer.part)
     if answer.size is not None and size != answer.size:
         if size > answer.size:
@@ -149,11 +178,11 @@ def _attempt(client: httpx2.Client, transfer: Transfer) -> Answer:
     return answer
 
 
-def _receive(response: httpx2.Response, transfer: Transfer, most: int | None) -> None:
+def _receive(answered: Exchange, transfer: Transfer, most: int | None) -> None:
     """Append a body to the part; of one that is longer than it may be, no more than tells that."""
     with transfer.part.open("r+b") as stream:
         stream.seek(0, 2)
-        for chunk in response.iter_raw():
+        for chunk in answered.body():
             if transfer.stop.is_set():
                 raise StoppedError
             stream.write(chunk)
@@ -165,10 +194,11 @@ def _receive(response: httpx2.Response, transfer: Transfer, most: int | None) ->
 def _checked(response: httpx2.Response, transfer: Transfer, known: Answer | None, held: int) -> Answer:
     """What a response is good for: its body may be appended to the part. Raises where there is none to append."""
     status, address = response.status_code, printable_address(transfer.address)
+    said = f"the server answers {status} {printable(response.reason_phrase)}".rstrip()
     if status >= 500 or status in _PASSING:
-        raise _PassingError(f"the server answers {status} {response.reason_phrase}")
+        raise _PassingError(said)
     if status not in (200, 206, 416):
-        raise InputError(f"{address}: the server answers {status} {response.reason_phrase}; check the address")
+        raise InputError(f"{address}: {said}; check the address")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise InputError(f"{address}: the server sends compressed bytes though asked not to; use another mirror")
     if status == 200:
@@ -197,13 +227,19 @@ def _begin(answer: Answer, transfer: Transfer) -> Answer:
 
 def _answer(address: str, response: httpx2.Response) -> Answer:
     length = response.headers.get("Content-Length", "")
-    md5 = re.search(r"md5=([\w+/]{22}==)", response.headers.get("x-goog-hash", ""))
+    etag = response.headers.get("ETag", "")
+    md5 = re.search(r"md5=([A-Za-z0-9+/]{22}==)", response.headers.get("x-goog-hash", ""))
     return Answer(
         printable_address(address),
-        size=int(length) if length.isdecimal() else None,
-        etag=response.headers.get("ETag", ""),
+        size=int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None,
+        etag=etag if _is_usable(etag) else "",
         md5=base64.b64decode(md5[1]).hex() if md5 else "",
     )
+
+
+def _is_usable(etag: str) -> bool:
+    """Whether it can be sent back: by its specification an ETag may have characters that a header cannot."""
+    return etag.isascii() and etag.isprintable() and len(etag) <= _LONGEST_ETAG
 
 
 def _known(transfer: Transfer) -> Answer | None:

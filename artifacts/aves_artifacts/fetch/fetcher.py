@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.concurrency import each, exclusive, stopping
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
@@ -228,7 +229,7 @@ def _check_room(sizes: Mapping[Path, int | None]) -> None:
 
 def _md5_of(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import struct
 import zipfile
 from pathlib import Path
 
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import quoted, reason_of
+from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_artifacts.base.protobuf_fields import Fields
 from aves_artifacts.configurations.catalog import PublishedRole
 from aves_artifacts.encoder import EncoderConfig
 
 # How torch.save began a file before it wrote zip archives: protocol 2, then MAGIC_NUMBER of torch/serialization.py.
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+# What zipfile raises; NotImplementedError, for flags and versions that it does not know, is a RuntimeError.
+_DAMAGED = (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, OverflowError, struct.error)
 _ZIP = b"PK\x03\x04"
 
 # Fields of ModelProto in onnx.proto: their numbers, and those that every model has (ir_version, graph, opset_import).
@@ -26,7 +31,7 @@ def content_problem(path: Path, role: PublishedRole, dimension: int) -> str:
 
     A torch archive is read to its end against its own checksums. Costs about a second for each gigabyte.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(512)
     if not head:
         return "it is empty"
@@ -43,16 +48,22 @@ def _torch_problem(path: Path, head: bytes) -> str:
     if not head.startswith(_ZIP):
         return f"it is no file of torch.save: it begins {quoted(_beginning(head))}"
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             records = archive.infolist()
             if not any(record.filename.endswith("/data.pkl") for record in records):
                 return "it is a zip archive that torch.save did not write"
             if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records):
                 return "it is a compressed or encrypted zip archive, which torch.save does not write"
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                return "it is a damaged zip archive: its records hold more than the file"  # one lies within another
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         return f"it is a damaged or truncated zip archive: {reason_of(error)}"
-    return f"it is damaged: the record {damaged} fails its CRC-32" if damaged else ""
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        return "it is a damaged or truncated zip archive"
+    return f"it is damaged: the record {printable(damaged)} fails its CRC-32" if damaged else ""
 
 
 def _config_problem(path: Path, dimension: int) -> str:
@@ -67,7 +78,7 @@ def _config_problem(path: Path, dimension: int) -> str:
 
 def _onnx_problem(path: Path) -> str:
     """Walk over the outermost fields: reading the graph itself would take several times the file in memory."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with open_file(path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             found = {number for _, number, _, _ in Fields(data).within(0, len(data))}
         except ValueError as error:

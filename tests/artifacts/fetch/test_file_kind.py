@@ -1,4 +1,5 @@
 import io
+import random
 import zipfile
 from pathlib import Path
 
@@ -23,6 +24,48 @@ def zipped(names: list[str], compression: int = zipfile.ZIP_STORED) -> bytes:
         for name in names:
             archive.writestr(name, b"0" * 1000)
     return buffer.getvalue()
+
+
+def changed(content: bytes, place: int, value: int) -> bytes:
+    return content[:place] + bytes([value]) + content[place + 1 :]
+
+
+# Where the central directory says it: the version needed, the flags, and the position of the first record.
+DIRECTORY = TORCH.index(b"PK\x01\x02")
+ODD = {
+    "another version": changed(TORCH, DIRECTORY + 6, 99),
+    "patched data": changed(TORCH, DIRECTORY + 8, 0x20),
+    "strong encryption": changed(TORCH, DIRECTORY + 8, 0x40),
+    "encrypted": changed(TORCH, DIRECTORY + 8, 1),
+    "an unknown compression": changed(TORCH, DIRECTORY + 10, 97),
+    "before the beginning": changed(TORCH, len(TORCH) - 3, 0xFF),
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_an_odd_zip_archive_is_told(content: bytes, tmp_path: Path) -> None:
+    assert "zip archive" in problem(tmp_path, "original", content)
+
+
+@pytest.mark.slow
+def test_whatever_a_directory_says_is_told(tmp_path: Path) -> None:
+    chance = random.Random(1)  # noqa: S311
+    for _ in range(800):
+        content = TORCH
+        for _ in range(chance.randrange(1, 4)):
+            content = changed(content, chance.randrange(DIRECTORY, len(TORCH)), chance.choice([0, 1, 0x40, 0xFF]))
+        assert problem(tmp_path, "original", content).isprintable()
+
+
+def test_one_record_many_times_is_not_read_many_times(tmp_path: Path) -> None:
+    """A directory of a thousand entries that all mean the same bytes."""
+    content = zipped(["x/data.pkl"])
+    at = content.index(b"PK\x01\x02")
+    end = content.index(b"PK\x05\x06")
+    many = content[:at] + content[at:end] * 1000
+    size = (1000 * (end - at)).to_bytes(4, "little")
+    tail = b"PK\x05\x06" + bytes(4) + (1000).to_bytes(2, "little") * 2 + size + at.to_bytes(4, "little") + bytes(2)
+    assert "its records hold more than the file" in problem(tmp_path, "original", many + tail)
 
 
 def test_what_torch_writes_is_accepted(tmp_path: Path) -> None:

@@ -209,3 +209,64 @@ def change_then_cut(new: bytes, count: int) -> Misbehaviour:
         handler.server.files[handler.file] = new
 
     return misbehave
+
+
+def trickle(handler: Handler) -> None:
+    """The right head, and then a byte every now and then."""
+    status, first = handler.ranged()
+    body = handler.content[first:]
+    handler.answer(status, b"", length=len(body), first=first)
+    for byte in body:
+        time.sleep(0.05)
+        handler.wfile.write(bytes([byte]))
+
+
+def trickle_head(handler: Handler) -> None:
+    """A head that goes on and on, without a silence."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    for number in range(400):
+        time.sleep(0.05)
+        handler.wfile.write(b"X-%d: 0\r\n" % number)
+
+
+def trickle_chunks(handler: Handler) -> None:
+    """The beginning of a body in chunks, and then a chunk's size that goes on and on."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n5;")
+    for _ in range(400):
+        time.sleep(0.05)
+        handler.wfile.write(b"x")
+
+
+def early_hints(handler: Handler) -> None:
+    """``103`` again and again, and never an answer."""
+    for _ in range(400):
+        time.sleep(0.05)
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * 100)
+
+
+def one_more(handler: Handler) -> None:
+    """One byte more than the client has, and the connection is gone."""
+    cut_after(1)(handler)
+
+
+def redirect_without_end(handler: Handler) -> None:
+    """A redirect with a body that is as large as the client takes."""
+    handler.send_response(302)
+    handler.send_header("Location", handler.file)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    for _ in range(64):
+        handler.wfile.write(bytes(1_000_000))
+    handler.server.endless = True
+
+
+def tag(etag: bytes) -> Misbehaviour:
+    """A part of the file, with these bytes for an ETag."""
+
+    def misbehave(handler: Handler) -> None:
+        content = handler.content
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: %b\r\n\r\n" % (len(content), etag))
+        handler.wfile.write(content[:1000])
+        handler.close_connection = True
+
+    return misbehave
