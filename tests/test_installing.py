@@ -80,9 +80,11 @@ def test_it_makes_and_checks_the_same_bundle_which_is_verified_elsewhere(
     make_bundle(Source(tiny_checkpoint), Target(tmp_path / "full", "tiny"))
     assert contents(folder) == contents(tmp_path / "full")
     backends = ["--backends", "torchaudio,onnx"] if sys.version_info >= (3, 13) else []  # fairseq does not import there
-    verified = ["--bundle", str(folder), "--fairseq", str(tiny_checkpoint), *backends]
+    report = tmp_path / "report.json"
+    verified = ["--bundle", str(folder), "--fairseq", str(tiny_checkpoint), "--json", str(report), *backends]
     found = CliRunner().invoke(verify.main, verified)
     assert found.exit_code == 0, found.output
+    said(light, "aves-verify", "diff", report, report)
 
 
 def test_it_converts_to_the_same_files(light: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_a_light_install_works() -> None:
     light = {"torch": None, "torchaudio": None, "onnxruntime": None, "fairseq": None}
     facts = dataclasses.replace(changed(installed=light), probes={"numpy": WORKS, "onnx": Probe(True, "23")})
     findings = diagnose(facts)
-    assert [(finding.level, finding.subject) for finding in findings] == [("absent", "fairseq"), ("absent", "verify")]
-    assert findings[1].what.endswith("lacks torch, torchaudio, onnxruntime")
+    assert [(finding.level, finding.subject) for finding in findings] == [("absent", "verify"), ("absent", "fairseq")]
+    assert findings[0].what.endswith("lacks torch, torchaudio, onnxruntime")
     assert list(lines(facts, findings))[-1] == "WORKS: conversion runs here, and verification with the extra verify"
 
 

@@ -48,8 +48,8 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         *_torch_and_numpy(facts),
         *_torchaudio(facts),
         *_opset(facts),
-        *_fairseq(facts),
         *_extras(facts),
+        *_fairseq(facts),
     )
     return tuple(sorted(found, key=lambda finding: ("broken", "limited", "absent").index(finding.level)))
 
