@@ -113,7 +113,7 @@ def _finding(fault: Fault, report: ConfigReport) -> Finding:
 def _stage(report: ConfigReport) -> str:
     """The stage that the report names: by the inputs that fail, by its explanation, or by its problems."""
     failed = {c.clip for c in report.comparisons if c.status == "fail"}
-    if failed and failed <= {"batch of 3"}:
+    if failed and all(name.startswith(("batch of 3", "probe: batch")) for name in failed):
         return BATCH
     for explanation in report.explanations:
         if explanation.first is not None:

@@ -12,6 +12,8 @@ from aves_verify.comparison.weights import WeightSearch
 from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
 if TYPE_CHECKING:
+    from aves_verify.audit.audit import Audit, AuditedClip
+    from aves_verify.audit.stages import StageError as InnerError
     from aves_verify.explanation.explain import Explanation, StageError
 
 
@@ -46,6 +48,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "ran": None if config.ran is None else asdict(config.ran),
         "notes": list(config.notes),
         "weights": {name: _search(search) for name, search in config.weights.items()},
+        "audit": [_audit(audit) for audit in config.audits],
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
         "explanations": [_explanation(explanation) for explanation in config.explanations],
         "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
@@ -55,6 +58,32 @@ def _config(config: ConfigReport) -> dict[str, Any]:
 
 def _search(search: WeightSearch) -> dict[str, Any]:
     return {"expected": search.expected, "found": search.found, "missing": list(search.missing)}
+
+
+def _audit(audit: Audit) -> dict[str, Any]:
+    return {
+        "backend": audit.backend,
+        "text": audit.text,
+        "problems": list(audit.problems),
+        "clips": [_audited(clip) for clip in audit.clips],
+    }
+
+
+def _audited(clip: AuditedClip) -> dict[str, Any]:
+    nodes = clip.nodes
+    return {
+        "clip": clip.clip,
+        "seconds": clip.seconds,
+        "stages": [_inner(stage) for stage in clip.stages],
+        "nodes": None
+        if nodes is None
+        else {"looked_at": len(nodes.looked_at), "not_looked_at": dict(nodes.not_looked_at)},
+    }
+
+
+def _inner(stage: InnerError) -> dict[str, Any]:
+    error = dict.fromkeys(("relative", "ratio", "peak")) if stage.error is None else asdict(stage.error)
+    return {"stage": stage.stage, "operator": stage.operator, "value": stage.value, **error}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

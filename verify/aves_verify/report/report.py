@@ -13,6 +13,7 @@ from aves_verify.sounds.clip import AnyClip
 from aves_verify.sounds.ran import Ran
 
 if TYPE_CHECKING:  # a report can be made and written without torch
+    from aves_verify.audit.audit import Audit
     from aves_verify.explanation.explain import Explanation
     from aves_verify.explanation.sensitivity import Sensitivity
 
@@ -35,6 +36,7 @@ class ConfigReport:
     ran: Ran | None = None  # what the ports were run on, in ranges
     notes: tuple[str, ...] = ()  # what was not looked at, and why
     weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by backend; empty: no original
+    audits: tuple[Audit, ...] = field(default=(), repr=False)  # of the ONNX ports
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
 

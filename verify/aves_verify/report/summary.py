@@ -76,6 +76,7 @@ def notes(config: ConfigReport) -> Iterator[str]:
         yield "weights were not compared: there is no original to hold them against"
     if config.ran is not None:
         yield config.ran.text
+    yield from filter(None, (audit.text for audit in config.audits))
     yield from config.notes
 
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_verify.audit.audit import Audit, audit
 from aves_verify.backends.loading import Loaded, load
+from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
@@ -63,6 +65,9 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     progress("loading", 0, 1)
     with timed(seconds, "load"):
         loaded = load(subject, plan.backends)
+    progress("looking inside", 0, 1)
+    audits = _audited(loaded, seconds)
+    inside = [problem for audit in audits for problem in audit.problems]
     clips, unusable = _usable(loaded, plan)
     comparisons: list[Comparison] = []
     kept = Kept()
@@ -79,7 +84,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     except BaseException as error:
         if not comparisons:
             raise
-        problems = (*loaded.problems, f"not verified to its end: {why_stopped(error)}")
+        problems = (*loaded.problems, *inside, f"not verified to its end: {why_stopped(error)}")
         partly = ConfigReport(
             subject.name, subject.source, loaded.backends[0].name, {}, tuple(comparisons), seconds, problems
         )
@@ -97,11 +102,12 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         sha256=sha256,
         comparisons=tuple(comparisons),
         seconds=seconds,
-        problems=(*subject.problems, *loaded.problems, *description_problems(loaded, sha256), *unusable),
+        problems=(*subject.problems, *loaded.problems, *description_problems(loaded, sha256), *unusable, *inside),
         notes=tuple(description_notes(loaded)),
         ran=_what_ran(loaded, plan, ran, clips),
         explanations=explanations,
         weights=loaded.weights,
+        audits=audits,
         sensitivities=characterise(loaded, clips) if plan.characterise else (),
         clips=clips,
         evidence=kept.found(),
@@ -109,6 +115,16 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     if report.passed and not claims(subject):
         return report
     return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
+
+
+def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
+    """What is seen inside the graphs. TorchAudio's operators are the original's own, and its weights are compared."""
+    graphs = [backend for backend in loaded.backends[1:] if isinstance(backend, OnnxBackend)]
+    if not graphs:
+        return ()
+    seconds["audit"] = 0.0
+    with timed(seconds, "audit"):
+        return tuple(audit(graph, loaded) for graph in graphs)
 
 
 def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan, seconds: Mapping[str, float]) -> Iterator[Input]:
@@ -137,7 +153,7 @@ def _is_probed(loaded: Loaded, clips: tuple[AnyClip, ...]) -> bool:
 
 def _what_ran(loaded: Loaded, plan: Plan, facts: list[InputFacts], clips: tuple[AnyClip, ...]) -> Ran | None:
     onnx = onnx_of(loaded)
-    levels = () if onnx is None else (onnx.optimisation, onnx.other_optimisation)
+    levels = () if onnx is None else (onnx.optimisation, onnx.otherwise_optimised().optimisation)
     return what_ran(facts, seed=plan.seed if _is_probed(loaded, clips) else None, optimisations=levels)
 
 
