@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from aves_artifacts.base.files import make_folder
+
 _WORKERS = 4
 
 Item = TypeVar("Item")
@@ -77,7 +79,7 @@ def exclusive(path: Path, stop: threading.Event) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     while not lock.is_locked:
         if stop.is_set():

@@ -40,7 +40,7 @@ def creating(path: Path) -> Iterator[Path]:
 @contextmanager
 def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[Path]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary = _created(path)
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {reason_of(error)}; choose another folder") from None
@@ -55,6 +55,18 @@ def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[P
         raise InputError(f"{path}: cannot write: {reason_of(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing. Raises OSError.
+
+    Path.mkdir does that too, but calls itself for each, and a path can have more parts than the stack has room for.
+    """
+    missing = [path]
+    while not missing[-1].parent.is_dir() and missing[-1].parent != missing[-1]:
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -93,7 +105,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
         raise InputError(f"{there}: already there; nothing was written", hint=REPLACE)
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
     except OSError as error:
         raise InputError(f"{folder}: cannot write here: {reason_of(error)}; choose another folder") from None

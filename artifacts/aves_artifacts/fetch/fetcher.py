@@ -16,6 +16,7 @@ from aves_artifacts.base.concurrency import each, exclusive, stopping
 from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.base.files import make_folder
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
 from aves_artifacts.base.progress import Silent, Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
@@ -217,7 +218,7 @@ def _check_room(sizes: Mapping[Path, int | None]) -> None:
     parts = [part_of(path) for path in sizes]
     needed = sum(size or 0 for size in sizes.values()) - sum(part.stat().st_size for part in parts if part.is_file())
     try:
-        store().mkdir(parents=True, exist_ok=True)
+        make_folder(store())
         free = shutil.disk_usage(store()).free
     except OSError as error:
         raise InputError(f"{store()}: cannot write here: {reason_of(error)}; set $AVES_HOME elsewhere") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import check_writable, replacing
+from aves_artifacts.base.files import check_writable, make_folder, replacing
 from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.store import store
@@ -75,7 +75,7 @@ class LockFile:
     def check_writable(self) -> None:
         """Raise InputError where no entry could be recorded: before files are downloaded, not after."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot write here: {reason_of(error)}; set $AVES_LOCK elsewhere", hint=_OTHER
@@ -100,7 +100,7 @@ class LockFile:
         """One process at a time; the mark lies in the store, to leave none where a user commits."""
         from filelock import FileLock
 
-        store().mkdir(parents=True, exist_ok=True)
+        make_folder(store())
         with FileLock(store() / f".{LOCK_FILE}.lock"):
             yield
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
+from aves_artifacts.base.files import make_folder, replacing, staged
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from pathlib import Path
-        from aves_artifacts.base.files import replacing
+        from aves_artifacts.base.files import make_folder, replacing, staged
         with replacing(Path(sys.argv[1])) as temporary:
             temporary.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -67,3 +67,22 @@ def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
     finally:
         os.umask(umask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_of_more_parts_than_the_stack_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    deep = Path("/".join(["d"] * 1500))
+    with replacing(deep / "file") as temporary:
+        temporary.write_text("x")
+    assert (deep / "file").read_text() == "x"
+    with staged(deep / "more", ["file"], force=False) as staging:
+        (staging / "file").write_text("y")
+    assert (deep / "more" / "file").read_text() == "y"
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # shutil cannot, and pytest would try
+
+
+def test_a_folder_cannot_be_made_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(OSError, match=r"exists|directory"):
+            make_folder(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import check_writable, replacing
+from aves_artifacts.base.files import check_writable, make_folder, replacing
 from aves_artifacts.base.messages import reason_of
 from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
@@ -44,6 +44,6 @@ def write(report: Report, files: Files) -> None:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {reason_of(error)}; choose another folder") from None
