@@ -213,8 +213,8 @@ def verify_release(url: str, key: Path | None) -> None:
     address = open_address(url)
     listed = read_index(address)
     with transfer_bars("reading") as watcher:
-        check_release(listed, address, watcher, trusted)
-    for line in summary(listed, key):
+        remarks = check_release(listed, address, watcher, trusted)
+    for line in (*summary(listed, key), *remarks):
         say(line)
 
 

@@ -8,22 +8,28 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as LateError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import PARTIAL, creating
-from aves_artifacts.base.messages import printable_address, reason_of
+from aves_artifacts.base.messages import printable_address, reason_of, size_text
 
+Result = TypeVar("Result")
 Held = Callable[[int], None]  # told how many bytes were moved
 
 _BLOCK = 1 << 20
 _MAX_DOCUMENT = 64 << 20
+_PATIENCE = 60.0  # seconds for one block, and for each question to a store
 _LOCAL = ("file", "local")
+_WITHOUT_LISTS = ("http", "https")  # what looks like a list there is any page with links
 # Where the store itself refuses a name that is taken: S3's If-None-Match, Google's ifGenerationMatch. fsspec's word for
 # it is mode="create"; what other stores make of that is a look beforehand, which two publishers can pass at once.
 _CONDITIONAL = ("s3", "s3a", "gs", "gcs")
@@ -69,36 +75,54 @@ class Address:
         """A file's size in bytes; None where there is none. Raises InputError where the store cannot be read."""
         try:
             with self._told("read", name):
-                return int(self.filesystem.info(self._path(name))["size"])
+                return int(self._ended(lambda: self.filesystem.info(self._path(name))["size"]))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def record(self, name: str, held: Held = lambda _: None) -> FileRecord | None:
+    def record(self, name: str, held: Held = lambda _: None, *, most: int | None = None) -> FileRecord | None:
         """Read a file back and return its size and SHA-256; None where there is none.
 
-        Raises InputError where the store cannot be read.
+        Of a file that is larger than ``most`` bytes no more is read than tells that. Raises InputError where the store
+        cannot be read.
         """
         digest, size = hashlib.sha256(), 0
         try:
-            with self._told("read", name), self.filesystem.open(self._path(name), "rb") as stream:
-                while block := stream.read(_BLOCK):
+            with self._told("read", name):
+                for block in self._blocks(name):
                     digest.update(block)
                     size += len(block)
                     held(size)
+                    if most is not None and size > most:
+                        break
         except (FileNotFoundError, NotADirectoryError):
             return None
         return FileRecord(name, size, digest.hexdigest())
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, most: int | None = None) -> bytes | None:
         """Read a document; None where there is none. Raises InputError where it cannot be read, or is too large."""
+        most = _MAX_DOCUMENT if most is None else min(most, _MAX_DOCUMENT)
+        content = bytearray()
         try:
-            with self._told("read", name), self.filesystem.open(self._path(name), "rb") as stream:
-                content: bytes = stream.read(_MAX_DOCUMENT + 1)
+            with self._told("read", name):
+                for block in self._blocks(name):
+                    content += block
+                    if len(content) > most:
+                        raise InputError(f"{self.url}/{name}: larger than {most:,} bytes, which it is not to be")
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if len(content) > _MAX_DOCUMENT:
-            raise InputError(f"{self.url}/{name}: larger than {_MAX_DOCUMENT >> 20} MiB, which no document here is")
-        return content
+        return bytes(content)
+
+    def names(self) -> list[str] | None:
+        """List the names of all files here; None where the store does not tell them."""
+        if self._is(_WITHOUT_LISTS):
+            return None
+        try:
+            with self._told("list", ""):
+                found = self._ended(lambda: self.filesystem.find(self.root))
+        except (InputError, FileNotFoundError, NotADirectoryError):
+            return None
+        root = f"{self.filesystem._strip_protocol(self.root).rstrip('/')}/"
+        return [path.removeprefix(root) for path in found if not path.endswith("/")]
 
     def sweep(self) -> None:
         """Remove what killed publishers left half-written; one that still runs loses its half, and must look again."""
@@ -127,6 +151,38 @@ class Address:
             self.filesystem.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
             self.filesystem.put_file(str(source), half, callback=callback)
             self.filesystem.mv(half, self._path(name))
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        """A file's bytes; each block comes within a time, or a server that sends nearly nothing has no end."""
+        with self._ended(lambda: self._opened(name)) as stream:
+            while block := self._ended(lambda: _block(stream)):
+                yield block
+
+    def _opened(self, name: str) -> BinaryIO:
+        if self._is(_LOCAL):
+            return open_file(Path(self._path(name)))  # what is a pipe is not waited for
+        opened: BinaryIO = self.filesystem.open(self._path(name), "rb", block_size=_BLOCK)
+        return opened
+
+    def _ended(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` returns. Raises TimeoutError where that takes too long; it then goes on, and nobody waits."""
+        if self._is(_LOCAL):
+            return work()
+        outcome: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            return outcome.result(_PATIENCE)
+        except LateError:
+            if outcome.done():  # the store's own
+                raise
+            raise TimeoutError(f"no answer, or less than {size_text(_BLOCK)}, in {_PATIENCE:g} seconds") from None
 
     def _is(self, protocols: tuple[str, ...]) -> bool:
         own = self.filesystem.protocol
@@ -185,6 +241,14 @@ def _misspelt(url: str) -> str:
     if colon and scheme in available_protocols() and not rest.startswith(("//", ":")):
         return f"expected {scheme}://, or ./{url} for a folder of that name"
     return ""
+
+
+def _block(stream: BinaryIO) -> bytes:
+    """The next bytes: fewer than a block only at the end, though a store may give them one by one."""
+    block = bytearray()
+    while len(block) < _BLOCK and (piece := stream.read(_BLOCK - len(block))):
+        block += piece
+    return bytes(block)
 
 
 def _copy_local(source: Path, target: Path, held: Held) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from aves_artifacts.base.concurrency import each
-from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.documents import MAX_DOCUMENT
+from aves_artifacts.base.errors import MOST_TOLD, DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.messages import printable, size_text
+from aves_artifacts.base.messages import first_of, printable, quoted, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
@@ -20,7 +23,7 @@ from aves_artifacts.configurations.waivers import Waiver
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
 from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, is_claim
-from aves_artifacts.release.provenance import SIGNED, STATEMENT, PublicKey, opened, read_statement
+from aves_artifacts.release.provenance import PublicKey, opened, read_statement
 from aves_artifacts.release.staging import SUMS
 
 
@@ -43,22 +46,28 @@ def read_index(address: Address) -> Listed:
     return Listed(index, FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest()))
 
 
-def check_release(listed: Listed, address: Address, watcher: Watcher, key: PublicKey | None = None) -> None:
-    """Read every file of a release and check it. Raises DoesNotHoldError with all that is wrong.
+def check_release(listed: Listed, address: Address, watcher: Watcher, key: PublicKey | None = None) -> tuple[str, ...]:
+    """Read every file of a release and check it; return remarks on what could not be looked at.
 
     With ``key``, the provenance must be signed by it. Without, nobody vouches that the release is whose it seems.
+    Raises DoesNotHoldError with all that is wrong.
     """
     files = listed.index.files
     watcher.announce({Path(name): file.size for name, file in files.items()})
     found = each(partial(_changed, address, watcher), list(files.values()))
-    problems = [problem for problem in (_claim_problem(listed, address), *found) if problem]
+    names = address.names()
+    first = (_claim_problem(listed, address), *_place_problems(listed.index, address), *found)
+    problems = [problem for problem in (*first, *_strange_files(listed.index, names or ())) if problem]
     if not problems:  # what follows reads the same files, and would tell of them once more
         try:
-            problems += _document_problems(listed.index, address, key)
+            problems += _document_problems(listed, address, key)
         except DoesNotHoldError as error:
             problems += error.problems
     if problems:
-        raise DoesNotHoldError(*(f"{address.url}: {problem}" for problem in problems))
+        raise DoesNotHoldError(*(f"{address.url}: {problem}" for problem in first_of(problems, MOST_TOLD)))
+    if names is None:
+        return (f"whether there are files that {INDEX} does not list is not known: this address has no list of them",)
+    return ()
 
 
 def summary(listed: Listed, key: Path | None) -> Iterator[str]:
@@ -78,24 +87,47 @@ def summary(listed: Listed, key: Path | None) -> Iterator[str]:
 
 
 def _claim_problem(listed: Listed, address: Address) -> str:
-    """Why the index cannot be the one that was published; empty where it can."""
+    """Why index and statement cannot be those that were published; empty where they can."""
+    index = listed.index
     claim = address.read(CLAIM)
     if claim is None:
         return f"{CLAIM} is missing"
-    same = is_claim(claim, listed.index.version, listed.record)
-    return "" if same else f"{INDEX} is not the one that {CLAIM} names"
+    if index.schema == 1:  # the index lists the statement
+        same = is_claim(claim, index.version, listed.record, None)
+        return "" if same else f"{INDEX} is not the one that {CLAIM} names"
+    statement = address.record(index.statement, most=MAX_DOCUMENT)
+    if statement is None:
+        return f"{index.statement} is missing"
+    same = is_claim(claim, index.version, listed.record, statement)
+    return "" if same else f"{INDEX} or {index.statement} is not the one that {CLAIM} names"
+
+
+def _place_problems(index: Index, address: Address) -> Iterator[str]:
+    """Whether a release lies where another version is looked for; an address may have a name in percent signs."""
+    name = posixpath.basename(address.root.rstrip("/"))
+    if index.version not in (name, unquote(name)):
+        yield f"it is version {printable(index.version)}, and lies at the address of {quoted(unquote(name))}"
+
+
+def _strange_files(index: Index, names: Sequence[str]) -> Iterator[str]:
+    """What lies there beside a release, vouched for by nobody; hidden files are halves of publishers that go on."""
+    known = {*index.files, index.statement, INDEX, CLAIM}
+    for name in sorted(set(names) - known):
+        if not any(part.startswith(".") for part in name.split("/")):
+            yield f"{printable(name)} is no file of this release: {INDEX} does not list it"
 
 
 def _changed(address: Address, watcher: Watcher, file: FileRecord) -> str:
-    found = address.record(file.name, partial(watcher.held, Path(file.name)))
+    found = address.record(file.name, partial(watcher.held, Path(file.name)), most=file.size)
     if found is None:
         return f"{file.name} is missing"
     return "" if found == file else f"{file.name} is not the file that {INDEX} lists (size or SHA-256 differ)"
 
 
-def _document_problems(index: Index, address: Address, key: PublicKey | None) -> Iterator[str]:
+def _document_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
+    index = listed.index
     yield from _sums_problems(index, address)
-    yield from _provenance_problems(index, address, key)
+    yield from _provenance_problems(listed, address, key)
     yield from _folder_problems(index)
     for configuration in index.configurations:
         for problem in _bundle_problems(configuration, index, address):
@@ -119,22 +151,31 @@ def _sums_problems(index: Index, address: Address) -> Iterator[str]:
         yield f"{SUMS} does not list the files of {INDEX}"
 
 
-def _provenance_problems(index: Index, address: Address, key: PublicKey | None) -> Iterator[str]:
-    name = SIGNED if index.is_signed else STATEMENT
+def _provenance_problems(listed: Listed, address: Address, key: PublicKey | None) -> Iterator[str]:
+    index, name = listed.index, listed.index.statement
     if key is not None and not index.is_signed:
         yield "it is not signed"
         return
+    if key is not None and index.schema == 1:
+        yield (
+            f"it was signed by an older version of this tool, which did not sign {INDEX}: nobody vouches for what that "
+            "says of waivers and weights; have it published anew under another version"
+        )
     try:
-        text = _text(address, name, index)
+        text = _decoded(address.read(name) or b"", name)
         statement = read_statement(opened(text, key) if index.is_signed else text)
     except DoesNotHoldError as error:
         yield f"{name}: {error}"
         return
-    expected = {file: record.sha256 for file, record in index.files.items() if file not in (name, SUMS)}
+    expected = {file: record.sha256 for file, record in index.files.items()}
+    if index.schema == 1:
+        expected = {file: sha256 for file, sha256 in expected.items() if file not in (name, SUMS)}
+    else:
+        expected[INDEX] = listed.record.sha256
     if statement.version != index.version:
-        yield f"{name} is about version {printable(statement.version)}, {INDEX} about {index.version}"
+        yield f"{name} is about version {printable(statement.version)}, {INDEX} about {printable(index.version)}"
     if statement.subjects != expected:
-        yield f"{name} is not about the files of {INDEX}"
+        yield f"{name} is not about {INDEX} and the files that it lists"
 
 
 def _bundle_problems(configuration: IndexedConfiguration, index: Index, address: Address) -> Iterator[str]:
@@ -166,9 +207,13 @@ def _text(address: Address, name: str, index: Index) -> str:
     """A document whose hash was checked. Raises DoesNotHoldError where the index does not list it."""
     if name not in index.files:
         raise DoesNotHoldError(f"{INDEX} lists no {name}")
-    content = address.read(name) or b""
+    content = address.read(name, index.files[name].size) or b""
     if hashlib.sha256(content).hexdigest() != index.files[name].sha256:
         raise DoesNotHoldError(f"{name} changed while it was checked")
+    return _decoded(content, name)
+
+
+def _decoded(content: bytes, name: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:

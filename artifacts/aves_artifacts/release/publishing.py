@@ -15,6 +15,7 @@ from functools import partial
 from typing import Literal
 
 from aves_artifacts.base.concurrency import each, stopping
+from aves_artifacts.base.documents import MAX_DOCUMENT
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.progress import Watcher
@@ -69,15 +70,17 @@ def publish(planned: PlannedUpload, watcher: Watcher) -> Published:
     watcher.announce({file.source: file.size for file in planned.missing})
     uploaded: list[str] = []
     with stopping() as stop:
-        if planned.state == "new" and place.create(CLAIM, release.claim.source):
+        if not _check_claim(release, place) and place.create(CLAIM, release.claim.source):
             uploaded.append(CLAIM)
-        _check_claim(release, place)  # another publisher may have been faster
+        if not _check_claim(release, place):  # another publisher may have been faster
+            raise DoesNotHoldError(f"{place.url}/{CLAIM}: what was written is not there")
         outcomes = each(partial(_settled, place, watcher, stop), release.files)
         _raise_problems(outcomes)
         uploaded += [file.name for file, done in zip(release.files, outcomes, strict=True) if done is True]
         _check_claim(release, place)  # a store that cannot refuse may have taken another one meanwhile
         if _settle(place, watcher, stop, release.index):
             uploaded.append(INDEX)
+    _check_sizes(release, place)
     place.sweep()
     return Published(planned, tuple(uploaded))
 
@@ -103,7 +106,7 @@ def _counted(files: Sequence[ReleaseFile]) -> str:
 
 
 def _state(release: Release, place: Address) -> State:
-    index = place.record(INDEX)
+    index = place.record(INDEX, most=MAX_DOCUMENT)
     if index is not None:
         if index.sha256 != release.index.sha256:
             raise InputError(
@@ -116,7 +119,7 @@ def _state(release: Release, place: Address) -> State:
 
 def _check_claim(release: Release, place: Address) -> bool:
     """Whether the version is claimed for this release. Raises InputError where it is for another."""
-    claim = place.record(CLAIM)
+    claim = place.record(CLAIM, most=MAX_DOCUMENT)
     if claim is not None and claim.sha256 != release.claim.sha256:
         raise InputError(
             f"{place.url}: version {release.version} is claimed by a release with other content that is not published "
@@ -124,6 +127,15 @@ def _check_claim(release: Release, place: Address) -> bool:
             hint="or give another {version}",
         )
     return claim is not None
+
+
+def _check_sizes(release: Release, place: Address) -> None:
+    """Raise DoesNotHoldError where a store did not keep what it gave back."""
+    files = (release.claim, *release.files, release.index)
+    sizes = each(lambda file: place.size(file.name), files)
+    changed = [file.name for file, size in zip(files, sizes, strict=True) if size != file.size]
+    if changed:
+        raise DoesNotHoldError(*(f"{place.url}/{name}: has another size than was read back" for name in changed))
 
 
 def _settled(
@@ -143,7 +155,7 @@ def _settle(place: Address, watcher: Watcher, stop: threading.Event, file: Relea
     held = partial(watcher.held, file.source)
     size = place.size(file.name)
     uploaded = size is None and place.create(file.name, file.source, held)
-    found = place.record(file.name, held) if uploaded or size in (None, file.size) else None
+    found = place.record(file.name, held, most=file.size) if uploaded or size in (None, file.size) else None
     if found is not None and (found.size, found.sha256) == (file.size, file.sha256):
         return uploaded
     if uploaded:

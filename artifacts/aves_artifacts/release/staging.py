@@ -38,7 +38,7 @@ class ReleaseFile(FileRecord):
 
 @dataclass(frozen=True)
 class Release:
-    """A version with all of its files. The index names them; the claim names the index."""
+    """A version with all of its files. The index names them, but for the statement; the claim names both."""
 
     version: str
     files: tuple[ReleaseFile, ...]
@@ -68,13 +68,15 @@ def stage(bundles: Sequence[Verified], version: str, folder: Path, signer: Signe
     _check_twins(bundles)
     files = [file for bundle in bundles for file in _bundle_files(bundle)]
     files.append(_document(folder, NOTES, release_notes(bundles, version, signed=signer is not None)))
-    statement = provenance(bundles, version, files, signer)
-    files.append(_document(folder, SIGNED if signer else STATEMENT, statement))
     files.append(_document(folder, SUMS, "".join(f"{file.sha256}  {file.name}\n" for file in files)))
     listed = {file.name: FileRecord(file.name, file.size, file.sha256) for file in files}
-    made = Index(version, tuple(map(IndexedConfiguration.of, bundles)), listed)
+    name = SIGNED if signer else STATEMENT
+    made = Index(version, tuple(map(IndexedConfiguration.of, bundles)), listed, name)
     index = _document(folder, INDEX, made.to_json())
-    return Release(version, tuple(files), index, _document(folder, CLAIM, claim_text(version, index)))
+    statement = _document(folder, name, provenance(bundles, version, [*files, index], signer))
+    told = FileRecord(name, statement.size, statement.sha256)
+    claim = _document(folder, CLAIM, claim_text(version, index, told))
+    return Release(version, (*files, statement), index, claim)
 
 
 def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:

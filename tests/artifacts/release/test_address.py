@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,8 +213,33 @@ def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, s3:
         open_address("s3://bucket/x").size("a")
 
 
+def test_of_a_file_that_is_too_large_no_more_is_read_than_tells_that(address: Address, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(5 << 20))
+    address.create("large", tmp_path / "large")
+    held: list[int] = []
+    found = address.record("large", held.append, most=10)
+    assert found is not None
+    assert (10 < found.size <= 1 << 20, held) == (True, [found.size])
+
+
+def test_names_are_listed_where_a_store_has_lists(address: Address, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for name in ("owls/one.bin", "two.bin"):
+        address.create(name, tmp_path / "file")
+    assert sorted(address.names() or ()) == ["owls/one.bin", "two.bin"]
+    assert open_address("https://example.org/1").names() is None
+
+
+def test_a_store_that_does_not_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aves_artifacts.release.address._PATIENCE", 0.1)
+    address = open_address("memory://nowhere")
+    monkeypatch.setattr(address.filesystem, "info", lambda _: time.sleep(5))
+    with pytest.raises(InputError, match=r"cannot read: no answer, or less than 1\.05 MB, in 0\.1 seconds"):
+        address.size("x")
+
+
 def test_a_document_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aves_artifacts.release.address._MAX_DOCUMENT", 1 << 20)
     (tmp_path / "index.json").write_bytes(b" " * ((1 << 20) + 1))
-    with pytest.raises(InputError, match="larger than 1 MiB"):
+    with pytest.raises(InputError, match="larger than 1,048,576 bytes"):
         open_address(str(tmp_path)).read("index.json")

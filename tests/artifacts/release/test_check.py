@@ -1,9 +1,13 @@
 """Checking a release from its address: one that holds, and one for each way in which it does not."""
 
+import dataclasses
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from tests.support.bundles import NAME, as_document, comparison, report_on
 from tests.support.releases import make_reported
+from tests.support.servers import misbehaving_server as bad
+from tests.support.servers.misbehaving_server import Server
 from tests.support.servers.misbehaving_server import serving as serving_http
 
-from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.bundle.report_document import read_report
@@ -23,6 +29,7 @@ from aves_artifacts.cli import main
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX, claim_text
+from aves_artifacts.release.provenance import provenance
 from aves_artifacts.release.publishing import plan_upload, publish
 from aves_artifacts.release.staging import NOTES, SUMS, stage
 
@@ -79,7 +86,9 @@ def write_index(folder: Path, index: dict[str, Any]) -> None:
     content = json.dumps(index).encode()
     (folder / INDEX).write_bytes(content)
     record = FileRecord(INDEX, len(content), hashlib.sha256(content).hexdigest())
-    (folder / CLAIM).write_text(claim_text(index["version"], record))
+    statement = (folder / index["statement"]).read_bytes()
+    stated = FileRecord(index["statement"], len(statement), hashlib.sha256(statement).hexdigest())
+    (folder / CLAIM).write_text(claim_text(index["version"], record, stated))
 
 
 def test_a_signed_release_holds_with_its_key(signed: Path, key: Path) -> None:
@@ -92,6 +101,143 @@ def test_a_signed_release_holds_with_its_key(signed: Path, key: Path) -> None:
 def test_without_a_key_nobody_is_believed_to_vouch(signed: Path, unsigned: Path) -> None:
     assert "signed; by whom was not checked, which needs the signer's public key" in check(signed).output
     assert "not signed: nobody vouches for it but the address" in check(unsigned).output
+
+
+def test_what_nobody_listed_is_told(signed: Path, key: Path) -> None:
+    (signed / NAME / "more.onnx").write_bytes(b"x")
+    (signed / "\x1b[2J.pt").write_bytes(b"x")
+    (signed / ".hidden.partial").write_bytes(b"x")
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    told = result.output.splitlines()[-2:]
+    assert told == [
+        f"{signed}: \\x1b[2J.pt is no file of this release: index.json does not list it",
+        f"{signed}: {NAME}/more.onnx is no file of this release: index.json does not list it",
+    ]
+
+
+def test_a_release_at_the_address_of_another_version_does_not_hold(signed: Path, key: Path) -> None:
+    moved = signed.rename(signed.with_name("2.0"))
+    for url in (moved, f"file://{moved}/"):
+        result = check(url, "--key", key)
+        assert result.exit_code == 1
+        assert "it is version 1, and lies at the address of '2.0'" in result.output
+
+
+Change = Callable[[dict[str, Any]], object]
+WAIVED = {"backend": "onnx", "clip": "x", "layer": "final", "failure": "f", "reason": "none of ours"}
+INDICES: dict[str, Change] = {
+    "a waiver more": lambda index: index["configurations"][0]["waived"].append(WAIVED),
+    "a file less": lambda index: index["files"].pop(0),
+    "files in another order": lambda index: index["files"].reverse(),
+    "a stand-in less": lambda index: index["configurations"][0].update(stand_in=False),
+}
+
+
+@pytest.mark.parametrize("change", INDICES.values(), ids=INDICES)
+def test_a_signature_is_about_the_index(change: Change, signed: Path, key: Path) -> None:
+    index = json.loads((signed / INDEX).read_text())
+    change(index)
+    write_index(signed, index)
+    assert check(signed, "--key", key).exit_code == 1
+
+
+def test_an_index_of_other_bytes_with_the_same_meaning_does_not_hold(signed: Path, key: Path) -> None:
+    write_index(signed, json.loads((signed / INDEX).read_text()))
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    assert "provenance.intoto.jsonl is not about index.json and the files that it lists" in result.output
+
+
+def test_an_index_that_says_something_twice_does_not_hold(signed: Path, key: Path) -> None:
+    text = (signed / INDEX).read_text()
+    index = json.loads(text)
+    write_index(signed, index | {"files": [*index["files"], index["files"][0]]})
+    result = check(signed, "--key", key)
+    assert (result.exit_code, "lists" in result.output, "twice" in result.output) == (1, True, True)
+    (signed / INDEX).write_text(text.replace('"version"', '"version": "9", "version"'))
+    result = check(signed, "--key", key)
+    assert result.exit_code == 2
+    assert "the key 'version' stands there twice" in result.output
+
+
+def as_before(folder: Path, passed: Verified, signer: Ed25519PrivateKey | None) -> None:
+    """Rewrite the documents as they were when the index listed the statement, and not the other way round."""
+    index = json.loads((folder / INDEX).read_text())
+    name = index.pop("statement")
+    entries = [entry for entry in index["files"] if entry["name"] != SUMS]
+    records = [FileRecord(**entry) for entry in entries]
+    (folder / name).write_text(provenance([passed], index["version"], records, signer))
+    stated = file_record(folder / name)
+    entries.append(dataclasses.asdict(stated))
+    (folder / SUMS).write_text("".join(f"{entry['sha256']}  {entry['name']}\n" for entry in entries))
+    entries.append(dataclasses.asdict(file_record(folder / SUMS)))
+    (folder / INDEX).write_text(json.dumps(index | {"schema": 1, "files": entries}))
+    (folder / CLAIM).write_text(claim_text(index["version"], file_record(folder / INDEX), None))
+
+
+def test_a_release_of_before_is_read_and_its_signature_not_taken_for_one(
+    passed: Verified, signed: Path, unsigned: Path, key: Path
+) -> None:
+    as_before(signed, passed, KEY)
+    as_before(unsigned, passed, None)
+    for folder in (signed, unsigned):
+        result = check(folder)
+        assert result.exit_code == 0, result.output
+    result = check(signed, "--key", key)
+    assert result.exit_code == 1
+    (told,) = [line for line in result.output.splitlines() if not line.startswith("reading ")]
+    assert told.startswith(f"{signed}: it was signed by an older version of this tool, which did not sign index.json")
+
+
+@pytest.mark.parametrize("name", [INDEX, CLAIM, NOTES, "provenance.intoto.jsonl"])
+def test_a_pipe_is_not_waited_for(name: str, signed: Path) -> None:
+    (signed / name).unlink()
+    os.mkfifo(signed / name)
+    result = check(signed)
+    assert result.exit_code == 2
+    assert f"{name}: cannot read: it is a pipe or a device" in result.output
+
+
+def test_a_key_that_is_a_pipe_is_not_waited_for(signed: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = check(signed, "--key", tmp_path / "pipe")
+    assert result.exit_code == 2
+    assert "pipe: cannot read the key: it is a pipe or a device" in result.output
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Server]:
+    """The files of a release over HTTP."""
+    with serving_http() as server:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                server.files[f"/{folder.name}/{path.relative_to(folder)}"] = path.read_bytes()
+        yield server
+
+
+def test_of_a_file_no_more_is_read_than_the_index_lists(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bad.Handler, "do_HEAD", lambda handler: handler.answer(405, b""))  # no size is told
+    with served(signed) as server:
+        server.always[f"/1/{NOTES}"] = bad.endless
+        result = check(f"{server.address}/1")
+        assert result.exit_code == 1
+        assert f"{NOTES} is not the file that index.json lists" in result.output
+        assert not server.endless
+
+
+@pytest.mark.parametrize("name", [INDEX, NOTES])
+def test_a_server_that_sends_nearly_nothing_has_an_end(
+    name: str, signed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aves_artifacts.release.address._PATIENCE", 1.0)
+    with served(signed) as server:
+        server.always[f"/1/{name}"] = bad.trickle
+        began = time.monotonic()
+        result = check(f"{server.address}/1")
+        assert time.monotonic() - began < 10
+        assert result.exit_code == 2
+        assert f"{name}: cannot read: no answer, or less than 1.05 MB, in 1 seconds" in result.output
 
 
 def test_another_key_does_not_hold(signed: Path, tmp_path: Path) -> None:
@@ -160,15 +306,15 @@ def test_a_signature_binds_what_the_index_lists(signed: Path, unsigned: Path, ke
     reindexed(signed)
     result = check(signed, "--key", key)
     assert result.exit_code == 1
-    assert "provenance.intoto.jsonl is not about the files of index.json" in result.output
+    assert "provenance.intoto.jsonl is not about index.json and the files that it lists" in result.output
     (unsigned / NOTES).write_text("Better notes.")
     reindexed(unsigned)
-    assert "provenance.intoto.json is not about the files of index.json" in check(unsigned).output
+    assert "provenance.intoto.json is not about index.json and the files that it lists" in check(unsigned).output
 
 
 def test_a_signed_release_under_another_version_does_not_hold(signed: Path, key: Path) -> None:
     reindexed(signed, lambda index: index.update(version="9"))
-    result = check(signed, "--key", key)
+    result = check(signed.rename(signed.with_name("9")), "--key", key)
     assert result.exit_code == 1
     assert "is about version 1, index.json about 9" in result.output
 
@@ -252,12 +398,10 @@ def test_an_index_names_files_of_its_own_folder_alone(unsigned: Path, name: str)
 
 
 def test_a_release_is_checked_over_http(signed: Path, key: Path) -> None:
-    with serving_http() as server:
-        for path in signed.rglob("*"):
-            if path.is_file():
-                server.files[f"/1/{path.relative_to(signed)}"] = path.read_bytes()
+    with served(signed) as server:
         result = check(f"{server.address}/1", "--key", key)
         assert result.exit_code == 0, result.output
+        assert "whether there are files that index.json does not list is not known" in result.output
         assert check(f"{server.address}/2").exit_code == 2
 
 

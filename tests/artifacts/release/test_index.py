@@ -7,17 +7,19 @@ from typing import Any
 import pytest
 from tests.support.documents import HASH
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.release.gate import Waived
 from aves_artifacts.release.index import INDEX, Index, IndexedConfiguration, claim_text, is_claim
+from aves_artifacts.release.provenance import SIGNED, STATEMENT
 
 WAIVED = Waived("onnx", "offset", "final", 'too "far"', "known: ö")
 OWLS = IndexedConfiguration("owls", stand_in=True, source_sha256=HASH, waived=(WAIVED,))
 GULLS = IndexedConfiguration("gulls", stand_in=False, source_sha256=HASH, waived=())
-FILES = {name: FileRecord(name, 7, HASH) for name in ("owls/owls.onnx", "RELEASE.md", "provenance.intoto.json")}
-MADE = Index("1.0", (OWLS, GULLS), FILES)
+FILES = {name: FileRecord(name, 7, HASH) for name in ("owls/owls.onnx", "RELEASE.md", "SHA256SUMS")}
+MADE = Index("1.0", (OWLS, GULLS), FILES, STATEMENT)
 RECORD = FileRecord(INDEX, 7, HASH)
+STATED = FileRecord(STATEMENT, 9, HASH)
 
 
 def test_an_index_survives_writing_and_reading() -> None:
@@ -27,13 +29,32 @@ def test_an_index_survives_writing_and_reading() -> None:
     assert again.to_json() == text
     assert again.size == 21
     assert not again.is_signed
-    signed = {**FILES, "provenance.intoto.jsonl": FileRecord("provenance.intoto.jsonl", 1, HASH)}
-    assert Index("1.0", (OWLS,), signed).is_signed
+    assert Index("1.0", (OWLS,), FILES, SIGNED).is_signed
+
+
+def test_an_index_of_before_lists_its_statement() -> None:
+    for name in (STATEMENT, SIGNED):
+        entries = json.loads(MADE.to_json()) | {"schema": 1}
+        del entries["statement"]
+        entries["files"].append({"name": name, "size": 1, "sha256": HASH})
+        found = Index.from_json(json.dumps(entries).encode(), where=INDEX)
+        assert (found.schema, found.statement) == (1, name)
+        with pytest.raises(InputError, match="not the index of a release"):
+            Index.from_json(json.dumps(entries | {"schema": 2}).encode(), where=INDEX)
+        with pytest.raises(InputError, match="not the index of a release"):
+            Index.from_json(json.dumps(entries | {"statement": name}).encode(), where=INDEX)
+
+
+def test_an_index_that_lists_a_file_twice_does_not_hold() -> None:
+    entries = json.loads(MADE.to_json())
+    entries["files"].append(entries["files"][1] | {"sha256": "f" * 64})
+    with pytest.raises(DoesNotHoldError, match=r"^index\.json: lists RELEASE\.md twice$"):
+        Index.from_json(json.dumps(entries).encode(), where=INDEX)
 
 
 def test_an_index_is_laid_out_as_the_schema_says() -> None:
     assert json.loads(MADE.to_json()) == {
-        "schema": 1,
+        "schema": 2,
         "version": "1.0",
         "configurations": [
             {
@@ -53,13 +74,14 @@ def test_an_index_is_laid_out_as_the_schema_says() -> None:
             {"name": "gulls", "stand_in": False, "source_sha256": HASH, "waived": []},
         ],
         "files": [{"name": name, "size": 7, "sha256": HASH} for name in FILES],
+        "statement": "provenance.intoto.json",
     }
-    assert MADE.to_json().startswith('{\n  "schema": 1,\n  "version": "1.0",\n  "configurations": [\n    {\n')
+    assert MADE.to_json().startswith('{\n  "schema": 2,\n  "version": "1.0",\n  "configurations": [\n    {\n')
     assert "known: ö" in MADE.to_json()
 
 
 DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
-    "another schema": (lambda i: i.update(schema=2), "schema: 1 was expected"),
+    "another schema": (lambda i: i.update(schema=3), "schema: 3 is not one of"),
     "no version": (lambda i: i.pop("version"), "'version' is a required property"),
     "nothing in it": (lambda i: i.update(configurations=[]), "configurations: "),
     "no source": (lambda i: i["configurations"][0].pop("source_sha256"), r"configurations\.0: 'source_sha256' is a"),
@@ -68,6 +90,7 @@ DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
         "'reason' is a required",
     ),
     "a path outside": (lambda i: i["files"][0].update(name="../x"), r"files\.0\.name"),
+    "a statement of another name": (lambda i: i.update(statement="x.json"), "statement: "),
     "no size": (lambda i: i["files"][0].pop("size"), r"files\.0: 'size' is a required property"),
     "an unknown entry": (lambda i: i.update(colour="brown"), "'colour' was unexpected"),
 }
@@ -88,11 +111,25 @@ def test_what_is_no_json_is_refused(document: bytes) -> None:
 
 
 def test_a_claim_names_its_index_however_it_is_laid_out() -> None:
-    text = claim_text("1.0", RECORD)
+    text = claim_text("1.0", RECORD, STATED)
+    assert json.loads(text) == {
+        "schema": 2,
+        "version": "1.0",
+        "index": {"size": 7, "sha256": HASH},
+        "statement": {"name": STATEMENT, "size": 9, "sha256": HASH},
+    }
+    assert is_claim(text.encode(), "1.0", RECORD, STATED)
+    assert is_claim(json.dumps(json.loads(text)).encode(), "1.0", RECORD, STATED)
+    assert not is_claim(text.encode(), "1.1", RECORD, STATED)
+    assert not is_claim(text.encode(), "1.0", FileRecord(INDEX, 8, HASH), STATED)
+    assert not is_claim(text.encode(), "1.0", RECORD, FileRecord(STATEMENT, 9, "f" * 64))
+    assert not is_claim(text.encode(), "1.0", RECORD, None)
+    assert not is_claim(text.replace('"schema": 2', '"schema": 1').encode(), "1.0", RECORD, STATED)
+    assert not is_claim(b"{", "1.0", RECORD, STATED)
+
+
+def test_a_claim_of_before_names_the_index_alone() -> None:
+    text = claim_text("1.0", RECORD, None)
     assert json.loads(text) == {"schema": 1, "version": "1.0", "index": {"size": 7, "sha256": HASH}}
-    assert is_claim(text.encode(), "1.0", RECORD)
-    assert is_claim(json.dumps(json.loads(text)).encode(), "1.0", RECORD)
-    assert not is_claim(text.encode(), "1.1", RECORD)
-    assert not is_claim(text.encode(), "1.0", FileRecord(INDEX, 8, HASH))
-    assert not is_claim(text.replace('"schema": 1', '"schema": 2').encode(), "1.0", RECORD)
-    assert not is_claim(b"{", "1.0", RECORD)
+    assert is_claim(text.encode(), "1.0", RECORD, None)
+    assert not is_claim(text.encode(), "1.0", RECORD, STATED)

@@ -175,6 +175,54 @@ def test_what_reads_back_differently_is_not_published(release: Release, spoiling
     assert spoiling.below("1.0").size(INDEX) is None
 
 
+class _Halving(MemoryFileSystem):
+    """Keeps half of one file: at once, or only when the index has come and everything was read back."""
+
+    protocol = "halving"
+    store: dict[str, object] = {}  # noqa: RUF012 - as the class above has it
+    pseudo_dirs: list[str] = [""]  # noqa: RUF012
+    halved = ""
+    late = False
+
+    def put_file(self, lpath: str, rpath: str, **_: object) -> None:
+        content = Path(lpath).read_bytes()
+        half = self.halved in rpath and not self.late
+        self.pipe_file(rpath, content[: len(content) // 2] if half else content)
+
+    def mv(self, path1: str, path2: str, **settings: object) -> None:
+        super().mv(path1, path2, **settings)
+        if self.late and path2.endswith(INDEX):
+            for path in [path for path in self.store if self.halved in path]:
+                self.pipe_file(path, b"half")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize("halved", ["2.bin", CLAIM])
+def test_a_store_that_keeps_half_is_found_out(
+    halved: str, late: bool, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.register_implementation("halving", _Halving, clobber=True)
+    monkeypatch.setattr(_Halving, "halved", halved)
+    monkeypatch.setattr(_Halving, "late", late)
+    monkeypatch.setattr(_Halving, "store", {})
+    with pytest.raises((DoesNotHoldError, InputError), match=f"{halved}|is claimed by a release with other content"):
+        published(release, open_address(f"halving://{uuid.uuid4().hex}"))
+
+
+def test_an_index_of_which_half_is_kept_is_found_out(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("halving", _Halving, clobber=True)
+    monkeypatch.setattr(_Halving, "halved", INDEX)
+    with pytest.raises(DoesNotHoldError, match=r"index.json: what is read back is not what was written"):
+        published(release, open_address(f"halving://{uuid.uuid4().hex}"))
+
+
+def test_a_claim_that_was_lost_is_brought_back(release: Release, address: Address) -> None:
+    published(release, address)
+    address.filesystem.rm_file(address.below("1.0")._path(CLAIM))
+    assert published(release, address).uploaded == (CLAIM,)
+    assert contents(address) == expected(release)
+
+
 def test_what_killed_publishers_left_is_gone_in_the_end(release: Release, tmp_path: Path) -> None:
     half = tmp_path / "place" / "1.0" / "owls" / ".0.bin.abc.partial"
     half.parent.mkdir(parents=True)

@@ -34,13 +34,22 @@ def test_the_index_lists_every_file_and_is_what_its_schema_says(passed: Verified
     release = stage([passed], "1.0", tmp_path)
     index = json.loads(read(release, INDEX))
     assert schema_problem(index, "index.schema.json") == ""
-    assert [entry["name"] for entry in index["files"]] == [file.name for file in release.files]
+    assert [*(entry["name"] for entry in index["files"]), index["statement"]] == [file.name for file in release.files]
     on_disk = {f"{NAME}/{path.name}" for path in passed.bundle.folder.iterdir()}
     assert {file.name for file in release.files} == on_disk | {NOTES, SUMS, "provenance.intoto.json"}
     for file in release.files:
         content = file.source.read_bytes()
         assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert json.loads(read(release, CLAIM))["index"]["sha256"] == release.index.sha256
+    claim = json.loads(read(release, CLAIM))
+    assert claim["index"]["sha256"] == release.index.sha256
+    assert claim["statement"]["sha256"] == release.files[-1].sha256
+
+
+def test_the_statement_is_about_every_file_and_the_index(passed: Verified, tmp_path: Path) -> None:
+    release = stage([passed], "1.0", tmp_path)
+    subjects = json.loads(read(release, "provenance.intoto.json"))["subject"]
+    expected = {file.name: file.sha256 for file in (*release.files[:-1], release.index)}
+    assert {subject["name"]: subject["digest"]["sha256"] for subject in subjects} == expected
 
 
 def test_sha256sum_takes_the_sums(passed: Verified, tmp_path: Path) -> None:
@@ -51,7 +60,7 @@ def test_sha256sum_takes_the_sums(passed: Verified, tmp_path: Path) -> None:
     command = ["sha256sum", "--check", "--strict", SUMS]
     ended = subprocess.run(command, cwd=tmp_path / "place", capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count(": OK") == len(release.files) - 1
+    assert ended.stdout.count(": OK") == len(release.files) - 2
 
 
 def test_the_same_bundles_give_the_same_bytes(passed: Verified, tmp_path: Path) -> None:
