@@ -120,9 +120,9 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import psutil
-from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.onnx_runtime import OnnxSession
 
-backend, clip = OnnxBackend(Path(sys.argv[1])), np.zeros((1, 96_000), np.float32)
+backend, clip = OnnxSession(Path(sys.argv[1])), np.zeros((1, 96_000), np.float32)
 held = [psutil.Process().memory_info().rss]
 for _ in range(3):
     backend.run(clip)

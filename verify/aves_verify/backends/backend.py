@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,17 @@ Embeddings = Mapping[str, NDArray[Any]]
 
 class RunError(InputError):
     """A port that loads, but does not run on an input that the original takes."""
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """What a graph says of itself: the row of the table of tolerances, its metadata, and which outputs it has."""
+
+    kind: str
+    version: str
+    metadata: Mapping[str, str]
+    gives_layers: bool
+    unknown_outputs: tuple[str, ...]
 
 
 class Backend(Protocol):

@@ -69,7 +69,7 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
     original = state_dict if checkpoint is not None or recording is not None else {}
     with pool(1) as thread:
         # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
-        session = thread.submit(_load_one, "onnx", subject, checkpoint, recording) if "onnx" in names else None
+        session = thread.submit(_onnx, subject, config) if "onnx" in names else None
         compared = thread.submit(_weight_searches, subject, names, config, original) if original and judged else None
         loaded = [
             _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
@@ -152,15 +152,17 @@ def _loading_problems(subject: Subject) -> list[str]:
 def _load_one(name: str, subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> Backend:
     if name == "torchaudio":
         return TorchaudioBackend(*_torchaudio_weights(subject))
-    if name == "onnx":
-        assert subject.onnx is not None  # noqa: S101 - load() refused a missing file
-        return OnnxBackend(subject.onnx)
     if recording is not None:
         return recording
     from aves_verify.backends.fairseq_hubert import FairseqBackend  # fairseq need not be installed
 
     assert checkpoint is not None  # noqa: S101 - as above
     return FairseqBackend(checkpoint)
+
+
+def _onnx(subject: Subject, config: EncoderConfig) -> OnnxBackend:
+    assert subject.onnx is not None  # noqa: S101 - load() refused a missing file
+    return OnnxBackend(subject.onnx, config=config)
 
 
 def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:

@@ -1,97 +1,138 @@
-"""Running an ONNX port in ONNX Runtime, on the CPU."""
+"""Running an ONNX port in ONNX Runtime, in a process of its own: it may loop without end, or take all memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line, listed, printable
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, is_layer
+from aves_artifacts.base.process import LimitError, Limits, Process
+from aves_artifacts.encoder import EncoderConfig
 from aves_verify.backends.backend import Embeddings, RunError
+from aves_verify.sounds.clip import SAMPLE_RATE
+from aves_verify.sounds.memory import needed
 
-LEVELS = {
-    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
-
-_EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
-
-
-_BESIDE = (LOGITS, EMBEDDINGS)  # what other outputs than the first may be, beside layers
+LEVELS = ("none", "basic", "extended", "all")  # of ONNX Runtime's optimisation
+_RUNTIME = "aves_verify.backends.onnx_runtime"  # imported in the other process alone
+# What a graph may take. A file's weights lie in memory several times while ONNX Runtime arranges them anew.
+_MEMORY, _FILES, _FORWARD = 1 << 30, 6, 4  # bytes; times the file's size; times what a forward pass is known to take
+_LAYERS = 24
+_UNKNOWN = 64 << 10  # bytes for each sample, where the geometry is not known
+_SECONDS, _SLOWER, _PACE = 60.0, 30, 5.0  # in all; times what the reference took; for each second of sound
 
 
 class OnnxBackend:
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
-    Others are known by their names: ``layer.0`` … and ``logits``.
+    Others are known by their names: ``layer.0`` … and ``logits``. Its limits follow from the file's size, the
+    encoder's geometry and ``reference_seconds``: how long the reference took for a second of sound, at most.
     """
 
     name = "onnx"
 
-    def __init__(self, path: Path, *, threads: int | None = None, optimisation: str = "all") -> None:
-        """Load ``path`` with one of ONNX Runtime's ``LEVELS`` of optimisation, by default as it does itself.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        optimisation: str = "all",
+        config: EncoderConfig | None = None,
+        process: Process | None = None,
+    ) -> None:
+        """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        Raises InputError for what is no such graph.
+        ``process`` is where it is loaded, by default a new one. Raises InputError for what is no such graph, and for
+        one that takes too long or too much memory.
         """
-        self.version: str = onnxruntime.__version__
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.graph_optimization_level = LEVELS[optimisation]
-        # Else the second clip of a length has its arrays laid out anew, beside what the first took: 1.6 times as much.
-        options.enable_mem_pattern = False
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        self.path, self.optimisation, self.reference_seconds = path, optimisation, 0.0
+        self._threads, self._config = threads, config
+        self._process = process or Process()
+        self._sessions = 1 if process is None else 2
+        size = _size(path)
+        self._memory = _MEMORY + self._sessions * _FILES * size
+        limits = Limits(_SECONDS + size / 5e6, self._memory)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-            raise InputError(f"{path}: ONNX Runtime cannot load it ({first_line(error)}); {_EXPECTED}") from None
-        ours = self._session.get_modelmeta().producer_name == PRODUCER
-        self.kind = "onnx by aves-convert" if ours else "onnx"
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
-            found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
-            raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
-        self.path = path
-        self.optimisation = optimisation
-        self._threads = threads
-        self._input: str = inputs[0].name
-        self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.gives_layers = any(is_layer(name) for name in self._outputs[1:])
-        self.unknown_outputs = tuple(name for name in self._outputs[1:] if name not in _BESIDE and not is_layer(name))
+            loaded = self._process.call(_RUNTIME, "opened", path, threads, optimisation, limits=limits)
+        except LimitError as error:
+            raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
+        self._number, facts = loaded
+        self.kind: str = facts.kind
+        self.version: str = facts.version
+        self.metadata: Mapping[str, str] = facts.metadata
+        self.gives_layers: bool = facts.gives_layers
+        self.unknown_outputs: tuple[str, ...] = facts.unknown_outputs
+
+    @property
+    def other_optimisation(self) -> str:
+        """The level of ``otherwise_optimised``."""
+        return "none" if self.optimisation == "all" else "all"
 
     @cached_property
     def _other(self) -> OnnxBackend:
+        other = self.other_optimisation
         return OnnxBackend(
-            self.path, threads=self._threads, optimisation="none" if self.optimisation == "all" else "all"
+            self.path, threads=self._threads, optimisation=other, config=self._config, process=self._process
         )
 
     def otherwise_optimised(self) -> OnnxBackend:
-        """A session that runs this file without ONNX Runtime's optimisations; made when first asked for."""
+        """A session that runs this file without ONNX Runtime's optimisations; made when first asked for.
+
+        Raises InputError where it cannot be loaded.
+        """
+        self._other.reference_seconds = self.reference_seconds
         return self._other
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""
-        names = {"final": self._outputs[0]}
-        if layers:
-            names |= {name: name for name in self._outputs[1:] if is_layer(name)}
-            if len(names) == 1:
-                raise InputError(
-                    f"{self.path}: gives only the last layer",
-                    hint="write it with {layers} all, or compare with {layers} last",
-                )
-        names |= {name: name for name in self._outputs[1:] if name in _BESIDE}
+        """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last.
+
+        Raises RunError where the graph fails, or hits a limit.
+        """
         try:
-            values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
-        except Exception as error:  # as above
+            found: Embeddings = self._process.call(
+                _RUNTIME, "run", self._number, waveform, layers, limits=self.limits(waveform.shape, layers=layers)
+            )
+        except LimitError as error:
             shape = list(waveform.shape)
-            raise RunError(f"{self.path}: ONNX Runtime fails on a waveform {shape}: {first_line(error)}") from None
-        return dict(zip(names, values, strict=True))
+            raise RunError(
+                f"{self.path}: ONNX Runtime does not run a waveform {shape} within limits: {error}"
+            ) from None
+        return found
+
+    def apart(self, module: str, name: str, waveform: NDArray[np.float32], *args: object) -> Any:
+        """Call a function of ours with the file, a waveform and more in another new process, with limits.
+
+        It may keep what every layer gives. Raises what the function raises, and RunError where it hits a limit.
+        """
+        process, limits = Process(), self.limits(waveform.shape)
+        layers = self._config.encoder_num_layers if self._config is not None else _LAYERS
+        limits = Limits(limits.seconds, limits.memory * (1 + layers))
+        try:
+            return process.call(module, name, self.path, waveform, *args, limits=limits)
+        except LimitError as error:
+            raise RunError(f"{self.path}: ONNX Runtime does not run it within limits: {error}") from None
+        finally:
+            process.close()
+
+    def limits(self, shape: tuple[int, ...], *, layers: bool = False) -> Limits:
+        """What a run on a waveform of this shape may take: far more than any encoder of this geometry does."""
+        samples = int(np.prod(shape))
+        if self._config is None:
+            forward = _UNKNOWN * samples
+        else:
+            forward = shape[0] * needed(self._config, shape[-1], layers=layers)
+        pace = max(_PACE, _SLOWER * self.reference_seconds)
+        return Limits(_SECONDS + pace * samples / SAMPLE_RATE, self._memory + self._sessions * _FORWARD * forward)
+
+
+def _size(path: Path) -> int:
+    """Of the file, and of what lies beside it under names that weights have."""
+    beside = [other for other in path.parent.glob("*") if other.suffix in (".data", ".bin", ".weight")]
+    try:
+        return sum(file.stat().st_size for file in (path, *beside))
+    except OSError:
+        return 0

@@ -15,7 +15,7 @@ from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation, explain
 from aves_verify.explanation.points import Point, points
-from aves_verify.explanation.tracing import Values, onnx_values, torchaudio_values
+from aves_verify.explanation.tracing import Values, torchaudio_values
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import network_input
 
@@ -63,6 +63,7 @@ def _severity(comparison: Comparison) -> tuple[int, float]:
 
 def _values(backend: Backend, waveform: NDArray[np.float32], where: Sequence[Point], sizes: Collection[int]) -> Values:
     if isinstance(backend, OnnxBackend):
-        return onnx_values(backend.path, waveform, sizes)
+        values: Values = backend.apart("aves_verify.explanation.tracing", "onnx_values", waveform, sizes)
+        return values
     assert isinstance(backend, TorchaudioBackend)  # noqa: S101 - there is no third kind of port
     return torchaudio_values(lambda: backend.run(waveform), backend.model, where)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aves_artifacts.base.errors import InputError
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -31,7 +32,12 @@ def compare_input(
     """
     reference, *ports = loaded.backends
     ports = [port for port in ports if item.exactly or isinstance(port, OnnxBackend)]
+    began = time.perf_counter()
     expected = dict(_run(reference, item, seconds, layers=layers))
+    pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
+    for port in ports:
+        if isinstance(port, OnnxBackend):
+            port.reference_seconds = max(port.reference_seconds, pace)
     found: dict[str, Embeddings | RunError] = {}
     for backend in ports:
         found[backend.name] = _run_port(backend, item, seconds, layers=layers)
@@ -74,11 +80,15 @@ def _again(
         for comparison in _compare_port(backend, reference, again, second, expected, exact, plan):
             reason = f"a second run on the same input gives something else; {comparison.reason}".removesuffix("; ")
             yield replace(comparison, status="fail", reason=reason)
-    with timed(seconds, backend.name):
-        other = backend.otherwise_optimised()
-    outputs = _run_port(other, item, seconds, layers=layers)
-    renamed = replace(item, name=f"{item.name}, optimisation {other.optimisation}")
-    yield from _compare_port(other, reference, renamed, outputs, expected, exact, plan)
+    outputs: Embeddings | RunError
+    try:
+        with timed(seconds, backend.name):
+            other = backend.otherwise_optimised()
+        outputs = _run_port(other, item, seconds, layers=layers)
+    except InputError as error:
+        outputs = RunError(*error.problems)
+    renamed = replace(item, name=f"{item.name}, optimisation {backend.other_optimisation}")
+    yield from _compare_port(backend, reference, renamed, outputs, expected, exact, plan)
 
 
 def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:

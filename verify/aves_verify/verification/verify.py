@@ -153,7 +153,7 @@ def _is_probed(loaded: Loaded, clips: tuple[AnyClip, ...]) -> bool:
 
 def _what_ran(loaded: Loaded, plan: Plan, facts: list[InputFacts], clips: tuple[AnyClip, ...]) -> Ran | None:
     onnx = onnx_of(loaded)
-    levels = () if onnx is None else (onnx.optimisation, onnx.otherwise_optimised().optimisation)
+    levels = () if onnx is None else (onnx.optimisation, onnx.other_optimisation)
     return what_ran(facts, seed=plan.seed if _is_probed(loaded, clips) else None, optimisations=levels)
 
 

@@ -1,0 +1,49 @@
+"""A call in a process of its own ends at its limits, and takes nothing with it."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from aves_artifacts.base.process import LimitError, Limits, Process
+
+ROOM = Limits(60, 1 << 30)
+
+
+def test_what_a_function_gives_and_raises() -> None:
+    process = Process()
+    assert process.call("math", "hypot", 3, 4, limits=ROOM) == 5
+    with pytest.raises(ValueError, match="math domain error"):
+        process.call("math", "sqrt", -1, limits=ROOM)
+    assert process.call("os", "getpid", limits=ROOM) == process.call("os", "getpid", limits=ROOM)
+    process.close()
+
+
+def test_time() -> None:
+    process, began = Process(), time.monotonic()
+    number = process.call("os", "getpid", limits=ROOM)
+    with pytest.raises(LimitError, match="more than 1 s"):
+        process.call("time", "sleep", 60, limits=Limits(1, 1 << 30))
+    assert time.monotonic() - began < 30
+    assert not psutil.pid_exists(number)
+    with pytest.raises(LimitError, match="an earlier call was ended: it takes more than 1 s"):
+        process.call("math", "sqrt", 1, limits=ROOM)
+
+
+def test_memory() -> None:
+    with pytest.raises(LimitError, match=r"more than 0\.2 GiB of memory"):
+        Process().call("numpy", "ones", 1 << 29, limits=Limits(60, 200 << 20))
+
+
+def test_a_process_that_ends() -> None:
+    with pytest.raises(LimitError, match="status 3"):
+        Process().call("os", "_exit", 3, limits=ROOM)
+
+
+def test_it_does_not_outlive_its_owner() -> None:
+    process = Process()
+    number = process.call("os", "getpid", limits=ROOM)
+    del process
+    assert not psutil.pid_exists(number)

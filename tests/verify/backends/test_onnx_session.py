@@ -1,0 +1,69 @@
+"""A graph is run in a process of its own, which gives the same numbers and ends at its limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from tests.support.tiny_encoders import TINY, weights
+
+from aves_artifacts.base.errors import InputError
+from aves_convert.graph.encoder import encoder_graph
+from aves_verify.backends import onnx_session
+from aves_verify.backends.backend import RunError
+from aves_verify.backends.onnx_runtime import OnnxSession
+from aves_verify.backends.onnx_session import OnnxBackend
+
+WAVEFORM = np.linspace(-1, 1, 4000, dtype=np.float32)[None]
+
+
+def test_the_numbers_are_those_of_this_process(tmp_path: Path) -> None:
+    onnx.save(encoder_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    apart, here = OnnxBackend(tmp_path / "x.onnx"), OnnxSession(tmp_path / "x.onnx")
+    (found, expected) = (encoder.run(WAVEFORM) for encoder in (apart, here))
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name], expected[name]) for name in found)
+    with pytest.raises(RunError, match="fails on a waveform"):
+        apart.run(WAVEFORM[:, :3])
+    assert apart.run(WAVEFORM).keys() == expected.keys()
+
+
+def _with_node(path: Path, node: onnx.NodeProto, **constants: np.ndarray) -> Path:
+    """An encoder to whose output something is added that ``node`` makes under the name "more"."""
+    model = encoder_graph(TINY, weights(TINY))
+    name = model.graph.output[0].name
+    for each in model.graph.node:
+        each.output[:] = ["before" if output == name else output for output in each.output]
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, key) for key, array in constants.items())
+    model.graph.node.extend([node, helper.make_node("Add", ["before", "more"], [name])])
+    onnx.save(model, path)
+    return path
+
+
+def test_a_graph_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Add", ["x", "x"], ["x2"])],
+        "body",
+        [of("i", TensorProto.INT64, []), of("c", TensorProto.BOOL, []), of("x", TensorProto.FLOAT, [1])],
+        [of("c2", TensorProto.BOOL, []), of("x2", TensorProto.FLOAT, [1])],
+    )
+    loop = helper.make_node("Loop", ["trips", "go", "zero"], ["more"], body=body)
+    path = _with_node(tmp_path / "x.onnx", loop, trips=np.array(2**62), go=np.array(True), zero=np.zeros(1, np.float32))
+    backend = OnnxBackend(path, config=TINY)
+    monkeypatch.setattr(onnx_session, "_SECONDS", 2.0)
+    with pytest.raises(RunError, match=r"x\.onnx: ONNX Runtime does not run .* more than \d s, and was stopped"):
+        backend.run(WAVEFORM)
+
+
+def test_a_tensor_made_from_nothing(tmp_path: Path) -> None:
+    large = helper.make_node("ConstantOfShape", ["size"], ["zeros"])
+    path = _with_node(tmp_path / "x.onnx", large, size=np.array([700 << 20]))
+    model = onnx.load(path)
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("ReduceSum", ["zeros"], ["more"], keepdims=0))
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="GiB of memory"):  # when it is loaded, or when it is run
+        OnnxBackend(path, config=TINY).run(WAVEFORM)
