@@ -10,8 +10,8 @@ from pathlib import Path
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
-from aves_artifacts.bundle.model_card import write_card
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, Manifest, ReportRecord
+from aves_artifacts.bundle.model_card import with_card
 from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 
 
@@ -28,11 +28,16 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
     if problems:
         raise InputError(*(f"{folder}: the report is not attached: {problem}" for problem in problems))
     record = ReportRecord(REPORT, len(document), hashlib.sha256(document).hexdigest(), report.passed)
-    with replacing(folder / REPORT) as temporary:
-        temporary.write_bytes(document)
-    manifest = write_card(replace(bundle.manifest, report=record), folder, report)
-    with replacing(folder / MANIFEST) as temporary:
-        temporary.write_text(manifest.to_json(), encoding="utf-8")
+    manifest, card = with_card(replace(bundle.manifest, report=record), report)
+    # All is written before the first of them gets its name: on a full disk the bundle stays as it is.
+    with (
+        replacing(folder / MANIFEST) as last,
+        replacing(folder / FILE_NAMES["card"]) as then,
+        replacing(folder / REPORT) as first,
+    ):
+        first.write_bytes(document)
+        then.write_bytes(card)
+        last.write_bytes(manifest.to_json().encode())
     return Bundle(folder, manifest)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from aves_artifacts.base.file_record import file_record
+from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
@@ -26,10 +27,17 @@ _WHAT: dict[Role, str] = {
 
 def write_card(manifest: Manifest, folder: Path, report: ReportDocument | None = None) -> Manifest:
     """Write the model card into a bundle's folder; return the manifest that records it. Raises InputError."""
-    path = folder / FILE_NAMES["card"]
-    with replacing(path) as temporary:
-        temporary.write_text(model_card(manifest, report), encoding="utf-8")
-    return replace(manifest, files={**manifest.files, "card": file_record(path)})
+    recorded, content = with_card(manifest, report)
+    with replacing(folder / FILE_NAMES["card"]) as temporary:
+        temporary.write_bytes(content)
+    return recorded
+
+
+def with_card(manifest: Manifest, report: ReportDocument | None) -> tuple[Manifest, bytes]:
+    """Make the model card's content, and the manifest that records it."""
+    content = model_card(manifest, report).encode()
+    record = FileRecord(FILE_NAMES["card"], len(content), hashlib.sha256(content).hexdigest())
+    return replace(manifest, files={**manifest.files, "card": record}), content
 
 
 def model_card(manifest: Manifest, report: ReportDocument | None) -> str:

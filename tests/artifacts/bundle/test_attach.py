@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,20 @@ def test_a_run_killed_at_any_step_can_be_repeated(file: str, bundle: Bundle, mon
     attached = attach_report(bundle.folder, document)
     assert attached.manifest.report is not None
     assert hash_problems(attached) == []
+
+
+@pytest.mark.parametrize("file", [REPORT, "README.md", MANIFEST])
+def test_a_disk_that_is_full_leaves_the_bundle_as_it_is(
+    file: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = content(bundle.folder), Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if self.name.startswith(f".{file}."):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="cannot write: No space left on device"):
+        attach_report(bundle.folder, as_document(report_on(bundle.manifest)))
+    assert content(bundle.folder) == before
