@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import IO, Any, NoReturn
@@ -60,7 +61,10 @@ class _Ends(click.Command):
         try:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                if not sys.warnoptions:  # warnings are for whoever asks for them with -W: a command has its own words
+                    warnings.simplefilter("ignore")
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:

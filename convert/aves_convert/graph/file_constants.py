@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
+from aves_convert.graph.file_weights import bytes_of_files
 
 # What moves values and leaves them as they are: who reads its output reads the constant.
 _MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})
 _MOVED = 8  # times in a row
+_MOST_NODES, _MOST_DEPTH = 1_000_000, 100
+_MOST_BYTES, _COPIES = 256 << 20, 8  # of all constants, beside so many times those of the files
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +46,45 @@ def graph_constants(path: Path) -> Iterator[GraphConstant]:
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
+            _refuse_explosion(model)
             model = onnx.inliner.inline_local_functions(model)
         nodes = list(_nodes(model.graph))
         read = _readers(model.graph)
+        left = _MOST_BYTES + _COPIES * bytes_of_files(path)
         for name, tensor in _tensors(model.graph, nodes):
             values = _values(tensor, path)
             if values is not None and values.ndim and values.dtype.kind in "fV":
+                left -= values.nbytes
+                if left < 0:
+                    raise ValueError("its constants take many times more bytes than its files have")
                 yield GraphConstant(name, values, read[name])
     except (OSError, ValueError, TypeError, RuntimeError, DecodeError, onnx.checker.ValidationError) as error:
         raise InputError(
             f"{path}: its constants cannot be read ({first_line(error)}); fetch or convert it again"
         ) from None
+
+
+def _refuse_explosion(model: onnx.ModelProto) -> None:
+    """Raise ValueError where writing functions out, which call functions that call functions, makes too many nodes."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
+        if depth > _MOST_DEPTH:
+            raise ValueError("its functions call each other without end")
+        total = 0
+        for node in nodes:
+            called = (node.domain, node.op_type)
+            if called in functions:
+                if called not in sizes:
+                    sizes[called] = size(functions[called].node, depth + 1)
+                total += sizes[called]
+            total += 1 + sum(size(body.node, depth + 1) for body in _bodies(node))
+        return total
+
+    written_out = size(model.graph.node, 0)
+    if written_out > _MOST_NODES:
+        raise ValueError(f"its functions make {written_out:.3g} nodes when they are written out")
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -77,6 +109,7 @@ def _readers(graph: onnx.GraphProto) -> Mapping[str, int]:
     _follow(graph, reads)
     outputs = {output.name for output in graph.output}
 
+    @cache
     def count(name: str, depth: int = 0) -> int:
         total = int(name in outputs)
         for node in reads.get(name, ()):

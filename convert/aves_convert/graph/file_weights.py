@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import warnings
@@ -44,6 +45,21 @@ def graph_weights(path: Path, wanted: IsWanted = lambda _name, _shape: True) -> 
         raise InputError(
             f"{path}: a damaged or truncated ONNX file ({first_line(error)}); fetch or convert it again"
         ) from None
+
+
+def bytes_of_files(path: Path) -> int:
+    """The sizes of an ONNX file and of those beside it that it has its weights in, as far as they can be found."""
+    files = {path}
+    with contextlib.suppress(OSError, ValueError, DecodeError), open_file(path) as stream:
+        fields = Fields(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        for start, stop in _initializers(fields):
+            tensor, _, _ = _without_data(fields, start, stop)
+            files |= {path.parent / each.value for each in tensor.external_data if each.key == "location"}
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):
+            total += file.stat().st_size
+    return total
 
 
 def _initializers(fields: Fields) -> Iterator[tuple[int, int]]:

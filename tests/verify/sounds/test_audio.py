@@ -1,10 +1,12 @@
 import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from aves_artifacts.base.errors import InputError
 from aves_verify.sounds import audio
@@ -242,3 +244,46 @@ def test_nothing_readable_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "b.wav").touch()
     with pytest.raises(InputError, match=r"a\.wav: damaged, or not audio.*\(and 1 more files"):
         read_clips([tmp_path])
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000, 655_350])
+def test_resampling_in_blocks_gives_the_same_bits(rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "_BLOCK", 7919)
+    samples = np.random.default_rng(0).uniform(-1, 1, 2 * rate + 17)
+    soundfile.write(tmp_path / "x.wav", samples, rate, subtype="DOUBLE")
+    whole = soxr.resample(samples, rate, 16_000, quality="VHQ").astype(np.float32)
+    assert np.array_equal(read_clip(tmp_path / "x.wav").waveform, whole)
+
+
+def test_a_small_file_of_a_great_many_samples_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.flac"
+    with soundfile.SoundFile(path, "w", 655_350, 1, subtype="PCM_16") as file:
+        for _ in range(40):
+            file.write(np.zeros(500_000))
+    tracemalloc.start()
+    try:
+        assert read_clip(path).duration == pytest.approx(20e6 / 655_350, abs=1e-3)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20  # 20 million samples are 160 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_decoder_that_warns_of_each_tag_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.mp3").write_bytes(b"ID3\x03\0\0\0\0\0\0" * 1000)
+    with pytest.raises(InputError):
+        read_clip(tmp_path / "x.mp3")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_channels_that_overflow_when_they_are_added(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", np.full((16, 2), 1e308), 16_000, subtype="DOUBLE")
+    with pytest.raises(InputError, match=r"16 of 16 samples are NaN, infinite or absurdly large, first at 0\.000 s"):
+        read_clip(tmp_path / "x.wav")
+
+
+def test_a_recording_that_is_another_when_it_is_read_again(tmp_path: Path) -> None:
+    (stored,), _ = read_clips([write(tmp_path / "x.wav", tone(16_000))])
+    write(tmp_path / "x.wav", tone(16_000, frequency=500.0))
+    with pytest.raises(InputError, match=r"x\.wav: changed while it was in use; run again"):
+        _ = stored.waveform

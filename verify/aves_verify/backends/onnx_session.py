@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.process import LimitError, Limits, Process
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.file_weights import bytes_of_files
 from aves_verify.backends.backend import Embeddings, RunError
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.memory import needed
@@ -53,7 +54,7 @@ class OnnxBackend:
         self._threads, self._config = threads, config
         self._process = process or Process()
         self._sessions = 1 if process is None else 2
-        size = _size(path)
+        size = bytes_of_files(path)
         self._memory = _MEMORY + self._sessions * _FILES * size
         limits = Limits(_SECONDS + size / 5e6, self._memory)
         try:
@@ -127,12 +128,3 @@ class OnnxBackend:
             forward = shape[0] * needed(self._config, shape[-1], layers=layers)
         pace = max(_PACE, _SLOWER * self.reference_seconds)
         return Limits(_SECONDS + pace * samples / SAMPLE_RATE, self._memory + self._sessions * _FORWARD * forward)
-
-
-def _size(path: Path) -> int:
-    """Of the file, and of what lies beside it under names that weights have."""
-    beside = [other for other in path.parent.glob("*") if other.suffix in (".data", ".bin", ".weight")]
-    try:
-        return sum(file.stat().st_size for file in (path, *beside))
-    except OSError:
-        return 0

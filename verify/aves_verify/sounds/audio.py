@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import version_of_file
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.quiet import quiet
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -33,9 +36,11 @@ def read_clips(paths: Sequence[Path]) -> tuple[tuple[StoredClip, ...], tuple[str
     clips: list[StoredClip] = []
     unreadable: list[str] = []
     for path in find_audio(paths):
+        version = version_of_file(path)
         result = _clip_or_reason(path)
         if isinstance(result, Clip):
-            clips.append(StoredClip(result.name, result.source, result.samples, partial(read_clip, path)))
+            again = partial(_read_again, path, version)
+            clips.append(StoredClip(result.name, result.source, result.samples, again))
         else:
             unreadable.append(result)
     if not clips and unreadable:
@@ -65,9 +70,8 @@ def read_clip(path: Path) -> Clip:
     """
     try:
         _refuse_non_files(path)
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with quiet(), soundfile.SoundFile(os.fsencode(path)) as file:
             mono = _read_mono(file, path)
-            rate = int(file.samplerate)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason_of(error)}") from None
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw
@@ -75,18 +79,17 @@ def read_clip(path: Path) -> Clip:
         raise InputError(
             f"{path}: damaged, or not audio (libsndfile: {detail}); expected WAV, FLAC, OGG or MP3"
         ) from None
-    good = np.abs(mono) < LARGEST  # false for NaN, too
-    if not good.all():
-        first = int(np.argmin(good))
-        raise InputError(
-            f"{path}: {np.count_nonzero(~good)} of {len(mono)} samples are NaN, infinite or absurdly large, first at "
-            f"{first / rate:.3f} s ({mono[first]}); repair or leave out the file"
-        )
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
     if len(mono) == 0:
         raise InputError(f"{path}: holds no samples; give a recording")
     return Clip(_name(path), mono.astype(np.float32), str(path))
+
+
+def _read_again(path: Path, version: tuple[int, ...] | None) -> Clip:
+    """The same clip. Raises InputError where the file is another by now."""
+    clip = read_clip(path)
+    if version_of_file(path) != version:
+        raise InputError(f"{path}: changed while it was in use; run again when nothing writes to it")
+    return clip
 
 
 def _clip_or_reason(path: Path) -> Clip | str:
@@ -134,21 +137,50 @@ def _refuse_non_files(path: Path) -> None:
             raise InputError(f"{path}: the file is empty; give an audio file")
 
 
-def _read_mono(file: soundfile.SoundFile, path: Path) -> NDArray[np.float64]:
-    """The mean over the channels [samples], at the file's own rate.
+@dataclass
+class _Bad:
+    """Samples that no network can take: how many, and the first one's place and value."""
 
-    Read in blocks until the data end: the length in a header may be wrong or unknown. Raises InputError.
+    count: int = 0
+    first: tuple[int, float] | None = None
+
+    def look_at(self, block: NDArray[np.float64], begin: int) -> None:
+        good = np.abs(block) < LARGEST  # false for NaN, too
+        if not good.all():
+            at = int(np.argmin(good))
+            self.first = self.first or (begin + at, float(block[at]))
+            self.count += int(np.count_nonzero(~good))
+
+
+def _read_mono(file: soundfile.SoundFile, path: Path) -> NDArray[np.float64]:
+    """The mean over the channels [samples] at 16 kHz.
+
+    Read and resampled in blocks until the data end: the length in a header may be wrong or unknown, and a small file
+    may hold hundreds of millions of samples. Raises InputError.
     """
-    if file.samplerate not in RATES:
-        raise InputError(f"{path}: a sample rate of {file.samplerate} Hz; expected {RATES[0]} to {RATES[-1]} Hz")
-    parts = [np.zeros(0)]
-    samples = 0
+    rate = int(file.samplerate)
+    if rate not in RATES:
+        raise InputError(f"{path}: a sample rate of {rate} Hz; expected {RATES[0]} to {RATES[-1]} Hz")
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float64", quality="VHQ")
+    parts, samples, bad = [np.zeros(0)], 0, _Bad()
     for block in _blocks(file):
-        samples += len(block)
-        if samples > MAX_SECONDS * file.samplerate:
+        if samples + len(block) > MAX_SECONDS * rate:
             raise InputError(f"{path}: longer than {MAX_SECONDS} s; cut the recording into shorter clips")
-        # One channel after the other: numpy's mean adds in an order that depends on the processor.
-        parts.append(sum(block.T[1:], start=block.T[0]) / file.channels)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            # One channel after the other: numpy's mean adds in an order that depends on the processor.
+            mono = sum(block.T[1:], start=block.T[0]) / file.channels
+        bad.look_at(mono, samples)
+        samples += len(block)
+        if not bad.count:
+            parts.append(mono if rate == SAMPLE_RATE else resampler.resample_chunk(mono))
+    if bad.first is not None:
+        at, value = bad.first
+        raise InputError(
+            f"{path}: {bad.count} of {samples} samples are NaN, infinite or absurdly large, first at "
+            f"{at / rate:.3f} s ({value}); repair or leave out the file"
+        )
+    if samples and rate != SAMPLE_RATE:
+        parts.append(resampler.resample_chunk(np.zeros(0), last=True))
     return np.concatenate(parts)
 
 

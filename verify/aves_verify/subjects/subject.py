@@ -39,6 +39,10 @@ class Subject:
         """The path of the file that a backend reads; None where it is not given."""
         return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
 
+    def files(self) -> tuple[Path | None, ...]:
+        """Every file that is read of it."""
+        return self.fairseq, self.pretrained, self.torchaudio, self.config, self.onnx, self.recording
+
     def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
         """Hash each backend's file, and those read beside it: the config, and ONNX weights past 2 GB."""
         files = {backend: self.file(backend) for backend in backends}

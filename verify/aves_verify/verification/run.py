@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_record import unchanged
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
@@ -91,7 +92,7 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
         progress(f"{pending.name}: {step}", done, total)
 
     progress("preparing", 0, 1)
-    with pending.files as subject:
+    with pending.files as subject, unchanged(*subject.files()):
         report = verify_subject(subject, plan, show)
     return dataclasses.replace(report, problems=(*report.problems, *unreadable))
 
