@@ -132,7 +132,7 @@ def coarse_scores(heads: int, _weight: Weight, q: Tensor, k: Tensor) -> Tensor:
 
 
 def softmax(_weight: Weight, x: Tensor) -> Tensor:
-    """Of each query's scores: what it takes from each frame."""
+    """Turn each query's scores into what it takes from each frame."""
     return functional.softmax(x, -1)
 
 

@@ -126,7 +126,7 @@ def _wide(array: Array) -> Tensor:
 
 
 def _reference(node: onnx.NodeProto, opset: Mapping[str, int], inputs: Sequence[Array | None]) -> tuple[Tensor, ...]:
-    """As the standard's own implementation has it, in the precision of the inputs."""
+    """Compute it as the standard's own implementation does, in the precision of the inputs."""
     given = {name: array for name, array in zip(node.input, inputs, strict=True) if name}
     found = ReferenceEvaluator(node, opsets=dict(opset)).run(None, given)
     return tuple(torch.from_numpy(np.array(value, order="C")).double() for value in found)

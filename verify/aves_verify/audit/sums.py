@@ -96,7 +96,7 @@ def reduce(compute: Callable[[Tensor, list[int], bool], Tensor]) -> Operator:
 
 
 def softmax(attributes: Attributes, inputs: Inputs) -> Exact:
-    """As from opset 13 on: over one axis."""
+    """Compute a softmax as from opset 13 on, over one axis."""
     (x,) = given(inputs, 1)
     axis = attributes.get("axis", -1)
     y = functional.softmax(x, axis)
@@ -105,7 +105,7 @@ def softmax(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def softmax_over_the_rest(attributes: Attributes, inputs: Inputs) -> Exact:
-    """As before opset 13: over all axes from one on."""
+    """Compute a softmax as before opset 13, over all axes from one on."""
     (x,) = given(inputs, 1)
     flat = x.flatten(attributes.get("axis", 1))
     found = softmax({}, [flat])
