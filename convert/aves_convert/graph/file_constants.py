@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
@@ -46,6 +45,8 @@ def graph_constants(path: Path) -> Iterator[GraphConstant]:
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
+            import onnx.inliner  # onnx has it from 1.15 on, and no older exporter wrote functions
+
             _refuse_explosion(model)
             model = onnx.inliner.inline_local_functions(model)
         nodes = list(_nodes(model.graph))
