@@ -45,10 +45,10 @@ def graph_constants(path: Path) -> Iterator[GraphConstant]:
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
-            import onnx.inliner  # onnx has it from 1.15 on, and no older exporter wrote functions
+            from onnx import inliner  # onnx has it from 1.15 on; no older exporter wrote functions
 
             _refuse_explosion(model)
-            model = onnx.inliner.inline_local_functions(model)
+            model = inliner.inline_local_functions(model)
         nodes = list(_nodes(model.graph))
         read = _readers(model.graph)
         left = _MOST_BYTES + _COPIES * bytes_of_files(path)
