@@ -35,14 +35,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: found[item.path])
 
 
-@pytest.fixture(scope="session", autouse=True)
-def interruptible() -> Iterator[None]:
-    """Ctrl-C reaches the tests and all they start, also in a background job, whose shell has it ignored.
+# What changes how programs print, where they look, and which way they go.
+COLOURS = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+SETTINGS = ("AVES_CATALOG", "AVES_HOME", "AVES_LOCK", "AVES_MIRROR", "AVES_OFFLINE")
 
-    Programs inherit that, and ours keep to it, as whoever starts them with nohup expects.
+
+@pytest.fixture(scope="session", autouse=True)
+def anywhere() -> Iterator[None]:
+    """The tests are the same wherever they are started, and so is all they start.
+
+    In a background job of a script Ctrl-C is ignored, which programs inherit; ours keep to it, as whoever starts them
+    with nohup expects. Terminals are narrow, or coloured whatever is written to; users have settings.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*COLOURS, *SETTINGS):
+            patch.delenv(name, raising=False)
+        patch.setenv("COLUMNS", "80")
+        yield
     signal.signal(signal.SIGINT, before)
 
 
