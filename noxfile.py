@@ -42,7 +42,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def quick(session: nox.Session) -> None:
-    """Style and three thousand tests in less than a minute, for every few minutes; arguments go to pytest.
+    """Style and most of the tests in less than a minute, for every few minutes; arguments go to pytest.
 
     It leaves out types, what takes more than a second or so, models of full size, fairseq's trainer, environments that
     are built, and the browser. Nothing is downloaded.

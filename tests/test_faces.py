@@ -75,6 +75,7 @@ def test_importing_a_face_loads_nothing_heavy(face: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("face", "name"), [pair for pair in NAMES if pair[1] not in NEEDS_ONE])
 def test_a_name_brings_nothing_heavy_before_it_is_called(face: str, name: str) -> None:
     assert not HEAVY & set(loaded_by(f"import sys, json; from {face} import {name}; print(json.dumps([*sys.modules]))"))

@@ -160,7 +160,4 @@ def _tolerance(found: Any) -> ReportedTolerance:
 
 
 def _size(value: float | None) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return None
+    return None if value is None else float(value)

@@ -119,6 +119,7 @@ def test_a_stopped_run_cleans_up_and_says_so(tmp_path: Path, number: signal.Sign
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_who_has_ctrl_c_ignored_is_not_stopped_by_it(tmp_path: Path) -> None:
     """As nohup does, and a shell of what it starts in the background."""
     process = start(tmp_path / "x", seconds=1, before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

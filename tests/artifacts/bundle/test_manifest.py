@@ -55,9 +55,7 @@ MANIFESTS = st.builds(
     files=st.fixed_dictionaries(
         {role: RECORDS for role in FILE_NAMES if role != "onnx_data"}, optional={"onnx_data": RECORDS}
     ),
-    source=st.builds(
-        SourceRecord, NAMES, SIZES, DIGESTS, TEXT, st.none() | st.integers(), st.booleans(), st.none() | RECORDS
-    ),
+    source=st.builds(SourceRecord, NAMES, SIZES, DIGESTS, TEXT, st.none() | SIZES, st.booleans(), st.none() | RECORDS),
     encoder=st.builds(EncoderFacts, COUNTS, st.booleans(), COUNTS, COUNTS, COUNTS, COUNTS),
     config=st.builds(dataclasses.replace, st.just(BASE), aux_num_out=st.none() | st.integers(1, 99)),
     ledger=st.lists(

@@ -41,6 +41,7 @@ def refused() -> str:
 SLOW = [bad.trickle, bad.trickle_head, bad.trickle_chunks, bad.early_hints]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always", SLOW, ids=lambda always: always.__name__)
 def test_a_server_that_is_never_silent_and_sends_nearly_nothing(always: Misbehaviour, server: Server) -> None:
     server.always["/owls.pt"] = always
@@ -49,6 +50,7 @@ def test_a_server_that_is_never_silent_and_sends_nearly_nothing(always: Misbehav
     assert len(server.gets) == 2
 
 
+@pytest.mark.slow
 def test_what_a_slow_server_sent_is_kept(server: Server) -> None:
     server.script["/owls.pt"] = deque([bad.cut_after(100_000)])
     server.always["/owls.pt"] = bad.trickle

@@ -188,6 +188,7 @@ def test_passwords_and_signatures_are_neither_told_nor_recorded(server: Server) 
     assert "secret" not in told + result.output + default_lock_file().path.read_text() + "".join(files)
 
 
+@pytest.mark.slow
 def test_a_signature_that_changed_lets_a_download_go_on(server: Server) -> None:
     catalog = Path(os.environ["AVES_CATALOG"])
     text = catalog.read_text()

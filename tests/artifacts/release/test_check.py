@@ -226,6 +226,7 @@ def test_of_a_file_no_more_is_read_than_the_index_lists(signed: Path, monkeypatc
         assert not server.endless
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [INDEX, NOTES])
 def test_a_server_that_sends_nearly_nothing_has_an_end(
     name: str, signed: Path, monkeypatch: pytest.MonkeyPatch

@@ -42,6 +42,7 @@ def test_a_checkpoint_that_changes_while_it_is_read(
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [600, 60_000])
 @pytest.mark.parametrize("command", ["bundle", "fairseq2torchaudio", "fairseq2onnx", "stand-in"])
 def test_a_file_that_cannot_be_written_to_its_end(

@@ -76,6 +76,7 @@ def test_an_onnx_file_cut_anywhere_is_told_as_such(tmp_path: Path) -> None:
         assert "damaged or truncated ONNX file" in problem, (length, problem)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_onnx_file_never_breaks_the_telling(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:

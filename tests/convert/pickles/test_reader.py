@@ -44,6 +44,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(value=PLAIN, protocol=st.sampled_from(PROTOCOLS))
 def test_plain_values_are_what_pickle_wrote(value: object, protocol: int) -> None:
     loaded = read_pickle(pickle.dumps(value, protocol), "test")
@@ -228,6 +229,7 @@ def test_limits(
         read_pickle(stream, "test")
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget's unit is honest: what costs a unit takes about 32 bytes at most."""
     import tracemalloc

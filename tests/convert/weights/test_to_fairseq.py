@@ -175,6 +175,7 @@ def test_old_args_stay_a_namespace(tmp_path: Path) -> None:
     assert torch.load(returned, weights_only=False)["args"].arch == "hubert"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False])
 def test_omegaconf_nodes_become_the_dicts_that_fairseq_writes_today(zipped: bool, tmp_path: Path) -> None:
     from aves_verify.backends.fairseq_import import import_hubert

@@ -18,6 +18,8 @@ from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 
+pytestmark = pytest.mark.slow
+
 Model = onnx.ModelProto
 Change = Callable[[Model], None]
 LAYER = "/layers.1/"

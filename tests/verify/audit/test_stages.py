@@ -46,6 +46,7 @@ def departing(found: dict[str, StageError]) -> list[str]:
     return [site for site, stage in found.items() if stage.departs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_clean_port_s_stages_are_all_found_and_within_rounding(variant: str) -> None:
     found = audited(renamed(port(variant)), variant)

@@ -19,6 +19,7 @@ from aves_verify.subjects.subject import Subject, of_bundle
 EVERY = ("fairseq", "torchaudio", "onnx")
 
 
+@pytest.mark.slow
 def test_the_reference_comes_first_whatever_the_order_asked_for(subject: Subject) -> None:
     loaded = load(subject, ("onnx", "torchaudio", "fairseq"))
     assert [backend.name for backend in loaded.backends] == list(EVERY)
@@ -53,6 +54,7 @@ def test_a_graph_alone_has_nothing_to_be_exact_about(subject: Subject) -> None:
         load(dataclasses.replace(subject, fairseq=None, torchaudio=None), ("onnx",))
 
 
+@pytest.mark.slow
 def test_a_manifest_that_normalises_otherwise_is_told(subject: Subject, tmp_path: Path) -> None:
     wrong = load(dataclasses.replace(subject, normalize=True), EVERY)
     assert wrong.normalize is False  # what the original says is done
@@ -67,6 +69,7 @@ def test_a_manifest_that_normalises_otherwise_is_told(subject: Subject, tmp_path
     assert alone.normalize is True
 
 
+@pytest.mark.slow
 def test_files_that_are_something_else_are_told(subject: Subject, tmp_path: Path) -> None:
     page = tmp_path / "page"
     page.write_text("<html>404</html>")

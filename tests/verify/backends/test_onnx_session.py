@@ -43,6 +43,7 @@ def _with_node(path: Path, node: onnx.NodeProto, **constants: np.ndarray) -> Pat
     return path
 
 
+@pytest.mark.slow
 def test_a_graph_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = helper.make_tensor_value_info
     body = helper.make_graph(
@@ -59,6 +60,7 @@ def test_a_graph_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         backend.run(WAVEFORM)
 
 
+@pytest.mark.slow
 def test_a_tensor_made_from_nothing(tmp_path: Path) -> None:
     large = helper.make_node("ConstantOfShape", ["size"], ["zeros"])
     path = _with_node(tmp_path / "x.onnx", large, size=np.array([700 << 20]))

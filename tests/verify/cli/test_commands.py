@@ -43,6 +43,7 @@ def test_the_command_passes_and_writes_the_contract(tiny_checkpoint: Path, tiny_
     assert report["seconds"]["total"] > 0
 
 
+@pytest.mark.slow
 def test_the_command_names_what_failed(tiny_checkpoint: Path, bundle: Bundle, tmp_path: Path) -> None:
     rewrite(bundle, exchange_layers)
     result = cli("--bundle", bundle.folder, "--fairseq", tiny_checkpoint, "--json", tmp_path / "r.json")
@@ -52,6 +53,7 @@ def test_the_command_names_what_failed(tiny_checkpoint: Path, bundle: Bundle, tm
     assert json.loads((tmp_path / "r.json").read_text())["passed"] is False
 
 
+@pytest.mark.slow
 def test_loose_files_and_recordings(tiny_checkpoint: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:
     import soundfile
 
@@ -109,6 +111,7 @@ def test_published_files_that_are_not_here_are_told(tmp_path: Path, monkeypatch:
     assert "--stand-in" in result.output
 
 
+@pytest.mark.slow
 def test_published_files_in_the_store_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVES_HOME", str(tmp_path))
     folder = tmp_path / "aves-base-bio"
@@ -120,6 +123,7 @@ def test_published_files_in_the_store_are_verified(tmp_path: Path, monkeypatch: 
     assert "bio" in result.output
 
 
+@pytest.mark.slow
 def test_tolerances_can_be_overridden(tiny_checkpoint: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:
     result = cli(
         "--bundle",
@@ -139,6 +143,7 @@ def test_tolerances_can_be_overridden(tiny_checkpoint: Path, tiny_bundle: Bundle
     assert set(tolerance["by_backend"]) == {"torchaudio", "onnx"}
 
 
+@pytest.mark.slow
 def test_names_from_outside_are_shown_as_they_are(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +157,7 @@ def test_names_from_outside_are_shown_as_they_are(
     assert "\x1b" not in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_a_name_that_is_no_text_loses_nothing(tiny_bundle: Bundle, tmp_path: Path) -> None:
     import soundfile

@@ -133,6 +133,7 @@ def test_silence_moves_by_numbers_too() -> None:
     assert all(s.relative is not None and np.isfinite(s.relative) for s in found)
 
 
+@pytest.mark.slow
 def test_a_port_that_takes_no_batch_is_told_and_the_others_measured(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "s"])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "s", 1])

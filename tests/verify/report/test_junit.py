@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 import soundfile
 from click.testing import CliRunner
 from tests.support import hand_made
@@ -69,6 +70,7 @@ def test_control_characters_do_not_break_the_xml() -> None:
     assert ("onnx", f"{shown}, final") in cases(root)
 
 
+@pytest.mark.slow
 def test_the_command_writes_it(tiny_bundle: Bundle, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 9), 16_000)
     command = ["--bundle", str(tiny_bundle.folder), "--backends", "torchaudio,onnx", "--audio", str(tmp_path / "a.wav")]

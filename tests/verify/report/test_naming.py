@@ -37,6 +37,7 @@ def verified(tiny_bundle: Bundle, recordings: Path, tmp_path_factory: pytest.Tem
     return cli(*command, "--audio", recordings / "dusk", "--explain", "--report", folder, "-v"), folder
 
 
+@pytest.mark.slow
 def test_people_read_the_end_that_tells_them_apart(verified: tuple[Result, Path], recordings: Path) -> None:
     result, folder = verified
     assert result.exit_code == 0, result.output

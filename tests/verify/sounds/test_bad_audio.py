@@ -17,6 +17,8 @@ from tests.support.comparisons import is_of_clip
 from aves_artifacts.bundle.bundle import Bundle
 from aves_verify.cli import main
 
+pytestmark = pytest.mark.slow
+
 TONE = 0.3 * np.sin(np.arange(1600) / 5)
 
 
@@ -76,7 +78,6 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_one_bad_file_is_named_and_the_others_are_compared(name: str, tiny_bundle: Bundle, tmp_path: Path) -> None:
     make, message = BAD[name]

@@ -16,6 +16,7 @@ from aves_verify.verification.verify import verify_subject
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
 
 
+@pytest.mark.slow
 def test_stand_ins_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with stand_in_for(catalog()["all"], geometry="tiny") as subject:

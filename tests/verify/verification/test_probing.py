@@ -23,6 +23,8 @@ from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject
 
+pytestmark = pytest.mark.slow
+
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest"))
 Node = onnx.NodeProto
 

@@ -66,6 +66,7 @@ def test_a_recording_stands_for_the_original_to_the_last_bit(made: Path, tiny_bu
     assert set(found.sha256) == {"torchaudio", "onnx", "config"}
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_that_fairseq_itself_gives(made: Path, subject: Subject, tiny_bundle: Bundle) -> None:
     live = verify_subject(subject, Plan(CLIPS))
     recorded = dataclasses.replace(of_bundle(tiny_bundle.folder, None), recording=made / "clips.reference")
@@ -106,6 +107,7 @@ def test_a_recording_that_is_given_and_not_compared_with_is_refused(made: Path, 
     assert "add fairseq to --backends, or leave --reference out" in result.output
 
 
+@pytest.mark.slow
 def test_the_command_records_and_compares(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000) / 20), 16_000)
     reference = tmp_path / "x.reference"
@@ -177,6 +179,7 @@ def test_torchaudio_can_be_recorded_too(subject: Subject, tiny_bundle: Bundle, t
     assert report.reference == "torchaudio"
 
 
+@pytest.mark.slow
 def test_a_normalising_model_is_recorded_with_what_it_is_given(tmp_path: Path) -> None:
     contents = checkpoint_contents(GEOMETRIES["tiny"], seed="normalising", task={"normalize": True})
     write_torch_file(contents, tmp_path / "x.pt")

@@ -36,6 +36,8 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify
 from aves_verify.verification.verify import verify_subject
 
+pytestmark = pytest.mark.slow
+
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "shortest", "odd_frames"))
 
 
@@ -254,7 +256,6 @@ def test_torchaudio_is_held_to_more_than_onnx(tiny_checkpoint: Path, bundle: Bun
     assert "torchaudio" in {backend for backend, _ in failures(verify_subject(subject, Plan(CLIPS)))}
 
 
-@pytest.mark.slow
 def test_one_percent_of_any_tensor_is_caught_and_named(tiny_checkpoint: Path, bundle: Bundle) -> None:
     """Of every tensor, those included that no output shows, in either port, whatever the manifest says."""
     clean_weights, clean_graph = bundle.path("torchaudio").read_bytes(), bundle.path("onnx").read_bytes()
