@@ -7,7 +7,7 @@ import pytest
 from onnx import NodeProto, TensorProto
 from tests.verify.audit.graphs import model, node, saved
 
-from aves_verify.audit.graph_values import TracedGraph
+from aves_verify.audit.graph_values import traced
 from aves_verify.audit.nodes import LIMITS, NodeErrors, node_errors
 
 X = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
@@ -49,8 +49,8 @@ def test_half_precision_is_the_error_of_the_node_that_stores_it(tmp_path: Path) 
             node("Softmax", ["single"], ["y"]),
         ]
     )
-    graph = TracedGraph(saved(tmp_path, made))
-    found = node_errors(graph.nodes, graph.opset, graph.values(X).arrays.get)
+    graph = traced(saved(tmp_path, made), X)
+    found = node_errors(graph.nodes, graph.opset, graph.values[0].arrays.get)
     assert [(error.operator, error.departs) for error in found.looked_at] == [
         ("Cast", True),
         ("Cast", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.bundle.graph_contract import LOGITS, is_layer
+from aves_convert.graph.file_weights import graph_weights
 from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
-from aves_verify.audit.graph_values import TracedGraph, Values
+from aves_verify.audit.graph_values import Traced, Values, traced
 from aves_verify.audit.nodes import LIMITS, NodeError, NodeErrors, node_errors
 from aves_verify.audit.operators import QUANTISING
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
@@ -115,18 +116,25 @@ def severity(stage: StageError) -> float:
 def audit(backend: OnnxBackend, loaded: Loaded) -> Audit:
     """Look into an ONNX port. Without the original's weights no stage can be judged, but nodes and attributes can."""
     start = time.perf_counter()
+    clips = list(_clips(loaded))
+    waveforms = [network_input(clip, normalize=loaded.normalize) for clip in clips]
     try:
-        graph = TracedGraph(backend.path)
-        looked_into = [_look_into(graph, clip, loaded) for clip in _clips(loaded)]
+        graph: Traced = backend.apart(traced.__module__, traced.__name__, *waveforms)
     except RunError as error:
         return Audit(backend.name, (), failure=f"not looked into: {error}")
-    values, seen = looked_into[0]
-    right = frozenset(stage.value for stage in seen.stages if stage.value is not None and not stage.departs)
+    weights = dict(graph_weights(backend.path))
+    looked_into = []
+    for clip, waveform, values in zip(clips, waveforms, graph.values, strict=True):
+        value = {**weights, **values.arrays}.get
+        nodes = node_errors(graph.nodes, graph.opset, value) if clip.name in _WITH_NODES else None
+        looked_into.append(AuditedClip(clip.name, clip.duration, _stages(graph, values, waveform, loaded), nodes))
+    right = {stage.value for stage in looked_into[0].stages if stage.value is not None and not stage.departs}
+    value = {**weights, **graph.values[0].arrays}.get
     return Audit(
         backend=backend.name,
-        clips=tuple(clip for _, clip in looked_into),
-        attributes=attribute_problems(graph.nodes, loaded.config, _value(graph, values), graph.entry, right),
-        narrow=tuple(_narrow(graph, values)),
+        clips=tuple(looked_into),
+        attributes=attribute_problems(graph.nodes, loaded.config, value, graph.entry, frozenset(right)),
+        narrow=tuple(_narrow(graph)),
         seconds=time.perf_counter() - start,
     )
 
@@ -139,19 +147,15 @@ def _clips(loaded: Loaded) -> Iterator[Clip]:
         yield Clip(name, np.resize(signals[name].waveform, samples), "synthesised")
 
 
-def _look_into(graph: TracedGraph, clip: Clip, loaded: Loaded) -> tuple[Values, AuditedClip]:
-    waveform = network_input(clip, normalize=loaded.normalize)
-    values = graph.values(waveform)
-    stages: tuple[StageError, ...] = ()
-    if loaded.exact is not None:
-        outputs = dict(_outputs(graph))
-        arrays = {**values.arrays, **{site: values.arrays.get(name, _NOTHING) for site, name in outputs.items()}}
-        stages = stage_errors(steps(loaded.config, tuple(outputs)), _weights(loaded.exact), waveform, arrays)
-    nodes = node_errors(graph.nodes, graph.opset, _value(graph, values)) if clip.name in _WITH_NODES else None
-    return values, AuditedClip(clip.name, clip.duration, stages, nodes)
+def _stages(graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded) -> tuple[StageError, ...]:
+    if loaded.exact is None:
+        return ()
+    outputs = dict(_outputs(graph))
+    arrays = {**values.arrays, **{site: values.arrays.get(name, _NOTHING) for site, name in outputs.items()}}
+    return stage_errors(steps(loaded.config, tuple(outputs)), _weights(loaded.exact), waveform, arrays)
 
 
-def _outputs(graph: TracedGraph) -> Iterator[tuple[str, str]]:
+def _outputs(graph: Traced) -> Iterator[tuple[str, str]]:
     """What the encoder returns, and the graph's names of it."""
     yield FINAL, graph.outputs[0]
     yield from ((name, name) for name in graph.outputs[1:] if name == LOGITS or is_layer(name))
@@ -162,18 +166,10 @@ def _weights(exact: TorchaudioBackend) -> Weight:
     return {old_weight_norm_name(name): tensor for name, tensor in exact.model.state_dict().items()}.__getitem__
 
 
-def _value(graph: TracedGraph, values: Values) -> Callable[[str], NDArray[Any] | None]:
-    def value(name: str) -> NDArray[Any] | None:
-        found = values.arrays.get(name)
-        return graph.weight(name) if found is None else found
-
-    return value
-
-
-def _narrow(graph: TracedGraph, values: Values) -> Iterator[str]:
+def _narrow(graph: Traced) -> Iterator[str]:
     """What is stored in few bits and cannot be read back; what can is among the nodes."""
-    for name, kind in values.narrow.items():
-        if name not in values.arrays:
+    for name, kind in graph.values[0].narrow.items():
+        if name not in graph.values[0].arrays:
             yield f"{printable(name)} is stored in {kind}"
     for node in graph.nodes:
         if node.op_type in QUANTISING:
