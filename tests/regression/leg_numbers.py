@@ -26,10 +26,9 @@ ERROR_RATIO = 8.0
 LIMITS: Mapping[str, Tolerance] = {
     # fairseq may differ from itself by what its port may: that runs the same operators. The golden's own error is left
     # out of the difference, as beside another torch it is not the same.
-    "fairseq": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO, own_error=1.0),
-    "torchaudio": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO, own_error=1.0),
-    "onnx by aves-convert": replace(TOLERANCES["onnx by aves-convert"], error_ratio=ERROR_RATIO),
-    "onnx": TOLERANCES["onnx"],
+    "fairseq": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO),
+    "torchaudio": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO),
+    "onnx": replace(TOLERANCES["onnx"], error_ratio=ERROR_RATIO),
 }
 
 

@@ -6,18 +6,18 @@ import torch
 from tests.support.tiny_encoders import VARIANTS, clip, tiny, weights
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_verify.audit.steps import FINAL, OUTPUT, WAVEFORM, steps
+from aves_verify.audit.steps import COARSE_WAYS, FINAL, OUTPUT, WAVEFORM, steps
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.explanation.points import points
 
 
-def computed(config: EncoderConfig, outputs: tuple[str, ...], *, coarse: bool = False) -> dict[str, torch.Tensor]:
-    """Every step's value on one batch, in float64 or, ``coarse``, in float32 with norms as coarse as they come."""
-    dtype = torch.float32 if coarse else torch.float64
+def computed(config: EncoderConfig, outputs: tuple[str, ...], *, coarse: int | None = None) -> dict[str, torch.Tensor]:
+    """Every step's value on one batch, in float64 or, with one of the ``coarse`` ways, in float32."""
+    dtype = torch.float64 if coarse is None else torch.float32
     state = {name: tensor.to(dtype) for name, tensor in weights(config).items()}
     values = {WAVEFORM: clip(2000, batch=2).to(dtype)}
     for step in steps(config, outputs):
-        compute = step.coarse if coarse and step.coarse is not None else step.compute
+        compute = step.compute if coarse is None else step.coarsely(coarse)
         values[step.site] = compute(state.__getitem__, *(values[source] for source in step.sources))
     return values
 
@@ -33,10 +33,11 @@ def test_the_steps_are_the_encoder(variant: str) -> None:
         np.testing.assert_allclose(found[name].numpy(), wanted, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("way", range(COARSE_WAYS))
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_coarse_sums_give_the_same_but_for_rounding(variant: str) -> None:
+def test_coarse_sums_give_the_same_but_for_rounding(variant: str, way: int) -> None:
     config = tiny(variant)
-    exact, coarse = computed(config, (FINAL,))[FINAL], computed(config, (FINAL,), coarse=True)[FINAL]
+    exact, coarse = computed(config, (FINAL,))[FINAL], computed(config, (FINAL,), coarse=way)[FINAL]
     np.testing.assert_allclose(coarse.numpy(), exact.numpy(), rtol=1e-3, atol=1e-3)
 
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from aves_verify.comparison.noise import (
-    NOT_ROUNDING,
+    ORIGINAL,
     OWN_ROUNDING,
     RELATIVE,
+    SUSPICIOUS,
     NearZero,
     NoiseFloor,
     beyond_noise,
     drift,
     near_zero,
+    no_drift,
     noise_floor,
     relative,
     rms,
@@ -67,26 +69,77 @@ def test_an_error_at_the_limits_is_no_reason_and_one_beyond_is() -> None:
     ]
 
 
-def test_an_original_that_is_no_rounding_away_from_float64_is_told_before_the_port() -> None:
-    at_limit = NoiseFloor(port=0.0, reference=NOT_ROUNDING * 2, reference_peak=1.0, scale=2.0)
-    assert list(beyond_noise(at_limit, 4.0, "fairseq")) == []
-    noise = NoiseFloor(port=1.0, reference=0.0021, reference_peak=1.0, scale=2.0)
+def test_what_float32_leaves_is_the_larger_of_the_other_ways() -> None:
+    one, other = EXACT.copy(), EXACT.copy()
+    one[0, 0] += 2**-9
+    other[1] += 2**-10
+    found = noise_floor(EXACT, EXACT, EXACT, [one, other])
+    assert found.float32 == pytest.approx(2**-10)
+    assert found.float32_peak == 2**-9
+    assert noise_floor(EXACT, EXACT, EXACT, [EXACT]).float32 == 2**-25 * np.sqrt(50 / 4)
+    assert noise_floor(EXACT, EXACT, EXACT, [EXACT]).float32_peak == 2**-25 * np.sqrt(50 / 4)
+    assert (noise_floor(EXACT, EXACT, EXACT).float32, noise_floor(EXACT, EXACT, EXACT).float32_peak) == (None, None)
+
+
+def test_another_way_that_overflows_is_no_measure() -> None:
+    broken = np.where(EXACT == 5, np.inf, EXACT)
+    assert noise_floor(EXACT, EXACT, EXACT, [broken]).float32 is None
+    assert noise_floor(EXACT, EXACT, EXACT, [broken, EXACT + 2**-9]).float32 == 2**-9
+
+
+def floor(reference: float, float32: float | None = None, *, port: float = 0.0) -> NoiseFloor:
+    return NoiseFloor(port, reference, 3 * reference, 2.0, float32, None if float32 is None else 5 * float32)
+
+
+def test_what_a_correct_encoder_may_be_off_by() -> None:
+    assert floor(1e-6).rounding == 1e-6
+    assert floor(1e-6, 1e-5).rounding == 1e-5
+    assert floor(1e-5, 1e-6).rounding == 1e-5
+    assert floor(1e-6).room == 3e-6
+    assert floor(1e-6, 1e-5).room == pytest.approx(3e-6 + 1e-4)
+
+
+def test_an_original_far_from_float64_is_in_doubt_until_somebody_has_looked() -> None:
+    at_limit = SUSPICIOUS * 2.0
+    assert not floor(at_limit).is_doubtful
+    assert floor(at_limit).room == 3 * at_limit
+    beyond = floor(at_limit * (1 + 1e-9))
+    assert beyond.is_doubtful
+    assert beyond.room == 0.0
+    assert not floor(at_limit * 2, 1e-9).is_doubtful
+    assert floor(np.nan).is_doubtful
+
+
+def test_an_original_that_is_farther_off_than_float32_leaves_is_told_before_the_port() -> None:
+    assert list(beyond_noise(floor(ORIGINAL * 2**-10, 2**-10), 4.0, "fairseq")) == []
+    assert list(beyond_noise(floor(1.0), 4.0, "fairseq")) == []  # nobody has looked
+    noise = NoiseFloor(port=1.0, reference=0.0021, reference_peak=1.0, scale=2.0, float32=2e-4, float32_peak=1e-3)
     original, port = beyond_noise(noise, 4.0, "fairseq")
     assert original == (
-        "fairseq itself is 2.10e-03 RMS from the same encoder in float64, where outputs have RMS 2.00e+00: "
+        "fairseq itself is 2.10e-03 RMS from the same encoder in float64; float32 leaves 2.00e-04 of this input: "
         "that is no rounding, one of the two is another model"
     )
-    assert port.startswith("the RMS error against float64 is 476 times fairseq's own")
+    assert port == (
+        "the RMS error against float64 is 476 times fairseq's own (1.00e+00 against 2.10e-03) where 4 times is "
+        "allowed; float32 leaves 2.00e-04 of this input"
+    )
+
+
+def test_what_float32_leaves_of_the_input_is_allowed_as_often_as_the_original_s_own() -> None:
+    assert list(beyond_noise(floor(1e-6, 2**-15, port=4 * 2**-15), 4.0, "fairseq")) == []
+    assert len(list(beyond_noise(floor(1e-6, 2**-15, port=4 * 2**-15 + 2**-30), 4.0, "fairseq"))) == 1
 
 
 def test_what_is_no_number_is_beyond_the_noise() -> None:
-    noise = NoiseFloor(port=np.nan, reference=np.nan, reference_peak=np.nan, scale=1.0)
+    noise = NoiseFloor(port=np.nan, reference=np.nan, reference_peak=np.nan, scale=1.0, float32=1.0, float32_peak=1.0)
     assert len(list(beyond_noise(noise, 4.0, "fairseq"))) == 2
 
 
 def near(difference: list[float], reference: list[float], noise: NoiseFloor | None = None, rtol: float = 0) -> NearZero:
     everywhere = np.ones(len(difference), dtype=bool)
-    return near_zero(np.array(difference), np.array(reference), everywhere, rtol, noise)
+    found, flagged = near_zero(np.array(difference), np.array(reference), everywhere, rtol, noise)
+    assert np.count_nonzero(flagged) == found.flagged
+    return found
 
 
 def test_the_threshold_is_the_largest_difference_let_pass_over_the_relative_limit() -> None:
@@ -108,7 +161,8 @@ def test_the_originals_own_rounding_makes_the_threshold_where_it_is_more() -> No
 
 def test_what_is_beyond_the_tolerance_is_never_flagged_and_does_not_move_the_threshold() -> None:
     difference, reference = np.array([1e-6, 0.5, 2e-7]), np.array([5e-4, 0.0, 1.0])
-    found = near_zero(difference, reference, np.array([True, False, True]), 0.0, None)
+    found, flagged = near_zero(difference, reference, np.array([True, False, True]), 0.0, None)
+    assert flagged.tolist() == [True, False, False]
     assert found.threshold == 1e-6 / RELATIVE
     assert (found.elements, found.flagged) == (2, 1)
     assert found.max_abs == 0.5
@@ -137,6 +191,56 @@ def test_drift_in_words() -> None:
         told + ", 4 times the original's own largest rounding error: more than the original has itself"
     )
     assert drift(NearZero(1.0, 7, 0, 0.5, 6e-6), noise, 100, "fairseq") == ""
+
+
+def told(port: np.ndarray, reference: np.ndarray, flagged: np.ndarray | None = None) -> list[str]:
+    everywhere = np.ones(port.shape, dtype=bool) if flagged is None else flagged
+    return list(no_drift(port, reference, everywhere, "fairseq"))
+
+
+def test_zeros_are_no_drift() -> None:
+    reference = np.full((1, 2, 3), 2e-5)
+    port = reference + 1e-6
+    port[0, 1, 2] = 0.0
+    reference[0, 1, 2] = -3e-5
+    assert told(port, reference) == ["1 elements are exactly 0 where fairseq is up to 3.00e-05"]
+    flagged = np.ones(port.shape, dtype=bool)
+    flagged[0, 1, 2] = False
+    assert told(port, reference, flagged) == []
+
+
+ALTERNATING = np.where(np.arange(60).reshape(1, 3, 20) % 2, 1e-5, -1e-5)
+
+
+def test_what_is_off_in_one_direction_is_no_drift() -> None:
+    up = ALTERNATING + 1e-6
+    assert told(up, ALTERNATING) == ["60 elements near zero are all off in one direction, which rounding is not"]
+    assert told(2 * ALTERNATING - up, ALTERNATING) == told(up, ALTERNATING)
+    message = "60 elements near zero are all off in one direction, seen from zero, which rounding is not"
+    assert told(ALTERNATING * 0.9, ALTERNATING) == [message]
+    assert told(ALTERNATING * 1.1, ALTERNATING) == [message]
+
+
+def test_one_dimension_that_differs_or_one_too_few_is_drift() -> None:
+    port = ALTERNATING + 1e-6
+    port[..., 7] -= 2e-6
+    assert told(port, ALTERNATING) == []
+    assert told((ALTERNATING + 1e-6)[..., :19], ALTERNATING[..., :19]) == []
+    flagged = np.ones(port.shape, dtype=bool)
+    flagged[..., 3] = False
+    assert told(ALTERNATING + 1e-6, ALTERNATING, flagged) == []
+    flagged[0, 1, 3] = True  # one element of a dimension is enough
+    assert told(ALTERNATING + 1e-6, ALTERNATING, flagged)[0].startswith("58 elements")
+
+
+def test_a_dimension_has_the_direction_of_most_of_its_error() -> None:
+    port = ALTERNATING + 3e-6
+    port[0, 1] -= 4e-6
+    assert len(told(port, ALTERNATING)) == 1
+    flagged = np.ones(port.shape, dtype=bool)
+    flagged[0, 1] = False  # of elements that are not flagged nothing is asked
+    port[0, 1] -= 1e-3
+    assert told(port, ALTERNATING, flagged)[0].startswith("40 elements")
 
 
 def test_relative_differences() -> None:

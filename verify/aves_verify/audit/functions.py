@@ -1,7 +1,7 @@
 """The original's own functions, in any precision, and as coarsely as others compute them in float32.
 
 Values are in the layout that ``steps`` tells. Coarse is what takes no care: sums added up one number after the other,
-each partial sum rounded, a variance from the mean square. Graphs from elsewhere do, and it is no fault.
+each partial sum rounded, a variance from the mean square. Runtimes do, and it is no fault of a graph.
 """
 
 from __future__ import annotations
@@ -54,34 +54,38 @@ def channel_norm(module: str, weight: Weight, x: Tensor) -> Tensor:
     return turned_norm(module, weight, x).transpose(1, 2)
 
 
-def coarse_group_norm(module: str, weight: Weight, x: Tensor) -> Tensor:
+def coarse_group_norm(two_passes: bool, module: str, weight: Weight, x: Tensor) -> Tensor:
     """``group_norm`` with coarse sums."""
     scale, bias = (weight(f"{module}.{name}")[:, None] for name in ("weight", "bias"))
-    return _coarsely_normalised(x) * scale + bias
+    return _coarsely_normalised(two_passes, x) * scale + bias
 
 
-def coarse_layer_norm(module: str, weight: Weight, x: Tensor) -> Tensor:
+def coarse_layer_norm(two_passes: bool, module: str, weight: Weight, x: Tensor) -> Tensor:
     """``layer_norm`` with coarse sums."""
-    return _coarsely_normalised(x) * weight(f"{module}.weight") + weight(f"{module}.bias")
+    return _coarsely_normalised(two_passes, x) * weight(f"{module}.weight") + weight(f"{module}.bias")
 
 
-def coarse_turned_norm(module: str, weight: Weight, x: Tensor) -> Tensor:
+def coarse_turned_norm(two_passes: bool, module: str, weight: Weight, x: Tensor) -> Tensor:
     """``turned_norm`` with coarse sums."""
-    return coarse_layer_norm(module, weight, x.transpose(1, 2))
+    return coarse_layer_norm(two_passes, module, weight, x.transpose(1, 2))
 
 
-def coarse_channel_norm(module: str, weight: Weight, x: Tensor) -> Tensor:
+def coarse_channel_norm(two_passes: bool, module: str, weight: Weight, x: Tensor) -> Tensor:
     """``channel_norm`` with coarse sums."""
-    return coarse_turned_norm(module, weight, x).transpose(1, 2)
+    return coarse_turned_norm(two_passes, module, weight, x).transpose(1, 2)
 
 
-def _coarsely_normalised(x: Tensor) -> Tensor:
-    """Over the last axis, with sums added up one number after the other, those of squares beside those of values.
+def _coarsely_normalised(two_passes: bool, x: Tensor) -> Tensor:
+    """Over the last axis, with sums added up one number after the other.
 
-    So ONNX Runtime has it in some operators, and the standard in the definition of its group norm.
+    The variance from deviations, which is coarse where one is much larger than the others, or from squares, which is
+    where the mean is much larger than they are; so the standard defines its group norm.
     """
-    mean, square = (_added_up(values) / x.shape[-1] for values in (x, x * x))
-    return (x - mean) / torch.sqrt((square - mean * mean).clamp(min=0) + EPSILON)
+    size = x.shape[-1]
+    mean = _added_up(x) / size
+    centred = x - mean
+    variance = _added_up(centred * centred) / size if two_passes else _added_up(x * x) / size - mean * mean
+    return centred / torch.sqrt(variance.clamp(min=0) + EPSILON)
 
 
 def _added_up(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from aves_verify.audit.candidates import Candidates
 from aves_verify.audit.errors import LocalError, coarser, measure, yardstick
 from aves_verify.audit.functions import Weight
-from aves_verify.audit.steps import OUTPUT, POSITIONAL, WAVEFORM, Step
+from aves_verify.audit.steps import COARSE_WAYS, OUTPUT, POSITIONAL, WAVEFORM, Step
 
 # How many times float32's own error a stage may have, in all and in one element.
 LIMIT = 4.0
@@ -35,6 +35,7 @@ _MOST_UNDECIDED = 4  # stages at a time; each doubles the ways in which the next
 Values = Mapping[str, NDArray[Any]]
 _Way = frozenset[str]  # undecided sites whose nearest value is taken for the port's
 _NOTHING: _Way = frozenset()
+_Kind = Literal["exact", "float32"] | int  # of computation; a number is one of the coarse ways
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class _Walk:
         self._candidates = Candidates({name: value for name, value in values.items() if name not in self._outputs})
         self._known: dict[str, Tensor] = {WAVEFORM: torch.tensor(waveform)}  # the port's own values
         self._undecided: dict[str, _Found] = {}
-        self._computed: dict[tuple[str, str, _Way], Tensor] = {}
+        self._computed: dict[tuple[str, _Kind, _Way], Tensor] = {}
         self._open_ones: dict[str, frozenset[str]] = {}
         self._results: dict[str, StageError] = {}
 
@@ -150,28 +151,28 @@ class _Walk:
             name, value = near
         wide = value.astype(np.float64)
         float32 = yardstick(self._value(step.site, way, "float32").double().numpy(), exact, step.added)
-        if any(self._steps[site].coarse is not None for site in self._unknown(step.site)):
-            float32 = coarser(
-                float32, yardstick(self._value(step.site, way, "coarse").double().numpy(), exact, step.added)
-            )
+        if any(self._steps[site].coarse for site in self._unknown(step.site)):
+            for i in range(COARSE_WAYS):
+                coarse = self._value(step.site, way, i).double().numpy()
+                float32 = coarser(float32, yardstick(coarse, exact, step.added))
         error = measure(wide, exact, float32)
         if error.relative > _NEAR and step.operator != OUTPUT:
             return None
         kept = np.ascontiguousarray(value if value.dtype in (np.float32, np.float64) else wide)
         return _Found(way, name, torch.from_numpy(kept), error)
 
-    def _value(self, site: str, way: _Way, kind: str) -> Tensor:
-        """A stage's value from the port's own earlier ones: exact, in float32, or in the coarsest float32 there is."""
+    def _value(self, site: str, way: _Way, kind: _Kind) -> Tensor:
+        """A stage's value from the port's own earlier ones: exact, in float32, or in a coarse way."""
         key = (site, kind, way & self._open(site))
         if key not in self._computed:
             step = self._steps[site]
             sources = [self._source(source, way, kind) for source in step.sources]
-            compute = step.coarse if kind == "coarse" and step.coarse is not None else step.compute
+            compute = step.coarsely(kind) if isinstance(kind, int) else step.compute
             weight = self._weight if kind == "exact" else lambda name: self._weight(name).float()
             self._computed[key] = compute(weight, *sources)
         return self._computed[key]
 
-    def _source(self, site: str, way: _Way, kind: str) -> Tensor:
+    def _source(self, site: str, way: _Way, kind: _Kind) -> Tensor:
         if site in self._known or site in way:
             value = self._known[site] if site in self._known else self._undecided[site].value
             return value.double() if kind == "exact" else value.float()

@@ -24,6 +24,7 @@ POSITIONAL = "encoder.transformer.pos_conv_embed.conv"
 INPUT = ":input"  # a site with this ending is what goes into the module, not what comes out
 
 Compute = Callable[..., Tensor]  # of the weights and the sources
+COARSE_WAYS = 2
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class Step:
     operator: str
     sources: tuple[str, ...]  # sites
     compute: Compute
-    coarse: Compute | None = None  # the same as coarsely as float32 is summed by those who take no care
+    coarse: tuple[Compute, ...] = ()  # the same as coarsely as float32 is summed by those who take no care
     added: int = 1  # numbers that each element is a sum of
     is_module: bool = True  # False: a value inside one of torchaudio's functions, which only a graph shows
+
+    def coarsely(self, way: int) -> Compute:
+        """One of the ``COARSE_WAYS``; itself where there is none."""
+        return self.coarse[min(way, len(self.coarse) - 1)] if self.coarse else self.compute
 
 
 def steps(config: EncoderConfig, outputs: Sequence[str] = (FINAL,)) -> tuple[Step, ...]:
@@ -87,7 +92,7 @@ def _extractor(config: EncoderConfig) -> Iterator[Step]:
         elif i == 0:
             yield Step(norm, stage, "group norm", (x,), *_both(f.group_norm, f.coarse_group_norm, norm))
             x = norm
-        yield Step(module, stage, "GELU", (x,), f.gelu, f.coarse_gelu)
+        yield Step(module, stage, "GELU", (x,), f.gelu, (f.coarse_gelu,))
         x = module
 
 
@@ -104,7 +109,7 @@ def _positions(config: EncoderConfig) -> Iterator[Step]:
     conv = partial(f.positional, POSITIONAL, config.encoder_pos_conv_groups)
     added = config.encoder_embed_dim // config.encoder_pos_conv_groups * config.encoder_pos_conv_kernel
     yield Step(POSITIONAL, stage, "convolution", (x,), conv, added=added)
-    yield Step(_POSITIONS, stage, "GELU", (POSITIONAL,), f.gelu, f.coarse_gelu)
+    yield Step(_POSITIONS, stage, "GELU", (POSITIONAL,), f.gelu, (f.coarse_gelu,))
     if config.encoder_layer_norm_first:
         yield Step(f"encoder.transformer.layers.0.layer_norm{INPUT}", stage, "sum", (x, _POSITIONS), f.together)
         return
@@ -146,11 +151,11 @@ def _attention(config: EncoderConfig, module: str, stage: str, x: str) -> Iterat
         "attention scores",
         (q, k),
         partial(f.scores, heads),
-        partial(f.coarse_scores, heads),
+        (partial(f.coarse_scores, heads),),
         is_module=False,
     )
-    yield Step(shares, stage, "softmax", (scores,), f.softmax, f.coarse_softmax, is_module=False)
-    yield Step(f"{out}{INPUT}", stage, "attention", (shares, v), f.attend, f.coarse_attend)
+    yield Step(shares, stage, "softmax", (scores,), f.softmax, (f.coarse_softmax,), is_module=False)
+    yield Step(f"{out}{INPUT}", stage, "attention", (shares, v), f.attend, (f.coarse_attend,))
     yield Step(out, stage, "output projection", (f"{out}{INPUT}",), partial(f.linear, out), added=dim)
 
 
@@ -158,7 +163,7 @@ def _feed_forward(config: EncoderConfig, module: str, stage: str, x: str) -> Ite
     first, second = f"{module}.feed_forward.intermediate_dense", f"{module}.feed_forward.output_dense"
     dim, inner = config.encoder_embed_dim, config.encoder_ff_interm_features
     yield Step(first, stage, "feed-forward, first linear", (x,), partial(f.linear, first), added=dim)
-    yield Step(f"{second}{INPUT}", stage, "feed-forward, GELU", (first,), f.gelu, f.coarse_gelu)
+    yield Step(f"{second}{INPUT}", stage, "feed-forward, GELU", (first,), f.gelu, (f.coarse_gelu,))
     yield Step(
         second, stage, "feed-forward, second linear", (f"{second}{INPUT}",), partial(f.linear, second), added=inner
     )
@@ -168,5 +173,5 @@ def _norm(module: str, stage: str, operator: str, x: str) -> Step:
     return Step(module, stage, operator, (x,), *_both(f.layer_norm, f.coarse_layer_norm, module))
 
 
-def _both(plain: Compute, coarse: Compute, module: str) -> tuple[Compute, Compute]:
-    return partial(plain, module), partial(coarse, module)
+def _both(plain: Compute, coarse: Compute, module: str) -> tuple[Compute, tuple[Compute, ...]]:
+    return partial(plain, module), tuple(partial(coarse, two_passes, module) for two_passes in (False, True))

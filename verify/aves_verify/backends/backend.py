@@ -22,9 +22,8 @@ class RunError(InputError):
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What a graph says of itself: the row of the table of tolerances, its metadata, and which outputs it has."""
+    """What a graph says of itself: its metadata, and which outputs it has."""
 
-    kind: str
     version: str
     metadata: Mapping[str, str]
     gives_layers: bool

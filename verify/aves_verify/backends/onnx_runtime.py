@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, is_layer
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, is_layer
 from aves_verify.backends.backend import Embeddings, GraphFacts, RunError
 
 _LEVELS = {
@@ -58,7 +58,6 @@ class OnnxSession:
         about = self._session.get_modelmeta()
         others = self._outputs[1:]
         self.facts = GraphFacts(
-            kind="onnx by aves-convert" if about.producer_name == PRODUCER else "onnx",
             version=onnxruntime.__version__,
             metadata=dict(about.custom_metadata_map),
             gives_layers=any(map(is_layer, others)),

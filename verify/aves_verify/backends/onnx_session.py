@@ -34,7 +34,7 @@ class OnnxBackend:
     encoder's geometry and ``reference_seconds``: how long the reference took for a second of sound, at most.
     """
 
-    name = "onnx"
+    name = kind = "onnx"
 
     def __init__(
         self,
@@ -62,7 +62,6 @@ class OnnxBackend:
         except LimitError as error:
             raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
         self._number, facts = loaded
-        self.kind: str = facts.kind
         self.version: str = facts.version
         self.metadata: Mapping[str, str] = facts.metadata
         self.gives_layers: bool = facts.gives_layers

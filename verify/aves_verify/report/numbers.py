@@ -33,8 +33,8 @@ def cosine(value: float) -> str:
 def allowed(comparison: Comparison, size: Size) -> Size:
     """Compute what a port may differ by where |reference| is ``size``, as ``compare`` does."""
     limit, noise = comparison.tolerance, comparison.noise
-    scale, peak = (noise.scale, noise.reference_peak) if noise else (1.0, 0.0)
-    return limit.atol * max(1.0, scale) + limit.own_error * peak + limit.rtol * size
+    scale, room = (noise.scale, noise.room) if noise else (1.0, 0.0)
+    return limit.atol * max(1.0, scale) + limit.own_error * room + limit.rtol * size
 
 
 def held_to(limit: Tolerance) -> str:

@@ -77,7 +77,21 @@ def notes(config: ConfigReport) -> Iterator[str]:
     if config.ran is not None:
         yield config.ran.text
     yield from filter(None, (audit.text for audit in config.audits))
+    yield from _looked_closer(config)
     yield from config.notes
+
+
+def _looked_closer(config: ConfigReport) -> Iterator[str]:
+    """Which ports pass only because float32 itself leaves more of an input than the original's own error tells."""
+    for port in ports(config):
+        looked = [c for c in port.comparisons if c.noise is not None and c.noise.float32 is not None]
+        passed = [c for c in looked if c.status != "fail"]
+        if passed:
+            worst = max(passed, key=lambda c: c.error_ratio or 0.0)
+            yield (
+                f"{port.backend}: {len(passed)} of {len(port.comparisons)} comparisons are held against what float32 "
+                f"leaves of those very inputs, the largest error ratio {worst.error_ratio:.2g} on {worst.clip}"
+            )
 
 
 def title(config: ConfigReport) -> str:

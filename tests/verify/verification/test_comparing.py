@@ -1,0 +1,102 @@
+"""One input through every backend: when somebody looks at what float32 leaves of it, and what that changes."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.support.tiny_encoders import TINY, clip, weights
+
+from aves_verify.backends.backend import Backend, Embeddings
+from aves_verify.backends.loading import Loaded
+from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.comparison.compare import Comparison
+from aves_verify.comparison.evidence import Kept
+from aves_verify.sounds.inputs import Input
+from aves_verify.verification import comparing
+from aves_verify.verification.plan import Plan
+
+WAVE = clip(3000).numpy()
+EXACT = TorchaudioBackend(TINY, weights(TINY), dtype=torch.float64)
+ANSWER: NDArray[np.float64] = EXACT.run(WAVE)["final"]
+NOISE = np.random.default_rng(0).normal(size=ANSWER.shape)
+
+
+class Answering:
+    """A backend that has one answer."""
+
+    version = ""
+
+    def __init__(self, name: str, answer: NDArray[np.float64]) -> None:
+        self.name = name
+        self.kind = "torchaudio"
+        self._answer = answer.astype(np.float32)
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:  # noqa: ARG002
+        return {"final": self._answer}
+
+
+def compared(*backends: Backend, exact: bool = True) -> list[Comparison]:
+    loaded = Loaded(backends, EXACT if exact else None, TINY, normalize=False, problems=(), weights={})
+    seconds = dict.fromkeys(("fairseq", "torchaudio", "exact"), 0.0)
+    return list(comparing.compare_input(loaded, Input("x", WAVE), Plan(), seconds, Kept(), layers=False))
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What float32 leaves, as a share of ``NOISE``; once more for each time that somebody asks."""
+    sizes: list[float] = []
+
+    def in_float32(*_: object) -> tuple[Embeddings, ...]:
+        sizes.append(sizes[0])
+        return ({"final": (ANSWER + sizes[0] * NOISE).astype(np.float32)},)
+
+    monkeypatch.setattr(comparing, "in_float32", in_float32)
+    return sizes
+
+
+FAIRSEQ = Answering("fairseq", ANSWER + 1e-6 * NOISE)
+
+
+def test_of_an_ordinary_difference_nobody_asks(left: list[float]) -> None:
+    left.append(1e-3)
+    (found,) = compared(FAIRSEQ, Answering("torchaudio", ANSWER - 1e-6 * NOISE))
+    assert found.status == "pass"
+    assert found.noise is not None
+    assert found.noise.float32 is None
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(1e-4, "pass"), (1e-6, "fail")])
+def test_a_difference_passes_where_float32_leaves_as_much(left: list[float], leaves: float, status: str) -> None:
+    left.append(leaves)
+    ports = [Answering("torchaudio", ANSWER + 1e-4 * NOISE), Answering("torchaudio", ANSWER - 1e-4 * NOISE)]
+    found = compared(FAIRSEQ, *ports)
+    assert [c.status.replace("near-zero drift", "pass") for c in found] == [status, status]
+    assert all(c.noise is not None and c.noise.float32 == pytest.approx(leaves, rel=0.1) for c in found)
+    assert len(left) == 2  # computed once for all
+
+
+def test_a_difference_that_no_rounding_explains_is_not_looked_into(left: list[float]) -> None:
+    left.append(10.0)
+    (found,) = compared(FAIRSEQ, Answering("torchaudio", ANSWER + NOISE))
+    assert found.status == "fail"
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(1e-3, "pass"), (1e-6, "fail")])
+def test_an_original_in_doubt_is_looked_into_though_the_port_agrees(
+    left: list[float], leaves: float, status: str
+) -> None:
+    left.append(leaves)
+    far = ANSWER + 1e-3 * NOISE
+    (found,) = compared(Answering("fairseq", far), Answering("torchaudio", far))
+    assert found.status == status
+    assert ("one of the two is another model" in found.reason) == (status == "fail")
+
+
+def test_without_the_exact_answer_a_port_may_differ_by_what_ordinary_exports_do() -> None:
+    (found,) = compared(FAIRSEQ, Answering("torchaudio", ANSWER + 2e-4 * np.sign(NOISE)), exact=False)
+    assert found.status != "fail"
+    assert found.tolerance.atol == 3e-4
+    (found,) = compared(FAIRSEQ, Answering("torchaudio", ANSWER + 4e-4 * np.sign(NOISE)), exact=False)
+    assert found.status == "fail"
