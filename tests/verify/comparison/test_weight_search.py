@@ -97,6 +97,21 @@ def test_a_folded_weight_norm_is_found_and_another_is_not() -> None:
     assert any("weight_v is not in the graph: weight in its place" in problem for problem in changed.problems)
 
 
+def test_norms_may_be_summed_as_carelessly_as_float32_is() -> None:
+    """One number after the other, over 768 * 48 of them; a factor for each place of the kernel."""
+    state = {"conv.weight_g": drawn(1, 1, 4), "conv.weight_v": drawn(768, 48, 4)}
+    g, v = state.values()
+    careless = np.sqrt(np.cumsum((v * v).reshape(-1, 4), axis=0, dtype=np.float32)[-1])
+    folded = v * (g / careless)
+    exact = v * (g / np.sqrt((v.astype(np.float64) ** 2).sum(axis=(0, 1))))
+    assert np.abs(folded - exact).max() > 2e-7 * np.abs(exact).max()
+    assert search_weights(state, [held("weight", folded)]).found == 2
+    for place in (np.s_[0, 0, 0], np.s_[..., 0]):
+        changed = folded.copy()
+        changed[place] *= np.float32(1.0001)
+        assert search_weights(state, [held("weight", changed)]).found == 0
+
+
 def test_what_nothing_reads_is_told() -> None:
     weight = drawn(4, 4)
     found = search_weights({"w": weight}, [held("w", weight, 0), held("zeros", np.zeros((4, 4), np.float32))])

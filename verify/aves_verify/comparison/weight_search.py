@@ -26,8 +26,8 @@ _MOST_TOLD = 20
 _AXES = 4
 _BLOCKS = (4, 8, 16)  # channels; ONNX Runtime's kernels take these
 _PLACES = 64  # where a block may begin: tried are so many, of which one is right unless values repeat
-# A fold in float32 is off by 1e-6 of the largest value, one in float64 by the rounding to float32.
-_FOLDED = 4e-6
+# A weight norm is folded with one division and one product of each value: three roundings, of half an epsilon each.
+_FOLDED = 2.0**-22
 _NORM = (".weight_g", ".weight_v")
 
 
@@ -120,10 +120,10 @@ class _Search:
             if stem == name or (self.places[name] and self.places[stem + _NORM[1]]):
                 continue
             g, v = (self.original[stem + part].astype(np.float64) for part in _NORM)
-            wanted = np.squeeze(v * (g / np.sqrt((v * v).sum(axis=(0, 1), keepdims=True))))
+            wanted = v * (g / np.sqrt((v * v).sum(axis=(0, 1), keepdims=True)))
             for constant in self.constants:
-                held = np.squeeze(constant.values)
-                if held.shape == wanted.shape and np.abs(held - wanted).max() <= _FOLDED * np.abs(wanted).max():
+                same_shape = np.squeeze(constant.values).shape == np.squeeze(wanted).shape
+                if same_shape and _is_fold(constant.values.reshape(wanted.shape), wanted):
                     self.taken.add(id(constant))
                     if constant.readers:
                         yield from (stem + part for part in _NORM)
@@ -220,6 +220,20 @@ def _has_block(held: NDArray[np.generic], wanted: Floats) -> bool:
         if min(begin) >= 0 and held[block].shape == wanted.shape and np.array_equal(held[block], wanted):
             return True
     return False
+
+
+def _is_fold(held: NDArray[np.generic], wanted: NDArray[np.float64]) -> bool:
+    """Whether a constant is a folded weight [channels, channels, kernel], whose norms somebody summed in float32.
+
+    That sum is over both channels, so its error is a factor of each place of the kernel. Summed one after the other, n
+    numbers lose about sqrt(n) halves of an epsilon: Higham, Accuracy and Stability of Numerical Algorithms, 4.2.
+    """
+    values = held.astype(np.float64)
+    power = (wanted * wanted).sum(axis=(0, 1))
+    factor = np.divide((values * wanted).sum(axis=(0, 1)), power, out=np.ones_like(power), where=power > 0)
+    summed = wanted.shape[0] * wanted.shape[1]
+    is_norm = np.abs(factor - 1).max() <= np.sqrt(summed) * 2.0**-24 + _FOLDED
+    return bool(is_norm and np.abs(values - factor * wanted).max() <= _FOLDED * np.abs(wanted).max())
 
 
 def _is_uniform(values: NDArray[np.generic]) -> bool:
