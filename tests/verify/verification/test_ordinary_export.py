@@ -53,7 +53,7 @@ def test_the_ordinary_export_drifts_near_zero_and_its_group_norm_is_named(checkp
     (explanation,) = report.explanations
     assert explanation.first is not None
     assert (explanation.first.stage, explanation.first.operator) == ("conv block 0", "group norm")
-    assert "--exporter graph" in explanation.text
+    assert "aves-convert's own exporter" in explanation.text
 
 
 def test_our_graph_is_clean_on_the_same(checkpoint: Path, tmp_path: Path) -> None:

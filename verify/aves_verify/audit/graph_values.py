@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import inliner
 
 from aves_artifacts.base.messages import first_line, size_text
 from aves_verify.backends.backend import RunError
@@ -52,32 +51,48 @@ def traced(path: Path, *waveforms: NDArray[np.float32]) -> Traced:
     ONNX Runtime merges less than usual then: the values are those of the graph as it is written. Foreign files are not
     to be trusted with this process: ``OnnxBackend.apart`` calls it in another. Raises RunError where it cannot be run.
     """
-    model = onnx.load(str(path), load_external_data=False)
-    inlined = bool(model.functions)
-    if inlined:
+    data = path.read_bytes()
+    model = onnx.load_from_string(data)
+    if model.functions:
+        from onnx import inliner  # onnx has it from 1.15 on; no older exporter wrote functions
+
         model = inliner.inline_local_functions(model)
-    nodes = used_nodes(model.graph)
+        data = model.SerializeToString()
+    graph = onnx.GraphProto(node=used_nodes(model.graph))
     outputs = tuple(output.name for output in model.graph.output)
     known = {*outputs, *(value.name for value in model.graph.input)}
+    opset = {entry.domain: entry.version for entry in model.opset_import}
+    del model  # the weights lie in memory often enough
     more = onnx.ModelProto()
     more.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for node in nodes for name in node.output if name and name not in known
+        onnx.ValueInfoProto(name=name) for node in graph.node for name in node.output if name and name not in known
     )
     # Protocol buffers add up: a file and outputs behind it are the graph with these outputs too.
-    data = (model.SerializeToString() if inlined else path.read_bytes()) + more.SerializeToString()
+    data += more.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        values = tuple(_values(session, waveform) for waveform in waveforms)
+        values = [_values(session, waveform) for waveform in waveforms]
     except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
         raise RunError(f"{path}: ONNX Runtime does not run it: {first_line(error)}") from None
-    opset = {entry.domain: entry.version for entry in model.opset_import}
     if sum(array.nbytes for each in values for array in each.arrays.values()) > _MOST:
         raise RunError(f"{path}: what it computes on its way takes more than {size_text(_MOST)}")
-    return Traced(onnx.GraphProto(node=nodes), opset, outputs, session.get_inputs()[0].name, values)
+    values[1:] = (_sharing(each, values[0].arrays) for each in values[1:])
+    return Traced(graph, opset, outputs, session.get_inputs()[0].name, tuple(values))
+
+
+def _sharing(values: Values, first: Mapping[str, Array]) -> Values:
+    """The same, with the very arrays of the first waveform where they are equal: weights that are widened or turned."""
+
+    def shared(name: str, array: Array) -> Array:
+        other = first.get(name)
+        same = other is not None and other.dtype == array.dtype and np.array_equal(other, array)
+        return other if other is not None and same else array
+
+    return Values({name: shared(name, array) for name, array in values.arrays.items()}, values.narrow)
 
 
 def _values(session: onnxruntime.InferenceSession, waveform: NDArray[np.float32]) -> Values:
