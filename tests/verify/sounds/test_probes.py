@@ -1,8 +1,13 @@
 """Probes: the same seed draws the same inputs, another one others, and each is what its name says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from tests.support.documents import BASE
+from tests.support.tiny_encoders import TINY
 
+from aves_artifacts.encoder import EncoderConfig
 from aves_verify.sounds.probes import KINDS, LONG, long_probe, new_seed, probes
 from aves_verify.sounds.ran import InputFacts, what_ran
 
@@ -23,7 +28,9 @@ def test_a_seed_draws_the_same_again_and_another_one_others() -> None:
     assert list(one) == list(other) == [kind.name for kind in KINDS]
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not any(np.array_equal(one[name], other[name]) for name in one)
-    assert np.array_equal(long_probe(5, 800, normalize=False).waveform, long_probe(5, 800, normalize=False).waveform)
+    one, same, other = (long_probe(seed, BASE, 10**7, normalize=False).waveform for seed in (5, 5, 6))
+    assert np.array_equal(one, same)
+    assert one.shape != other.shape
 
 
 def test_a_new_seed_is_another_one() -> None:
@@ -55,9 +62,23 @@ def test_an_encoder_that_normalises_is_given_normalised_rows() -> None:
         assert np.abs(waveform.astype(np.float64).mean(axis=1)).max() < 1e-5
 
 
-def test_the_long_one_has_no_exact_answer() -> None:
-    item = long_probe(1, 12_345, normalize=False)
+@pytest.mark.parametrize(
+    ("config", "least", "most"),
+    [(TINY, 1025, 3000), (BASE, 1025, 1280), (dataclasses.replace(BASE, encoder_num_layers=48), 1025, 1025)],
+    ids=["tiny", "base", "large"],
+)
+def test_the_long_one_is_longer_than_tables_and_as_long_as_it_costs_little(
+    config: EncoderConfig, least: int, most: int
+) -> None:
+    lengths = [long_probe(seed, config, 10**7, normalize=False).waveform.shape[1] for seed in SEEDS]
+    assert all(least <= config.frames(length) <= most for length in lengths)
+    assert len(set(lengths)) > len(SEEDS) // 2
+
+
+def test_the_long_one_fits_into_memory_and_has_no_exact_answer() -> None:
+    item = long_probe(1, BASE, 12_345, normalize=False)
     assert (item.name, item.waveform.shape, item.exactly) == (LONG, (1, 12_345), False)
+    assert long_probe(1, BASE, 3, normalize=False).waveform.shape == (1, 400)
 
 
 def test_what_ran_has_the_ranges_over_all_inputs() -> None:

@@ -1,5 +1,6 @@
 """The verifier finds what is wrong with a bundle, and says where."""
 
+import copy
 import dataclasses
 import json
 import re
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from tests.support.bundles import NAME
 from tests.support.comparisons import of_clips
 from tests.support.damage import LAYER, Weights, exchange_layers, rewrite, scale
@@ -25,7 +25,9 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
+from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.comparison.weights import torchaudio_weights
 from aves_verify.report.json_report import to_json
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import Clip, StoredClip
@@ -33,6 +35,7 @@ from aves_verify.sounds.memory import needed
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle
 from aves_verify.verification.plan import Plan
+from aves_verify.verification.recording import make_recording
 from aves_verify.verification.run import verify
 from aves_verify.verification.verify import verify_subject
 
@@ -256,37 +259,38 @@ def test_torchaudio_is_held_to_more_than_onnx(tiny_checkpoint: Path, bundle: Bun
     assert "torchaudio" in {backend for backend, _ in failures(verify_subject(subject, Plan(CLIPS)))}
 
 
-def test_one_percent_of_any_tensor_is_caught_and_named(tiny_checkpoint: Path, bundle: Bundle) -> None:
-    """Of every tensor, those included that no output shows, in either port, whatever the manifest says."""
-    clean_weights, clean_graph = bundle.path("torchaudio").read_bytes(), bundle.path("onnx").read_bytes()
-    clips = CLIPS[:1]
-    for name in torch.load(bundle.path("torchaudio"), weights_only=True):
-        bundle.path("torchaudio").write_bytes(clean_weights)
+def test_one_percent_of_any_tensor_is_named(bundle: Bundle) -> None:
+    """Of every tensor, those included that no output shows."""
+    path, config = bundle.path("torchaudio"), bundle.manifest.config
+    clean, original = path.read_bytes(), read_state_dict(path, config)
+    for name in original:
         rewrite(bundle, scale(name))
-        report = verify_subject(
-            dataclasses.replace(of_bundle(bundle.folder, tiny_checkpoint), problems=()), Plan(clips)
-        )
-        assert not report.passed
-        assert any(f"torchaudio: {name} in" in problem for problem in report.problems)
-    bundle.path("torchaudio").write_bytes(clean_weights)
-    model = onnx.load_from_string(clean_graph)
-    caught = set()
+        found = torchaudio_weights(original, read_state_dict(path, config), path)
+        assert [problem.split(" in ")[0] for problem in found.problems] == [f"torchaudio: {name}"]
+        path.write_bytes(clean)
+
+
+def test_one_percent_of_any_constant_of_a_graph_is_caught(
+    tiny_checkpoint: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """Of every constant, in one layer of those that are alike; against a recording, so that little is computed."""
+    reference, clips = tmp_path / "x.reference", CLIPS[:1]
+    make_recording(of_bundle(bundle.folder, tiny_checkpoint), "fairseq", clips, reference, layers="last")
+    subject = dataclasses.replace(of_bundle(bundle.folder, None), recording=reference, problems=())
+    model = onnx.load(bundle.path("onnx"))
+    weights, caught = set(), set()
     for i, tensor in enumerate(model.graph.initializer):
-        damaged = onnx.load_from_string(clean_graph)
         values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype.kind != "f" or values.size < 2:
+        if values.dtype.kind != "f" or values.size < 2 or LAYER.format(1) in tensor.name:
             continue  # shapes and constants of the graph, which are no weights
+        damaged = copy.deepcopy(model)
         scaled = (values * values.dtype.type(1.01)).astype(values.dtype)
         damaged.graph.initializer[i].CopyFrom(onnx.numpy_helper.from_array(scaled, tensor.name))
         onnx.save(damaged, bundle.path("onnx"))
-        report = verify_subject(
-            dataclasses.replace(of_bundle(bundle.folder, tiny_checkpoint), problems=()), Plan(clips)
-        )
-        if not report.passed:
+        weights.add(tensor.name)
+        if not verify_subject(subject, Plan(clips, ("fairseq", "onnx"))).passed:
             caught.add(tensor.name)
-    weights = {
-        t.name for t in model.graph.initializer if onnx.numpy_helper.to_array(t).size > 1 and t.data_type in (1, 11)
-    }
+    assert len(caught) > 30
     # A factor before the group norm is no damage: the norm takes it out again.
     before_the_norm = {name for name in weights if "conv_layers.0.conv" in name} | {"identity_kernel"}
     assert weights - caught <= before_the_norm

@@ -6,6 +6,7 @@ not depend on it, so that two reports can be compared.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from aves_verify.sounds.inputs import Input, network_input
 
@@ -22,6 +24,9 @@ _QUIET = (1e-7, 1e-4)  # full scale is 1; one step of 24 bits is 1.2e-7
 _LOUD = (20.0, 200.0)  # float recordings without a scale
 _OFFSET = (0.4, 0.9)
 _TONES = 4
+# Frames of the long probe: over 1,024, as long as tables in graphs often are, and a minute at most.
+_LONG = (1025, 3000)
+_COST = 1.2e11  # weights times frames of it, where that allows more: 1,270 frames of a base encoder
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,14 @@ def probes(seed: int, *, receptive_field: int, hop: int, normalize: bool) -> Ite
         yield Input(kind.name, _as_input(rows, kind.name, normalize=normalize))
 
 
-def long_probe(seed: int, samples: int, *, normalize: bool) -> Input:
-    """A sound of so many samples, float32 [1, samples]."""
+def long_probe(seed: int, config: EncoderConfig, fitting: int, *, normalize: bool) -> Input:
+    """A long sound, of at most ``fitting`` samples, float32 [1, samples]; of small encoders up to a minute."""
     draw = np.random.default_rng((seed, len(KINDS)))
+    weights = sum(math.prod(shape) for shape in encoder_shapes(config).values())
+    least, most = _LONG[0], min(max(_LONG[0], _COST / weights), _LONG[1])
+    frames = round(float(np.exp(draw.uniform(np.log(least), np.log(most)))))
+    samples = config.receptive_field + (frames - 1) * config.hop + int(draw.integers(config.hop))
+    samples = min(samples, max(fitting, config.receptive_field))
     return Input(LONG, _as_input([_sound(draw, samples, 0.1)], LONG, normalize=normalize), exactly=False)
 
 

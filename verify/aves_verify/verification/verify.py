@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from aves_artifacts.base.errors import InputError
@@ -31,9 +31,7 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
 from aves_verify.verification.self_description import description_notes, description_problems, onnx_of
 
-# The long probe: how much of the time that the other passes took, or how many seconds; and at most how many samples.
-_SHARE, _SECONDS, _LONGEST = 0.15, 5.0, 60 * SAMPLE_RATE
-_EPSILON = 1e-3  # seconds
+_LONGEST = 600 * SAMPLE_RATE  # samples of which it is asked whether they fit into memory
 _LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
 
 
@@ -75,7 +73,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     short = short_names([clip.name for clip in clips])
     try:
-        for done, item in enumerate(_given(loaded, clips, plan, seconds)):
+        for done, item in enumerate(_given(loaded, clips, plan)):
             progress(short(item.name), done, count(clips) + len(KINDS) + 1)
             layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
             comparisons += compare_input(loaded, item, plan, seconds, kept, layers=layers)
@@ -127,23 +125,17 @@ def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
         return tuple(audit(graph, loaded) for graph in graphs)
 
 
-def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan, seconds: Mapping[str, float]) -> Iterator[Input]:
-    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run.
-
-    ``seconds`` is what the passes have taken, whenever the next input is asked for.
-    """
-    geometry, samples = loaded.config, 0
-    for item in inputs(clips, receptive_field=geometry.receptive_field, normalize=loaded.normalize):
-        samples += item.waveform.size
-        yield item
+def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[Input]:
+    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run."""
+    geometry = loaded.config
+    yield from inputs(clips, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
     if not _is_probed(loaded, clips):
         return
     yield from probes(plan.seed, receptive_field=geometry.receptive_field, hop=geometry.hop, normalize=loaded.normalize)
     if onnx_of(loaded) is not None:
-        rate = samples / (seconds[loaded.backends[0].name] + seconds["onnx"] + _EPSILON)
-        most = min(_LONGEST, int(rate * max(_SECONDS, _SHARE * sum(seconds.values()))))
-        fitting = bisect_right(range(most), available(), key=lambda length: needed(geometry, length)) - 1
-        yield long_probe(plan.seed, max(fitting, geometry.receptive_field), normalize=loaded.normalize)
+        longest = range(_LONGEST + 1)
+        fitting = bisect_right(longest, available(), key=lambda samples: needed(geometry, samples)) - 1
+        yield long_probe(plan.seed, geometry, fitting, normalize=loaded.normalize)
 
 
 def _is_probed(loaded: Loaded, clips: tuple[AnyClip, ...]) -> bool:
