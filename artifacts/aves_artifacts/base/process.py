@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from aves_artifacts.base.messages import first_line
+
 _BEAT = 0.05  # seconds between two looks at the memory
 _START = "import sys; sys.path[:] = sys.argv[1:]; from aves_artifacts.base.process import serve; serve()"
 _LENGTH = 8  # bytes before each message
@@ -120,8 +122,14 @@ def serve() -> None:
         except MemoryError:
             answer = pickle.dumps((False, LimitError(f"it takes more than {memory / 2**30:.1f} GiB of memory")))
         except Exception as error:  # whatever it is, it is raised where it was asked for
-            answer = pickle.dumps((False, error), protocol=5)
+            answer = pickle.dumps((False, _portable(error)), protocol=5)
         _send(replies, answer)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself where it is Python's or ours; a library's own may not leave its process."""
+    known = type(error).__module__.partition(".")[0] in ("builtins", "aves_artifacts", "aves_convert", "aves_verify")
+    return error if known else RuntimeError(first_line(error))
 
 
 def _limit_memory(memory: int) -> None:

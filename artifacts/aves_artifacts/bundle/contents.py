@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -16,6 +17,7 @@ import numpy as np
 
 from aves_artifacts.base.extras import is_installed
 from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
+from aves_artifacts.base.process import LimitError, Limits, Process
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
 from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import onnx
 
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
+_SECONDS, _MEMORY, _COPIES = 60, 1 << 30, 6  # to load a graph in: bytes beside so many times those of its files
 _FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
 # By its name in a ledger: what a source may be stored in beside float32.
 _SOURCE_DTYPES: dict[str, np.dtype[Any]] = {
@@ -81,17 +84,32 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
         yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
         return
     try:
-        onnx.checker.check_model(str(path))
-        if is_installed("onnxruntime"):
-            _load(str(path))
-    except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
+        _load_apart(path, path.stat().st_size + (data.size if data else 0))
+    except (LimitError, RuntimeError) as error:
         yield f"is refused: {first_line(error)}"
         return
     yield from _contract_problems(interface, bundle.manifest)
 
 
-def _load(path: str) -> None:
-    """Open a graph as ONNX Runtime does before it runs one."""
+def _load_apart(path: Path, size: int) -> None:
+    """Load a graph of so many bytes where it can take no more than it should. Raises LimitError and RuntimeError."""
+    process = Process()
+    try:
+        limits = Limits(_SECONDS + size / 5e6, _MEMORY + _COPIES * size)
+        process.call(
+            "aves_artifacts.bundle.contents", "load_graph", str(path), is_installed("onnxruntime"), limits=limits
+        )
+    finally:
+        process.close()
+
+
+def load_graph(path: str, run: bool) -> None:
+    """Check a graph, and with ``run`` open it as ONNX Runtime does before it runs one."""
+    import onnx
+
+    onnx.checker.check_model(path)
+    if not run:
+        return
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import pickletools
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import first_line, printable
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +33,14 @@ class StoredTensor:
 
 Weights: TypeAlias = Mapping[str, StoredTensor]
 
+_LARGEST_PICKLE = 4 << 20  # bytes; names and shapes of some hundred tensors have some ten thousand
+# What a state dict's pickle may name, and the opcodes that name things in other ways; torch.save uses none of them.
+_CALLED = {
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("collections", "OrderedDict"),
+}
+_CALLED_OTHERWISE = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX", "BYTEARRAY8"}
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -37,6 +49,7 @@ def read_state_dict(path: Path) -> Weights:
 
     Raises InputError where torch does not load one, which runs nothing.
     """
+    _refuse_more_than_tensors(path)
     import torch
 
     mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}
@@ -47,6 +60,40 @@ def read_state_dict(path: Path) -> Weights:
     if type(weights) is not dict or not all(map(_is_dense, weights.values())):
         raise InputError("holds something else than a state dict")
     return {name: _of_torch(tensor) for name, tensor in weights.items()}
+
+
+def _refuse_more_than_tensors(path: Path) -> None:
+    """Raise InputError for a file in which torch would find more than tensors, all of them in the file as they are.
+
+    What torch may load without running anything can still unpack to gigabytes, or ask for an array of any size.
+    """
+    try:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            size = os.fstat(stream.fileno()).st_size
+            stored = all(e.compress_type == zipfile.ZIP_STORED and e.compress_size == e.file_size for e in entries)
+            if not stored or sum(entry.file_size for entry in entries) > size:
+                raise InputError("does not load: it is compressed, which torch.save never does")
+            named = [entry for entry in entries if entry.filename.endswith("data.pkl")]
+            if len(named) != 1 or named[0].file_size > _LARGEST_PICKLE:
+                raise InputError("does not load: it is no file of weights that torch.save wrote")
+            _refuse_other_names(archive.read(named[0]))
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+        raise InputError(f"does not load: it is no file that torch.save wrote ({first_line(error)})") from None
+
+
+def _refuse_other_names(pickled: bytes) -> None:
+    """Raise InputError where a pickle has more than names, numbers and tensors; ValueError for a damaged one."""
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name in _CALLED_OTHERWISE:
+            raise InputError("does not load: it holds something else than a state dict")
+        if opcode.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            storage = module in ("torch", "torch.storage") and name.endswith("Storage")
+            if not storage and (module, name) not in _CALLED:
+                raise InputError(
+                    f"does not load: it holds something else than a state dict: {printable(f'{module}.{name}')}"
+                )
 
 
 def read_copy(path: Path) -> Weights:
