@@ -127,7 +127,7 @@ def download(client: httpx2.Client, transfer: Transfer, network: Network) -> Ans
         if failures >= network.attempts or attempts == _MOST_ATTEMPTS:
             again = "fetch again to go on there" if _known(transfer) else "fetch again later"
             raise InputError(f"{address}: cannot be fetched: {reason} ({attempts} attempts); {again}")
-        if transfer.stop.wait(network.pause * 2 ** max(failures - 1, 0)):
+        if transfer.stop.wait(network.pause * (1 if slow else 2 ** max(failures - 1, 0))):
             break
     raise StoppedError
 

@@ -29,6 +29,7 @@ _BLOCK = 1 << 20
 _MAX_DOCUMENT = 64 << 20
 _PATIENCE = 60.0  # seconds for one block, and for each question to a store
 _LOCAL = ("file", "local")
+_CACHES = ("simplecache", "filecache", "blockcache", "cached")
 _WITHOUT_LISTS = ("http", "https")  # what looks like a list there is any page with links
 # Where the store itself refuses a name that is taken: S3's If-None-Match, Google's ifGenerationMatch. fsspec's word for
 # it is mode="create"; what other stores make of that is a look beforehand, which two publishers can pass at once.
@@ -234,6 +235,8 @@ def _misspelt(url: str) -> str:
     from fsspec import available_protocols
 
     scheme, colon, rest = url.partition(":")
+    if "::" in url and scheme in _CACHES:
+        return "a cache gives back what it has kept itself, and not what lies there; give the address behind it"
     if not url.strip():
         return "expected a folder, or an address such as file:///folder or s3://bucket/folder"
     if colon and scheme in _LOCAL:

@@ -173,6 +173,7 @@ def test_an_address_that_cannot_be_opened_says_what_it_needs(
         ("file:place", "expected file:///folder"),
         ("file://", "expected file:///folder"),
         ("s3:/bucket/x", r"s3:/bucket/x: expected s3://, or \./s3:/bucket/x for a folder of that name"),
+        ("simplecache::file:///x", "simplecache::file:///x: a cache gives back what it has kept itself"),
         ("s3://me:secret@[bucket", r"^\[bucket: not an address: Invalid IPv6 URL"),
     ],
 )

@@ -209,6 +209,25 @@ def test_a_store_that_keeps_half_is_found_out(
         published(release, open_address(f"halving://{uuid.uuid4().hex}"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("halved", ["files", "all"])
+def test_a_server_that_keeps_half_is_found_out(
+    halved: str, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    release = plain_release(tmp_path / "release")
+    if halved == "files":
+        listed = tuple(dataclasses.replace(file, name=f"halved/{file.source.name}") for file in release.files)
+        release = dataclasses.replace(release, files=listed)
+    folder = "halved" if halved == "all" else "whole"
+    address = open_address(f"s3://{BUCKET}/{folder}/{uuid.uuid4().hex}")
+    # The checksum that was sent with the object does not fit what comes back, which the client sees first.
+    with pytest.raises((DoesNotHoldError, InputError), match=r"checksum|not what was written|claimed"):
+        published(release, address)
+    assert address.below("1.0").size(INDEX) is None
+
+
 def test_an_index_of_which_half_is_kept_is_found_out(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.register_implementation("halving", _Halving, clobber=True)
     monkeypatch.setattr(_Halving, "halved", INDEX)

@@ -7,6 +7,7 @@ around each request gives it that. Requests that change something are written to
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -77,6 +79,14 @@ def _answers(server: S3Server) -> bool:
         return False
 
 
+def _halve(environ: dict[str, Any]) -> None:
+    """Drop the second half of what is sent to a folder of this name, and say nothing of it."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    content = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = io.BytesIO(content[: length // 2])
+    environ["CONTENT_LENGTH"] = str(length // 2)
+
+
 def _main(port: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, run_simple
@@ -88,6 +98,8 @@ def _main(port: int) -> None:
         with lock:
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 print(environ["REQUEST_METHOD"], environ["PATH_INFO"], flush=True)
+            if environ["REQUEST_METHOD"] == "PUT" and "/halved/" in environ["PATH_INFO"]:
+                _halve(environ)
             return list(application(environ, start_response))
 
     class Quiet(WSGIRequestHandler):
