@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from tests.support.tensors import arrays
@@ -20,6 +22,15 @@ def rewrite(bundle: Bundle, change: Callable[[Weights], None]) -> None:
     weights = torch.load(path, weights_only=True)
     change(weights)
     write_torch_file(arrays(weights), path)
+
+
+def compress(path: Path) -> None:
+    """Write a file of torch.save anew with its entries compressed."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
 
 
 def scale(name: str) -> Callable[[Weights], None]:

@@ -40,6 +40,11 @@ class Limits:
     seconds: float
     memory: int
 
+    @classmethod
+    def of_loading(cls, size: int) -> Limits:
+        """What loading files of so many bytes may take: far more than torch, onnx and ONNX Runtime need for any."""
+        return cls(60 + size / 5e6, (1 << 30) + 6 * size)
+
 
 class Process:
     """A process of Python that calls functions of ours, one after the other; started when first asked.
@@ -106,6 +111,26 @@ class Process:
                 self._ended = f"it takes more than {limits.memory / 2**30:.1f} GiB of memory, and was stopped"
             if self._ended:
                 raise LimitError(self._ended)
+
+
+_TURN = threading.Lock()
+_LARGE = 2 << 30  # bytes; what a process frees it may not give back, and the next call would be blamed for it
+_idle: list[Process] = []  # the process of call_apart between two calls
+
+
+def call_apart(module: str, name: str, *args: Any, limits: Limits) -> Any:
+    """Call a module's function as ``Process.call`` does, in a process that calls share while nothing fails in it.
+
+    To import torch takes seconds, and many small files may be loaded one after the other.
+    """
+    with _TURN:
+        process = _idle.pop() if _idle else Process()
+        answer = process.call(module, name, *args, limits=limits)
+        if limits.memory < _LARGE:
+            _idle.append(process)
+        else:
+            process.close()
+        return answer
 
 
 def serve() -> None:

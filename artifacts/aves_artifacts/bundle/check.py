@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import install, is_installed
+from aves_artifacts.base.process import LimitError, Limits, call_apart
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
 from aves_artifacts.bundle.report_document import parse_bundle_report
-from aves_artifacts.bundle.weights import Weights, read_copy, read_state_dict
 from aves_artifacts.encoder import EncoderConfig
 
 SCHEMA = 1
 VERDICT_FAILED = "says that the verification failed"
+_WEIGHTS: tuple[Role, ...] = ("torchaudio", "safetensors")
+_GRAPH: tuple[Role, ...] = ("onnx", "onnx_data")
 
 
 @dataclass(frozen=True)
@@ -126,40 +128,34 @@ def _strange_files(bundle: Bundle) -> Iterator[Problem]:
 
 def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
     """What the files hold; those that are not the recorded ones are named already, and are not opened."""
-    from aves_artifacts.bundle.contents import config_problems, graph_problems
+    from aves_artifacts.bundle.contents import config_problems
 
-    names = {role: record.name for role, record in bundle.manifest.files.items()}
     if "config" in sound:
         try:
             config = EncoderConfig.read(bundle.path("config"))
         except InputError as error:
             yield from _unusable(error, bundle.path("config"))
         else:
-            yield from (Problem(names["config"], problem) for problem in config_problems(config, bundle.manifest))
-            yield from _tensor_problems(bundle, config, sound)
-    if sound >= {"onnx", "onnx_data"} & set(names):
-        yield from (Problem(names["onnx"], problem) for problem in graph_problems(bundle))
+            name = bundle.manifest.files["config"].name
+            yield from (Problem(name, problem) for problem in config_problems(config, bundle.manifest))
+            weights = tuple(
+                role for role in _WEIGHTS if role in sound and (role != "torchaudio" or is_installed("torch"))
+            )
+            yield from _loaded(bundle, weights, "tensor_problems", config, weights)
+    graph = tuple(role for role in _GRAPH if role in bundle.manifest.files)
+    if sound >= set(graph):
+        yield from _loaded(bundle, graph, "graph_problems", is_installed("onnxruntime"))
 
 
-def _tensor_problems(bundle: Bundle, config: EncoderConfig, sound: set[Role]) -> Iterator[Problem]:
-    """What the weights hold: the state dict where torch can load it, else the safetensors copy in its place."""
-    from aves_artifacts.bundle.contents import copy_problems, weights_problems
-
-    readers: dict[Role, Callable[[Path], Weights]] = {"torchaudio": read_state_dict, "safetensors": read_copy}
-    found: dict[Role, Weights] = {}
-    for role, read in readers.items():
-        if role not in sound or (role == "torchaudio" and not is_installed("torch")):
-            continue
-        try:
-            found[role] = read(bundle.path(role))
-        except InputError as error:
-            yield from (Problem(bundle.manifest.files[role].name, problem) for problem in error.problems)
-    for role, weights in list(found.items())[:1]:
-        for problem in weights_problems(weights, config, bundle.manifest):
-            yield Problem(bundle.manifest.files[role].name, problem)
-    if found.keys() == readers.keys():
-        for problem in copy_problems(found["safetensors"], found["torchaudio"]):
-            yield Problem(bundle.manifest.files["safetensors"].name, problem)
+def _loaded(bundle: Bundle, roles: tuple[Role, ...], function: str, *args: object) -> Iterator[Problem]:
+    """What a function of ``contents`` finds in these files, where it can take no more than they are worth."""
+    records = [bundle.manifest.files[role] for role in roles]
+    limits = Limits.of_loading(sum(record.size for record in records))
+    try:
+        found = call_apart("aves_artifacts.bundle.contents", function, bundle, *args, limits=limits) if roles else []
+    except LimitError as error:
+        found = [(roles[0], f"is refused: {error}")]
+    yield from (Problem(bundle.manifest.files[role].name, problem) for role, problem in found)
 
 
 def _report_problems(bundle: Bundle, record: ReportRecord) -> Iterator[str]:

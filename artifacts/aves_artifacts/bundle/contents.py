@@ -1,13 +1,13 @@
 """Loading a bundle's files as a user would, and comparing them with what the manifest says.
 
-What only torch or ONNX Runtime could tell is left out where they are not installed.
+torch, onnx and ONNX Runtime are given a stranger's files: ``check`` calls what loads them in a process of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
-from aves_artifacts.base.extras import is_installed
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
-from aves_artifacts.base.process import LimitError, Limits, Process
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
-from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest
-from aves_artifacts.bundle.weights import StoredTensor, Weights
+from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest, Role
+from aves_artifacts.bundle.weights import StoredTensor, Weights, read_copy, read_state_dict
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
 if TYPE_CHECKING:
     import onnx
 
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
-_SECONDS, _MEMORY, _COPIES = 60, 1 << 30, 6  # to load a graph in: bytes beside so many times those of its files
+Found = list[tuple[Role, str]]  # the file, and a sentence that begins with its name
 _FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
 # By its name in a ledger: what a source may be stored in beside float32.
 _SOURCE_DTYPES: dict[str, np.dtype[Any]] = {
@@ -47,13 +46,36 @@ def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
             yield f"gives {name} {value}, the manifest says {getattr(says, name)}"
 
 
-def weights_problems(weights: Weights, config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
+def tensor_problems(bundle: Bundle, config: EncoderConfig, roles: tuple[Role, ...]) -> Found:
+    """Tell what is wrong with the weights: with the state dict if it is among ``roles``, else with the copy."""
+    readers: dict[Role, Callable[[Path], Weights]] = {"torchaudio": read_state_dict, "safetensors": read_copy}
+    problems: Found = []
+    found: dict[Role, Weights] = {}
+    for role in roles:
+        path = bundle.path(role)
+        try:
+            found[role] = readers[role](path)
+        except InputError as error:
+            problems += [(role, problem) for problem in error.problems]
+    for role, weights in list(found.items())[:1]:
+        problems += [(role, problem) for problem in _weights_problems(weights, config, bundle.manifest)]
+    if found.keys() == readers.keys():
+        problems += [("safetensors", problem) for problem in _copy_problems(found["safetensors"], found["torchaudio"])]
+    return problems
+
+
+def graph_problems(bundle: Bundle, run: bool) -> Found:
+    """Tell why onnx, or with ``run`` ONNX Runtime, refuses the graph, or where it contradicts the manifest."""
+    return [("onnx", problem) for problem in _graph_problems(bundle, run)]
+
+
+def _weights_problems(weights: Weights, config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
     """Tell why the weights do not fit the model, or are not what the manifest says was taken from the checkpoint."""
     problems = list(_shape_problems(weights, config))
     yield from _listed(problems or list(_ledger_problems(weights, manifest.ledger)))
 
 
-def copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
+def _copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
     """Tell where the safetensors copy differs from the TorchAudio weights by a single bit."""
     problems = [f"lacks {printable(str(name))}" for name in weights if name not in copy]
     problems += [f"has {printable(name)}, which the state dict has not" for name in sorted(copy) if name not in weights]
@@ -65,8 +87,7 @@ def copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
     yield from _listed(problems)
 
 
-def graph_problems(bundle: Bundle) -> Iterator[str]:
-    """Tell why onnx or ONNX Runtime refuses the graph, or where its metadata contradicts the manifest."""
+def _graph_problems(bundle: Bundle, run: bool) -> Iterator[str]:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -84,32 +105,17 @@ def graph_problems(bundle: Bundle) -> Iterator[str]:
         yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
         return
     try:
-        _load_apart(path, path.stat().st_size + (data.size if data else 0))
-    except (LimitError, RuntimeError) as error:
+        onnx.checker.check_model(str(path))
+        if run:
+            _load(str(path))
+    except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
         yield f"is refused: {first_line(error)}"
         return
     yield from _contract_problems(interface, bundle.manifest)
 
 
-def _load_apart(path: Path, size: int) -> None:
-    """Load a graph of so many bytes where it can take no more than it should. Raises LimitError and RuntimeError."""
-    process = Process()
-    try:
-        limits = Limits(_SECONDS + size / 5e6, _MEMORY + _COPIES * size)
-        process.call(
-            "aves_artifacts.bundle.contents", "load_graph", str(path), is_installed("onnxruntime"), limits=limits
-        )
-    finally:
-        process.close()
-
-
-def load_graph(path: str, run: bool) -> None:
-    """Check a graph, and with ``run`` open it as ONNX Runtime does before it runs one."""
-    import onnx
-
-    onnx.checker.check_model(path)
-    if not run:
-        return
+def _load(path: str) -> None:
+    """Open a graph as ONNX Runtime does before it runs one."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

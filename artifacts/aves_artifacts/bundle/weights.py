@@ -74,7 +74,7 @@ def _refuse_more_than_tensors(path: Path) -> None:
             stored = all(e.compress_type == zipfile.ZIP_STORED and e.compress_size == e.file_size for e in entries)
             if not stored or sum(entry.file_size for entry in entries) > size:
                 raise InputError("does not load: it is compressed, which torch.save never does")
-            named = [entry for entry in entries if entry.filename.endswith("data.pkl")]
+            named = [entry for entry in entries if entry.filename.endswith(".pkl")]
             if len(named) != 1 or named[0].file_size > _LARGEST_PICKLE:
                 raise InputError("does not load: it is no file of weights that torch.save wrote")
             _refuse_other_names(archive.read(named[0]))

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from aves_artifacts.base.process import LimitError, Limits, Process
+from aves_artifacts.base.process import LimitError, Limits, Process, call_apart
 
 ROOM = Limits(60, 1 << 30)
 
@@ -47,3 +47,21 @@ def test_it_does_not_outlive_its_owner() -> None:
     number = process.call("os", "getpid", limits=ROOM)
     del process
     assert not psutil.pid_exists(number)
+
+
+def test_calls_share_a_process_until_one_fails() -> None:
+    one, other = (call_apart("os", "getpid", limits=ROOM) for _ in range(2))
+    assert one == other
+    with pytest.raises(LimitError, match="status 3"):
+        call_apart("os", "_exit", 3, limits=ROOM)
+    assert call_apart("os", "getpid", limits=ROOM) != one
+
+
+def test_a_process_that_may_have_filled_its_memory_is_not_shared() -> None:
+    number = call_apart("os", "getpid", limits=Limits(60, 8 << 30))
+    assert not psutil.pid_exists(number)
+
+
+def test_an_error_of_a_library_that_is_not_here_is_told() -> None:
+    with pytest.raises(RuntimeError, match="Error while deserializing: header too small"):
+        call_apart("safetensors", "deserialize", b"x", limits=ROOM)

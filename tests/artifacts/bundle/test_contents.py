@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,11 @@ from tests.support.bundles import (
     problems,
     sealed,
 )
+from tests.support.damage import compress
+from tests.support.pickle_bytes import name, reduced
+from tests.support.torch_file_bytes import torch_zip
 
+from aves_artifacts.base.process import Limits
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import LedgerEntry
 
@@ -94,6 +101,9 @@ def move_outside(model: onnx.ModelProto) -> None:
     tensor.data_location = onnx.TensorProto.EXTERNAL
 
 
+AN_ARRAY_OF_ANY_SIZE = torch_zip({"w": reduced(name("builtins", "bytearray"), 10**10)})
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return (os._exit, (13,))
@@ -130,6 +140,11 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
     ),
     "no state dict": (lambda bundle: torch.save([1], bundle.path("torchaudio")), "something else than a state dict"),
     "no torch file": (lambda bundle: bundle.path("torchaudio").write_bytes(b"x" * 100), "torchaudio.pt does not load"),
+    "weights that are compressed": (lambda bundle: compress(bundle.path("torchaudio")), "it is compressed"),
+    "weights with an array of any size": (
+        lambda bundle: bundle.path("torchaudio").write_bytes(AN_ARRAY_OF_ANY_SIZE),
+        "it holds something else than a state dict: builtins.bytearray",
+    ),
     "a pickle that runs": (
         lambda bundle: torch.save(Hostile(), bundle.path("torchaudio")),
         "torchaudio.pt does not load",
@@ -187,18 +202,49 @@ def test_damage_is_found_though_the_hashes_are_right(
 
 # What only torch and ONNX Runtime could tell of a file that has the hash that the manifest records.
 TOLD_BY_LOADING = {
-    "a sparse tensor", "no state dict", "no torch file", "a pickle that runs", "a graph that ONNX Runtime refuses"
+    "a sparse tensor", "no state dict", "no torch file", "a pickle that runs", "weights that are compressed",
+    "weights with an array of any size", "a graph that ONNX Runtime refuses"
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WELL_DAMAGED)
+@pytest.mark.parametrize("kind", WELL_DAMAGED)
 def test_damage_that_a_light_install_does_not_find_is_in_what_it_left_out(
-    name: str, bundle: Bundle, request: pytest.FixtureRequest
+    kind: str, bundle: Bundle, request: pytest.FixtureRequest
 ) -> None:
-    WELL_DAMAGED[name][0](bundle)
+    WELL_DAMAGED[kind][0](bundle)
     changed = sealed(bundle)
     request.getfixturevalue("light")
-    assert (problems(changed) == []) == (name in TOLD_BY_LOADING)
+    assert (problems(changed) == []) == (kind in TOLD_BY_LOADING)
+
+
+def test_what_takes_too_much_to_load_is_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "of_loading", lambda _: Limits(60, 1 << 20))
+    monkeypatch.setattr("aves_artifacts.base.process._idle", [])  # one that is new takes longer than a look at it
+    weights, graph = problems(bundle)
+    assert weights.startswith("aves-base-bio.torchaudio.pt is refused: it takes more than 0.0 GiB of memory")
+    assert graph.startswith("aves-base-bio.onnx is refused: it takes more than 0.0 GiB of memory")
+
+
+# What a process forks from counts as its own memory: it is measured by a small one.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells a process's memory otherwise, or not at all")
+def test_weights_that_unpack_to_gigabytes_take_no_memory(bundle: Bundle) -> None:
+    path = bundle.path("torchaudio")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/999", "w") as stream:
+        for _ in range(500):
+            stream.write(bytes(1 << 20))
+    check = [sys.executable, "-c", "from aves_artifacts.cli import main; main()", "check", sealed(bundle).folder]
+    found = subprocess.run([sys.executable, "-c", MEASURE, *check], capture_output=True, text=True, check=True)
+    status, kilobytes = map(int, found.stdout.splitlines()[-1].split())
+    assert status == 1
+    assert "it is compressed" in found.stderr
+    assert kilobytes < 300 << 10
 
 
 Ledger = tuple[LedgerEntry, ...]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from tests.support.damage import compress
 from tests.support.pickle_bytes import name, pickled, reduced
 from tests.support.torch_file_bytes import torch_zip
 
@@ -16,10 +16,8 @@ from aves_artifacts.bundle.weights import read_state_dict
 
 
 def _compressed(path: Path) -> None:
-    torch.save({"w": torch.zeros(1000, 1000)}, path.with_suffix(".plain"))
-    with zipfile.ZipFile(path.with_suffix(".plain")) as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
-        for entry in plain.namelist():
-            out.writestr(entry, plain.read(entry))
+    torch.save({"w": torch.zeros(1000, 1000)}, path)
+    compress(path)
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
