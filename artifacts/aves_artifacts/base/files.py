@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,10 +43,13 @@ def _beside(path: Path, give_name: Callable[[Path, Path], object]) -> Iterator[P
     try:
         make_folder(path.parent)
         temporary = _created(path)
+        mode = temporary.stat().st_mode
     except OSError as error:
         raise InputError(f"{path}: cannot write here: {reason_of(error)}; choose another folder") from None
     try:
         yield temporary
+        if temporary.stat().st_mode != mode:  # a library has put a private file of its own in its place
+            temporary.chmod(stat.S_IMODE(mode))
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         give_name(temporary, path)
@@ -119,6 +123,11 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {reason_of(error)}") from error
+    except InputError as error:  # it names the files where they lie now, and the reader knows where they belong
+        problems = error.problems
+        for name in names:
+            problems = tuple(problem.replace(str(staging / name), str(folder / name)) for problem in problems)
+        raise InputError(*problems, hint=error.hint) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if made and not any(folder.iterdir()):

@@ -14,11 +14,12 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import first_line
 
+_TORCHS = {"format": "pt"}  # the library whose tensors they are, which its own loaders ask for
 _SYSTEMS = re.compile(r"\b(?:code: |os error )(\d+)")
 
 
 def write_safetensors(
-    state_dict: Mapping[str, NDArray[np.float32]], path: Path, *, metadata: Mapping[str, str] | None = None
+    tensors: Mapping[str, NDArray[np.float32]], path: Path, *, metadata: Mapping[str, str] = _TORCHS
 ) -> None:
     """Write tensors to a safetensors file straight from their memory, and text beside them. Raises InputError.
 
@@ -28,10 +29,10 @@ def write_safetensors(
     from safetensors.numpy import save_file
 
     # save_file is given addresses, and takes what lies there as contiguous without a word
-    contiguous = {name: np.asarray(array, order="C") for name, array in state_dict.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as temporary:
         try:
-            save_file(contiguous, temporary, metadata={"format": "pt", **(metadata or {})})
+            save_file(contiguous, temporary, metadata=dict(metadata))
         except SafetensorError as error:  # a full disk comes as its own error, with the system's as Rust writes it
             code = _SYSTEMS.search(str(error))
             reason = os.strerror(int(code[1])) if code else first_line(error)

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -67,6 +68,29 @@ def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
     finally:
         os.umask(umask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_library_that_makes_a_private_file_changes_no_permissions(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "file") as temporary:
+            (tmp_path / "private").touch(mode=0o600)
+            (tmp_path / "private").replace(temporary)
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_error_names_the_file_and_not_where_it_lies_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with (
+        pytest.raises(InputError) as found,
+        staged(tmp_path / "out", ["x", "y"], force=False) as staging,
+        replacing(staging / "y"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert found.value.problems == (f"{tmp_path / 'out' / 'y'}: cannot write: No space left on device",)
+    assert os.listdir(tmp_path / "out") == []
 
 
 def test_a_folder_of_more_parts_than_the_stack_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -62,4 +63,15 @@ def test_a_file_that_cannot_be_written_to_its_end(
     assert ran.returncode == 2, ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert "File too large" in ran.stderr
+    assert ".partial" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", CONVERSIONS)
+def test_files_have_the_permissions_of_any_new_file(kind: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        CONVERSIONS[kind](tiny_checkpoint, tmp_path)
+    finally:
+        os.umask(umask)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}

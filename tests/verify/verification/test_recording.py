@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,6 +126,37 @@ def test_the_command_records_and_compares(tiny_bundle: Bundle, tiny_checkpoint: 
     assert "already there; nothing was written; give --force to replace" in again.output
     forced = cli("record", "--fairseq", tiny_checkpoint, "--audio", tmp_path, "-o", reference, "--force")
     assert forced.exit_code == 0, forced.output
+
+
+@pytest.mark.slow
+def test_a_recording_that_cannot_be_written_to_its_end(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As on a full disk: the system refuses to write more than the limit."""
+    reference = tmp_path / "x.reference"
+    reference.write_bytes(b"earlier")
+    soundfile.write(tmp_path / "a.wav", np.zeros(80_000), 16_000)
+    words = ["record", "--fairseq", tiny_checkpoint, "--audio", tmp_path / "a.wav", "-o", reference, "--force"]
+    ran = subprocess.run(
+        [sys.executable, "-c", "from aves_verify.cli import main; main()", *words],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.splitlines() == [f"Error: {reference}: cannot write: File too large"]
+    assert reference.read_bytes() == b"earlier"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "x.reference"]
+
+
+def test_where_nothing_can_be_written_nothing_is_run(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aves_verify.verification.recording.load", lambda *_: pytest.fail("it was loaded"))
+    (tmp_path / "file").touch()
+    result = cli("record", "--fairseq", tiny_checkpoint, "-o", tmp_path / "file" / "x.reference")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {tmp_path / 'file'}: cannot write here")
 
 
 def test_a_bad_file_among_the_audio_stops_a_recording(tiny_checkpoint: Path, tmp_path: Path) -> None:

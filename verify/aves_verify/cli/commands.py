@@ -139,21 +139,23 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     weights, and nothing that could run. Use it with --reference REF.
     """
     need("aves-verify record", "verify")
-    from aves_artifacts.base.files import REPLACE
+    from aves_artifacts.base.files import staged
     from aves_verify.cli.selection import Selection
     from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.recording import make_recording
 
-    if out.exists() and not force:
-        raise InputError(f"{out}: already there; nothing was written", hint=REPLACE)
     subjects = Selection(**selected).subjects(layers)
     if len(subjects) != 1:
         raise InputError("a recording is of one configuration; give one NAME")
     clips, unreadable = read_clips(audio) if audio else (None, ())
     if unreadable:
         raise InputError(f"{unreadable[0]}; nothing was recorded")
-    with showing(f"recording {backend}"), subjects[0].files as subject:
-        made = make_recording(subject, backend, clips, out, layers=layers)
+    with (
+        staged(out.parent, [out.name], force=force) as staging,
+        showing(f"recording {backend}"),
+        subjects[0].files as subject,
+    ):
+        made = make_recording(subject, backend, clips, staging / out.name, layers=layers)
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB, {backend} {made.version} on {len(made.names)} inputs")
 
 

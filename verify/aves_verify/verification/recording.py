@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
+from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import load
 from aves_verify.backends.recorded import KIND, SCHEMA, Recording, waveform_sha256
@@ -56,17 +56,14 @@ def record(
     weights: str,
 ) -> Recording:
     """Run a backend on every input and write its outputs to ``path``; a killed run leaves nothing half-written."""
-    from safetensors.numpy import save_file
-
     tensors: dict[str, NDArray[np.float32]] = {}
     hashes, names = [], []
     for i, item in enumerate(inputs):
         for layer, output in backend.run(item.waveform, layers=layers == "all").items():
-            tensors[f"{i}/{layer}"] = np.ascontiguousarray(output)
+            tensors[f"{i}/{layer}"] = output
         hashes.append(waveform_sha256(item.waveform))
         names.append(item.name)
     identity = (SCHEMA, backend.name, backend.version, layers, normalize, config.to_json(), weights)
     about = Recording(*identity, inputs=tuple(hashes), names=tuple(names))
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={KIND: json.dumps(asdict(about))})
+    write_safetensors(tensors, path, metadata={KIND: json.dumps(asdict(about))})
     return about
