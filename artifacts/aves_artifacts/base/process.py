@@ -211,6 +211,8 @@ def _resident(pid: int) -> int:
 def _how(popen: subprocess.Popen[bytes]) -> str:
     with contextlib.suppress(subprocess.TimeoutExpired):
         status = popen.wait(5)
+        if status == -getattr(signal, "SIGBUS", 0):  # torch, onnx and safetensors map files into memory
+            return "the file became shorter while it was read"
         return f"signal {-status}" if status < 0 else f"status {status}"
     return "no status"
 

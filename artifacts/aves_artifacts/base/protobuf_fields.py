@@ -6,9 +6,10 @@ documentation. Readers raise ValueError for bytes that are no message.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from aves_artifacts.base.file_bytes import FileBytes
 
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}  # wire type -> bytes
@@ -19,7 +20,7 @@ _MAX_FIELDS = 300_000  # of one file; genuine graphs have some thousand
 class Fields:
     """The bytes of a protobuf file; ``left`` is how many more fields are read until it is taken for damaged."""
 
-    data: mmap.mmap
+    data: FileBytes
     left: int = _MAX_FIELDS
 
     def within(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:

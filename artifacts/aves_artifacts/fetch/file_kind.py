@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import struct
 import zipfile
 from pathlib import Path
 
 from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_artifacts.base.protobuf_fields import Fields
 from aves_artifacts.configurations.catalog import PublishedRole
@@ -78,11 +78,11 @@ def _config_problem(path: Path, dimension: int) -> str:
 
 def _onnx_problem(path: Path) -> str:
     """Walk over the outermost fields: reading the graph itself would take several times the file in memory."""
-    with open_file(path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            found = {number for _, number, _, _ in Fields(data).within(0, len(data))}
-        except ValueError as error:
-            return f"it is no ONNX model, or a damaged or truncated one: {reason_of(error)}"
+    data = FileBytes(path)
+    try:
+        found = {number for _, number, _, _ in Fields(data).within(0, len(data))}
+    except ValueError as error:
+        return f"it is no ONNX model, or a damaged or truncated one: {reason_of(error)}"
     return "" if _MODEL_NEEDS <= found <= _MODEL_FIELDS else "it is no ONNX model, or a damaged or truncated one"
 
 

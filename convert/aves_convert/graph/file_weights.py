@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import mmap
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import first_line, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields
 
@@ -29,13 +28,13 @@ IsWanted = Callable[[str, tuple[int, ...]], bool]  # by name and shape
 def graph_weights(path: Path, wanted: IsWanted = lambda _name, _shape: True) -> Iterator[tuple[str, NDArray[Any]]]:
     """Go through names and values of the wanted initializers; the others are not read.
 
-    Raw bytes in the file are not copied: the arrays are read-only, and a file that is cut off while one of them is in
-    use ends the process. Raises InputError for a file that is no ONNX or is damaged, and for weights in a file beside
+    Raises InputError for a file that is no ONNX, is damaged or is cut off meanwhile, and for weights in a file beside
     it that are missing, or not as long as the graph says.
     """
     try:
-        with open_file(path) as stream:
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)  # closes itself when no array is left
+        data = FileBytes(path)
+        if not len(data):
+            raise ValueError("it is empty")
         fields = Fields(data)
         for start, stop in _initializers(fields):
             tensor, begin, end = _without_data(fields, start, stop)
@@ -50,8 +49,8 @@ def graph_weights(path: Path, wanted: IsWanted = lambda _name, _shape: True) -> 
 def bytes_of_files(path: Path) -> int:
     """The sizes of an ONNX file and of those beside it that it has its weights in, as far as they can be found."""
     files = {path}
-    with contextlib.suppress(OSError, ValueError, DecodeError), open_file(path) as stream:
-        fields = Fields(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    with contextlib.suppress(OSError, ValueError, DecodeError):
+        fields = Fields(FileBytes(path))
         for start, stop in _initializers(fields):
             tensor, _, _ = _without_data(fields, start, stop)
             files |= {path.parent / each.value for each in tensor.external_data if each.key == "location"}
@@ -82,7 +81,7 @@ def _without_data(fields: Fields, start: int, stop: int) -> tuple[TensorProto, i
     return TensorProto.FromString(bytes(head)), begin, end
 
 
-def _values(tensor: TensorProto, data: mmap.mmap, begin: int, end: int, path: Path) -> NDArray[Any]:
+def _values(tensor: TensorProto, data: FileBytes, begin: int, end: int, path: Path) -> NDArray[Any]:
     """Its values, from the raw bytes, a file beside this one, or other fields. Raises ValueError for a damaged one."""
     if len(tensor.dims) > _MAX_DIMENSIONS or any(size < 0 for size in tensor.dims):
         raise ValueError(f"{printable(tensor.name)} has an impossible shape")
@@ -94,7 +93,7 @@ def _values(tensor: TensorProto, data: mmap.mmap, begin: int, end: int, path: Pa
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, count * dtype.itemsize, path)
     if count * dtype.itemsize == end - begin:
-        stored = np.frombuffer(data, dtype.newbyteorder("<"), count, begin).reshape(tensor.dims)
+        stored = data.array(begin, end - begin).view(dtype.newbyteorder("<")).reshape(tensor.dims)
         return stored.astype(dtype, copy=False)
     if end > begin:  # several values to the byte
         tensor.raw_data = data[begin:end]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import reason_of
 from aves_convert.inspection.bundles import inspect_folder, inspect_json
 from aves_convert.inspection.finding import Inspection
@@ -34,13 +34,12 @@ def _file(path: Path) -> Inspection:
     if not path.is_file():
         raise InputError(f"{path}: no ordinary file; give the file itself")
     try:
-        with path.open("rb") as stream:
-            head = stream.read(4096)
-            if not head:
-                raise InputError(f"{path}: the file is empty; fetch it again")
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        data = FileBytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read the file: {reason_of(error)}") from None
+    head = data[:4096]
+    if not head:
+        raise InputError(f"{path}: the file is empty; fetch it again")
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         return inspect_json(path, len(data))
     from aves_convert.inspection.onnx_graphs import inspect_onnx, looks_like_onnx

@@ -7,13 +7,13 @@ small and parsed by onnx. Field numbers: ``onnx/onnx.proto`` (ModelProto, GraphP
 from __future__ import annotations
 
 import math
-import mmap
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.base.protobuf_fields import Fields, prefix
 from aves_artifacts.bundle.manifest import ending
@@ -87,7 +87,7 @@ def looks_like_onnx(head: bytes) -> bool:
     return len(head) > 2 and head[0] == _IR_VERSION_TAG and 0 < head[1] <= _MAX_IR_VERSION and head[2] in _SECOND_TAGS
 
 
-def inspect_onnx(path: Path, data: mmap.mmap) -> Inspection:
+def inspect_onnx(path: Path, data: FileBytes) -> Inspection:
     """Tell opset, inputs, outputs, operators and metadata of a graph. Raises InputError where it is damaged."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]

@@ -10,7 +10,6 @@ The opcodes are described by the standard library's ``pickletools``.
 from __future__ import annotations
 
 import gc
-import mmap
 import pickletools
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +18,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable
 from aves_convert.pickles.arguments import VALUES
 from aves_convert.pickles.machine import Machine, PersistentLoad, Rebuild
 from aves_convert.pickles.operations import ACTIONS, Action, no_opcode
 from aves_convert.pickles.records import Call, Global, Record
 
-Bytes: TypeAlias = "bytes | mmap.mmap"
+Bytes: TypeAlias = "bytes | FileBytes"
 
 # In units of about 32 bytes, so 320 MB: 100 times what the largest genuine checkpoint needs, and room for 200,000
 # tensors. The characters of a string are paid for by the stream, so only objects are counted.

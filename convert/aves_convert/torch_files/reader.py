@@ -1,16 +1,13 @@
 """Reading files of ``torch.save``: the object inside, inert, with its tensors as references into the file.
 
-The file is mapped, not read: a tensor's bytes are touched when ``LazyTensor.read`` is called, and no earlier. Every
-tensor holds the mapping, so there is nothing to close; the mapping ends with the last of them.
+A tensor's bytes are read when ``LazyTensor.read`` is called, and no earlier. Every tensor holds the open file, so there
+is nothing to close; it is closed with the last of them.
 Follows ``torch/serialization.py`` (``_save``, ``_legacy_load``) and ``torch/_utils.py`` (``_rebuild_tensor_v2``).
 """
 
 from __future__ import annotations
 
-import mmap
-import os
 import stat
-import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,13 +15,14 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
 from aves_convert.pickles.reader import MAX_STREAM, read_pickle, scan_pickle
 from aves_convert.pickles.records import Call, Global
 from aves_convert.torch_files.foreign_files import TORCHSCRIPT, refuse_foreign, refuse_torchscript
 from aves_convert.torch_files.rebuilding import REBUILD, Storages, is_key
-from aves_convert.torch_files.tensors import LazyTensor, MappedFile
+from aves_convert.torch_files.tensors import LazyTensor, OpenFile
 from aves_convert.torch_files.zip_directory import LOCAL, Extent, read_zip_directory
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -57,7 +55,7 @@ def open_torch_file(path: Path) -> TorchFile:
 
     Raises InputError for what is missing, truncated, damaged, of another kind, or wants to run something.
     """
-    data = _map(path)
+    data = _opened(path)
     if data[:4] == LOCAL:
         opened = _open_zip(path, data)
     else:
@@ -72,7 +70,7 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
 
     Raises InputError where the file cannot be opened.
     """
-    data = _map(path)
+    data = _opened(path)
     if data[:4] == LOCAL:
         pickled = _zip_pickle(_zip_entries(data, str(path)), str(path))[1]
         return scan_pickle(data, start=pickled.start)[0]
@@ -87,27 +85,23 @@ def wanted_calls(path: Path) -> tuple[Call, ...]:
     return tuple(calls.values())
 
 
-def _map(path: Path) -> mmap.mmap:
-    """The file as memory: private, so that a write to a tensor never reaches it. Raises InputError."""
+def _opened(path: Path) -> FileBytes:
+    """The file. Raises InputError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise InputError(f"{path}: this is {what}; give the checkpoint file itself")
-        with path.open("rb") as stream:
-            if not os.fstat(stream.fileno()).st_size:
-                raise InputError(f"{path}: the file is empty; fetch it again")
-            if sys.platform == "win32":
-                return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-            # Without the reservation a file larger than the free memory can be mapped too.
-            flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
-            return mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        data = FileBytes(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot read the file: {reason_of(error)}") from None
+    if not len(data):
+        raise InputError(f"{path}: the file is empty; fetch it again")
+    return data
 
 
-def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
+def _open_zip(path: Path, data: FileBytes) -> TorchFile:
     where = str(path)
     entries = _zip_entries(data, where)
     prefix, pickled = _zip_pickle(entries, where)
@@ -118,12 +112,12 @@ def _open_zip(path: Path, data: mmap.mmap) -> TorchFile:
         raise InputError(f"{where}: damaged: the checksum of data.pkl is wrong; fetch the file again")
     folder = f"{prefix}data/"
     extents = {name.removeprefix(folder): extent for name, extent in entries.items() if name.startswith(folder)}
-    storages = Storages(MappedFile(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
+    storages = Storages(OpenFile(path, data, extents, big_endian=_is_big_endian(data, entries, prefix, where)))
     loaded = read_pickle(content, f"{where}, data.pkl", persistent=storages.load, rebuild=REBUILD)
     return TorchFile(path, "zip", loaded.root, loaded.calls, len(data))
 
 
-def _zip_entries(data: mmap.mmap, where: str) -> dict[str, Extent]:
+def _zip_entries(data: FileBytes, where: str) -> dict[str, Extent]:
     """The archive's entries. Raises InputError where it is damaged, or TorchScript."""
     refuse_torchscript(data, where)
     return read_zip_directory(data, where)
@@ -146,7 +140,7 @@ def _zip_pickle(entries: Mapping[str, Extent], where: str) -> tuple[str, Extent]
     return prefix, entries[found[0]]
 
 
-def _is_big_endian(data: mmap.mmap, entries: Mapping[str, Extent], prefix: str, where: str) -> bool:
+def _is_big_endian(data: FileBytes, entries: Mapping[str, Extent], prefix: str, where: str) -> bool:
     """Whether another machine's byte order was used; files from before torch 2.1 do not say and are little-endian."""
     extent = entries.get(f"{prefix}byteorder")
     order = b"little" if extent is None else data[extent.start : extent.start + min(extent.size, 16)]
@@ -155,14 +149,14 @@ def _is_big_endian(data: mmap.mmap, entries: Mapping[str, Extent], prefix: str, 
     return order == b"big"
 
 
-def _content(data: mmap.mmap, extent: Extent) -> bytes:
+def _content(data: FileBytes, extent: Extent) -> bytes:
     return data[extent.start : extent.start + extent.size]
 
 
 _LEGACY_PICKLES = 5  # magic number, protocol, system, the object, the keys of its storages
 
 
-def _end_of_magic(data: mmap.mmap) -> int | None:
+def _end_of_magic(data: FileBytes) -> int | None:
     """The end of the magic number that legacy files begin with, None in other files."""
     try:
         first = read_pickle(data[:64], "")
@@ -171,7 +165,7 @@ def _end_of_magic(data: mmap.mmap) -> int | None:
     return first.end if type(first.root) is int and first.root == _MAGIC else None
 
 
-def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
+def _open_legacy(path: Path, data: FileBytes, start: int) -> TorchFile:
     """The format before torch 1.6: five pickles, then for every storage its number of elements and its bytes."""
     where = str(path)
     protocol = read_pickle(data, where, start=start)
@@ -180,7 +174,7 @@ def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
     system = read_pickle(data, where, start=protocol.end)
     if type(system.root) is not dict or system.root.get("little_endian") is not True:
         raise InputError(f"{where}: a legacy torch file in another byte order; save it again on an ordinary machine")
-    storages = Storages(MappedFile(path, data, {}), sizes_known=False)
+    storages = Storages(OpenFile(path, data, {}), sizes_known=False)
     loaded = read_pickle(data, where, start=system.end, persistent=storages.load, rebuild=REBUILD)
     keys = read_pickle(data, where, start=loaded.end)
     try:
@@ -191,7 +185,7 @@ def _open_legacy(path: Path, data: mmap.mmap, start: int) -> TorchFile:
     return TorchFile(path, "legacy", loaded.root, calls, len(data))
 
 
-def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages) -> None:
+def _locate_storages(data: FileBytes, keys: object, at: int, storages: Storages) -> None:
     """Fill in where the storages of a legacy file lie. Raises ValueError."""
     if type(keys) is not list or not all(map(is_key, keys)):
         raise ValueError("the list of storages is missing")
@@ -214,7 +208,7 @@ def _locate_storages(data: mmap.mmap, keys: object, at: int, storages: Storages)
         storages.check(storage)
 
 
-def _refuse_other(path: Path, data: mmap.mmap) -> NoReturn:
+def _refuse_other(path: Path, data: FileBytes) -> NoReturn:
     """Say what a file is that torch.save did not write."""
     where = str(path)
     calls, end = scan_pickle(data)

@@ -12,7 +12,7 @@ import numpy as np
 
 from aves_artifacts.base.messages import quoted
 from aves_convert.pickles.records import Global, Record
-from aves_convert.torch_files.tensors import FLOATING, LazyTensor, MappedFile, Storage, span_of
+from aves_convert.torch_files.tensors import FLOATING, LazyTensor, OpenFile, Storage, span_of
 
 _MAX_DIMENSIONS = 32  # numpy 1's limit; torch's is 64, and an encoder has three
 _MAX_KEY = 100  # characters of a storage's name, which is a number
@@ -46,7 +46,7 @@ _DTYPES = {dtype.name: dtype for dtype in (*_STORAGE_DTYPES.values(), *FLOATING,
 class Storages:
     """The storages that a pickle mentions, by key; all mentions of one must agree."""
 
-    file: MappedFile
+    file: OpenFile
     known: dict[str, Storage] = field(default_factory=dict)
     # Zip files list their storages before the pickle is read; legacy ones put them after it.
     sizes_known: bool = True

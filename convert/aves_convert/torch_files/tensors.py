@@ -6,8 +6,6 @@ Nothing is allocated on a file's word: sizes, strides and offsets are checked ag
 from __future__ import annotations
 
 import math
-import mmap
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_convert.torch_files.zip_directory import Extent
 
 
 @dataclass(frozen=True, eq=False)
-class MappedFile:
-    """A file mapped into memory, and where in it the bytes of every storage lie."""
+class OpenFile:
+    """A file of tensors, and where in it the bytes of every storage lie."""
 
     path: Path
-    data: mmap.mmap = field(repr=False)
+    data: FileBytes = field(repr=False)
     extents: dict[str, Extent] = field(repr=False)
     big_endian: bool = False
     intact: set[str] = field(default_factory=set, repr=False)  # storages whose checksum was found right
@@ -38,9 +37,8 @@ class MappedFile:
         extent = self.extents[key]
         if key in self.intact or not extent.crc:
             return
-        with memoryview(self.data) as memory, memory[extent.start : extent.start + extent.size] as content:
-            if zlib.crc32(content) != extent.crc:
-                raise InputError(f"{self.path}: damaged: the checksum of data/{key} is wrong; fetch the file again")
+        if self.data.crc32(extent.start, extent.size) != extent.crc:
+            raise InputError(f"{self.path}: damaged: the checksum of data/{key} is wrong; fetch the file again")
         self.intact.add(key)
 
 
@@ -51,7 +49,7 @@ class Storage:
     ``dtype`` is None for element types that no encoder uses.
     """
 
-    file: MappedFile = field(repr=False)
+    file: OpenFile = field(repr=False)
     key: str
     dtype: np.dtype[Any] | None
     numel: int
@@ -89,7 +87,6 @@ class LazyTensor:
     def read(self) -> NDArray[Any]:
         """Read the tensor as stored: contiguous, its own dtype, bit for bit.
 
-        Where the layout allows it shares the mapped file's memory; writing into it changes memory, never the file.
         Raises InputError where it repeats few stored elements many times, which could exhaust memory.
         """
         count = self.numel
@@ -126,14 +123,14 @@ class LazyTensor:
 
 
 def _bytes(storage: Storage, dtype: np.dtype[Any], offset: int, count: int) -> NDArray[np.uint8]:
-    """``count`` elements of a storage from ``offset`` on, sharing the file's memory where it is aligned for them."""
+    """``count`` elements of a storage from ``offset`` on, in this machine's order of bytes."""
     assert storage.dtype is not None  # noqa: S101 - _tensor refuses it
     source, size = storage.file, dtype.itemsize
     start = source.extents[storage.key].start + storage.offset * storage.dtype.itemsize + offset * size
-    raw = np.frombuffer(source.data, np.uint8, count * size, start)
+    raw = source.data.array(start, count * size)
     if source.big_endian:
         return np.ascontiguousarray(raw.reshape(-1, _word(dtype))[:, ::-1]).reshape(-1)
-    return raw.copy() if start % size else raw
+    return raw
 
 
 def _word(dtype: np.dtype[Any]) -> int:

@@ -60,9 +60,11 @@ def read_zip_directory(data: Bytes, where: str) -> dict[str, Extent]:
 def _directory_extent(data: Bytes) -> tuple[int, int, int]:
     """First byte, end and number of entries of the central directory."""
     size = len(data)
-    at = data.rfind(_END, max(0, size - 22 - _FULL16))
-    if at < 0:
+    last = max(0, size - 22 - _FULL16)
+    found = data[last:].rfind(_END)
+    if found < 0:
         raise ValueError("it has no directory at its end: the download is incomplete")
+    at = last + found
     _, disk, first_disk, _, count, length, begin, comment = _fields("<4s4H2LH", data, at)
     if at + 22 + comment != size:
         raise ValueError("bytes follow its end")
@@ -115,9 +117,10 @@ def _central_entries(data: Bytes, at: int, end: int, count: int) -> list[tuple[s
 
 def _fields(layout: str, data: Bytes, at: int) -> tuple[Any, ...]:
     """The fields of the record at byte ``at``. Raises ValueError where it does not lie inside ``data``."""
-    if at + struct.calcsize(layout) > len(data):
+    stop = at + struct.calcsize(layout)
+    if stop > len(data):
         raise ValueError("a record reaches past the end of the file")
-    return struct.unpack_from(layout, data, at)
+    return struct.unpack(layout, data[at:stop])
 
 
 def _entry_name(raw: bytes) -> str:

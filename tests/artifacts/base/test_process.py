@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 
 import psutil
@@ -40,6 +42,12 @@ def test_memory() -> None:
 def test_a_process_that_ends() -> None:
     with pytest.raises(LimitError, match="status 3"):
         Process().call("os", "_exit", 3, limits=ROOM)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_a_process_whose_file_was_cut_off() -> None:
+    with pytest.raises(LimitError, match="the file became shorter while it was read"):
+        Process().call("signal", "raise_signal", signal.SIGBUS, limits=ROOM)
 
 
 def test_it_does_not_outlive_its_owner() -> None:

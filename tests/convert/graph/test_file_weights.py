@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import ml_dtypes
@@ -43,7 +44,6 @@ def test_they_outlive_the_reading(tmp_path: Path) -> None:
     ((_, array),) = graph_weights(path)
     path.unlink()
     assert array.tolist() == [0, 1, 2, 3, 4]
-    assert not array.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,13 @@ def test_damage_is_told_or_changes_values(tmp_path_factory: pytest.TempPathFacto
     (folder / "x.onnx").write_bytes(content[:end])
     with contextlib.suppress(InputError):  # and nothing else
         list(graph_weights(folder / "x.onnx"))
+
+
+def test_a_file_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
+    tensors = [numpy_helper.from_array(np.arange(50_000, dtype=np.float32), name) for name in ("v", "w")]
+    path = _saved(tmp_path / "x.onnx", *tensors)
+    weights = graph_weights(path)
+    next(weights)
+    os.truncate(path, 210_000)
+    with pytest.raises(InputError, match=r"x\.onnx: became shorter while it was read"):
+        next(weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -160,3 +161,13 @@ def test_a_few_values_repeated_many_times_are_not_unfolded(tmp_path: Path) -> No
     root: Any = open_torch_file(path).root
     with pytest.raises(InputError, match="repeats the 1 values"):
         root.read()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_is_cut_off_meanwhile_is_told(zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    torch.save({"w": torch.ones(100_000)}, path, _use_new_zipfile_serialization=zipped)
+    opened = open_torch_file(path)
+    os.truncate(path, 100_000)
+    with pytest.raises(InputError, match=r"x\.pt: became shorter while it was read"):
+        opened.root["w"].read()  # type: ignore[index]

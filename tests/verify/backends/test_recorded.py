@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import stat
 import struct
 from collections.abc import Callable
@@ -163,9 +164,9 @@ def test_a_config_that_is_none_is_refused(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         (lambda tensors: tensors.pop("1/final"), "the output for b is missing"),
-        (lambda tensors: tensors.update({"1/final": np.zeros((1, 2, 3))}), "1/final is F64"),
-        (lambda tensors: tensors.update({"1/final": np.zeros((1, 2), np.float32)}), r"1/final is F32 \[1, 2\]"),
-        (lambda tensors: tensors.update({"0/layer.0": np.zeros((1, 2, 3), np.int32)}), "0/layer.0 is I32"),
+        (lambda tensors: tensors.update({"1/final": np.zeros((1, 2, 3))}), "1/final is 'F64'"),
+        (lambda tensors: tensors.update({"1/final": np.zeros((1, 2), np.float32)}), r"1/final is 'F32' \[1, 2\]"),
+        (lambda tensors: tensors.update({"0/layer.0": np.zeros((1, 2, 3), np.int32)}), "0/layer.0 is 'I32'"),
     ],
 )
 def test_outputs_that_are_none_are_refused(
@@ -204,6 +205,34 @@ def test_a_cut_off_recording_is_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"ref: no recording \(.+\)"):
             RecordedBackend(path)
+
+
+def test_a_recording_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
+    path = made(tmp_path / "ref")
+    backend = RecordedBackend(path)
+    os.truncate(path, 100)
+    with pytest.raises(InputError, match="ref: became shorter while it was read"):
+        backend.run(GIVEN[0].waveform)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ([], "1/final is None None"),
+        ({"dtype": "F32", "shape": [1, 2, 3], "data_offsets": [0, 25]}, "1/final does not lie in the file"),
+        ({"dtype": "F32", "shape": [1, 2, 3], "data_offsets": [10**6, 10**6 + 24]}, "1/final does not lie in the file"),
+        ({"dtype": "F32", "shape": [1, -2, 3], "data_offsets": [0, 24]}, r"1/final is 'F32' \[\.\.\.\]"),
+        ({"dtype": "F32", "shape": [0, 2, 3], "data_offsets": [24]}, "1/final does not lie in the file"),
+    ],
+)
+def test_an_output_that_does_not_lie_where_the_header_says(tmp_path: Path, entry: Any, reason: str) -> None:
+    path = made(tmp_path / "ref")
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:begin]) | {"1/final": entry}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content[begin:])
+    with pytest.raises(InputError, match=rf"no recording \({reason}\)"):
+        RecordedBackend(path)
 
 
 def test_a_recording_says_everything_of_itself(tmp_path: Path) -> None:

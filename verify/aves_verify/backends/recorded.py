@@ -7,16 +7,18 @@ known by the SHA-256 of their samples, and a fingerprint of the weights that com
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.documents import parse_json
+from aves_artifacts.base.documents import MAX_DOCUMENT, parse_json
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import first_line, listed, printable, quoted
 from aves_artifacts.bundle.graph_contract import is_layer
 from aves_artifacts.encoder import EncoderConfig
@@ -48,15 +50,16 @@ class RecordedBackend:
 
     def __init__(self, path: Path) -> None:
         """Raise InputError for a file that is no recording."""
-        from safetensors import SafetensorError
-
         self.path = path
         try:
-            self._file = _open(path)
-            self.about = _about(self._file.metadata())
-            self._names = tuple(self._file.keys())
-            _check_tensors(self._file, self.about, self._names)
-        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            self._data = FileBytes(path)
+            begin, header = _header(self._data)
+            self.about = _about(header.pop("__metadata__", None))
+            self._places = _places(header, begin, len(self._data))
+            for i, name in enumerate(self.about.names):
+                if f"{i}/final" not in self._places:
+                    raise ValueError(f"the output for {printable(name)} is missing")
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: no recording ({first_line(error)}); write one with: aves-verify record"
             ) from None
@@ -77,21 +80,35 @@ class RecordedBackend:
                 "same audio as then, or record again"
             )
         prefix = f"{self.about.inputs.index(sha256)}/"
-        names = [name for name in self._names if name.startswith(prefix)]
-        outputs = {name.removeprefix(prefix): self._file.get_tensor(name) for name in names}
-        return {name: value for name, value in outputs.items() if layers or not is_layer(name)}
+        outputs = {name.removeprefix(prefix): name for name in self._places if name.startswith(prefix)}
+        return {output: self._output(name) for output, name in outputs.items() if layers or not is_layer(output)}
+
+    def _output(self, name: str) -> NDArray[np.float32]:
+        start, shape = self._places[name]
+        return self._data.array(start, 4 * math.prod(shape)).view("<f4").reshape(shape).astype(np.float32, copy=False)
 
 
-def _open(path: Path) -> Any:  # safetensors' types leave out its methods
-    from safetensors import safe_open
-
-    return safe_open(str(path), framework="numpy")
+_Place = tuple[int, tuple[int, ...]]  # of a tensor: its first byte and its shape
 
 
-def _about(metadata: Mapping[str, str] | None) -> Recording:
+def _header(data: FileBytes) -> tuple[int, dict[str, Any]]:
+    """Where a safetensors file's tensors begin, and what it says of them. Raises ValueError for another file.
+
+    Its own library maps the file into memory, and a file that is cut off meanwhile would end the process.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= min(MAX_DOCUMENT, len(data) - 8):
+        raise ValueError("no safetensors file, or one that is cut off")
+    header = parse_json(data[8 : 8 + size])
+    if not isinstance(header, dict):
+        raise ValueError("no safetensors file: its header is no JSON object")  # noqa: TRY004 - all are told alike
+    return 8 + size, header
+
+
+def _about(metadata: object) -> Recording:
     """What a recording says of itself. Raises ValueError or TypeError where it is none, whoever wrote it."""
-    if not metadata or KIND not in metadata:
-        raise ValueError("a safetensors file of something else")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(KIND), str):
+        raise ValueError("a safetensors file of something else")  # noqa: TRY004 - all are told alike
     entries = parse_json(metadata[KIND])
     if not isinstance(entries, dict):
         raise TypeError("its description is no JSON object")
@@ -117,15 +134,23 @@ def _is_text(value: object, name: str) -> bool:
     return name == "schema" or (isinstance(value, str) and (choices is None or value in choices))
 
 
-def _check_tensors(file: Any, about: Recording, names: tuple[str, ...]) -> None:
-    """Raise ValueError where an output is missing or is no float32 [batch, frames, dim]."""
-    for i, name in enumerate(about.names):
-        if f"{i}/final" not in names:
-            raise ValueError(f"the output for {printable(name)} is missing")
-    for name in names:
-        tensor = file.get_slice(name)
-        if tensor.get_dtype() != "F32" or len(tensor.get_shape()) != 3:
-            raise ValueError(f"{printable(name)} is {tensor.get_dtype()} {tensor.get_shape()}")
+def _places(header: Mapping[str, Any], begin: int, end: int) -> dict[str, _Place]:
+    """Where each output lies. Raises ValueError for one that is no float32 [batch, frames, dim], or not in the file."""
+    found = {}
+    for name, entry in header.items():
+        entry = entry if isinstance(entry, dict) else {}
+        shape, at = entry.get("shape"), entry.get("data_offsets")
+        if entry.get("dtype") != "F32" or not _are_sizes(shape, 3):
+            told = shape if _are_sizes(shape, 2) else quoted(shape)
+            raise ValueError(f"{printable(name)} is {quoted(entry.get('dtype'))} {told}")
+        if not _are_sizes(at, 2) or at[1] - at[0] != 4 * math.prod(shape) or begin + at[1] > end:
+            raise ValueError(f"{printable(name)} does not lie in the file")
+        found[name] = (begin + at[0], tuple(shape))
+    return found
+
+
+def _are_sizes(value: object, count: int) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and len(value) == count and all(type(n) is int and n >= 0 for n in value)
 
 
 def waveform_sha256(waveform: NDArray[np.float32]) -> str:
