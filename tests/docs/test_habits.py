@@ -130,6 +130,14 @@ def test_a_module_that_a_page_names_exists() -> None:
     assert [place for place in sorted(named) if place[1] not in there] == []
 
 
+def test_no_error_without_words_is_a_traceback() -> None:
+    """Of no words there is no first line; ``first_line`` then gives the error's name."""
+    taken = re.compile(r"splitlines\(\)\[|split\(.\\n.\)\[")
+    sources = [path for place in ("artifacts", "convert", "verify") for path in (ROOT / place).rglob("*.py")]
+    assert len(sources) > 100
+    assert [path.name for path in sources if taken.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_the_schema_lies_where_the_page_says() -> None:
     page = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
     (parts,) = re.findall(r'resources\.files\("aves_artifacts"\) / "(\w+)" / "([\w.]+)"', page)

@@ -17,7 +17,7 @@ try:
     import torchaudio
     print("IMPORTS")
 except Exception as error:
-    print("FAILS", str(error).splitlines()[0])
+    print("FAILS", *str(error).splitlines()[:1])
     for name in [n for n in sys.modules if n.split(".")[0] == "torchaudio"]:
         del sys.modules[name]
 from pathlib import Path

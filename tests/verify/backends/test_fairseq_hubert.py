@@ -264,6 +264,19 @@ def test_names_the_pythons_that_it_imports_on(monkeypatch: pytest.MonkeyPatch) -
         import_hubert()
 
 
+@pytest.mark.parametrize(("said", "told"), [("", "no message"), ("\n", "no message"), ("a\x1b[31m", r"a\\x1b\[31m")])
+def test_what_an_import_says_is_printable(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    monkeypatch.setattr(fairseq_import, "_forget_half_imported", lambda: None)
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
+
+    with pytest.raises(InputError, match=f"does not import: RuntimeError: {told}; install it afresh"):
+        import_hubert()
+
+
 @pytest.mark.slow
 def test_importing_is_quiet_and_leaves_logging_alone() -> None:
     code = """

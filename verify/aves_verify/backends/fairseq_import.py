@@ -18,6 +18,7 @@ import torch  # noqa: F401
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import install
+from aves_artifacts.base.messages import printable
 
 PATCHED_PACKAGES = frozenset({"fairseq", "hydra", "omegaconf"})
 _WITHOUT = "or go on without the original: {backends} torchaudio,onnx"
@@ -109,5 +110,5 @@ def _explanation(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "fairseq":
         return f"fairseq is not installed, and the original runs in nothing else: {INSTALL}"
     lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    reason = f"{type(error).__name__}: {printable(lines[-1], 300) if lines else 'no message'}"
     return f"fairseq is installed but does not import: {reason}; install it afresh: {INSTALL}"
