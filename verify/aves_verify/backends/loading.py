@@ -67,9 +67,10 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
             "record the checkpoint that this port was made from"
         )
     original = state_dict if checkpoint is not None or recording is not None else {}
-    with pool(1) as thread:
-        # beside the torch models: neither ONNX Runtime nor comparing arrays keeps another thread from running
+    with pool(2) as thread:
+        # beside the torch models: other processes and comparing arrays keep no other thread from running
         session = thread.submit(_onnx, subject, config) if "onnx" in names else None
+        loading = thread.submit(_loading_problems, subject) if "torchaudio" in names and judged else None
         compared = thread.submit(_weight_searches, subject, names, config, original) if original and judged else None
         loaded = [
             _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
@@ -77,14 +78,14 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
         exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
         loaded += [session.result()] if session else []
         weights = compared.result() if compared else {}
-        loading = _loading_problems(subject) if "torchaudio" in names and judged else []
+        documented = loading.result() if loading else []
     problems = [problem for search in weights.values() for problem in search.problems]
     return Loaded(
         backends=tuple(loaded),
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
-        problems=(*_settings_problems(subject, checkpoint, recording), *problems, *loading),
+        problems=(*_settings_problems(subject, checkpoint, recording), *problems, *documented),
         weights=weights,
         ported_config=EncoderConfig.read(subject.config) if "torchaudio" in names and subject.config else None,
         has_original=checkpoint is not None or recording is not None,
