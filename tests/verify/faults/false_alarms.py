@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from tests.verify.faults.clean_exports import EXPORTS, verified
 from tests.verify.faults.fault import ENCODERS, Kind
 
 from aves_convert.conversion.bundle import make_bundle
@@ -21,6 +22,7 @@ from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import load
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.comparison.compare import TOLERANCES, Comparison, compare
+from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.inputs import inputs
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
@@ -28,8 +30,11 @@ from aves_verify.subjects.subject import of_bundle
 THREADS = (1, 2)
 
 
-def clean_runs(kind: Kind, seed: int) -> Iterator[Comparison]:
-    """Every reference signal, padded and batched input, on both ports with all threads and optimisation levels."""
+def clean_runs(kind: Kind, seed: int, *, every: int = 1) -> Iterator[Comparison]:
+    """Every reference signal, padded and batched input, on both ports with all threads and optimisation levels.
+
+    ``every``: 2 for every second of these signals.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
@@ -44,7 +49,7 @@ def clean_runs(kind: Kind, seed: int) -> Iterator[Comparison]:
             for threads in THREADS
             for level in LEVELS
         ]
-        for item in inputs(reference_signals(), receptive_field=400, normalize=loaded.normalize):
+        for item in inputs(reference_signals()[::every], receptive_field=400, normalize=loaded.normalize):
             expected, exact = original.run(item.waveform), loaded.exact.run(item.waveform)
 
             def against(port: Backend) -> Comparison:
@@ -65,6 +70,19 @@ def clean_runs(kind: Kind, seed: int) -> Iterator[Comparison]:
                 yield against(torchaudio)
 
 
+def exports(kind: Kind, seed: int) -> Iterator[ConfigReport]:
+    """Verifications of every kind of ordinary export; what is wrong with one is printed."""
+    with tempfile.TemporaryDirectory() as name:
+        checkpoint = Path(name) / "x.pt"
+        contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
+        write_torch_file(contents, checkpoint)
+        for export, make in EXPORTS.items():
+            report = verified(make, checkpoint, Path(name) / "x.onnx", seed)
+            if not report.passed:
+                print(kind, export, report.problems, [c.reason for c in report.comparisons if c.status == "fail"])
+            yield report
+
+
 def counted(seeds: int) -> str:
     """The statuses of all clean runs with that many seeds, in one sentence; each alarm is printed."""
     threads = torch.get_num_threads()
@@ -75,5 +93,9 @@ def counted(seeds: int) -> str:
         if comparison.status != "pass":
             print(comparison.backend, comparison.clip, comparison.status, comparison.reason)
     torch.set_num_threads(threads)
+    passed = [report.passed for kind in ENCODERS for seed in range(seeds) for report in exports(kind, seed)]
     told = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
-    return f"{sum(statuses.values()):,} runs of clean ports: {told}; the largest error ratio is {ratio:.2f}."
+    return (
+        f"{sum(statuses.values()):,} runs of clean ports: {told}; the largest error ratio is {ratio:.2f}.\n"
+        f"{len(passed)} verifications of clean exports, of every kind and with offsets: {sum(passed)} pass."
+    )

@@ -10,6 +10,10 @@ from typing import Any, Literal
 from aves_convert.conversion.stand_in import GEOMETRIES
 
 Kind = Literal["post-norm", "pre-norm"]
+# What is damaged. Of graphs there are four: ours, ours with every layer as an output, what torch.onnx.export makes, and
+# what ONNX Runtime makes of that. A recording stands for fairseq; of a bundle the manifest is read too.
+Port = Literal["torchaudio", "onnx", "onnx, all layers", "torch.onnx", "ORT-optimised", "recording", "bundle"]
+GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "torch.onnx", "ORT-optimised")
 
 
 # fairseq's model config of the two encoders: three layers, so that they can be shifted; a pre-norm one with biases.
@@ -26,14 +30,24 @@ class Fault:
 
     name: str
     stages: tuple[str, ...]  # where its trace begins; any of these is right
-    backend: str  # "torchaudio" or "onnx": whose file is damaged
-    damage: Callable[[Path, Path], None]  # given the files of that backend: weights and config, or the graph twice
+    port: Port
+    damage: Callable[[Path, Path], None]  # given what it damages: weights and config, a graph twice, or see ``files``
     encoder: Kind = "post-norm"
+
+    def files(self, folder: Path) -> tuple[Path, Path]:
+        """What ``damage`` is given, in a copy of the bundle."""
+        weights, graph = folder / "x.torchaudio.pt", folder / "x.onnx"
+        if self.port == "torchaudio":
+            return weights, folder / "x.torchaudio.model_config.json"
+        if self.port == "recording":
+            return folder / "x.reference", weights
+        return (folder / "manifest.json", graph) if self.port == "bundle" else (graph, graph)
 
 
 # Stages that are not in the encoder.
 REFUSED = "refused"  # not run at all: the files do not fit together
 BATCH = "batch"  # seen only where several clips are in one batch
+FILE = "file"  # what a file says of itself, or that it is not read as it should
 OUTPUT = "output"
 WAVEFORM = "waveform"  # before the encoder
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.verify.faults.clean_exports import EXPORTS, verified
 from tests.verify.faults.false_alarms import clean_runs
 from tests.verify.faults.fault import ENCODERS, Fault, Kind
+from tests.verify.faults.hidden_faults import HIDDEN_FAULTS
 from tests.verify.faults.suite import CLIPS, FAULTS, Original, find, originals
 
 from aves_verify.subjects.subject import of_bundle
@@ -25,23 +27,25 @@ def made() -> Iterator[dict[Kind, Original]]:
         yield both
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+# A part of them, in less than a minute; ``nox -s faults`` tries all, with two seeds.
+TRIED = [fault for i, fault in enumerate(FAULTS) if i % 3 == 0 or fault in HIDDEN_FAULTS]
+
+
+@pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name)
 def test_a_fault_is_caught_and_its_stage_named(fault: Fault, made: dict[Kind, Original]) -> None:
-    finding = find(fault, made[fault.encoder])
+    finding = find(fault, made[fault.encoder], thorough=False)
     assert finding.caught_by
     assert finding.stage in fault.stages
 
 
 def test_there_are_as_many_faults_as_names() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 60
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 134
 
 
 def test_the_docs_tell_of_these_faults() -> None:
     root = Path(__file__).parents[3]
     told = (root / "docs" / "faults.md").read_text()
-    assert [fault.name for fault in FAULTS] == re.findall(
-        r"^\| (?!fault)(.+?) \| (?:torchaudio|onnx)", told, re.MULTILINE
-    )
+    assert [fault.name for fault in FAULTS] == re.findall(r"^\| (?!fault|--)(.+?) \|", told, re.MULTILINE)
     assert "not caught" not in told
     for page in ("README.md", "docs/verify.md", "CONTRIBUTING.md"):
         assert f"{len(FAULTS)} porting mistakes" in " ".join((root / page).read_text().split()), page
@@ -58,11 +62,18 @@ def test_a_clean_bundle_passes_and_no_stage_departs(kind: Kind, made: dict[Kind,
 
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_no_alarm_over_clean_ports(kind: Kind) -> None:
-    """A hundred and eighty runs of each; ``nox -s faults`` makes more than a thousand."""
+    """Some runs of each; ``nox -s faults`` makes more than a thousand."""
     threads = torch.get_num_threads()
     try:
-        found = list(clean_runs(kind, seed=0))
+        found = list(clean_runs(kind, seed=0, every=4))
     finally:
         torch.set_num_threads(threads)
-    assert len(found) == 180
+    assert len(found) == 60
     assert [c for c in found if c.status != "pass"] == []
+
+
+@pytest.mark.parametrize("export", [name for name in EXPORTS if name != "dynamo"])  # which takes long
+def test_no_alarm_over_an_ordinary_export(export: str, made: dict[Kind, Original], tmp_path: Path) -> None:
+    report = verified(EXPORTS[export], made["post-norm"].checkpoint, tmp_path / "x.onnx")
+    assert report.problems == ()
+    assert [c.reason for c in report.comparisons if c.status == "fail"] == []

@@ -15,13 +15,19 @@ from aves_verify.sounds.clip import SAMPLE_RATE
 _FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")
 
 
-def description_problems(loaded: Loaded, sha256: Mapping[str, str]) -> Iterator[str]:
-    """Tell everything that a file says of itself and that is not so; ``sha256``: of the files, by backend."""
+def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | None = None) -> Iterator[str]:
+    """Tell everything that a file says of itself and that is not so.
+
+    ``sha256``: of the files, by backend; ``name``: of the encoder, where a manifest gives it.
+    """
     if loaded.ported_config is not None:
         yield from _config_problems(loaded.ported_config, loaded.config)
     onnx = onnx_of(loaded)
     if onnx is not None:
         yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
+        called = onnx.metadata.get("configuration")
+        if name is not None and called not in (None, "unknown", name):
+            yield f"onnx: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
 
 
 def description_notes(loaded: Loaded) -> Iterator[str]:

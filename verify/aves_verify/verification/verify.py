@@ -93,6 +93,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     if plan.characterise and clips:
         progress("characterising", 0, 1)
     sha256 = subject.sha256(plan.backends)
+    described = description_problems(loaded, sha256, subject.name if subject.is_named else None)
     report = ConfigReport(
         name=subject.name,
         source=subject.source,
@@ -100,7 +101,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         sha256=sha256,
         comparisons=tuple(comparisons),
         seconds=seconds,
-        problems=(*subject.problems, *loaded.problems, *description_problems(loaded, sha256), *unusable, *inside),
+        problems=(*subject.problems, *loaded.problems, *described, *unusable, *inside),
         notes=tuple(description_notes(loaded)),
         ran=_what_ran(loaded, plan, ran, clips),
         explanations=explanations,
