@@ -97,6 +97,12 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def fuzz(session: nox.Session) -> None:
+    """Damaged files through every parser of users' files, for as many seconds as are given, 600 by default."""
+    uv_run(session, "python", "-m", "tests.fuzzing.fuzz", *session.posargs, options=TEST_ENVIRONMENT)
+
+
+@nox.session(python=False)
 def docs(session: nox.Session) -> None:
     """The documentation as a site, in site/; a link that leads nowhere fails. Arguments go to mkdocs build.
 

@@ -28,6 +28,7 @@ from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
 
 THREADS = (1, 2)
+EXPORT_SEEDS = 2
 
 
 def clean_runs(kind: Kind, seed: int, *, every: int = 1) -> Iterator[Comparison]:
@@ -77,6 +78,8 @@ def exports(kind: Kind, seed: int) -> Iterator[ConfigReport]:
         contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
         write_torch_file(contents, checkpoint)
         for export, make in EXPORTS.items():
+            if export == "dynamo" and seed > 0:
+                continue  # it takes longer than all others together
             report = verified(make, checkpoint, Path(name) / "x.onnx", seed)
             if not report.passed:
                 print(kind, export, report.problems, [c.reason for c in report.comparisons if c.status == "fail"])
@@ -93,7 +96,7 @@ def counted(seeds: int) -> str:
         if comparison.status != "pass":
             print(comparison.backend, comparison.clip, comparison.status, comparison.reason)
     torch.set_num_threads(threads)
-    passed = [report.passed for kind in ENCODERS for seed in range(seeds) for report in exports(kind, seed)]
+    passed = [report.passed for kind in ENCODERS for seed in range(EXPORT_SEEDS) for report in exports(kind, seed)]
     told = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
     return (
         f"{sum(statuses.values()):,} runs of clean ports: {told}; the largest error ratio is {ratio:.2f}.\n"
