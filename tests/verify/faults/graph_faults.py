@@ -267,8 +267,8 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     ),
     in_graph("waveform normalised twice", EVERYWHERE)(normalised_input),
     in_graph("waveform as 16-bit numbers", EVERYWHERE)(on_input("Mul", 32768.0)),
-    in_graph("waveform clipped at full scale", EVERYWHERE)(on_input("Clip", -1.0, 1.0)),
-    in_graph("waveform 0.1 % too quiet", EVERYWHERE)(on_input("Mul", 0.999)),
+    in_graph("waveform clipped at full scale", EVERYWHERE, "level")(on_input("Clip", -1.0, 1.0)),
+    in_graph("waveform 0.1 % too quiet", EVERYWHERE, OUTPUT)(on_input("Mul", 0.999)),
     in_graph("query bias dropped", "layer 1")(
         lambda m: node(m, f"{MIDDLE}/attention/q_proj/Gemm").input.__delitem__(2)
     ),
@@ -282,8 +282,8 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("graph weights with ten bits", EVERYWHERE)(every_weight(ten_bits)),
     in_graph("graph weights in int8", EVERYWHERE)(every_weight(int8)),
     in_graph("dropout left on", "layer 1")(dropout_on),
-    in_graph("wrong layer as output", OUTPUT)(other_output(f"{MIDDLE}/final_layer_norm/Add")),
-    in_graph("output before the last norm", OUTPUT)(other_output("/encoder/transformer/layers.2/Add")),
+    in_graph("wrong layer as output", OUTPUT, "layer 2")(other_output(f"{MIDDLE}/final_layer_norm/Add")),
+    in_graph("output before the last norm", OUTPUT, "layer 2")(other_output("/encoder/transformer/layers.2/Add")),
     in_graph("output in half precision", OUTPUT)(half_output),
     in_graph("NaN in one frame", OUTPUT)(nan_in_a_frame),
     in_graph("output reversed in time", OUTPUT)(slice_output(-1, -(2**31), -1, 1)),

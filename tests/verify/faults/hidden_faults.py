@@ -159,12 +159,12 @@ def second_output(model: Model) -> None:
 HIDDEN_FAULTS: tuple[Fault, ...] = (
     hidden("wrong beyond 1,024 frames", "length")(wrong_where(size_over(1, 1024 * 320 + 400))),
     hidden("wrong in batches of four and more", BATCH)(wrong_where(size_over(0, 3))),
-    hidden("wrong below a level", "level")(wrong_where(quiet)),
+    hidden("wrong below a level", "level", OUTPUT)(wrong_where(quiet)),
     hidden("wrong above ±20", "level")(wrong_where(reduced("ReduceMax", 20.0))),
     hidden("wrong from an offset of 0.3 on", "offset", OUTPUT)(wrong_where(reduced("ReduceMean", 0.3))),
     hidden("wrong below an offset of -0.3", "offset")(wrong_where(reduced("ReduceMean", -0.3, below=True))),
-    hidden("noise on a second run", "second run")(noisy),
-    hidden("dropout at another optimisation level", "optimisation", FILE)(dropped_at_one_level),
+    hidden("noise on a second run", "second run", OUTPUT)(noisy),
+    hidden("dropout at another optimisation level", "optimisation", OUTPUT)(dropped_at_one_level),
     hidden("an initializer that nothing reads", "layer 1", FILE)(
         unread(f"{LAYER}attention.k_proj.bias", np.zeros_like)
     ),

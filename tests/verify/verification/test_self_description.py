@@ -132,3 +132,16 @@ def test_layers_that_nobody_asked_for_are_compared_on_one_clip(made: tuple[Path,
         ("onnx", "layer.0"),
         ("onnx", "layer.1"),
     }
+
+
+def test_a_graph_that_the_manifest_calls_something_else(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        (entry,) = (entry for entry in model.metadata_props if entry.key == "configuration")
+        entry.value = "another"
+
+    path = changed(made, tmp_path / "x.onnx", change)
+    for name, told in (("mine", 1), (None, 0)):
+        subject = Subject("x", "file", made[0], None, None, path, manifest_name=name)
+        problems = verify_subject(subject, Plan(CLIPS, ("fairseq", "onnx"))).problems
+        assert len(problems) == told
+        assert all("says configuration 'another', the manifest 'mine'" in problem for problem in problems)

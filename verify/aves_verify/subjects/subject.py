@@ -34,7 +34,7 @@ class Subject:
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
     known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
     problems: tuple[str, ...] = ()
-    is_named: bool = False  # whether a manifest gives the name
+    manifest_name: str | None = None  # what the manifest calls it, where there is one
 
     def file(self, backend: str) -> Path | None:
         """The path of the file that a backend reads; None where it is not given."""
@@ -147,7 +147,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         normalize=manifest.encoder.normalize,
         known_sha256=known,
         problems=problems,
-        is_named=True,
+        manifest_name=manifest.name,
     )
 
 

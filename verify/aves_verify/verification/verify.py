@@ -93,7 +93,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     if plan.characterise and clips:
         progress("characterising", 0, 1)
     sha256 = subject.sha256(plan.backends)
-    described = description_problems(loaded, sha256, subject.name if subject.is_named else None)
+    described = description_problems(loaded, sha256, subject.manifest_name)
     report = ConfigReport(
         name=subject.name,
         source=subject.source,
