@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.process import LimitError, Limits, Process
+from aves_artifacts.base.process import LimitError, Limits, Process, call_apart
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.file_weights import bytes_of_files
 from aves_verify.backends.backend import Embeddings, RunError
@@ -104,26 +104,24 @@ class OnnxBackend:
         return found
 
     def apart(self, module: str, name: str, waveform: NDArray[np.float32], *args: object) -> Any:
-        """Call a function of ours with the file, a waveform and more in another new process, with limits.
+        """Call a function of ours with the file, a waveform and more in another process, with limits.
 
         It may keep what every layer gives. Raises what the function raises, and RunError where it hits a limit.
         """
-        process, limits = Process(), self.limits(waveform.shape)
         layers = self._config.encoder_num_layers if self._config is not None else _LAYERS
-        limits = Limits(limits.seconds, limits.memory * (1 + layers))
+        limits = self.limits(waveform.shape, passes=1 + layers)
         try:
-            return process.call(module, name, self.path, waveform, *args, limits=limits)
+            return call_apart(module, name, self.path, waveform, *args, limits=limits)
         except LimitError as error:
             raise RunError(f"{self.path}: ONNX Runtime does not run it within limits: {error}") from None
-        finally:
-            process.close()
 
-    def limits(self, shape: tuple[int, ...], *, layers: bool = False) -> Limits:
-        """What a run on a waveform of this shape may take: far more than any encoder of this geometry does."""
+    def limits(self, shape: tuple[int, ...], *, layers: bool = False, passes: int = 1) -> Limits:
+        """What ``passes`` on a waveform of this shape may take: far more than any encoder of this geometry does."""
         samples = int(np.prod(shape))
         if self._config is None:
             forward = _UNKNOWN * samples
         else:
             forward = shape[0] * needed(self._config, shape[-1], layers=layers)
         pace = max(_PACE, _SLOWER * self.reference_seconds)
-        return Limits(_SECONDS + pace * samples / SAMPLE_RATE, self._memory + self._sessions * _FORWARD * forward)
+        memory = self._memory + self._sessions * passes * _FORWARD * forward
+        return Limits(_SECONDS + passes * pace * samples / SAMPLE_RATE, memory)
