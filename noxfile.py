@@ -15,7 +15,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 TEST_ENVIRONMENT = ("--extra", "fairseq", "--group", "dev")  # the other extras are in the group
 LEG_ENVIRONMENT = ("--extra", "verify", "--extra", "torch-export")
-NOT_QUICK = ("slow", "scheduled", "full_size", "trainer", "environments", "browser")  # markers; pyproject.toml says what each is
+# Markers; pyproject.toml says what each is.
+NOT_QUICK = ("slow", "scheduled", "full_size", "trainer", "environments", "browser")
 
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 

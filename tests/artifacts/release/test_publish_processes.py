@@ -96,7 +96,8 @@ def test_killed_at_random_moments_and_run_again(address: Address, reading: Reade
     for kill in range(moments):
         process = start(tmp_path / "sources", address.url, "--stuck")
         begun(process)
-        wait_until(process, place, generator.randint(kill * FILES // (moments + 2), (kill + 1) * FILES // (moments + 2)))
+        least, most = (part * FILES // (moments + 2) for part in (kill, kill + 1))
+        wait_until(process, place, generator.randint(least, most))
         time.sleep(generator.random() * 0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=20)
