@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.process import LimitError, Limits, Process, call_apart
+from aves_artifacts.base.process import LimitError, Limits, Process, borrowed, call_apart, give_back
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.file_weights import bytes_of_files
 from aves_verify.backends.backend import Embeddings, RunError
@@ -47,20 +48,24 @@ class OnnxBackend:
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``process`` is where it is loaded, by default a new one. Raises InputError for what is no such graph, and for
-        one that takes too long or too much memory.
+        ``process`` is where it is loaded, beside another file, by default one of its own. Raises InputError for what is
+        no such graph, and for one that takes too long or too much memory.
         """
         self.path, self.optimisation, self.reference_seconds = path, optimisation, 0.0
         self._threads, self._config = threads, config
-        self._process = process or Process()
+        self._process = process or borrowed()
         self._sessions = 1 if process is None else 2
         size = bytes_of_files(path)
         self._memory = _MEMORY + self._sessions * _FILES * size
         limits = Limits(_SECONDS + size / 5e6, self._memory)
         try:
-            loaded = self._process.call(_RUNTIME, "opened", path, threads, optimisation, limits=limits)
+            loaded = self._process.call(
+                _RUNTIME, "opened", path, threads, optimisation, process is not None, limits=limits
+            )
         except LimitError as error:
             raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
+        if process is None:
+            weakref.finalize(self, give_back, self._process, self._memory)
         self._number, facts = loaded
         self.version: str = facts.version
         self.metadata: Mapping[str, str] = facts.metadata
