@@ -15,7 +15,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 TEST_ENVIRONMENT = ("--extra", "fairseq", "--group", "dev")  # the other extras are in the group
 LEG_ENVIRONMENT = ("--extra", "verify", "--extra", "torch-export")
-NOT_QUICK = ("slow", "full_size", "trainer", "environments", "browser")  # markers; pyproject.toml says what each is
+# Markers; pyproject.toml says what each is.
+NOT_QUICK = ("slow", "scheduled", "full_size", "trainer", "environments", "browser")
 
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 
@@ -55,11 +56,17 @@ def quick(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """All tests, with the real fairseq, in two processes; arguments go to pytest, such as -n 0 for one."""
+    """The tests, with the real fairseq, in two processes; arguments go to pytest, such as -n 0 for one."""
     # a file's fixtures are made once; tests/conftest.py has brought the files that take long to the front
     shared = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-    command = ("pytest", *shared, "--durations", "25")
+    command = ("pytest", *shared, "--durations", "25", "-m", "not scheduled")
     uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT)
+
+
+@nox.session(python=False)
+def scheduled(session: nox.Session) -> None:
+    """The tests that take minutes for what seldom breaks, such as a benchmark from end to end."""
+    uv_run(session, "pytest", "-m", "scheduled", *session.posargs, options=TEST_ENVIRONMENT)
 
 
 @nox.session(python=False)

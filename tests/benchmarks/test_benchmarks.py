@@ -25,7 +25,7 @@ from aves_convert.weights.to_torchaudio import to_torchaudio
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.scheduled
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads the machine from /proc")
 def test_quick(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path)]

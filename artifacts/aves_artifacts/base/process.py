@@ -80,6 +80,11 @@ class Process:
             raise value
         return value
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended, for whatever reason."""
+        return self._popen is not None and not self._ended and self._popen.poll() is None
+
     def close(self) -> None:
         """End the process, whatever it is at."""
         if self._popen is not None:
@@ -113,24 +118,36 @@ class Process:
                 raise LimitError(self._ended)
 
 
-_TURN = threading.Lock()
 _LARGE = 2 << 30  # bytes; what a process frees it may not give back, and the next call would be blamed for it
-_idle: list[Process] = []  # the process of call_apart between two calls
+_MOST_IDLE = 2
+_idle: list[Process] = []  # processes that wait for the next who wants one
 
 
 def call_apart(module: str, name: str, *args: Any, limits: Limits) -> Any:
-    """Call a module's function as ``Process.call`` does, in a process that calls share while nothing fails in it.
+    """Call a module's function as ``Process.call`` does, in a process that calls share while nothing fails in it."""
+    process = borrowed()
+    answer = process.call(module, name, *args, limits=limits)
+    give_back(process, limits.memory)
+    return answer
 
-    To import torch takes seconds, and many small files may be loaded one after the other.
-    """
-    with _TURN:
-        process = _idle.pop() if _idle else Process()
-        answer = process.call(module, name, *args, limits=limits)
-        if limits.memory < _LARGE:
-            _idle.append(process)
-        else:
-            process.close()
-        return answer
+
+def borrowed() -> Process:
+    """A process that nobody else uses until ``give_back``: to start one and import what is needed takes seconds."""
+    while True:
+        try:
+            process = _idle.pop()
+        except IndexError:
+            return Process()
+        if process.is_running:
+            return process
+
+
+def give_back(process: Process, memory: int) -> None:
+    """Keep a process for others if its calls were not allowed much memory and none hit a limit; end it otherwise."""
+    if process.is_running and memory < _LARGE and len(_idle) < _MOST_IDLE:
+        _idle.append(process)
+    else:
+        process.close()
 
 
 def serve() -> None:

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from aves_artifacts.base.process import LimitError, Limits, Process, call_apart
+from aves_artifacts.base.process import LimitError, Limits, Process, borrowed, call_apart, give_back
 
 ROOM = Limits(60, 1 << 30)
 
@@ -68,6 +68,22 @@ def test_calls_share_a_process_until_one_fails() -> None:
 def test_a_process_that_may_have_filled_its_memory_is_not_shared() -> None:
     number = call_apart("os", "getpid", limits=Limits(60, 8 << 30))
     assert not psutil.pid_exists(number)
+
+
+def test_one_that_has_ended_meanwhile_is_not_lent() -> None:
+    number = call_apart("os", "getpid", limits=ROOM)
+    psutil.Process(number).kill()
+    time.sleep(0.1)
+    assert call_apart("os", "getpid", limits=ROOM) != number
+
+
+def test_who_borrows_one_has_it_alone() -> None:
+    one, other = borrowed(), borrowed()
+    numbers = [process.call("os", "getpid", limits=ROOM) for process in (one, other)]
+    assert call_apart("os", "getpid", limits=ROOM) not in numbers
+    give_back(one, ROOM.memory)
+    assert call_apart("os", "getpid", limits=ROOM) == numbers[0]
+    other.close()
 
 
 def test_an_error_of_a_library_that_is_not_here_is_told() -> None:

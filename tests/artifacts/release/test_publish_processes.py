@@ -25,6 +25,8 @@ from aves_artifacts.release.staging import Release
 pytestmark = pytest.mark.slow
 
 FILES, SIZE = 60, 200_000
+# Moments at which a publisher is killed; a store behind a server takes its time for each file.
+MOMENTS = {"file": 10, "s3": 4}
 in_other_processes = pytest.mark.parametrize("address", ["folder", "s3"], indirect=True)
 
 
@@ -88,13 +90,14 @@ def reading(address: Address, tmp_path: Path) -> Iterator[Reader]:
 
 
 @in_other_processes
-def test_killed_at_ten_random_moments_and_run_again(address: Address, reading: Reader, tmp_path: Path) -> None:
+def test_killed_at_random_moments_and_run_again(address: Address, reading: Reader, tmp_path: Path) -> None:
     generator = random.Random(6)  # noqa: S311
-    place = address.below("1.0")
-    for kill in range(10):
+    place, moments = address.below("1.0"), MOMENTS["s3" if address.url.startswith("s3:") else "file"]
+    for kill in range(moments):
         process = start(tmp_path / "sources", address.url, "--stuck")
         begun(process)
-        wait_until(process, place, generator.randint(kill * FILES // 12, (kill + 1) * FILES // 12))
+        least, most = (part * FILES // (moments + 2) for part in (kill, kill + 1))
+        wait_until(process, place, generator.randint(least, most))
         time.sleep(generator.random() * 0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=20)
@@ -119,7 +122,7 @@ def wait_until(process: subprocess.Popen[str], place: Address, files: int) -> No
 
 @in_other_processes
 def test_of_two_publishers_at_once_one_wins_and_nothing_is_mixed(address: Address, tmp_path: Path) -> None:
-    for attempt in range(3):
+    for attempt in range(1 if address.url.startswith("s3:") else 3):
         url = f"{address.url}/{attempt}"
         processes = [start(tmp_path / f"sources{seed}", url, seed=seed) for seed in (1, 2)]
         outputs = [process.communicate(timeout=120) for process in processes]

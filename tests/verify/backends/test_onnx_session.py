@@ -31,6 +31,22 @@ def test_the_numbers_are_those_of_this_process(tmp_path: Path) -> None:
     assert apart.run(WAVEFORM).keys() == expected.keys()
 
 
+def test_small_graphs_are_run_in_one_process_one_after_the_other(tmp_path: Path) -> None:
+    onnx.save(encoder_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    onnx.save(encoder_graph(TINY, weights(TINY, seed=1)), tmp_path / "y.onnx")
+    numbers, outputs = [], []
+    for name in ("x.onnx", "y.onnx"):
+        backend = OnnxBackend(tmp_path / name)
+        numbers.append(backend._process.call("os", "getpid", limits=backend.limits(WAVEFORM.shape)))
+        outputs.append(backend.run(WAVEFORM)["final"])
+        del backend
+    assert numbers[0] == numbers[1]
+    assert np.array_equal(outputs[1], OnnxSession(tmp_path / "y.onnx").run(WAVEFORM)["final"])
+    one, other = OnnxBackend(tmp_path / "x.onnx"), OnnxBackend(tmp_path / "y.onnx")
+    assert np.array_equal(one.run(WAVEFORM)["final"], outputs[0])
+    assert np.array_equal(other.run(WAVEFORM)["final"], outputs[1])
+
+
 def _with_node(path: Path, node: onnx.NodeProto, **constants: np.ndarray) -> Path:
     """An encoder to whose output something is added that ``node`` makes under the name "more"."""
     model = encoder_graph(TINY, weights(TINY))

@@ -70,6 +70,33 @@ def test_what_to_do_is_told_of_an_ordinary_exports_group_norm_alone() -> None:
     assert "exporter" not in other.text
 
 
+def test_an_error_that_another_place_makes_far_larger_is_told_there_too() -> None:
+    found = told(named(b=1e-6, c=1e-3, final=1e-3))
+    assert found.first is not None
+    assert found.grows is not None
+    assert (found.first.site, found.grows.site) == ("b", "c")
+    assert "the error begins in conv block 0, group norm (b)" in found.text
+    assert "; most of it comes in layer 0, output projection (c), the graph's node_c: " in found.text
+    assert "exporter" not in found.text  # which would not help
+    assert told(named(b=1e-6, c=2e-5, final=2e-5)).grows is None
+
+
+def test_where_a_small_error_comes_before_something_else_both_are_told() -> None:
+    port = named(b=1e-5)
+    port["node_c"], port[FINAL] = -port["node_c"], -port[FINAL]
+    found = told(port)
+    assert "the error begins in conv block 0, group norm (b)" in found.text
+    assert found.text.endswith("; from layer 0, output projection (c) on, the port computes something else")
+
+
+def test_what_could_not_be_looked_at_is_told() -> None:
+    found = Explanation("onnx", "chirp", 5.0, (), failure="x.onnx: it needs more memory")
+    assert (found.first, found.grows, found.lost) == (None, None, None)
+    assert found.text == "onnx, clip chirp: not explained: x.onnx: it needs more memory"
+    found = Explanation("onnx", "chirp", 5.0, told(named()).stages, partly=True)
+    assert found.text.startswith("onnx, clip chirp, its first 5 s: no stage departs")
+
+
 def test_a_name_that_is_the_sites_is_not_told_twice() -> None:
     port = {("b" if name == "node_b" else name): value for name, value in named(b=1e-5).items()}
     assert "group norm (b): " in told(port).text

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from tests.support.tiny_encoders import TINY, clip, weights
 
 from aves_convert.graph.encoder import encoder_graph
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 DAMAGED = "encoder.transformer.layers.1.feed_forward.intermediate_dense.weight"
 STATE = weights(TINY)
+SECOND = "/feature_extractor/conv_layers.1/conv/Squeeze"  # as our graphs call what this convolution gives
 
 
 def given(*lengths: int) -> list[Clip]:
@@ -106,12 +107,46 @@ def test_padded_and_batched_input_is_not_explained(tmp_path: Path) -> None:
     assert explain_worst(loaded(graph(STATE, tmp_path)), items[1:], comparisons[1:]) == ()
 
 
-def test_five_seconds_of_a_long_clip_are_looked_at(tmp_path: Path) -> None:
+def test_five_seconds_of_a_long_clip_are_looked_at_where_they_show_it(tmp_path: Path) -> None:
     items = given(90_000)
     (found,) = explain_worst(loaded(graph(STATE, tmp_path)), items, compared(items))
     assert found.seconds == 5.0
+    assert "clip 90000, its first 5 s: no stage departs" in found.text
     (short,) = explain_worst(loaded(graph(STATE, tmp_path)), given(4000), compared(given(4000)))
     assert short.seconds == 0.25
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["a clip", "an input beside the clips"])
+def test_a_fault_that_only_long_sounds_show_is_sought_in_all_of_them(beside: bool, tmp_path: Path) -> None:
+    """Values beyond so many positions of the second convolution are a little too large."""
+    model = encoder_graph(TINY, STATE)
+    (second,) = (node for node in model.graph.node if list(node.output) == [SECOND])
+    second.output[0] = "right"
+    fine = 8_500  # positions: 5.3 s
+    constants = {"begin": [fine], "end": [2**31], "axis": [2], "one_more": 1.001, "none": [0]}
+    for name, value in constants.items():
+        kind = np.float32 if isinstance(value, float) else np.int64
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, kind), name))
+    at = list(model.graph.node).index(second) + 1
+    for i, node in enumerate(
+        [
+            helper.make_node("Slice", ["right", "none", "begin", "axis"], ["before"]),
+            helper.make_node("Slice", ["right", "begin", "end", "axis"], ["behind"]),
+            helper.make_node("Mul", ["behind", "one_more"], ["larger"]),
+            helper.make_node("Concat", ["before", "larger"], [SECOND], axis=2),
+        ]
+    ):
+        model.graph.node.insert(at + i, node)
+    onnx.save(model, tmp_path / "x.onnx")
+    short, long = given(2000, 90_000)
+    clips, others = ([short], {long.name: long.waveform[None]}) if beside else ([short, long], {})
+    comparisons = compared([short, long])
+    comparisons[1] = dataclasses.replace(comparisons[1], status="fail")
+    (found,) = explain_worst(loaded(OnnxBackend(tmp_path / "x.onnx")), clips, comparisons, others)
+    assert found.clip == long.name
+    assert (found.seconds, found.partly) == (90_000 / 16_000, False)
+    assert found.first is not None
+    assert found.first.stage == "conv block 1"
 
 
 def test_without_the_exact_encoder_nothing_can_be_said(tmp_path: Path) -> None:
@@ -119,7 +154,7 @@ def test_without_the_exact_encoder_nothing_can_be_said(tmp_path: Path) -> None:
     assert explain_worst(loaded(graph(STATE, tmp_path), exact=False), items, compared(items)) == ()
 
 
-def test_a_port_that_does_not_run_is_left_out_and_the_others_explained(tmp_path: Path) -> None:
+def test_a_port_that_does_not_run_is_told_and_the_others_explained(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 7])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 7])
     model = helper.make_model(
@@ -132,7 +167,10 @@ def test_a_port_that_does_not_run_is_left_out_and_the_others_explained(tmp_path:
     ports = (OnnxBackend(tmp_path / "frozen.onnx"), TorchaudioBackend(TINY, STATE))
     both = [*compared(items, "onnx"), *compared(items, "torchaudio")]
     found = explain_worst(loaded(*ports), items, both)
-    assert [explanation.backend for explanation in found] == ["torchaudio"]
+    assert [explanation.backend for explanation in found] == ["onnx", "torchaudio"]
+    assert found[0].first is None
+    assert "onnx, clip 2000: not explained: " in found[0].text
+    assert "frozen.onnx: ONNX Runtime does not run it" in found[0].text
 
 
 @pytest.mark.parametrize("change", ["layers exchanged", "other weights"])

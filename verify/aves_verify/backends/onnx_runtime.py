@@ -86,8 +86,10 @@ class OnnxSession:
 _SESSIONS: dict[int, OnnxSession] = {}
 
 
-def opened(path: Path, threads: int | None, optimisation: str) -> tuple[int, GraphFacts]:
-    """Load a graph and keep it; return the number that it goes by from now on. Raises InputError."""
+def opened(path: Path, threads: int | None, optimisation: str, beside: bool) -> tuple[int, GraphFacts]:
+    """Load a graph and keep it, ``beside`` others or instead; return the number that it goes by. Raises InputError."""
+    if not beside:
+        _SESSIONS.clear()
     session = OnnxSession(path, threads=threads, optimisation=optimisation)
     _SESSIONS[len(_SESSIONS)] = session
     return len(_SESSIONS) - 1, session.facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.process import LimitError, Limits, Process
+from aves_artifacts.base.process import LimitError, Limits, Process, borrowed, call_apart, give_back
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.file_weights import bytes_of_files
 from aves_verify.backends.backend import Embeddings, RunError
@@ -47,20 +48,24 @@ class OnnxBackend:
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``process`` is where it is loaded, by default a new one. Raises InputError for what is no such graph, and for
-        one that takes too long or too much memory.
+        ``process`` is where it is loaded, beside another file, by default one of its own. Raises InputError for what is
+        no such graph, and for one that takes too long or too much memory.
         """
         self.path, self.optimisation, self.reference_seconds = path, optimisation, 0.0
         self._threads, self._config = threads, config
-        self._process = process or Process()
+        self._process = process or borrowed()
         self._sessions = 1 if process is None else 2
         size = bytes_of_files(path)
         self._memory = _MEMORY + self._sessions * _FILES * size
         limits = Limits(_SECONDS + size / 5e6, self._memory)
         try:
-            loaded = self._process.call(_RUNTIME, "opened", path, threads, optimisation, limits=limits)
+            loaded = self._process.call(
+                _RUNTIME, "opened", path, threads, optimisation, process is not None, limits=limits
+            )
         except LimitError as error:
             raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
+        if process is None:
+            weakref.finalize(self, give_back, self._process, self._memory)
         self._number, facts = loaded
         self.version: str = facts.version
         self.metadata: Mapping[str, str] = facts.metadata
@@ -103,27 +108,29 @@ class OnnxBackend:
             ) from None
         return found
 
+    def close(self) -> None:
+        """End its process, whatever it is at; no run comes after."""
+        self._process.close()
+
     def apart(self, module: str, name: str, waveform: NDArray[np.float32], *args: object) -> Any:
-        """Call a function of ours with the file, a waveform and more in another new process, with limits.
+        """Call a function of ours with the file, a waveform and more in another process, with limits.
 
         It may keep what every layer gives. Raises what the function raises, and RunError where it hits a limit.
         """
-        process, limits = Process(), self.limits(waveform.shape)
         layers = self._config.encoder_num_layers if self._config is not None else _LAYERS
-        limits = Limits(limits.seconds, limits.memory * (1 + layers))
+        limits = self.limits(waveform.shape, passes=1 + layers)
         try:
-            return process.call(module, name, self.path, waveform, *args, limits=limits)
+            return call_apart(module, name, self.path, waveform, *args, limits=limits)
         except LimitError as error:
             raise RunError(f"{self.path}: ONNX Runtime does not run it within limits: {error}") from None
-        finally:
-            process.close()
 
-    def limits(self, shape: tuple[int, ...], *, layers: bool = False) -> Limits:
-        """What a run on a waveform of this shape may take: far more than any encoder of this geometry does."""
+    def limits(self, shape: tuple[int, ...], *, layers: bool = False, passes: int = 1) -> Limits:
+        """What ``passes`` on a waveform of this shape may take: far more than any encoder of this geometry does."""
         samples = int(np.prod(shape))
         if self._config is None:
             forward = _UNKNOWN * samples
         else:
             forward = shape[0] * needed(self._config, shape[-1], layers=layers)
         pace = max(_PACE, _SLOWER * self.reference_seconds)
-        return Limits(_SECONDS + pace * samples / SAMPLE_RATE, self._memory + self._sessions * _FORWARD * forward)
+        memory = self._memory + self._sessions * passes * _FORWARD * forward
+        return Limits(_SECONDS + passes * pace * samples / SAMPLE_RATE, memory)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import printable
 from aves_verify.explanation.points import FINAL, GROUP_NORM, Point
 
 # A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
@@ -21,6 +22,9 @@ from aves_verify.explanation.points import FINAL, GROUP_NORM, Point
 SAME_VALUE = 0.05
 # Our graphs have at most 1.4 times torch's own error at any point; an ordinary export's group norm has 2.6 to 13.
 DEPARTURE = 2.0
+# An error that begins in one place and is so many times larger after another one was made there. What an ordinary
+# export's norm begins grows by 1.1 to 3 until the end.
+GROWTH = 30.0
 
 # What an ordinary export makes of the norm over the whole clip, and what to do about it.
 _GROUP_NORM = (
@@ -66,6 +70,8 @@ class Explanation:
     clip: str
     seconds: float  # of the clip that were looked at
     stages: tuple[StageError, ...]
+    partly: bool = False  # whether the clip is longer than that
+    failure: str = ""  # why nothing could be looked at
 
     @property
     def first(self) -> StageError | None:
@@ -77,31 +83,58 @@ class Explanation:
         return None
 
     @property
+    def grows(self) -> StageError | None:
+        """The point after the first whose error is most above all before it; None where none is by much."""
+        largest, most, found = 1.0, GROWTH, None
+        for stage in (s for s in self.stages if s.found and s.ratio is not None):
+            ratio = stage.ratio or 0.0
+            if ratio >= most * largest and stage != self.first:
+                most, found = ratio / largest, stage
+            largest = max(largest, ratio)
+        return found
+
+    @property
+    def lost(self) -> StageError | None:
+        """The point from which on the port computes something else, up to its output; None where that is right."""
+        last = max((i for i, stage in enumerate(self.stages) if stage.found), default=-1)
+        return self.stages[last + 1] if last + 1 < len(self.stages) else None
+
+    @property
     def text(self) -> str:
         """The explanation in one sentence or two."""
-        first = self.first
-        where = f"{self.backend}, clip {self.clip}"
+        where = f"{self.backend}, clip {self.clip}" + (f", its first {self.seconds:.3g} s" if self.partly else "")
+        if self.failure:
+            return f"{where}: not explained: {self.failure}"
+        first, grows, lost = self.first, self.grows, self.lost
         if first is None:
             largest = max((s for s in self.stages if s.found), key=lambda s: s.ratio or 0.0)
             return (
                 f"{where}: no stage departs from float32's own rounding; the largest is {largest.ratio:.1f} times it, "
                 f"in {largest.stage}, {largest.operator}"
             )
-        place = f"{first.stage}, {first.operator} ({first.site})"
         if not first.found:
-            return f"{where}: from {place} on, the port computes something else"
-        named = f", the graph's {first.value}" if first.value != first.site else ""
-        end = next((s for s in reversed(self.stages) if s.found), first)
-        return (
-            f"{where}: the error begins in {place}{named}: {first.ratio:.3g} times float32's own there; "
-            f"{end.ratio:.3g} times at the end{_GROUP_NORM if self._is_ordinary_export else ''}"
-        )
+            return f"{where}: from {_place(first)} on, the port computes something else"
+        told = [f"{where}: the error begins in {_place(first)}: {first.ratio:.3g} times float32's own there"]
+        if grows:
+            told.append(f"most of it comes in {_place(grows)}: {grows.ratio:.3g} times")
+        if lost:
+            told.append(f"from {_place(lost)} on, the port computes something else")
+        else:
+            told.append(f"{self.stages[-1].ratio:.3g} times at the end")
+        return "; ".join(told) + (_GROUP_NORM if self._is_ordinary_export else "")
 
     @property
     def _is_ordinary_export(self) -> bool:
-        """Does it look like one: an ONNX graph whose error begins in the group norm?"""
+        """Does it look like one: an ONNX graph whose error is that of the group norm?"""
         first = self.first
-        return self.backend == "onnx" and first is not None and first.found and first.operator == GROUP_NORM
+        begins = self.backend == "onnx" and first is not None and first.found and first.operator == GROUP_NORM
+        return begins and self.grows is None and self.lost is None
+
+
+def _place(stage: StageError) -> str:
+    place = f"{stage.stage}, {stage.operator} ({stage.site})"
+    same = stage.value in (None, stage.site) or not stage.found
+    return place if same else f"{place}, the graph's {printable(str(stage.value))}"
 
 
 def explain(
@@ -113,11 +146,12 @@ def explain(
     backend: str,
     clip: str,
     seconds: float,
+    partly: bool = False,
 ) -> Explanation:
     """Compare a port's inner values, under whatever names, with the exact ones at ``points``.
 
     ``exact`` and ``own`` are the original encoder's in float64 and float32, by site; all are of one waveform in a batch
-    of one.
+    of one, ``partly`` of a longer clip.
     """
     by_size: dict[int, list[tuple[str, NDArray[Any]]]] = {}
     for name, value in port.items():
@@ -133,7 +167,7 @@ def explain(
         nearest, error = _closest(answer, candidates)
         relative = None if nearest is None else error / scale
         stages.append(StageError(point.stage, point.operator, point.site, nearest, rounding, relative))
-    return Explanation(backend, clip, seconds, tuple(stages))
+    return Explanation(backend, clip, seconds, tuple(stages), partly)
 
 
 def _closest(answer: NDArray[np.float64], candidates: Sequence[tuple[str, NDArray[Any]]]) -> tuple[str | None, float]:

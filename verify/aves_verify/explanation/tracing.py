@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import printable
+from aves_verify.audit.graph_values import traced
 from aves_verify.backends.backend import Embeddings, RunError
 from aves_verify.explanation.points import FINAL, INPUT, Point
 
@@ -54,27 +53,13 @@ def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int
     """Compute every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
 
     Only those of the given ``sizes`` (numbers of elements) are kept, and the first output under the name "final".
-    Each value becomes an output of the graph, so ONNX Runtime fuses less than usual: the values are those of the graph
-    as it is written. Raises RunError where it cannot be run.
+    Raises RunError where it cannot be run, or its output is in numbers that cannot be read.
     """
-    model = onnx.load(str(path), load_external_data=False)
-    existing = {output.name for output in model.graph.output}
-    wanted = [name for node in model.graph.node for name in node.output if name and name not in existing]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        values = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(waveform)})
-    except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-        raise RunError(f"{path}: ONNX Runtime does not run it: {first_line(error)}") from None
-    values_by_name = dict(zip(names, values, strict=True))
-    order = {name: i for i, name in enumerate(name for node in model.graph.node for name in node.output)}
-    kept = {
-        name: value
-        for name, value in sorted(values_by_name.items(), key=lambda item: order.get(item[0], -1))
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size in sizes
-    }
-    return kept | {FINAL: values_by_name[model.graph.output[0].name]}
+    graph = traced(path, waveform)
+    arrays = graph.values[0].arrays
+    names = [name for node in graph.nodes for name in node.output if name in arrays]
+    kept = {name: arrays[name] for name in names if arrays[name].dtype.kind == "f" and arrays[name].size in sizes}
+    final = graph.outputs[0]
+    if final not in arrays:
+        raise RunError(f"{path}: its output {printable(final)} cannot be read")
+    return kept | {FINAL: arrays[final]}

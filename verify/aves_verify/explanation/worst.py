@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.bundle.report_document import STATUSES
+from aves_artifacts.encoder import EncoderConfig
 from aves_verify.backends.backend import Backend, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -18,42 +21,73 @@ from aves_verify.explanation.points import Point, points
 from aves_verify.explanation.tracing import Values, torchaudio_values
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import network_input
+from aves_verify.sounds.memory import available, needed
 
-_LONGEST = 5 * SAMPLE_RATE  # samples that are looked at: a base model's inner values of 5 s take about 1 GB
+_LONGEST = 5 * SAMPLE_RATE  # samples that are looked at first: a base model's inner values of 5 s take about 1 GB
+
+Waveform = NDArray[np.float32]  # [1, samples], as the network takes it
 
 
 def explain_worst(
-    loaded: Loaded, clips: Sequence[AnyClip], comparisons: Sequence[Comparison]
+    loaded: Loaded,
+    clips: Sequence[AnyClip],
+    comparisons: Sequence[Comparison],
+    others: Mapping[str, Waveform] = MappingProxyType({}),
 ) -> tuple[Explanation, ...]:
     """Explain for each port where its error begins, on the clip that shows it most.
 
-    Nothing without the exact encoder, which stands for the original in float64 and, rounded back, in float32.
+    ``others`` are inputs beside the clips, by name. Nothing without the exact encoder, which stands for the original in
+    float64 and, rounded back, in float32.
     """
     if loaded.exact is None or not clips:
         return ()
     named = {clip.name: clip for clip in clips}
-    original, where = loaded.exact.in_float32(), points(loaded.config)
+
+    def given(name: str) -> Waveform:
+        return others[name] if name in others else network_input(named[name], normalize=loaded.normalize)
+
+    original = loaded.exact.in_float32()
     explanations = []
     for backend in loaded.backends[1:]:
-        mine = [c for c in comparisons if c.backend == backend.name and c.clip in named]
-        worst = _worst(mine, named)
-        waveform = network_input(named[worst.clip], normalize=loaded.normalize)[:, :_LONGEST]
-        exact = _values(loaded.exact, waveform, where, ())
-        sizes = {value.size for value in exact.values()}
-        try:
-            own, port = (_values(encoder, waveform, where, sizes) for encoder in (original, backend))
-        except RunError:
-            continue  # a port that does not run has failed already, with the reason
-        seconds = waveform.shape[1] / SAMPLE_RATE
-        explanations.append(explain(where, exact, own, port, backend=backend.name, clip=worst.clip, seconds=seconds))
+        mine = [c for c in comparisons if c.backend == backend.name and (c.clip in named or c.clip in others)]
+        worst = _worst(mine, given)
+        waveform = given(worst.clip)
+        found = _explained(loaded, original, backend, worst.clip, waveform, _LONGEST)
+        if worst.status == "fail" and found.partly and found.first is None and not found.failure:
+            # a fault that long recordings alone show
+            found = _explained(loaded, original, backend, worst.clip, waveform, _fitting(loaded.config, waveform.size))
+        explanations.append(found)
     return tuple(explanations)
 
 
-def _worst(comparisons: Sequence[Comparison], clips: Mapping[str, AnyClip]) -> Comparison:
+def _explained(
+    loaded: Loaded, original: TorchaudioBackend, backend: Backend, name: str, waveform: Waveform, longest: int
+) -> Explanation:
+    """Explain a port's error on the beginning of a waveform, of at most so many samples."""
+    assert loaded.exact is not None  # noqa: S101 - explain_worst looked
+    beginning, where = waveform[:, :longest], points(loaded.config)
+    seconds, partly = beginning.shape[1] / SAMPLE_RATE, beginning.shape != waveform.shape
+    exact = _values(loaded.exact, beginning, where, ())
+    sizes = {value.size for value in exact.values()}
+    try:
+        own, port = (_values(encoder, beginning, where, sizes) for encoder in (original, backend))
+    except RunError as error:
+        return Explanation(backend.name, name, seconds, (), partly, str(error))
+    return explain(where, exact, own, port, backend=backend.name, clip=name, seconds=seconds, partly=partly)
+
+
+def _fitting(config: EncoderConfig, samples: int) -> int:
+    """How many samples' inner values fit into memory, of so many: each layer keeps what one pass needs at a time."""
+    kept = 1 + config.encoder_num_layers
+    fitting = bisect_right(range(samples + 1), available(), key=lambda length: kept * needed(config, length)) - 1
+    return max(fitting, _LONGEST)
+
+
+def _worst(comparisons: Sequence[Comparison], given: Callable[[str], Waveform]) -> Comparison:
     """What to explain: sound before silence, where float32's own error is tiny and any ratio large."""
     ranked = sorted(comparisons, key=_severity, reverse=True)
     alike = [comparison for comparison in ranked if comparison.status == ranked[0].status]
-    return next((comparison for comparison in alike if np.ptp(clips[comparison.clip].waveform) > 0), alike[0])
+    return next((comparison for comparison in alike if np.ptp(given(comparison.clip)) > 0), alike[0])
 
 
 def _severity(comparison: Comparison) -> tuple[int, float]:

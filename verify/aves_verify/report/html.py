@@ -47,7 +47,7 @@ def to_html(report: Report) -> str:
         verdict=(outcome(report), largest_difference(report), significance(report), note(report)),
         configs=[_config(config, f"c{i}") for i, config in enumerate(report.configs)],
         drifting=[port for config in report.configs for port in ports(config) if port.drifting],
-        begins=[(config, e) for config in report.configs for e in config.explanations if e.first is not None],
+        begins=[(config, e) for config in report.configs for e in config.explanations if e.first or e.failure],
         facts=list(facts(report)),
         words={"drift": DRIFT, "nothing": NOTHING},
         statuses=STATUSES,

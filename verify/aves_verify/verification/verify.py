@@ -6,6 +6,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_verify.audit.audit import Audit, audit
@@ -70,13 +73,17 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     comparisons: list[Comparison] = []
     kept = Kept()
     ran: list[InputFacts] = []
+    failing: dict[str, NDArray[np.float32]] = {}  # inputs beside the clips, which are kept anyway
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     short = short_names([clip.name for clip in clips])
     try:
         for done, item in enumerate(_given(loaded, clips, plan)):
             progress(short(item.name), done, count(clips) + len(KINDS) + 1)
             layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
-            comparisons += compare_input(loaded, item, plan, seconds, kept, layers=layers)
+            compared = list(compare_input(loaded, item, plan, seconds, kept, layers=layers))
+            comparisons += compared
+            if item.clip is None and len(item.waveform) == 1 and any(c.status == "fail" for c in compared):
+                failing[item.name] = item.waveform
             repeated = onnx_of(loaded) is not None and is_short(item)
             ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=repeated))
     except BaseException as error:
@@ -89,7 +96,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         raise PartlyVerifiedError(partly, error) from error
     if plan.explain and clips:
         progress("explaining", 0, 1)
-    explanations = explain_worst(loaded, clips, comparisons) if plan.explain else ()
+    explanations = explain_worst(loaded, clips, comparisons, failing) if plan.explain else ()
     if plan.characterise and clips:
         progress("characterising", 0, 1)
     sha256 = subject.sha256(plan.backends)

@@ -17,5 +17,5 @@ def pictures(config: ConfigReport, identity: str) -> list[Picture]:
     made.append(ratio_picture(f"{identity}-ratio", found))
     made.append(clip_picture(f"{identity}-clip", found))
     made.append(layers_picture(f"{identity}-layers", found))
-    made += [stages_picture(f"{identity}-stages-{i}", e) for i, e in enumerate(config.explanations)]
+    made += [stages_picture(f"{identity}-stages-{i}", e) for i, e in enumerate(config.explanations) if e.stages]
     return [picture for picture in made if picture is not None]
