@@ -108,10 +108,6 @@ class OnnxBackend:
             ) from None
         return found
 
-    def close(self) -> None:
-        """End its process, whatever it is at; no run comes after."""
-        self._process.close()
-
     def apart(self, module: str, name: str, waveform: NDArray[np.float32], *args: object) -> Any:
         """Call a function of ours with the file, a waveform and more in another process, with limits.
 

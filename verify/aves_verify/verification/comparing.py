@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.concurrency import pool
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.graph_contract import EMBEDDINGS
 from aves_verify.backends.backend import Backend, Embeddings, RunError
@@ -26,7 +24,6 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.rounding import in_float32
 
 _ROUNDING = 0.1  # share of the outputs' RMS: a mean difference beyond that is none, whatever the input
-_AGAIN = ", run again"
 _SHORT = 5 * SAMPLE_RATE // 4  # samples in all of an input that is run more than once
 
 
@@ -40,44 +37,24 @@ def compare_input(
     """
     reference, *ports = loaded.backends
     ports = [port for port in ports if item.exactly or isinstance(port, OnnxBackend)]
-    graphs = [port for port in ports if isinstance(port, OnnxBackend)]
-    with _beside(graphs) as thread:
-        running = {port.name: thread.submit(_run_graph, port, item, seconds, layers=layers) for port in graphs}
-        began = time.perf_counter()
-        expected = dict(_run(reference, item, seconds, layers=layers))
-        pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
-        for port in graphs:
+    began = time.perf_counter()
+    expected = dict(_run(reference, item, seconds, layers=layers))
+    pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
+    for port in ports:
+        if isinstance(port, OnnxBackend):
             port.reference_seconds = max(port.reference_seconds, pace)
-        runs = {port.name: {"": _run_port(port, item, seconds, layers=layers)} for port in ports if port not in graphs}
-        answers = _Answers(loaded, item, expected, seconds, layers)
-        answers.exact  # noqa: B018 - computed meanwhile
-        runs |= {name: future.result() for name, future in running.items()}
+    found: dict[str, Embeddings | RunError] = {}
     for backend in ports:
-        first = runs[backend.name][""]
-        compared = list(_compare_port(backend, answers, first, plan))
+        found[backend.name] = _run_port(backend, item, seconds, layers=layers)
+    answers = _Answers(loaded, item, expected, seconds, layers)
+    for backend in ports:
+        outputs = found[backend.name]
+        compared = list(_compare_port(backend, answers, outputs, plan))
         yield from compared
-        if item.clip is not None and not isinstance(first, RunError):
-            kept.add(next(c for c in compared if c.layer == "final"), first["final"], expected["final"])
-        for how, outputs in runs[backend.name].items():
-            if how == _AGAIN:
-                yield from _compare_again(backend, answers, first, outputs, plan)
-            elif how:
-                yield from _compare_port(backend, answers, outputs, plan, how)
-
-
-@contextmanager
-def _beside(graphs: Sequence[OnnxBackend]) -> Iterator[ThreadPoolExecutor]:
-    """A thread that runs graphs, each in a process of its own, beside the torch models; whoever stops waits for none.
-
-    There is memory for that: of a clip is known what ONNX Runtime takes beside the exact encoder.
-    """
-    with pool(1) as thread:
-        try:
-            yield thread
-        except BaseException:
-            for graph in graphs:
-                graph.close()
-            raise
+        if item.clip is not None and not isinstance(outputs, RunError):
+            kept.add(next(c for c in compared if c.layer == "final"), outputs["final"], expected["final"])
+        if isinstance(backend, OnnxBackend) and is_short(item) and not isinstance(outputs, RunError):
+            yield from _again(backend, answers, outputs, plan)
 
 
 @dataclass
@@ -123,39 +100,24 @@ def is_short(item: Input) -> bool:
     return item.waveform.size <= _SHORT
 
 
-def _run_graph(
-    backend: OnnxBackend, item: Input, seconds: dict[str, float], *, layers: bool
-) -> dict[str, Embeddings | RunError]:
-    """Run a graph; on a short input once more in its session, and in another one, otherwise optimised.
-
-    By how it was run, as it stands behind the input's name: nothing at first.
-    """
-    runs = {"": _run_port(backend, item, seconds, layers=layers)}
-    if is_short(item) and not isinstance(runs[""], RunError):
-        runs[_AGAIN] = _run_port(backend, item, seconds, layers=layers)
-        how = f", optimisation {backend.other_optimisation}"
-        try:
-            with timed(seconds, backend.name):
-                other = backend.otherwise_optimised()
-            runs[how] = _run_port(other, item, seconds, layers=layers)
-        except InputError as error:
-            runs[how] = RunError(*error.problems)
-    return runs
-
-
-def _compare_again(
-    backend: Backend, answers: _Answers, first: Embeddings | RunError, second: Embeddings | RunError, plan: Plan
-) -> Iterator[Comparison]:
-    """A second run in one session must give the same bits; nothing is told of one that does."""
-    if (
-        not isinstance(first, RunError)
-        and not isinstance(second, RunError)
-        and all(np.array_equal(first[name], second[name], equal_nan=True) for name in first)
+def _again(backend: OnnxBackend, answers: _Answers, found: Embeddings, plan: Plan) -> Iterator[Comparison]:
+    """Run a graph once more in its session, which must give the same bits, and in another one, otherwise optimised."""
+    item, seconds, layers = answers.item, answers.seconds, answers.layers
+    second = _run_port(backend, item, seconds, layers=layers)
+    if isinstance(second, RunError) or any(
+        not np.array_equal(found[name], second[name], equal_nan=True) for name in found
     ):
-        return
-    for comparison in _compare_port(backend, answers, second, plan, _AGAIN):
-        reason = f"a second run on the same input gives something else; {comparison.reason}".removesuffix("; ")
-        yield replace(comparison, status="fail", reason=reason)
+        for comparison in _compare_port(backend, answers, second, plan, ", run again"):
+            reason = f"a second run on the same input gives something else; {comparison.reason}".removesuffix("; ")
+            yield replace(comparison, status="fail", reason=reason)
+    outputs: Embeddings | RunError
+    try:
+        with timed(seconds, backend.name):
+            other = backend.otherwise_optimised()
+        outputs = _run_port(other, item, seconds, layers=layers)
+    except InputError as error:
+        outputs = RunError(*error.problems)
+    yield from _compare_port(backend, answers, outputs, plan, f", optimisation {backend.other_optimisation}")
 
 
 def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:
