@@ -18,6 +18,8 @@ LEG_ENVIRONMENT = ("--extra", "verify", "--extra", "torch-export")
 # Markers; pyproject.toml says what each is.
 NOT_QUICK = ("slow", "scheduled", "full_size", "trainer", "environments", "browser")
 
+# What the addresses to publish at begin with, and the extra that is needed; release/address.py of aves_artifacts.
+STORES = {"s3://": "s3", "s3a://": "s3", "gs://": "gcs", "gcs://": "gcs"}
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 
 
@@ -155,6 +157,6 @@ def mutate(session: nox.Session) -> None:
 @nox.session(python=False)
 def release(session: nox.Session) -> None:
     """Convert, verify and publish; arguments go to aves-verify release, such as --stand-in --to file:///tmp/aves."""
-    extras = [extra for scheme, extra in (("s3://", "s3"), ("gs://", "gcs")) if scheme in " ".join(session.posargs)]
+    extras = {extra for scheme, extra in STORES.items() if any(given.startswith(scheme) for given in session.posargs)}
     options = [option for extra in ("fairseq", "release", *extras) for option in ("--extra", extra)]
     uv_run(session, "aves-verify", "release", *session.posargs, options=tuple(options))

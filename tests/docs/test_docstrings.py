@@ -14,7 +14,7 @@ MODULES = [
     for path in sorted((ROOT / package).rglob("*.py"))
 ]
 # What refers to something that was said elsewhere, which who reads this line alone has not read.
-ELSEWHERE = re.compile(r"(The same|Of |For programs|Those |As |It |Told |This |Likewise)")
+ELSEWHERE = re.compile(r"(The same|Also |Of |For programs|Those |As |It |Told |This |Likewise)")
 
 
 def public(tree: ast.Module) -> Iterator[tuple[str, str]]:

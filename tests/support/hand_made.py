@@ -8,7 +8,7 @@ import numpy as np
 
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.evidence import Evidence, evidence_of
-from aves_verify.explanation.explain import Explanation, StageError
+from aves_verify.explanation.explain import Explanation, PointError
 from aves_verify.explanation.sensitivity import Sensitivity
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.sounds.clip import Clip
@@ -53,7 +53,7 @@ def _compared(name: str, kind: str, backend: str, layer: str, seed: int) -> tupl
 def explanation(name: str, backend: str = "onnx") -> Explanation:
     sites = [(f"conv block {i}", "convolution") for i in range(3)] + [(f"layer {i}", "attention") for i in range(6)]
     stages = tuple(
-        StageError(stage, operator, f"site.{i}", f"node_{i}", 1e-7, None if i == 4 else 1e-7 * (1 if i < 2 else 6))
+        PointError(stage, operator, f"site.{i}", f"node_{i}", 1e-7, None if i == 4 else 1e-7 * (1 if i < 2 else 6))
         for i, (stage, operator) in enumerate(sites)
     )
     return Explanation(backend, name, 1.2, stages)

@@ -100,6 +100,7 @@ def dropped(
 ) -> dict[str, Dropped]:
     """Name, reason and shape of every tensor that a checkpoint has and the encoder does not use.
 
+    A checkpoint that lacks one of them is not whole, and is refused: what only some have stands under a condition.
     ``model`` is fairseq's registered name, ``cfg`` its config. A HuBERT was pretrained on ``label_sets`` sets of
     labels; of a fine-tuned one ``has_labels`` says whether it still has their embeddings.
     """

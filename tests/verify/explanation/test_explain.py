@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aves_verify.explanation.explain import DEPARTURE, SAME_VALUE, Explanation, StageError, explain
+from aves_verify.explanation.explain import DEPARTURE, SAME_VALUE, Explanation, PointError, explain
 from aves_verify.explanation.points import FINAL, Point
 
 POINTS = (
@@ -164,8 +164,8 @@ def test_a_value_that_is_no_number_is_no_value() -> None:
 
 
 def test_the_limits() -> None:
-    def stage(error: float | None, own: float = 1e-7) -> StageError:
-        return StageError("x", "x", "x", "x", own, error)
+    def stage(error: float | None, own: float = 1e-7) -> PointError:
+        return PointError("x", "x", "x", "x", own, error)
 
     assert stage(SAME_VALUE).found
     assert not stage(SAME_VALUE * 1.001).found

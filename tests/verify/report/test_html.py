@@ -200,7 +200,7 @@ def test_elements_are_classed_as_the_comparison_classes_them(kind: str) -> None:
 @pytest.mark.filterwarnings("error")
 def test_where_nothing_is_allowed_there_is_no_curve() -> None:
     config = hand_made.config(kinds={"chirp": "pass"})
-    held = tuple(dataclasses.replace(c, tolerance=Tolerance(atol=0, rtol=0)) for c in config.comparisons)
+    held = tuple(dataclasses.replace(c, tolerance=Tolerance(atol=0, rtol=0, own_error=0)) for c in config.comparisons)
     found = near_zero_picture("x", ports(dataclasses.replace(config, comparisons=held))[1])
     assert found is not None
     assert ">tolerance<" not in found.svg

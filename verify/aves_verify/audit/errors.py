@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_verify.comparison.noise import rms
+
 Array = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float32).eps)
@@ -68,8 +70,3 @@ def measure(value: Array, exact: Array, float32: Yardstick) -> LocalError:
         peak=float((error / float32.each).max(initial=0.0)),
     )
     return found if np.isfinite(error).all() else LocalError(np.inf, np.inf, np.inf)
-
-
-def rms(array: Array) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(array))))

@@ -19,7 +19,7 @@ _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3
 
 
 def matmul(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Also com.microsoft's, which can turn its factors and scale."""
+    """Multiply matrices; the operator of com.microsoft can turn its factors and scale the product."""
     if attributes.get("transBatchA") or attributes.get("transBatchB"):
         raise NotInTableError("turned batches")
     a, b = given(inputs, 2)

@@ -89,7 +89,10 @@ which = options.all_of(
     ),
 )
 
-_OWN = "By default each kind of port has a limit of its own, which the report names."
+_OWN = (
+    "Then the original's own error is not added to it. By default each kind of port has a limit of its own, which the "
+    "report names."
+)
 how = options.all_of(
     click.option(
         "--atol", type=click.FloatRange(0), metavar="X", help=f"What a port may differ by: X + rtol |original|. {_OWN}"
@@ -111,7 +114,8 @@ how = options.all_of(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),
         metavar="N",
-        help="Draw the probes, sounds beside the given ones, as a run with this seed did. By default: anew.",
+        help="Draw the probes, which are run beside the given sounds, as an earlier run did: its report tells its seed "
+        "(ran.seed in the JSON). By default they are drawn anew.",
     ),
 )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import printable
+from aves_verify.comparison.noise import rms
 from aves_verify.explanation.points import FINAL, GROUP_NORM, Point
 
 # A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
@@ -36,7 +37,7 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
-class StageError:
+class PointError:
     """A port's error at one point, and float32's own, both RMS relative to the exact value's RMS."""
 
     stage: str
@@ -69,12 +70,12 @@ class Explanation:
     backend: str
     clip: str
     seconds: float  # of the clip that were looked at
-    stages: tuple[StageError, ...]
+    stages: tuple[PointError, ...]
     partly: bool = False  # whether the clip is longer than that
     failure: str = ""  # why nothing could be looked at
 
     @property
-    def first(self) -> StageError | None:
+    def first(self) -> PointError | None:
         """The first point whose error is not float32's own; None when there is none."""
         last_found = max((i for i, s in enumerate(self.stages) if s.found and not s.departs), default=-1)
         for i, stage in enumerate(self.stages):
@@ -83,7 +84,7 @@ class Explanation:
         return None
 
     @property
-    def grows(self) -> StageError | None:
+    def grows(self) -> PointError | None:
         """The point after the first whose error is most above all before it; None where none is by much."""
         largest, most, found = 1.0, GROWTH, None
         for stage in (s for s in self.stages if s.found and s.ratio is not None):
@@ -94,7 +95,7 @@ class Explanation:
         return found
 
     @property
-    def lost(self) -> StageError | None:
+    def lost(self) -> PointError | None:
         """The point from which on the port computes something else, up to its output; None where that is right."""
         last = max((i for i, stage in enumerate(self.stages) if stage.found), default=-1)
         return self.stages[last + 1] if last + 1 < len(self.stages) else None
@@ -131,7 +132,7 @@ class Explanation:
         return begins and self.grows is None and self.lost is None
 
 
-def _place(stage: StageError) -> str:
+def _place(stage: PointError) -> str:
     place = f"{stage.stage}, {stage.operator} ({stage.site})"
     same = stage.value in (None, stage.site) or not stage.found
     return place if same else f"{place}, the graph's {printable(str(stage.value))}"
@@ -161,12 +162,12 @@ def explain(
     stages = []
     for point in points:
         answer = np.squeeze(exact[point.site])
-        scale = max(_rms(answer), float(np.finfo(np.float32).tiny))
-        rounding = max(_rms(np.squeeze(own[point.site]) - answer) / scale, _EPS / 4)
+        scale = max(rms(answer), float(np.finfo(np.float32).tiny))
+        rounding = max(rms(np.squeeze(own[point.site]) - answer) / scale, _EPS / 4)
         candidates = [(FINAL, port[FINAL])] if point.site == FINAL else by_size.get(answer.size, [])
         nearest, error = _closest(answer, candidates)
         relative = None if nearest is None else error / scale
-        stages.append(StageError(point.stage, point.operator, point.site, nearest, rounding, relative))
+        stages.append(PointError(point.stage, point.operator, point.site, nearest, rounding, relative))
     return Explanation(backend, clip, seconds, tuple(stages), partly)
 
 
@@ -194,9 +195,5 @@ def _layouts(value: NDArray[Any], shape: tuple[int, ...]) -> Iterator[NDArray[An
 
 
 def _error(a: NDArray[Any], b: NDArray[np.float64]) -> float:
-    error = _rms(a.astype(np.float64) - b)
+    error = rms(a.astype(np.float64) - b)
     return error if np.isfinite(error) else np.inf
-
-
-def _rms(array: NDArray[Any]) -> float:
-    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))

@@ -13,8 +13,8 @@ from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
 if TYPE_CHECKING:
     from aves_verify.audit.audit import Audit, AuditedClip
-    from aves_verify.audit.stages import StageError as InnerError
-    from aves_verify.explanation.explain import Explanation, StageError
+    from aves_verify.audit.stages import StageError
+    from aves_verify.explanation.explain import Explanation, PointError
 
 
 def to_json(report: Report) -> str:
@@ -81,7 +81,7 @@ def _audited(clip: AuditedClip) -> dict[str, Any]:
     }
 
 
-def _inner(stage: InnerError) -> dict[str, Any]:
+def _inner(stage: StageError) -> dict[str, Any]:
     error = dict.fromkeys(("relative", "ratio", "peak")) if stage.error is None else asdict(stage.error)
     return {"stage": stage.stage, "operator": stage.operator, "value": stage.value, **error}
 
@@ -102,7 +102,7 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _stage(stage: StageError) -> dict[str, Any]:
+def _stage(stage: PointError) -> dict[str, Any]:
     return asdict(stage) | {"ratio": stage.ratio, "found": stage.found}
 
 

@@ -36,6 +36,16 @@ class Port:
         return max(self.comparisons, key=_size)
 
     @property
+    def max_abs(self) -> float:
+        """The largest absolute difference, whatever the size of the layer's values."""
+        return max(c.max_abs for c in self.comparisons)
+
+    @property
+    def mean_abs(self) -> float:
+        """The largest mean of the absolute differences of one output."""
+        return max(c.mean_abs for c in self.comparisons)
+
+    @property
     def max_rel(self) -> float:
         """The largest relative difference."""
         return max(c.max_rel for c in self.comparisons)

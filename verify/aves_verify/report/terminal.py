@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aves_artifacts.base.messages import cut_off, escaped
-from aves_verify.comparison.compare import Comparison
 from aves_verify.report.naming import for_people
-from aves_verify.report.numbers import held_to
+from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.report.summary import note, notes, title
+from aves_verify.report.summary import Port, note, notes, ports, title
 
 _MOST_TOLD = 12  # comparisons told one by one; the rest is counted
 _STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
@@ -24,20 +23,20 @@ _PIPE_WIDTH = 120  # a pipe has no width; wide enough for every column
 
 @dataclass(frozen=True)
 class _Column:
-    """A number's column: the worst value over several comparisons. Narrow terminals leave out the high ranks."""
+    """A number's column. Narrow terminals leave out the high ranks."""
 
     heading: str
-    worst: Callable[[Sequence[Comparison]], str]
+    cell: Callable[[Port], str]
     rank: int
 
 
 _COLUMNS = (
-    _Column("max |diff|", lambda rows: f"{max(c.max_abs for c in rows):.1e}", 0),
-    _Column("mean |diff|", lambda rows: f"{max(c.mean_abs for c in rows):.1e}", 4),
-    _Column("max rel", lambda rows: f"{max(c.max_rel for c in rows):.1e}", 2),
-    _Column("min cosine", lambda rows: f"{min(c.cosine_min for c in rows):.5f}", 5),
-    _Column("error ratio", lambda rows: _ratio([c.error_ratio for c in rows if c.error_ratio is not None]), 1),
-    _Column("near zero", lambda rows: str(sum(c.near_zero.flagged for c in rows if c.near_zero is not None)), 3),
+    _Column("max |diff|", lambda port: number(port.max_abs), 0),
+    _Column("mean |diff|", lambda port: number(port.mean_abs), 4),
+    _Column("max rel", lambda port: number(port.max_rel), 2),
+    _Column("min cosine", lambda port: cosine(port.cosine_min), 5),
+    _Column("error ratio", lambda port: ratio(port.error_ratio), 1),
+    _Column("near zero", lambda port: str(port.flagged), 3),
 )
 _NUMBER = 8  # characters of a value, and the gap beside it
 _NAMES = 48  # characters of the names and the status
@@ -86,9 +85,8 @@ def _summary(report: Report, columns: Sequence[_Column]) -> Table:
             table.add_section()
             continue
         table.add_row(_label(config), config.reference, *blank, "reference", f"{seconds[config.reference]:.1f}")
-        for backend in dict.fromkeys(c.backend for c in config.comparisons):
-            rows = [c for c in config.comparisons if c.backend == backend]
-            table.add_row("", backend, *_worst(rows, columns), f"{seconds[backend]:.1f}")
+        for port in ports(config):
+            table.add_row("", port.backend, *_cells(port, columns), f"{seconds[port.backend]:.1f}")
         table.add_section()
     return table
 
@@ -98,7 +96,7 @@ def _clips(config: ConfigReport, columns: Sequence[_Column]) -> Table:
     table = _table(title, ("backend", "clip", "layer"), columns)
     for comparison in config.comparisons:
         names = (comparison.backend, _text(comparison.clip), comparison.layer)
-        table.add_row(*names, *_worst([comparison], columns))
+        table.add_row(*names, *_cells(Port(config, comparison.backend, (comparison,)), columns))
     return table
 
 
@@ -114,13 +112,8 @@ def _table(title: str | Text, names: Sequence[str], columns: Sequence[_Column]) 
     return table
 
 
-def _worst(rows: Sequence[Comparison], columns: Sequence[_Column]) -> list[str | Text]:
-    status = max((c.status for c in rows), key=list(_STYLES).index)
-    return [*(column.worst(rows) for column in columns), Text(status, style=_STYLES[status])]
-
-
-def _ratio(ratios: Sequence[float]) -> str:
-    return f"{max(ratios):.2f}" if ratios else "-"
+def _cells(port: Port, columns: Sequence[_Column]) -> list[str | Text]:
+    return [*(column.cell(port) for column in columns), _styled(port.status, port.status)]
 
 
 def _label(config: ConfigReport) -> Text:
