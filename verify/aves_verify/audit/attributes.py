@@ -19,6 +19,7 @@ from aves_artifacts.base.messages import printable
 from aves_artifacts.encoder import EncoderConfig
 from aves_verify.audit.functions import EPSILON
 from aves_verify.audit.graph_values import inner_graphs
+from aves_verify.audit.saturation import saturating
 
 RANDOM = frozenset(
     ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
@@ -57,6 +58,7 @@ def attribute_problems(
             *([] if not right.isdisjoint(node.output) else _softmax(node, value)),
             *_attention(node, config),
             *_convolution(node, config, value),
+            *saturating(node, value),
         ):
             found.setdefault(problem, []).append(node.name or next(iter(node.output), node.op_type))
     for name, problem in _spelled_out(every, value, entry):
