@@ -17,14 +17,14 @@ from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced
-from aves_verify.audit.nodes import LIMITS, NodeError, NodeErrors, node_errors
-from aves_verify.audit.operators import QUANTISING
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
 from aves_verify.audit.steps import FINAL, steps
 from aves_verify.backends.backend import RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.operators.nodes import LIMITS, NodeError, NodeErrors, node_errors
+from aves_verify.operators.table import QUANTISING
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.signals import reference_signals

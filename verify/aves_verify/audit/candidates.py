@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_verify.operators.exact import is_real
+
 _LOOKED_AT = 400  # elements of each candidate, to tell which are near
 _NEAREST = 3  # candidates that are then compared element by element
 
@@ -71,11 +73,6 @@ def distance(value: NDArray[Any], wanted: NDArray[np.float64]) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         found = float(np.sqrt(np.mean(np.square(value.astype(np.float64) - wanted))))
     return found if math.isfinite(found) else math.inf
-
-
-def is_real(value: Any) -> bool:
-    """Is it an array of floating-point numbers, of whatever precision?"""
-    return isinstance(value, np.ndarray) and value.dtype.kind in "fV" and value.size > 0
 
 
 def layouts(value: NDArray[Any], shape: Shape) -> Iterator[NDArray[Any]]:

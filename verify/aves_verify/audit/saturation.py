@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from aves_verify.audit.candidates import is_real
+from aves_verify.operators.exact import is_real
 
 Value = Callable[[str], "NDArray[np.generic] | None"]
 

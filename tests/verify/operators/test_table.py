@@ -10,10 +10,10 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 from tests.verify.audit.graphs import model, node
 
-from aves_verify.audit.exact import NotInTableError
-from aves_verify.audit.nodes import LIMITS, node_errors
-from aves_verify.audit.operators import TABLE
-from aves_verify.audit.sums import attention, convolution, einsum, matmul, multi_head_attention
+from aves_verify.operators.exact import NotInTableError
+from aves_verify.operators.nodes import LIMITS, node_errors
+from aves_verify.operators.sums import attention, convolution, einsum, matmul, multi_head_attention
+from aves_verify.operators.table import TABLE
 
 RNG = np.random.default_rng(0)
 

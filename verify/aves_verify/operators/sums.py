@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aves_verify.audit.exact import Attributes, Exact, Inputs, NotInTableError, Operator, given, optional
+from aves_verify.operators.exact import Attributes, Exact, Inputs, NotInTableError, Operator, given, optional
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor
 
 Kind = Literal["moved", "rounded", "function", "sum"]
@@ -44,3 +45,8 @@ def given(inputs: Inputs, count: int) -> tuple[Tensor, ...]:
 def optional(inputs: Inputs, place: int) -> Tensor | None:
     """An input that may be left out."""
     return inputs[place] if place < len(inputs) else None
+
+
+def is_real(value: Any) -> bool:
+    """Is it an array of floating-point numbers, of whatever precision?"""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fV" and value.size > 0

@@ -15,10 +15,9 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
-from aves_verify.audit.candidates import is_real
-from aves_verify.audit.exact import Exact, Kind
-from aves_verify.audit.operators import MOVING, TABLE
-from aves_verify.audit.sums import softmax_over_the_rest
+from aves_verify.operators.exact import Exact, Kind, is_real
+from aves_verify.operators.sums import softmax_over_the_rest
+from aves_verify.operators.table import MOVING, TABLE
 
 _HALF_STEP = float(np.finfo(np.float32).eps) / 2
 _TINY = float(np.finfo(np.float32).tiny)  # smaller numbers may be taken for 0

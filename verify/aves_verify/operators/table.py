@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aves_verify.audit import sums
-from aves_verify.audit.exact import Attributes, Exact, Inputs, Operator, given, optional
+from aves_verify.operators import sums
+from aves_verify.operators.exact import Attributes, Exact, Inputs, Operator, given, optional
 
 
 def _once(compute: Callable[..., Tensor], inputs: int) -> Operator:

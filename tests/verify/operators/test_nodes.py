@@ -8,7 +8,7 @@ from onnx import NodeProto, TensorProto
 from tests.verify.audit.graphs import model, node, saved
 
 from aves_verify.audit.graph_values import traced
-from aves_verify.audit.nodes import LIMITS, NodeErrors, node_errors
+from aves_verify.operators.nodes import LIMITS, NodeErrors, node_errors
 
 X = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
 OPSET = {"": 17}
