@@ -62,7 +62,8 @@ def tests(session: nox.Session) -> None:
     # a file's fixtures are made once; tests/conftest.py has brought the files that take long to the front
     shared = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     command = ("pytest", *shared, "--durations", "25", "-m", "not scheduled")
-    uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT)
+    # a thread for each process: two of each wait for one another on two cores, which takes longer than computing
+    uv_run(session, *command, *session.posargs, options=TEST_ENVIRONMENT, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(python=False)
