@@ -68,7 +68,7 @@ class Process:
                 raise LimitError(f"an earlier call was ended: {self._ended}")
             popen = self._popen or self._start()
             try:
-                request = (module, name, args, limits.memory)
+                request = (module, name, args, limits.memory, _here())
                 with contextlib.suppress(OSError):  # it has ended: the answer tells
                     _send(popen.stdin, pickle.dumps(request, protocol=5))
                 answer = self._wait(popen, limits)
@@ -157,8 +157,10 @@ def serve() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever writes to standard output must not write into the answers
     while request := _received(requests):
-        module, name, args, memory = pickle.loads(request)  # noqa: S301 - from our own process
+        module, name, args, memory, here = pickle.loads(request)  # noqa: S301 - from our own process
         _limit_memory(memory)
+        with contextlib.suppress(OSError):
+            os.chdir(here)
         try:
             answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args)), protocol=5)
         except MemoryError:
@@ -172,6 +174,14 @@ def _portable(error: Exception) -> Exception:
     """The error itself where it is Python's or ours; a library's own may not leave its process."""
     known = type(error).__module__.partition(".")[0] in ("builtins", "aves_artifacts", "aves_convert", "aves_verify")
     return error if known else RuntimeError(first_line(error))
+
+
+def _here() -> str:
+    """Where relative paths begin; the other process was perhaps started elsewhere."""
+    try:
+        return os.getcwd()
+    except OSError:  # the folder is gone
+        return os.sep
 
 
 def _limit_memory(memory: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -75,6 +76,12 @@ def test_one_that_has_ended_meanwhile_is_not_lent() -> None:
     psutil.Process(number).kill()
     time.sleep(0.1)
     assert call_apart("os", "getpid", limits=ROOM) != number
+
+
+def test_a_shared_one_is_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call_apart("os", "getpid", limits=ROOM)
+    monkeypatch.chdir(tmp_path)
+    assert call_apart("os", "getcwd", limits=ROOM) == str(tmp_path)
 
 
 def test_who_borrows_one_has_it_alone() -> None:

@@ -83,5 +83,5 @@ def test_a_tensor_made_from_nothing(tmp_path: Path) -> None:
     model = onnx.load(path)
     model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("ReduceSum", ["zeros"], ["more"], keepdims=0))
     onnx.save(model, path)
-    with pytest.raises(InputError, match="GiB of memory"):  # when it is loaded, or when it is run
+    with pytest.raises(InputError, match=r"GiB of memory|[Ff]ailed to allocate|bad.alloc"):  # when it is loaded, or run
         OnnxBackend(path, config=TINY).run(WAVEFORM)
