@@ -85,6 +85,11 @@ class Process:
         """Whether it was started and has not ended, for whatever reason."""
         return self._popen is not None and not self._ended and self._popen.poll() is None
 
+    @property
+    def resident(self) -> int:
+        """How many bytes of memory it holds."""
+        return 0 if self._popen is None else _resident(self._popen.pid)
+
     def close(self) -> None:
         """End the process, whatever it is at."""
         if self._popen is not None:
@@ -119,6 +124,7 @@ class Process:
 
 
 _LARGE = 2 << 30  # bytes; what a process frees it may not give back, and the next call would be blamed for it
+_LEFT = 768 << 20  # bytes; torch and ONNX Runtime hold half of that as soon as they are imported
 _MOST_IDLE = 2
 _idle: list[Process] = []  # processes that wait for the next who wants one
 
@@ -143,8 +149,8 @@ def borrowed() -> Process:
 
 
 def give_back(process: Process, memory: int) -> None:
-    """Keep a process for others if its calls were not allowed much memory and none hit a limit; end it otherwise."""
-    if process.is_running and memory < _LARGE and len(_idle) < _MOST_IDLE:
+    """Keep a process for others where no call hit a limit, was allowed much memory or left much; end it otherwise."""
+    if process.is_running and memory < _LARGE and process.resident < _LEFT and len(_idle) < _MOST_IDLE:
         _idle.append(process)
     else:
         process.close()
@@ -159,8 +165,10 @@ def serve() -> None:
     while request := _received(requests):
         module, name, args, memory, here = pickle.loads(request)  # noqa: S301 - from our own process
         _limit_memory(memory)
-        with contextlib.suppress(OSError):
+        try:
             os.chdir(here)
+        except OSError:  # it is gone: better nowhere than where another caller was
+            os.chdir(os.sep)
         try:
             answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args)), protocol=5)
         except MemoryError:

@@ -10,7 +10,8 @@ from pathlib import Path
 from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import install, is_installed
-from aves_artifacts.base.process import LimitError, Limits, call_apart
+from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.process import Limits, call_apart
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
@@ -153,8 +154,8 @@ def _loaded(bundle: Bundle, roles: tuple[Role, ...], function: str, *args: objec
     limits = Limits.of_loading(sum(record.size for record in records))
     try:
         found = call_apart("aves_artifacts.bundle.contents", function, bundle, *args, limits=limits) if roles else []
-    except LimitError as error:
-        found = [(roles[0], f"is refused: {error}")]
+    except Exception as error:  # a limit, or whatever a library makes of a file that it did not write
+        found = [(roles[0], f"is refused: {first_line(error)}")]
     yield from (Problem(bundle.manifest.files[role].name, problem) for role, problem in found)
 
 

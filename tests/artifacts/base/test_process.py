@@ -96,3 +96,12 @@ def test_who_borrows_one_has_it_alone() -> None:
 def test_an_error_of_a_library_that_is_not_here_is_told() -> None:
     with pytest.raises(RuntimeError, match="Error while deserializing: header too small"):
         call_apart("safetensors", "deserialize", b"x", limits=ROOM)
+
+
+def test_one_that_holds_much_is_not_lent() -> None:
+    """Whatever its calls were allowed: the next one would be blamed for it."""
+    process = borrowed()
+    number = process.call("os", "getpid", limits=ROOM)
+    process.call("tests.support.memory_kept", "keep", 900 << 20, limits=Limits(60, 4 << 30))
+    give_back(process, ROOM.memory)
+    assert not psutil.pid_exists(number)

@@ -82,3 +82,10 @@ def test_values_that_would_fill_the_memory_are_not_handed_out(tmp_path: Path, mo
     assert traced(path, WAVE)
     with pytest.raises(RunError, match=r"g\.onnx: what it computes on its way takes more than 96 B"):
         traced(path, WAVE, WAVE)
+
+
+def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
+    path = saved(tmp_path, model([node("Neg", ["x"], ["AAAA"]), node("Neg", ["AAAA"], ["y"])]))
+    path.write_bytes(path.read_bytes().replace(b"AAAA", b"\xff\xfe\xfd\xfc"))
+    with pytest.raises(RunError, match=r"ONNX Runtime does not run it: .*(UTF|utf)-8"):
+        traced(path, WAVE)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aves_verify.comparison.noise import (
+    MEASURE,
     ORIGINAL,
     OWN_ROUNDING,
     RELATIVE,
@@ -251,3 +252,9 @@ def test_relative_differences() -> None:
 
 def test_the_root_mean_square() -> None:
     assert rms(np.array([3.0, -4.0, 0.0, 0.0])) == 2.5
+
+
+def test_a_way_that_loses_more_than_a_tenth_of_the_answer_is_no_measure() -> None:
+    error = np.array([[MEASURE, -MEASURE], [MEASURE, MEASURE]]) * rms(EXACT)
+    assert noise_floor(EXACT, EXACT, EXACT, [EXACT + 1.001 * error]).float32 is None
+    assert noise_floor(EXACT, EXACT, EXACT, [EXACT + 0.999 * error]).float32 == pytest.approx(0.0999 * rms(EXACT))

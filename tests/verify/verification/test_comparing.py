@@ -100,3 +100,16 @@ def test_without_the_exact_answer_a_port_may_differ_by_what_ordinary_exports_do(
     assert found.tolerance.atol == 3e-4
     (found,) = compared(FAIRSEQ, Answering("torchaudio", ANSWER + 4e-4 * np.sign(NOISE)), exact=False)
     assert found.status == "fail"
+
+
+def test_where_careless_sums_leave_nothing_of_a_sound_another_model_does_not_pass(left: list[float]) -> None:
+    """Beside an original in doubt too, which asks for what float32 leaves."""
+    left.append(2.0)
+    doubtful = Answering("fairseq", ANSWER + 1e-4 * NOISE)
+    other = np.random.default_rng(1).normal(size=ANSWER.shape) * ANSWER.std()
+    (found,) = compared(doubtful, Answering("torchaudio", other))
+    assert found.status == "fail"
+    (found,) = compared(doubtful, Answering("torchaudio", ANSWER + 1e-2 * NOISE))
+    assert found.status == "fail"
+    assert found.noise is not None
+    assert found.noise.float32 is None

@@ -50,6 +50,7 @@ def attribute_problems(
     graph's input. A softmax that was found to be ``right`` may have its axes in another order.
     """
     every = list(_every(nodes))
+    moving = _depending(every, entry)
     found: dict[str, list[str]] = {}
     for node in every:
         for problem in (
@@ -58,7 +59,7 @@ def attribute_problems(
             *([] if not right.isdisjoint(node.output) else _softmax(node, value)),
             *_attention(node, config),
             *_convolution(node, config, value),
-            *saturating(node, value),
+            *saturating(node, value, moving),
         ):
             found.setdefault(problem, []).append(node.name or next(iter(node.output), node.op_type))
     for name, problem in _spelled_out(every, value, entry):

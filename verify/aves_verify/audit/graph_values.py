@@ -51,6 +51,21 @@ def traced(path: Path, *waveforms: NDArray[np.float32]) -> Traced:
     ONNX Runtime merges less than usual then: the values are those of the graph as it is written. Foreign files are not
     to be trusted with this process: ``OnnxBackend.apart`` calls it in another. Raises RunError where it cannot be run.
     """
+    try:
+        graph, opset, outputs, session = _with_all_outputs(path)
+        values = [_values(session, waveform) for waveform in waveforms]
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception, nor have onnx's
+        raise RunError(f"{path}: ONNX Runtime does not run it: {first_line(error)}") from None
+    if sum(array.nbytes for each in values for array in each.arrays.values()) > _MOST:
+        raise RunError(f"{path}: what it computes on its way takes more than {size_text(_MOST)}")
+    values[1:] = (_sharing(each, values[0].arrays) for each in values[1:])
+    return Traced(graph, opset, outputs, session.get_inputs()[0].name, tuple(values))
+
+
+def _with_all_outputs(
+    path: Path,
+) -> tuple[onnx.GraphProto, dict[str, int], tuple[str, ...], onnxruntime.InferenceSession]:
+    """The used nodes, the opset, the outputs, and a session that gives what every one of these nodes computes."""
     data = path.read_bytes()
     model = onnx.load_from_string(data)
     if model.functions:
@@ -73,15 +88,8 @@ def traced(path: Path, *waveforms: NDArray[np.float32]) -> Traced:
     options.log_severity_level = 3
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        values = [_values(session, waveform) for waveform in waveforms]
-    except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-        raise RunError(f"{path}: ONNX Runtime does not run it: {first_line(error)}") from None
-    if sum(array.nbytes for each in values for array in each.arrays.values()) > _MOST:
-        raise RunError(f"{path}: what it computes on its way takes more than {size_text(_MOST)}")
-    values[1:] = (_sharing(each, values[0].arrays) for each in values[1:])
-    return Traced(graph, opset, outputs, session.get_inputs()[0].name, tuple(values))
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return graph, opset, outputs, session
 
 
 def _sharing(values: Values, first: Mapping[str, Array]) -> Values:

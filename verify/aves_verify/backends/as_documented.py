@@ -38,6 +38,7 @@ def loading_problems(path: Path, read: Mapping[str, NDArray[np.float32]]) -> Ite
     expected = {name: _content("cpu", values) for name, values in read.items()}
     names = {name: old_weight_norm_name(name) for name in loaded}
     different = [name for name, known in names.items() if known not in read or expected[known][1:] != loaded[name][1:]]
+    different += read.keys() - names.values()
     if different:
         told = listed(list(map(printable, different)), _MOST_TOLD)
         yield f"torchaudio: torch.load gives other tensors than {path} holds: {told}"

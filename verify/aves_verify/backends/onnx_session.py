@@ -64,6 +64,7 @@ class OnnxBackend:
             )
         except LimitError as error:
             raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
+        self._lender: OnnxBackend | None = None
         if process is None:
             weakref.finalize(self, give_back, self._process, self._memory)
         self._number, facts = loaded
@@ -79,10 +80,15 @@ class OnnxBackend:
 
     @cached_property
     def _other(self) -> OnnxBackend:
-        other = self.other_optimisation
-        return OnnxBackend(
-            self.path, threads=self._threads, optimisation=other, config=self._config, process=self._process
+        other = OnnxBackend(
+            self.path,
+            threads=self._threads,
+            optimisation=self.other_optimisation,
+            config=self._config,
+            process=self._process,
         )
+        other._lender = self  # as long as it is used, the process is nobody else's
+        return other
 
     def otherwise_optimised(self) -> OnnxBackend:
         """A session that runs this file without ONNX Runtime's optimisations; made when first asked for.

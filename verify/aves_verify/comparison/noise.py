@@ -27,6 +27,8 @@ SUSPICIOUS = 1e-5
 # How many times what float32 leaves of an input the original's own error may be. Of one machine it is the same, of
 # another with another torch 2 times were seen; an original in half precision has 1,000 times, another model millions.
 ORIGINAL = 8.0
+# What float32 leaves of an input is a measure up to this share of the answer's RMS.
+MEASURE = 0.1
 # Elements off in one direction are no rounding where they lie in this many dimensions: in one they may be, as frames
 # are alike.
 _DIMENSIONS = 20
@@ -85,13 +87,15 @@ class NearZero:
 def noise_floor(port: Array, reference: Array, exact: Array, float32: Sequence[Array] = ()) -> NoiseFloor:
     """Measure the errors of port and reference against the exact answer, all in float64 of one shape.
 
-    ``float32`` are other computations of the same encoder in that precision; one that overflows is no measure.
+    ``float32`` are other computations of the same encoder in that precision. One that overflows, or loses more than a
+    tenth of the answer, is no measure: a norm of a small sound on a large offset, summed carelessly, leaves nothing.
     """
     scale = max(rms(exact), float(FLOAT32.tiny))
     storing = float(FLOAT32.eps) / 4 * scale
     own = np.abs(reference - exact)
     floor = NoiseFloor(rms(port - exact), max(rms(own), storing), max(float(own.max()), storing), scale)
-    left = [error for other in float32 if np.isfinite(error := np.abs(other - exact)).all()]
+    errors = (np.abs(other - exact) for other in float32)
+    left = [error for error in errors if np.isfinite(error).all() and rms(error) <= MEASURE * scale]
     if not left:
         return floor
     rounding, peak = max(map(rms, left)), max(float(error.max()) for error in left)

@@ -55,7 +55,8 @@ def explain_worst(
         found = _explained(loaded, original, backend, worst.clip, waveform, _LONGEST)
         if worst.status == "fail" and found.partly and found.first is None and not found.failure:
             # a fault that long recordings alone show
-            found = _explained(loaded, original, backend, worst.clip, waveform, _fitting(loaded.config, waveform.size))
+            longer = _explained(loaded, original, backend, worst.clip, waveform, _fitting(loaded.config, waveform.size))
+            found = found if longer.failure else longer
         explanations.append(found)
     return tuple(explanations)
 

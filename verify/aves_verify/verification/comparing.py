@@ -18,12 +18,12 @@ from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.evidence import Kept
+from aves_verify.comparison.noise import MEASURE
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.rounding import in_float32
 
-_ROUNDING = 0.1  # share of the outputs' RMS: a mean difference beyond that is none, whatever the input
 _SHORT = 5 * SAMPLE_RATE // 4  # samples in all of an input that is run more than once
 
 
@@ -194,10 +194,11 @@ def _compare_layer(
 
 def _asks_for_more(found: Comparison) -> bool:
     """Could what float32 leaves of this input explain a failure? Or is the original itself in doubt?"""
-    if found.noise is not None and found.noise.is_doubtful:
-        return True
     scale = found.noise.scale if found.noise is not None else 1.0
-    return found.status == "fail" and found.snr_db is not None and found.mean_abs <= _ROUNDING * scale
+    if not found.mean_abs <= MEASURE * scale:
+        return False
+    doubtful = found.noise is not None and found.noise.is_doubtful
+    return doubtful or (found.status == "fail" and found.snr_db is not None)
 
 
 @contextmanager
