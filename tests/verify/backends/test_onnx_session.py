@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,24 @@ def test_small_graphs_are_run_in_one_process_one_after_the_other(tmp_path: Path)
     one, other = OnnxBackend(tmp_path / "x.onnx"), OnnxBackend(tmp_path / "y.onnx")
     assert np.array_equal(one.run(WAVEFORM)["final"], outputs[0])
     assert np.array_equal(other.run(WAVEFORM)["final"], outputs[1])
+
+
+def test_a_backend_that_is_gone_lends_on_what_it_had_without_a_collection(tmp_path: Path) -> None:
+    """Also where it was run otherwise optimised; processes that wait for the collector take all memory."""
+    onnx.save(encoder_graph(TINY, weights(TINY)), tmp_path / "x.onnx")
+    gc.disable()
+    try:
+        numbers = set()
+        for _ in range(3):
+            backend = OnnxBackend(tmp_path / "x.onnx", config=TINY)
+            other = backend.otherwise_optimised()
+            numbers.add(backend._process.call("os", "getpid", limits=backend.limits(WAVEFORM.shape)))
+            del backend
+            assert other.run(WAVEFORM)["final"].shape[0] == 1  # it is still nobody else's
+            del other
+        assert len(numbers) == 1
+    finally:
+        gc.enable()
 
 
 def _with_node(path: Path, node: onnx.NodeProto, **constants: np.ndarray) -> Path:

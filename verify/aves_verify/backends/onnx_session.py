@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.process import LimitError, Limits, Process, borrowed, call_apart, give_back
+from aves_artifacts.base.process import LimitError, Limits, borrowed, call_apart, give_back
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.file_weights import bytes_of_files
 from aves_verify.backends.backend import Embeddings, RunError
@@ -26,6 +26,14 @@ _MEMORY, _FILES, _FORWARD = 1 << 30, 6, 4  # bytes; times the file's size; times
 _LAYERS = 24
 _UNKNOWN = 64 << 10  # bytes for each sample, where the geometry is not known
 _SECONDS, _SLOWER, _PACE = 60.0, 30, 5.0  # in all; times what the reference took; for each second of sound
+
+
+class _Loan:
+    """A process that is given back once no backend uses it any more; each was allowed so much memory to load a file."""
+
+    def __init__(self, memory: int) -> None:
+        self.process = borrowed()
+        weakref.finalize(self, give_back, self.process, memory)
 
 
 class OnnxBackend:
@@ -44,29 +52,27 @@ class OnnxBackend:
         threads: int | None = None,
         optimisation: str = "all",
         config: EncoderConfig | None = None,
-        process: Process | None = None,
+        loan: _Loan | None = None,
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``process`` is where it is loaded, beside another file, by default one of its own. Raises InputError for what is
-        no such graph, and for one that takes too long or too much memory.
+        ``loan`` is the process in which it is loaded, beside another file, by default one of its own. Raises InputError
+        for what is no such graph, and for one that takes too long or too much memory.
         """
         self.path, self.optimisation, self.reference_seconds = path, optimisation, 0.0
         self._threads, self._config = threads, config
-        self._process = process or borrowed()
-        self._sessions = 1 if process is None else 2
+        self._sessions = 1 if loan is None else 2
         size = bytes_of_files(path)
         self._memory = _MEMORY + self._sessions * _FILES * size
+        self._loan = loan or _Loan(self._memory)
+        self._process = self._loan.process
         limits = Limits(_SECONDS + size / 5e6, self._memory)
         try:
             loaded = self._process.call(
-                _RUNTIME, "opened", path, threads, optimisation, process is not None, limits=limits
+                _RUNTIME, "opened", path, threads, optimisation, loan is not None, limits=limits
             )
         except LimitError as error:
             raise InputError(f"{path}: ONNX Runtime cannot load it within limits: {error}") from None
-        self._lender: OnnxBackend | None = None
-        if process is None:
-            weakref.finalize(self, give_back, self._process, self._memory)
         self._number, facts = loaded
         self.version: str = facts.version
         self.metadata: Mapping[str, str] = facts.metadata
@@ -80,15 +86,8 @@ class OnnxBackend:
 
     @cached_property
     def _other(self) -> OnnxBackend:
-        other = OnnxBackend(
-            self.path,
-            threads=self._threads,
-            optimisation=self.other_optimisation,
-            config=self._config,
-            process=self._process,
-        )
-        other._lender = self  # as long as it is used, the process is nobody else's
-        return other
+        other = self.other_optimisation
+        return OnnxBackend(self.path, threads=self._threads, optimisation=other, config=self._config, loan=self._loan)
 
     def otherwise_optimised(self) -> OnnxBackend:
         """A session that runs this file without ONNX Runtime's optimisations; made when first asked for.
