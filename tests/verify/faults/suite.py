@@ -16,8 +16,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import onnxruntime
 from tests.verify.faults import false_alarms
@@ -29,14 +27,12 @@ from tests.verify.faults.hidden_faults import HIDDEN_FAULTS
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.process import Process
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
-from aves_verify.backends import onnx_session
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle, of_files
@@ -99,31 +95,10 @@ class Original:
         return path
 
 
-class Kept:
-    """Stands for a new process of its own: graphs share one, as to start one takes longer than what it does there."""
-
-    process = Process()
-    verified = 0  # ports in it; what sessions took they keep
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.process.call(*args, **kwargs)
-
-    def close(self) -> None:
-        """Nothing: the next one goes on with it."""
-
-    @classmethod
-    def renew(cls, after: int = 1) -> None:
-        """A new one where this many ports were verified in it, or a limit ended it."""
-        cls.verified += 1
-        if cls.verified >= after or cls.process._ended:
-            cls.process.close()
-            cls.process, cls.verified = Process(), 0
-
-
 @contextmanager
 def originals(seed: int = 0) -> Iterator[dict[Kind, Original]]:
-    """Both encoders with their bundles, and one process for all graphs; removed after."""
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(onnx_session, "Process", Kept):
+    """Both encoders with their bundles, removed after."""
+    with tempfile.TemporaryDirectory() as folder:
         made: dict[Kind, Original] = {}
         for kind, entries in ENCODERS.items():
             checkpoint = Path(folder) / f"{kind}.pt"
@@ -132,10 +107,7 @@ def originals(seed: int = 0) -> Iterator[dict[Kind, Original]]:
             write_torch_file(contents, checkpoint)
             make_bundle(Source(checkpoint), Target(Path(folder) / kind, "x"))
             made[kind] = Original(checkpoint, Path(folder) / kind)
-        try:
-            yield made
-        finally:
-            Kept.renew()
+        yield made
 
 
 def find(fault: Fault, original: Original, *, seed: int = 0, thorough: bool = True) -> Finding:
@@ -157,8 +129,6 @@ def find(fault: Fault, original: Original, *, seed: int = 0, thorough: bool = Tr
             # the message has to name the file; that the shared process grew too large says nothing of the fault
             named = str(folder) in str(error) and "within limits" not in str(error)
             return Finding(fault, (REFUSED,) if named else (), REFUSED, None, None)
-        finally:
-            Kept.renew(after=2 if thorough else 5)
     return _finding(fault, report)
 
 

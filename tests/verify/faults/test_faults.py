@@ -12,7 +12,7 @@ from tests.verify.faults.clean_exports import EXPORTS, verified
 from tests.verify.faults.false_alarms import clean_runs
 from tests.verify.faults.fault import ENCODERS, Fault, Kind
 from tests.verify.faults.hidden_faults import HIDDEN_FAULTS
-from tests.verify.faults.suite import CLIPS, FAULTS, Kept, Original, find, originals
+from tests.verify.faults.suite import CLIPS, FAULTS, Original, find, originals
 
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
@@ -74,7 +74,6 @@ def test_no_alarm_over_clean_ports(kind: Kind) -> None:
 
 @pytest.mark.parametrize("export", [name for name in EXPORTS if name != "dynamo"])  # which takes long
 def test_no_alarm_over_an_ordinary_export(export: str, made: dict[Kind, Original], tmp_path: Path) -> None:
-    Kept.renew(after=3)
     report = verified(EXPORTS[export], made["post-norm"].checkpoint, tmp_path / "x.onnx")
     assert report.problems == ()
     assert [c.reason for c in report.comparisons if c.status == "fail"] == []
