@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import MOST_TOLD, InputError
 from aves_artifacts.base.messages import listed, quoted, reason_of
+from aves_artifacts.files.documents import parse_json, read_file
 
 ExtractorMode = Literal["group_norm", "layer_norm"]
 

@@ -268,7 +268,7 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
     stands for, e.g. bio; the same NAME, size and seed give the same bytes.
     """
     from aves_artifacts.base.errors import InputError
-    from aves_artifacts.base.files import REPLACE
+    from aves_artifacts.files.writing import REPLACE
     from aves_convert.conversion.stand_in import write_stand_in
 
     if out.exists() and not force:

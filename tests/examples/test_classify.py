@@ -18,8 +18,8 @@ from tests.support.recordings import calls, write_recordings
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.conversion.convert import torchaudio_to_onnx
 from aves_convert.weights.state_dict import read_state_dict
 from classifier import train_head

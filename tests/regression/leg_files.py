@@ -12,8 +12,8 @@ from tests.regression.golden import Golden
 from tests.regression.models import Files, write_model
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx

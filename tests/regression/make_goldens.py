@@ -20,7 +20,7 @@ from tests.regression.golden import FOLDER, Golden, clip_hashes, sampled, values
 from tests.regression.models import NAMES, Files, write_model
 from tests.support.environments import interpreter, plain_environment
 
-from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend

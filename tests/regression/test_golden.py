@@ -12,7 +12,7 @@ from tests.regression.make_goldens import REQUIREMENTS, make_environment_of_its_
 from tests.regression.models import FULL_SIZE, NAMES, TINY, write_model
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.to_torchaudio import to_torchaudio
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from aves_artifacts.base.file_record import file_record
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
+from aves_artifacts.files.file_record import file_record
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.bundle.manifest import FILE_NAMES, EncoderFacts, LedgerEntry, Manifest, Role, SourceRecord
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.file_record import FileRecord
 
 BASE = EncoderConfig(
     extractor_mode="group_norm",

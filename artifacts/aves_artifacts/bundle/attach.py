@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, Manifest, ReportRecord
 from aves_artifacts.bundle.model_card import with_card
 from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
+from aves_artifacts.files.writing import replacing
 
 
 def attach_report(folder: Path, document: bytes) -> Bundle:

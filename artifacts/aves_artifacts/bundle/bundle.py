@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import FileRecord, sha256_of
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, Role
+from aves_artifacts.files.documents import read_file
+from aves_artifacts.files.file_record import FileRecord, sha256_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import install, is_installed
 from aves_artifacts.base.messages import first_line
@@ -17,6 +16,7 @@ from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem,
 from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
 from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import read_file
 
 SCHEMA = 1
 VERDICT_FAILED = "says that the verification failed"

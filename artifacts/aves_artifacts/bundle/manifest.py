@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import parse_json
+from aves_artifacts.files.file_record import FileRecord
+from aves_artifacts.files.json_schema import schema_problem
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"

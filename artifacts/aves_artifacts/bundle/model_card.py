@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.files import replacing
 from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
 from aves_artifacts.bundle.report_document import STATUSES, ReportDocument
+from aves_artifacts.files.file_record import FileRecord
+from aves_artifacts.files.writing import replacing
 
 _WHAT: dict[Role, str] = {
     "torchaudio": "weights for torchaudio's `wav2vec2_model`",

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.files.json_schema import schema_problem
 
 Status = Literal["pass", "near-zero drift", "fail"]
 STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, printable
+from aves_artifacts.files.documents import open_file
 
 if TYPE_CHECKING:
     import torch

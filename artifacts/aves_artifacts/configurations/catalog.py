@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
 
-from aves_artifacts.base.documents import parse_toml, read_file
 from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import printable, quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.waivers import Waiver, waiver_problems, waivers_of
+from aves_artifacts.files.documents import parse_toml, read_file
 
 PublishedRole = Literal["original", "torchaudio", "config", "onnx"]
 ROLES: tuple[PublishedRole, ...] = ("original", "torchaudio", "config", "onnx")

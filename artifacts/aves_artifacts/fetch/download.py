@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aves_artifacts.base.concurrency import StoppedError
-from aves_artifacts.base.documents import check_regular, parse_json, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import printable, printable_address, reason_of
 from aves_artifacts.fetch.exchange import Exchange, SlowError, exchange
+from aves_artifacts.files.concurrency import StoppedError
+from aves_artifacts.files.documents import check_regular, parse_json, read_file
+from aves_artifacts.files.writing import replacing
 
 if TYPE_CHECKING:
     import httpx2

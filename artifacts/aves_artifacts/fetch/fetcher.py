@@ -12,11 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aves_artifacts.base.concurrency import each, exclusive, stopping
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.base.files import make_folder
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
 from aves_artifacts.base.progress import Silent, Watcher
 from aves_artifacts.configurations.catalog import ROLES, Configuration, PublishedRole, catalog, named
@@ -24,6 +20,10 @@ from aves_artifacts.configurations.store import part_of, place, store
 from aves_artifacts.fetch.download import Network, Transfer, discard, download, remote_size
 from aves_artifacts.fetch.file_kind import content_problem
 from aves_artifacts.fetch.lock_file import Locked, LockFile, MismatchError, default_lock_file
+from aves_artifacts.files.concurrency import each, exclusive, stopping
+from aves_artifacts.files.documents import open_file
+from aves_artifacts.files.file_record import sha256_of
+from aves_artifacts.files.writing import make_folder
 
 if TYPE_CHECKING:
     import httpx2

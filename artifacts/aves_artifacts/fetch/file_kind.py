@@ -7,13 +7,13 @@ import struct
 import zipfile
 from pathlib import Path
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable, quoted, reason_of
-from aves_artifacts.base.protobuf_fields import Fields
 from aves_artifacts.configurations.catalog import PublishedRole
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import open_file
+from aves_artifacts.files.file_bytes import FileBytes
+from aves_artifacts.files.protobuf_fields import Fields
 
 # How torch.save began a file before it wrote zip archives: protocol 2, then MAGIC_NUMBER of torch/serialization.py.
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"

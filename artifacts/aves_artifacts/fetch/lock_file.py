@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import check_writable, make_folder, replacing
 from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.configurations.settings import path_in
 from aves_artifacts.configurations.store import store
+from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.files.writing import check_writable, make_folder, replacing
 
 LOCK_FILE = "aves.lock.json"
 SCHEMA = 1

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import need
-from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.files import PARTIAL, creating
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
+from aves_artifacts.files.documents import open_file
+from aves_artifacts.files.file_record import FileRecord
+from aves_artifacts.files.writing import PARTIAL, creating
 
 Result = TypeVar("Result")
 Held = Callable[[int], None]  # told how many bytes were moved

@@ -10,16 +10,16 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from aves_artifacts.base.concurrency import each
-from aves_artifacts.base.documents import MAX_DOCUMENT
 from aves_artifacts.base.errors import MOST_TOLD, DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.messages import first_of, printable, quoted, size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
 from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.configurations.waivers import Waiver
+from aves_artifacts.files.concurrency import each
+from aves_artifacts.files.documents import MAX_DOCUMENT
+from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
 from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, is_claim

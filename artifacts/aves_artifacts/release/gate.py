@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aves_artifacts.base.documents import read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
@@ -15,6 +14,7 @@ from aves_artifacts.bundle.manifest import REPORT
 from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.configurations.waivers import Waiver
+from aves_artifacts.files.documents import read_file
 
 _LONGEST = 1000  # characters of what a report says
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.extras import need
-from aves_artifacts.base.file_record import sha256_of
-from aves_artifacts.base.files import staged
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
+from aves_artifacts.files.file_record import sha256_of
+from aves_artifacts.files.writing import staged
 from aves_artifacts.release.gate import Verified
 
 if TYPE_CHECKING:

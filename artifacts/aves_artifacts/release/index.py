@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aves_artifacts.base.documents import parse_json
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord
-from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.documents import parse_json
+from aves_artifacts.files.file_record import FileRecord
+from aves_artifacts.files.json_schema import schema_problem
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.provenance import SIGNED, STATEMENT
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.versions import own_version
+from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.release.gate import Verified
 
 if TYPE_CHECKING:

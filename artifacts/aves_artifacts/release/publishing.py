@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from aves_artifacts.base.concurrency import each, stopping
-from aves_artifacts.base.documents import MAX_DOCUMENT
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.manifest import MANIFEST
+from aves_artifacts.files.concurrency import each, stopping
+from aves_artifacts.files.documents import MAX_DOCUMENT
 from aves_artifacts.release.address import Address
 from aves_artifacts.release.index import CLAIM, INDEX
 from aves_artifacts.release.staging import Release, ReleaseFile

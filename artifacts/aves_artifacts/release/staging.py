@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord, file_record
-from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.base.versions import own_version
 from aves_artifacts.bundle.manifest import MANIFEST
+from aves_artifacts.files.file_record import FileRecord, file_record
+from aves_artifacts.files.writing import replacing
 from aves_artifacts.release.gate import Verified
 from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, claim_text
 from aves_artifacts.release.notes import release_notes

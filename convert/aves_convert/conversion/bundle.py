@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from aves_artifacts.base.concurrency import pool
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import file_record, unchanged
-from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
 from aves_artifacts.bundle.model_card import write_card
+from aves_artifacts.files.concurrency import pool
+from aves_artifacts.files.file_record import file_record, unchanged
+from aves_artifacts.files.writing import staged
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import graph_metadata, write_onnx_file, write_torchaudio_files
 from aves_convert.conversion.manifest import known_terms, manifest_of

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.file_record import sha256_of, unchanged
-from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.manifest import FILE_NAMES, stem_of
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.file_record import sha256_of, unchanged
+from aves_artifacts.files.writing import staged
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.request import Source, Target, Terms

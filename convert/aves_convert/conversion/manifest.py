@@ -6,10 +6,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.base.versions import own_version, version_of
 from aves_artifacts.bundle.manifest import EncoderFacts, Manifest, Role, SourceRecord
 from aves_artifacts.configurations.catalog import by_file_name
+from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.request import Terms
 from aves_convert.graph.options import Exporter

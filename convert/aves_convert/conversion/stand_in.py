@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from aves_artifacts.base.concurrency import pool
 from aves_artifacts.encoder import encoder_shapes
+from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.architecture import DEFAULTS, Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.writer import PickledObject, write_torch_file

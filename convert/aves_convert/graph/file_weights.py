@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import first_line, printable, reason_of
-from aves_artifacts.base.protobuf_fields import Fields
+from aves_artifacts.files.file_bytes import FileBytes
+from aves_artifacts.files.protobuf_fields import Fields
 
 _MAX_DIMENSIONS = 64  # numpy's own limit
 

@@ -15,8 +15,8 @@ import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
-from aves_artifacts.base.files import replacing
-from aves_artifacts.base.protobuf_fields import prefix
+from aves_artifacts.files.protobuf_fields import prefix
+from aves_artifacts.files.writing import replacing
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf reads no message of 2 GiB; a little is left for what is not weights
 _SMALLEST_EXTERNAL = 1024  # bytes; shapes and other small constants stay in the graph, where shape inference needs them

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from aves_artifacts.base.documents import parse_json, read_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, ending, stem_of
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import parse_json, read_file
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 _MAX_JSON = 1 << 24  # bytes; a manifest has some ten thousand

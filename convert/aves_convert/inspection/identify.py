@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.inspection.bundles import inspect_folder, inspect_json
 from aves_convert.inspection.finding import Inspection
 from aves_convert.pickles.dangerous_calls import dangerous_calls

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import listed, printable, reason_of
-from aves_artifacts.base.protobuf_fields import Fields, prefix
 from aves_artifacts.bundle.manifest import ending
+from aves_artifacts.files.file_bytes import FileBytes
+from aves_artifacts.files.protobuf_fields import Fields, prefix
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable
+from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.pickles.arguments import VALUES
 from aves_convert.pickles.machine import Machine, PersistentLoad, Rebuild
 from aves_convert.pickles.operations import ACTIONS, Action, no_opcode

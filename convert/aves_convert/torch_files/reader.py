@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import printable, quoted, reason_of
+from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.pickles.dangerous_calls import refuse_dangerous
 from aves_convert.pickles.reader import MAX_STREAM, read_pickle, scan_pickle
 from aves_convert.pickles.records import Call, Global

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import replacing
 from aves_artifacts.base.messages import first_line
+from aves_artifacts.files.writing import replacing
 
 _TORCHS = {"format": "pt"}  # the library whose tensors they are, which its own loaders ask for
 _SYSTEMS = re.compile(r"\b(?:code: |os error )(\d+)")

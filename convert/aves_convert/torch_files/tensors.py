@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
+from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.torch_files.zip_directory import Extent
 
 

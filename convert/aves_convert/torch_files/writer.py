@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.files import replacing
+from aves_artifacts.files.writing import replacing
 
 _ALIGNMENT = 64
 STORAGE_CLASSES = {

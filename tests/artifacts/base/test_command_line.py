@@ -14,7 +14,7 @@ PROGRAM = """
 import time
 from pathlib import Path
 import click
-from aves_artifacts.base.files import replacing
+from aves_artifacts.files.writing import replacing
 from aves_artifacts.base.command_line import Group
 
 @click.group(cls=Group)

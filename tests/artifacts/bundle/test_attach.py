@@ -7,10 +7,10 @@ import pytest
 from tests.support.bundles import as_document, comparison, make_tiny, report_on
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.files.file_record import sha256_of
 
 
 def content(folder: Path) -> dict[str, bytes]:

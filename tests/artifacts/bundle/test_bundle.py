@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import FileRecord, file_record
-from aves_artifacts.base.files import staged
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
+from aves_artifacts.files.file_record import FileRecord, file_record
+from aves_artifacts.files.writing import staged
 
 
 def test_a_bundle_is_read_as_it_was_made(tiny_bundle: Bundle) -> None:

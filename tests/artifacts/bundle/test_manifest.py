@@ -10,7 +10,6 @@ from jsonschema import Draft202012Validator
 from tests.support.documents import BASE, DROPPED, HASH, MAPPED, SOURCE, a_manifest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import FileRecord
 from aves_artifacts.bundle.manifest import (
     FILE_NAMES,
     REPORT,
@@ -24,6 +23,7 @@ from aves_artifacts.bundle.manifest import (
     ending,
     stem_of,
 )
+from aves_artifacts.files.file_record import FileRecord
 
 
 @pytest.mark.parametrize(

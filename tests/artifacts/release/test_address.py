@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import file_record
+from aves_artifacts.files.file_record import file_record
 from aves_artifacts.release.address import Address, open_address
 
 

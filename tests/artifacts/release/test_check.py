@@ -21,11 +21,11 @@ from tests.support.servers import misbehaving_server as bad
 from tests.support.servers.misbehaving_server import Server
 from tests.support.servers.misbehaving_server import serving as serving_http
 
-from aves_artifacts.base.file_record import FileRecord, file_record
 from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
+from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_artifacts.release.address import open_address
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX, claim_text

@@ -8,7 +8,7 @@ import pytest
 from tests.support.documents import HASH
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.release.gate import Waived
 from aves_artifacts.release.index import INDEX, Index, IndexedConfiguration, claim_text, is_claim
 from aves_artifacts.release.provenance import SIGNED, STATEMENT

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.support.bundles import NAME
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import FileRecord
+from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.release.gate import Verified
 from aves_artifacts.release.provenance import opened, provenance, read_public_key, read_signer, read_statement
 

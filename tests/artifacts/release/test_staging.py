@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from tests.support.bundles import NAME
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.json_schema import schema_problem
+from aves_artifacts.files.json_schema import schema_problem
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX
 from aves_artifacts.release.staging import NOTES, SUMS, Release, stage, usable_version

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from tests.support.fairseq_models import Original, Variant, build
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.pretrained import with_pretrained_settings
 from aves_convert.checkpoint.reading import read_checkpoint

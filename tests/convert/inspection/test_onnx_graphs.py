@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.inspected import assert_usable, command
 
-from aves_artifacts.base.protobuf_fields import Fields
+from aves_artifacts.files.protobuf_fields import Fields
 from aves_convert.inspection.identify import inspect
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import REPORT
+from aves_artifacts.files.file_record import sha256_of
 from aves_verify.cli import main
 
 pytestmark = pytest.mark.slow

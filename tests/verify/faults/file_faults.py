@@ -16,8 +16,8 @@ from tests.support.pickle_bytes import Raw, name, opcodes
 from tests.verify.faults.fault import FILE, OUTPUT, REFUSED, WAVEFORM, Fault, Kind, Port
 from tests.verify.faults.weight_faults import in_config
 
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.manifest import Manifest
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_verify.backends.recorded import KIND
 

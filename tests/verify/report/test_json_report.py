@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from tests.support.tensors import arrays
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.json_schema import schema_problem
 from aves_artifacts.configurations.catalog import catalog
+from aves_artifacts.files.json_schema import schema_problem
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in

@@ -12,10 +12,10 @@ import pytest
 import torch
 from tests.support.commands import invoke
 
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.configurations.catalog import catalog
 from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import Locked, default_lock_file
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target

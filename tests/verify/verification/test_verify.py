@@ -17,9 +17,9 @@ from tests.support.comparisons import of_clips
 from tests.support.damage import LAYER, Weights, exchange_layers, rewrite, scale
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import file_record
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.file_record import file_record
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in

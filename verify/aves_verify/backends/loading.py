@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.base.concurrency import pool
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.state_dict import read_state_dict

@@ -16,12 +16,12 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.documents import MAX_DOCUMENT, parse_json
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import FileBytes
 from aves_artifacts.base.messages import first_line, listed, printable, quoted
 from aves_artifacts.bundle.graph_contract import is_layer
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import MAX_DOCUMENT, parse_json
+from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.graph.options import Layers
 from aves_verify.backends.backend import Embeddings
 

@@ -139,7 +139,7 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     weights, and nothing that could run. Use it with --reference REF.
     """
     need("aves-verify record", "verify")
-    from aves_artifacts.base.files import staged
+    from aves_artifacts.files.writing import staged
     from aves_verify.cli.selection import Selection
     from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.recording import make_recording

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.base.progress import Watcher, transfer_bars
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.check import check_bundle
@@ -20,6 +19,7 @@ from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
 from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_artifacts.fetch.file_kind import content_problem
+from aves_artifacts.files.file_record import sha256_of
 from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.index import INDEX

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import check_writable, make_folder, replacing
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.writing import check_writable, make_folder, replacing
 from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
 from aves_verify.report.junit import to_junit

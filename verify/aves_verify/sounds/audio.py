@@ -14,9 +14,9 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import version_of_file
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
+from aves_artifacts.files.file_record import version_of_file
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import sha256_of
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.configurations.catalog import Configuration
+from aves_artifacts.files.file_record import sha256_of
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in

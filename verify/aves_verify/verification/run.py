@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_record import unchanged
+from aves_artifacts.files.file_record import unchanged
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead

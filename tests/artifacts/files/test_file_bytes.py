@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.file_bytes import _PIECE, _STEP, _WINDOW, FileBytes
+from aves_artifacts.files.file_bytes import _PIECE, _STEP, _WINDOW, FileBytes
 
 CONTENT = np.random.default_rng(0).bytes(_PIECE + 3 * _WINDOW + 7)
 PLACES = [0, 1, 7, _STEP, _WINDOW - 1, _WINDOW, _WINDOW + 1, 2 * _WINDOW, len(CONTENT) - 1, len(CONTENT)]

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.documents import open_file
 
 
 @dataclass(frozen=True)

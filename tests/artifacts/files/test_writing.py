@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.files import make_folder, replacing, staged
+from aves_artifacts.files.writing import make_folder, replacing, staged
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from pathlib import Path
-        from aves_artifacts.base.files import make_folder, replacing, staged
+        from aves_artifacts.files.writing import make_folder, replacing, staged
         with replacing(Path(sys.argv[1])) as temporary:
             temporary.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from aves_artifacts.base.concurrency import pool
+from aves_artifacts.files.concurrency import pool
 
 
 def test_what_waits_is_dropped_when_the_block_fails_and_what_runs_is_waited_for() -> None:

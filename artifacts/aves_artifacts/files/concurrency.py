@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from aves_artifacts.base.files import make_folder
+from aves_artifacts.files.writing import make_folder
 
 _WORKERS = 4
 

@@ -16,9 +16,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.documents import open_file
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.documents import open_file
 
 _WINDOW = 1 << 14  # bytes that are read at once where few are asked for
 _STEP = 1 << 10  # bytes that are searched at once

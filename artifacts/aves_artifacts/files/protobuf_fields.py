@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aves_artifacts.base.file_bytes import FileBytes
+from aves_artifacts.files.file_bytes import FileBytes
 
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}  # wire type -> bytes

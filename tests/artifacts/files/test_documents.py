@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aves_artifacts.base.documents import open_file, parse_json, parse_toml, read_file
+from aves_artifacts.files.documents import open_file, parse_json, parse_toml, read_file
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
