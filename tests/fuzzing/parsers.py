@@ -15,6 +15,7 @@ import onnx
 import soundfile
 from tests.fuzzing.checkpoint_seeds import file_of
 from tests.fuzzing.checkpoint_seeds import seeds as checkpoint_seeds
+from tests.fuzzing.reading import inspected, whole_checkpoint
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.manifest import Manifest
@@ -23,13 +24,11 @@ from aves_artifacts.configurations.catalog import read_catalog
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.fetch.lock_file import LockFile
 from aves_artifacts.release.index import Index
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.file_constants import graph_constants
 from aves_convert.graph.file_weights import graph_weights
-from aves_convert.inspection.identify import inspect
 from aves_convert.torch_files.reader import wanted_calls
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.recorded import RecordedBackend
@@ -80,23 +79,6 @@ def _each(*parsers: Callable[[Path], object]) -> Callable[[Path], None]:
             raise InputError(*problems)
 
     return read
-
-
-def _inspected(path: Path) -> None:
-    found = inspect(path)
-    if any(not line.isprintable() for line in found.to_text().split("\n")):
-        raise AssertionError(f"text that steers a terminal: {found.to_text()!r}")
-    json.loads(found.to_json())
-    if found.problems:
-        raise InputError(*found.problems)
-
-
-def _checkpoint(path: Path) -> None:
-    checkpoint = read_checkpoint(path)
-    for tensor in checkpoint.tensors.values():
-        if tensor.read().nbytes != tensor.nbytes or tensor.float32().size != tensor.numel:
-            raise AssertionError("a tensor of another size")
-    json.dumps([str(checkpoint.model_config), str(checkpoint.task_config), checkpoint.dictionaries])
 
 
 def _state_dict(path: Path) -> None:
@@ -195,16 +177,16 @@ def _sounds() -> list[bytes]:
 
 
 PARSERS = (
-    Parser("checkpoints", ".pt", _torch_files, _each(_checkpoint, wanted_calls, _state_dict, _inspected), file_of),
+    Parser("checkpoints", ".pt", _torch_files, _each(whole_checkpoint, wanted_calls, _state_dict, inspected), file_of),
     Parser(
         "graphs",
         ".onnx",
         _graphs,
         _each(
-            _inspected, lambda path: [a.sum() for _, a in graph_weights(path)], lambda path: list(graph_constants(path))
+            inspected, lambda path: [a.sum() for _, a in graph_weights(path)], lambda path: list(graph_constants(path))
         ),
     ),
-    Parser("recordings", ".safetensors", _recordings, _each(_recording, _inspected)),
+    Parser("recordings", ".safetensors", _recordings, _each(_recording, inspected)),
     Parser(
         "documents",
         ".json",
@@ -215,7 +197,7 @@ PARSERS = (
             lambda path: parse_report(path.read_bytes(), str(path)),
             lambda path: Index.from_json(path.read_bytes(), where=str(path)),
             lambda path: LockFile(path).entries(),
-            _inspected,
+            inspected,
         ),
     ),
     Parser("catalogues", ".toml", _catalogues, _each(_text(lambda text: read_catalog(text, "catalog.toml")))),

@@ -78,7 +78,8 @@ def _refuse_more_than_tensors(path: Path) -> None:
             if len(named) != 1 or named[0].file_size > _LARGEST_PICKLE:
                 raise InputError("does not load: it is no file of weights that torch.save wrote")
             _refuse_other_names(archive.read(named[0]))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+    # RuntimeError: an entry that says it is encrypted; ValueError: a damaged pickle, or a name that is no text
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise InputError(f"does not load: it is no file that torch.save wrote ({first_line(error)})") from None
 
 

@@ -20,12 +20,23 @@ def _compressed(path: Path) -> None:
     compress(path)
 
 
+def _encrypted(path: Path) -> None:
+    """Says that its entries are, in the directory alone."""
+    torch.save({"w": torch.zeros(3)}, path)
+    content = bytearray(path.read_bytes())
+    at = -1
+    while (at := content.find(b"PK\x01\x02", at + 1)) >= 0:
+        content[at + 8] |= 1
+    path.write_bytes(content)
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "compressed": (_compressed, "it is compressed, which torch.save never does"),
     "an array of any size": (
         lambda path: path.write_bytes(torch_zip({"w": reduced(name("builtins", "bytearray"), 10**9)})),
         "something else than a state dict: builtins.bytearray",
     ),
+    "encrypted": (_encrypted, r"no file that torch.save wrote \(File .* is encrypted"),
     "not a zip": (lambda path: path.write_bytes(pickled({"w": 1})), "no file that torch.save wrote"),
 }
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from tests.verify.faults.fault import Fault, Kind, Port
 
 Model = onnx.ModelProto
 Change = Callable[[Model], None]
+
+
+def in_graph(name: str, *stages: str, port: Port = "onnx", encoder: Kind = "post-norm") -> Callable[[Change], Fault]:
+    """A fault that is a change of a graph, whoever wrote that."""
+
+    def fault(change: Change) -> Fault:
+        def damage(path: Path, _same: Path) -> None:
+            model = onnx.load(path)
+            change(model)
+            onnx.save(model, path)
+
+        return Fault(name, stages, port, damage, encoder)
+
+    return fault
 
 
 def node(model: Model, name: str) -> onnx.NodeProto:

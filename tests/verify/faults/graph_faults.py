@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import helper
-from tests.verify.faults.fault import BATCH, OUTPUT, Fault, Kind
+from tests.verify.faults.fault import BATCH, OUTPUT, Fault
 from tests.verify.faults.graph_edits import (
     Change,
     Model,
@@ -17,6 +14,7 @@ from tests.verify.faults.graph_edits import (
     constant,
     every_weight,
     gelu,
+    in_graph,
     int8,
     node,
     set_attribute,
@@ -28,18 +26,6 @@ from tests.verify.faults.graph_edits import (
 MIDDLE = "/encoder/transformer/layers.1"
 FINAL = "embeddings"
 EVERYWHERE = "conv block 0"
-
-
-def in_graph(name: str, *stages: str, encoder: Kind = "post-norm") -> Callable[[Change], Fault]:
-    def fault(change: Change) -> Fault:
-        def damage(path: Path, _same: Path) -> None:
-            model = onnx.load(path)
-            change(model)
-            onnx.save(model, path)
-
-        return Fault(name, stages, "onnx", damage, encoder)
-
-    return fault
 
 
 def bypass_norm(model: Model, path: str) -> None:

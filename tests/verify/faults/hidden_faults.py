@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import helper
-from tests.verify.faults.fault import BATCH, FILE, OUTPUT, Fault, Port
-from tests.verify.faults.graph_edits import Change, Model, constant, nodes
+from tests.verify.faults.fault import BATCH, FILE, OUTPUT, Fault
+from tests.verify.faults.graph_edits import Change, Model, constant, in_graph, nodes
 
 Node = onnx.NodeProto
 FINAL = "embeddings"
 LAYER = "encoder.transformer.layers.1."
 Condition = Callable[[Model], list[Node]]
-
-
-def hidden(name: str, *stages: str, port: Port = "onnx") -> Callable[[Change], Fault]:
-    def fault(change: Change) -> Fault:
-        def damage(path: Path, _same: Path) -> None:
-            model = onnx.load(path)
-            change(model)
-            onnx.save(model, path)
-
-        return Fault(name, stages, port, damage)
-
-    return fault
 
 
 def _renamed_output(model: Model, name: str) -> None:
@@ -157,23 +144,23 @@ def second_output(model: Model) -> None:
 
 
 HIDDEN_FAULTS: tuple[Fault, ...] = (
-    hidden("wrong beyond 1,024 frames", "length")(wrong_where(size_over(1, 1024 * 320 + 400))),
-    hidden("wrong in batches of four and more", BATCH)(wrong_where(size_over(0, 3))),
-    hidden("wrong below a level", "level", OUTPUT)(wrong_where(quiet)),
-    hidden("wrong above ±20", "level")(wrong_where(reduced("ReduceMax", 20.0))),
-    hidden("wrong from an offset of 0.3 on", "offset", OUTPUT)(wrong_where(reduced("ReduceMean", 0.3))),
-    hidden("wrong below an offset of -0.3", "offset")(wrong_where(reduced("ReduceMean", -0.3, below=True))),
-    hidden("noise on a second run", "second run", OUTPUT)(noisy),
-    hidden("dropout at another optimisation level", "optimisation", OUTPUT)(dropped_at_one_level),
-    hidden("an initializer that nothing reads", "layer 1", FILE)(
+    in_graph("wrong beyond 1,024 frames", "length")(wrong_where(size_over(1, 1024 * 320 + 400))),
+    in_graph("wrong in batches of four and more", BATCH)(wrong_where(size_over(0, 3))),
+    in_graph("wrong below a level", "level", OUTPUT)(wrong_where(quiet)),
+    in_graph("wrong above ±20", "level")(wrong_where(reduced("ReduceMax", 20.0))),
+    in_graph("wrong from an offset of 0.3 on", "offset", OUTPUT)(wrong_where(reduced("ReduceMean", 0.3))),
+    in_graph("wrong below an offset of -0.3", "offset")(wrong_where(reduced("ReduceMean", -0.3, below=True))),
+    in_graph("noise on a second run", "second run", OUTPUT)(noisy),
+    in_graph("dropout at another optimisation level", "optimisation", OUTPUT)(dropped_at_one_level),
+    in_graph("an initializer that nothing reads", "layer 1", FILE)(
         unread(f"{LAYER}attention.k_proj.bias", np.zeros_like)
     ),
-    hidden("a matrix beside the one that is used", "layer 1")(
+    in_graph("a matrix beside the one that is used", "layer 1")(
         unread(f"{LAYER}feed_forward.output_dense.weight", lambda a: a * np.float32(1.0005))
     ),
-    hidden("biases of query and key exchanged", "layer 1")(exchanged_biases),
-    hidden("groups of the positional convolution", "positional convolution")(conv_groups),
-    hidden("two layers exchanged, all layers", OUTPUT, port="onnx, all layers")(exchanged_layers),
-    hidden("a layer given twice, all layers", OUTPUT, port="onnx, all layers")(layer_twice),
-    hidden("a second output called embeddings", OUTPUT)(second_output),
+    in_graph("biases of query and key exchanged", "layer 1")(exchanged_biases),
+    in_graph("groups of the positional convolution", "positional convolution")(conv_groups),
+    in_graph("two layers exchanged, all layers", OUTPUT, port="onnx, all layers")(exchanged_layers),
+    in_graph("a layer given twice, all layers", OUTPUT, port="onnx, all layers")(layer_twice),
+    in_graph("a second output called embeddings", OUTPUT)(second_output),
 )

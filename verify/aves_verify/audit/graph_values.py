@@ -17,7 +17,8 @@ from aves_verify.backends.backend import RunError
 
 Array = NDArray[Any]
 
-_MOST = 4_000_000_000  # bytes of values on all waveforms; a base encoder's on half a second are 40 million
+# Bytes of values on all waveforms. A base encoder on two times half a second, widened weights among them: 164 million.
+_MOST = 4_000_000_000
 _NARROW = ("float16", "bfloat16", "float8", "float4")  # kinds of numbers, as ONNX Runtime calls them
 
 
