@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.documents import check_regular
 
 PARTIAL = ".partial"  # how temporary files end
 REPLACE = "give {force} to replace"  # the hint where a file is there already
@@ -86,7 +88,12 @@ def check_writable(path: Path) -> None:
 
 
 def _created(path: Path) -> Path:
-    """A new file beside ``path``, with the permissions of any new file: mkstemp's are private."""
+    """A new file beside ``path``, with the permissions of any new file: mkstemp's are private.
+
+    Raises OSError, also where ``path`` is a pipe or a device: the new file would take its place, /dev/null's too.
+    """
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        check_regular(path)
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{PARTIAL}")
     temporary.touch(exist_ok=False)
     return temporary

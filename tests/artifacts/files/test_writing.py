@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.files.writing import make_folder, replacing, staged
+from aves_artifacts.files.writing import check_writable, creating, make_folder, replacing, staged
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -34,6 +36,21 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
         interrupted()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes with a name")
+@pytest.mark.parametrize(
+    "begin", [lambda path: replacing(path).__enter__(), lambda path: creating(path).__enter__(), check_writable]
+)
+def test_a_pipe_or_a_device_is_not_replaced(begin: Callable[[Path], Any], tmp_path: Path) -> None:
+    """Root could replace /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(InputError, match="cannot write here: it is a pipe or a device, expected a file"):
+            begin(tmp_path / name)
+        assert (tmp_path / name).is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
 def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
