@@ -220,6 +220,7 @@ def _begin(answer: Answer, transfer: Transfer) -> Answer:
             f"{transfer.expected}; if the change is meant, remove the entry there"
         )
     transfer.part.write_bytes(b"")
+    _note(transfer.part).unlink(missing_ok=True)  # whatever lies there in our store: it fits no more
     with replacing(_note(transfer.part)) as temporary:
         temporary.write_text(json.dumps(asdict(answer)), encoding="utf-8")
     return answer
