@@ -191,10 +191,14 @@ def test_weights_of_another_geometry_are_refused(tiny_checkpoint: Path, tmp_path
 @pytest.mark.parametrize(
     "options",
     [
-        ("--opset", "16"),
+        ("--opset", "14"),
         ("--opset", "999"),
         ("--exporter", "torch", "--attention", "fused"),
         ("--exporter", "torch", "--opset", "999"),
+        ("--exporter", "torch", "--precision", "mixed"),
+        ("--fixed-batch", "2"),
+        ("--fixed-length", "399"),
+        ("--fixed-length", "399", "--exporter", "torch"),
     ],
 )
 def test_graphs_that_cannot_be_written_are_refused(

@@ -19,7 +19,6 @@ ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
 class Shapes:
     """Names of the shapes that values are brought to: only batch and frames are not known beforehand."""
 
-    batch: str  # the batch size alone
     flat: str  # [batch·frames, dim]
     sequence: str  # [batch, frames, dim]
     heads: str  # [batch, frames, heads, dim / heads]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import WAVEFORM
@@ -46,29 +46,55 @@ def write_graph(
     Raises InputError with every missing, unknown or misshapen tensor, for an opset that cannot be written, and where
     the graph is not what the contract promises.
     """
-    metadata = {**metadata, "exporter": options.exporter, "attention": options.attention, "layers": options.layers}
+    if options.fixed_shape is not None:
+        _check_fixed_shape(config, *options.fixed_shape)
+    metadata = {
+        **metadata,
+        "exporter": options.exporter,
+        "attention": options.attention,
+        "layers": options.layers,
+        "precision": options.precision,
+    }
     if options.exporter == "graph":
         from aves_convert.graph.encoder import encoder_graph
 
         model = encoder_graph(config, state_dict, options, metadata)
     else:
         model = _exported(config, state_dict, options, metadata)
-    problems = list(contract_problems(model, options.output_names(config)))
+    problems = list(contract_problems(model, options.output_names(config), fixed=options.fixed_shape is not None))
     if problems:
         raise InputError(*(f"the {options.exporter} exporter's graph is not fit for use: {p}" for p in problems))
     return model
 
 
-def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...]) -> Iterator[str]:
-    """Tell everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators."""
+def _check_fixed_shape(config: EncoderConfig, batch: int, samples: int) -> None:
+    problems = []
+    if batch < 1:
+        problems.append(f"a fixed batch of {batch} waveforms; give 1 or more with {{fixed_batch}}")
+    if config.frames(samples) < 1:
+        problems.append(
+            f"waveforms of {samples} samples give no frame; this encoder needs {config.receptive_field} or more: give "
+            "them with {fixed_length}"
+        )
+    raise_if_any(problems, "no graph of a fixed shape")
+
+
+def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...], *, fixed: bool = False) -> Iterator[str]:
+    """Tell everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators.
+
+    Of a graph of a ``fixed`` shape all axes must be.
+    """
     if [i.name for i in model.graph.input] != [WAVEFORM]:
         yield f"inputs are {[i.name for i in model.graph.input]}, expected {[WAVEFORM]}"
     if tuple(o.name for o in model.graph.output) != outputs:
         yield f"outputs are {[o.name for o in model.graph.output]}, expected {list(outputs)}"
     for value in (*model.graph.input, *model.graph.output):
-        fixed = [axis.dim_value for axis in value.type.tensor_type.shape.dim[:2] if axis.HasField("dim_value")]
-        if fixed:
-            yield f"{value.name} has fixed axes {fixed}, expected dynamic batch and time"
+        axes = value.type.tensor_type.shape.dim
+        known = [axis.dim_value for axis in axes[:2] if axis.HasField("dim_value")]
+        if known and not fixed:
+            yield f"{value.name} has fixed axes {known}, expected dynamic batch and time"
+        if fixed and not all(axis.HasField("dim_value") for axis in axes):
+            yield f"{value.name} has dynamic axes, expected fixed ones"
     random = sorted({node.op_type for node in model.graph.node} & RANDOM_OPERATORS)
     if random:
         yield f"random operators {random}: the model was not in evaluation mode"
@@ -111,6 +137,8 @@ def _exported(
 ) -> onnx.ModelProto:
     if options.attention != "standard":
         raise InputError("a traced graph has no fused attention", hint="{attention} fused needs {exporter} graph")
+    if options.precision != "float32":
+        raise InputError("a traced graph has no mixed precision", hint="{precision} mixed needs {exporter} graph")
     need("tracing a graph", "torch-export")
     from aves_convert.graph.torch_export import torch_export
 

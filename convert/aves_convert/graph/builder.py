@@ -14,11 +14,13 @@ from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import raise_if_any
 from aves_artifacts.base.messages import printable
+from aves_convert.graph.options import OnnxOptions
 
 if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
+_REDUCED_BY_INPUT = 18  # the opset from which ReduceMean has its axes as an input
 
 
 class GraphBuilder:
@@ -27,8 +29,11 @@ class GraphBuilder:
     ``module`` is always a module's name as the state dict spells it, such as ``encoder.transformer.layers.7``.
     """
 
-    def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor]) -> None:
+    def __init__(self, state_dict: Mapping[str, NDArray[Any] | torch.Tensor], options: OnnxOptions) -> None:
+        self.options = options
+        self.mixed = options.precision == "mixed"
         self.model = onnx.ModelProto()
+        self._named: set[str] = set()  # nodes
         self._constants: set[str] = set()
         self._in_float64: set[str] = set()  # values
         self._rounded: dict[str, str] = {}
@@ -41,13 +46,19 @@ class GraphBuilder:
 
         That is the node's own name unless ``output`` is given.
         """
-        name = "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op
+        name = _node_name(module, op)
+        self._named.add(name)
         node = helper.make_node(op, inputs, [output or name], name=name, domain=domain or None, **attributes)
         self.model.graph.node.append(node)
         wide = attributes["to"] == TensorProto.DOUBLE if op == "Cast" else not self._in_float64.isdisjoint(inputs)
         if wide and op != "Shape":
             self._in_float64.add(output or name)
         return output or name
+
+    def once(self, module: str, op: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node, or return the value of the one that this module has already."""
+        name = _node_name(module, op)
+        return name if name in self._named else self.node(module, op, *inputs, **attributes)
 
     def constant(self, name: str, value: NDArray[Any] | np.generic | Sequence[int]) -> str:
         """Put a value into the graph, once for each name; whole numbers become int64. Returns the name."""
@@ -99,26 +110,44 @@ class GraphBuilder:
         weight, bias = self.weight(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
         return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
 
-    def convolution(self, module: str, x: str, weight: str, *bias: str, stride: int = 1, groups: int = 1) -> str:
-        """Append a torch Conv1d of x [batch, channels, positions], without padding.
+    def kernels(self, name: str, channels: int, in_channels: int, kernel: int) -> str:
+        """Put a Conv1d's weight into the graph under its own name, as ``convolution`` takes it. Returns the name."""
+        return self.constant(name, self.read(name, channels, in_channels, kernel)[:, :, None])
 
-        Written as a Conv over two axes, the first of size 1. ONNX Runtime computes a Conv over one axis as a product
-        with a copy of x that is as many times larger as the kernel is long. Over two axes it needs no copy on
-        processors for which it has kernels that take the channels in blocks, as on x86. That is faster, and more
-        accurate, as partial sums are shorter.
+    def convolution(
+        self, module: str, x: str, weight: str, *bias: str, kernel: int, stride: int = 1, groups: int = 1
+    ) -> str:
+        """Append a torch Conv1d of x [batch, channels, 1, positions], without padding; the weight has that axis too.
+
+        Over two axes, the first of size 1, as ONNX Runtime computes a Conv over one axis as a product with a copy of x
+        that is as many times larger as the kernel is long. Over two it needs no copy on processors for which it has
+        kernels that take the channels in blocks, as on x86. That is faster, and more accurate, as partial sums are
+        shorter. Every attribute is told: some runtimes take a default for one that has another number of axes.
         """
-        axis = self.constant("height_axis", [2])
-        weight = self.node(f"{module}.weight", "Unsqueeze", weight, axis)
-        x = self.node(module, "Unsqueeze", x, axis)
-        x = self.node(module, "Conv", x, weight, *bias, strides=[1, stride], group=groups)
-        return self.node(module, "Squeeze", x, axis)
+        told: dict[str, Any] = {"kernel_shape": [1, kernel], "strides": [1, stride], "dilations": [1, 1]}
+        return self.node(module, "Conv", x, weight, *bias, group=groups, pads=[0, 0, 0, 0], **told)
 
     def layer_norm(self, module: str, x: str, size: int) -> str:
         """Append a torch LayerNorm over the last axis of x [..., size], in float64 where x is that."""
         weight, bias = self.weight(f"{module}.weight", size), self.weight(f"{module}.bias", size)
         if x in self._in_float64:
             return self._layer_norm_in_float64(module, x, size, self.float64(weight), self.float64(bias))
-        return self.node(module, "LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
+        return self._layer_norm_in_float32(module, x, weight, bias)
+
+    def _layer_norm_in_float32(self, module: str, x: str, weight: str, bias: str) -> str:
+        """Spelled out: some runtimes have no LayerNormalization, and ONNX Runtime makes these operators one itself."""
+        centred = self.node(module, "Sub", x, self.mean(f"{module}.mean", x))
+        squares = self.node(f"{module}.squares", "Pow", centred, self.constant("two", np.float32(2)))
+        variance = self.mean(f"{module}.variance", squares)
+        variance = self.node(f"{module}.variance", "Add", variance, self.constant("epsilon", np.float32(EPSILON)))
+        normal = self.node(f"{module}.normal", "Div", centred, self.node(module, "Sqrt", variance))
+        return self.node(module, "Add", self.node(module, "Mul", normal, weight), bias)
+
+    def mean(self, module: str, x: str) -> str:
+        """Append the mean over the last axis, which stays, with size 1."""
+        if self.options.opset < _REDUCED_BY_INPUT:
+            return self.node(module, "ReduceMean", x, axes=[-1])
+        return self.node(module, "ReduceMean", x, self.constant("last_axis", [-1]))
 
     def _layer_norm_in_float64(self, module: str, x: str, size: int, weight: str, bias: str) -> str:
         """Step by step: ONNX Runtime's LayerNormalization is not vectorised in float64, and takes four times longer."""
@@ -160,3 +189,7 @@ class GraphBuilder:
         plus_1 = self.node(gelu, "Add", erf, self.constant("one", np.float32(1)))
         twice = self.node(f"{gelu}.twice", "Mul", x, plus_1)
         return self.node(gelu, "Mul", twice, self.constant("half", np.float32(0.5)))
+
+
+def _node_name(module: str, op: str) -> str:
+    return "/" + re.sub(r"\.(?!\d)", "/", module) + "/" + op

@@ -21,12 +21,13 @@ from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.extractor import write_extractor
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.sizes import Sizes
 from aves_convert.graph.transformer import write_encoder, write_shapes
 
 if TYPE_CHECKING:
     import torch
 
-FIRST_OPSET = 17  # LayerNormalization is a standard operator from here on
+FIRST_OPSET = 15  # Shape can ask for a single axis from here on
 
 
 def encoder_graph(
@@ -44,9 +45,10 @@ def encoder_graph(
     newest = onnx.defs.onnx_opset_version()
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
-    graph = GraphBuilder(state_dict)
-    features = write_extractor(graph, config, WAVEFORM)
-    shapes = write_shapes(graph, config, WAVEFORM)
+    graph = GraphBuilder(state_dict, options)
+    sizes = Sizes(graph, config)
+    features = write_extractor(graph, config, sizes)
+    shapes = write_shapes(graph, config, sizes)
     each, final = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset))
     outputs = {EMBEDDINGS: config.encoder_embed_dim}
     graph.node(EMBEDDINGS, "Reshape", final, shapes.sequence, output=EMBEDDINGS)
@@ -57,25 +59,23 @@ def encoder_graph(
     if config.aux_num_out is not None:
         outputs[LOGITS] = config.aux_num_out
         flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)
-        rest = graph.constant("frames_logits", [-1, config.aux_num_out])
-        shape = graph.node(f"{LOGITS}.shape", "Concat", shapes.batch, rest, axis=0)
-        graph.node(LOGITS, "Reshape", flat, shape, output=LOGITS)
+        graph.node(LOGITS, "Reshape", flat, sizes.shape(LOGITS, -1, config.aux_num_out), output=LOGITS)
     graph.check()
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
-    return _model(graph, outputs, domains, metadata)
+    return _model(sizes, outputs, domains, metadata)
 
 
 def _model(
-    graph: GraphBuilder, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
+    sizes: Sizes, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
     """The graph with its input, its outputs (name -> size of the last axis), versions and metadata."""
-    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, ["batch", "samples"])
+    model, shape = sizes.graph.model, sizes.graph.options.fixed_shape or ("batch", "samples")
+    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, shape)
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "frames", size])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], sizes.frames(), size])
         for name, size in outputs.items()
     ]
-    model = graph.model
     model.producer_name = PRODUCER
     # The oldest format that holds this opset: the newest would depend on the onnx that is installed.
     model.ir_version = helper.find_min_ir_version_for(domains[:1])

@@ -11,6 +11,7 @@ from aves_artifacts.encoder import EncoderConfig
 Layers = Literal["last", "all"]
 Exporter = Literal["graph", "torch"]
 Attention = Literal["standard", "fused"]
+Precision = Literal["float32", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,16 @@ class OnnxOptions:
     ``layers``: whether the last layer alone is an output, or all are. ``opset``: the version of the operators; from 23
     on attention is one of them. ``exporter``: written from the weights, or traced with ``torch.onnx.export``.
     ``attention``: ``fused`` runs on ONNX Runtime alone and takes less memory; ``standard`` wherever the opset does.
+    ``precision``: ``float32`` for every runtime; ``mixed`` has sums and norms in float64, for runtimes that compute it.
+    ``fixed_shape``: a graph for so many waveforms of so many samples alone, [batch, samples], with no size unknown.
     """
 
     layers: Layers = "last"
     opset: int = 17
     exporter: Exporter = "graph"
     attention: Attention = "standard"
+    precision: Precision = "float32"
+    fixed_shape: tuple[int, int] | None = None
 
     def output_names(self, config: EncoderConfig) -> tuple[str, ...]:
         """Names of the graph's outputs in order: the final embeddings first, then layers, then the CTC head."""

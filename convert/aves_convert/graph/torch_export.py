@@ -61,7 +61,7 @@ def torch_export(
         torch.nn.utils.remove_weight_norm(convolution)
     encoder = _Encoder(model, all_layers=options.layers == "all").eval()
     outputs = options.output_names(config)
-    example = torch.zeros(2, config.receptive_field + 8 * config.hop)
+    example = torch.zeros(options.fixed_shape or (2, config.receptive_field + 8 * config.hop))
     arguments: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         arguments["dynamo"] = False
@@ -74,7 +74,7 @@ def torch_export(
                 str(temporary),
                 input_names=[WAVEFORM],
                 output_names=list(outputs),
-                dynamic_axes=axes,
+                dynamic_axes=axes if options.fixed_shape is None else None,
                 opset_version=options.opset,
                 **arguments,
             )

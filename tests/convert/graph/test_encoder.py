@@ -20,12 +20,15 @@ from aves_convert.graph.options import OnnxOptions
 _TINY_MODEL = encoder_graph(TINY, weights(TINY))
 
 
-@pytest.mark.parametrize("attention", ["standard", "fused"])
+MIXED = OnnxOptions(precision="mixed")
+
+
+@pytest.mark.parametrize("options", [OnnxOptions(), OnnxOptions(attention="fused"), MIXED])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_output_is_the_float64_models(variant: str, attention: Any) -> None:
+def test_every_output_is_the_float64_models(variant: str, options: OnnxOptions) -> None:
     config = tiny(variant)
     state_dict = weights(config)
-    model = encoder_graph(config, state_dict, OnnxOptions(layers="all", attention=attention))
+    model = encoder_graph(config, state_dict, dataclasses.replace(options, layers="all"))
     field, hop = config.receptive_field, config.hop
     for batch, samples in ((1, field), (1, field + 9 * hop), (3, field + 10 * hop + 7), (2, field + 40 * hop)):
         waveform = clip(samples, batch, offset=0.3)
@@ -44,7 +47,7 @@ def test_outputs_are_named_and_the_final_one_comes_first() -> None:
 
 @pytest.mark.parametrize("opset", [FIRST_OPSET - 1, onnx.defs.onnx_opset_version() + 1])
 def test_an_opset_that_cannot_be_written_is_refused(opset: int) -> None:
-    with pytest.raises(InputError, match=f"opset {opset} cannot be written; choose one from 17 to"):
+    with pytest.raises(InputError, match=f"opset {opset} cannot be written; choose one from 15 to"):
         encoder_graph(TINY, weights(TINY), OnnxOptions(opset=opset))
 
 
@@ -82,11 +85,11 @@ def test_names_lead_to_the_weights() -> None:
 _TINY_MODEL = encoder_graph(TINY, weights(TINY))
 
 
-@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("options", [OnnxOptions(), OnnxOptions(attention="fused"), MIXED])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_name_is_the_only_one_and_a_path(variant: str, attention: Any) -> None:
+def test_every_name_is_the_only_one_and_a_path(variant: str, options: OnnxOptions) -> None:
     config = tiny(variant)
-    graph = encoder_graph(config, weights(config), OnnxOptions(layers="all", attention=attention)).graph
+    graph = encoder_graph(config, weights(config), dataclasses.replace(options, layers="all")).graph
     values = [output for node in graph.node for output in node.output] + [tensor.name for tensor in graph.initializer]
     for names in ([node.name for node in graph.node], values):
         assert len(set(names)) == len(names)
@@ -100,12 +103,10 @@ def test_every_name_is_the_only_one_and_a_path(variant: str, attention: Any) -> 
     ("variant", "convolutions"),
     [("base", [3]), ("one-layer", [3]), ("no-overlap", [2, 3]), ("two-convolutions", []), ("one-convolution", [])],
 )
-def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> None:
+def test_what_is_small_is_in_float64_with_mixed_precision(variant: str, convolutions: list[int]) -> None:
     """Up to two last convolutions whose kernels do not overlap, the projection, and the last layers' norms and sums."""
     config = dataclasses.replace(tiny(variant), extractor_mode="group_norm")
-    graph = onnx.shape_inference.infer_shapes(encoder_graph(config, weights(config))).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
-    double = [node for node in graph.node if types.get(node.output[0]) == onnx.TensorProto.DOUBLE]
+    double = _of_type(encoder_graph(config, weights(config), MIXED), onnx.TensorProto.DOUBLE)
     products = [node.name.rsplit("/", 1)[0] for node in double if node.op_type in ("MatMul", "Gemm", "Conv")]
     assert products == [
         "/feature_extractor/conv_layers.0/layer_norm",
@@ -122,6 +123,39 @@ def test_what_is_small_is_in_float64(variant: str, convolutions: list[int]) -> N
     for later in paths[half:]:
         assert names >= later
     assert "/encoder/transformer/Add" not in names
+
+
+def _of_type(model: onnx.ModelProto, kind: int) -> list[onnx.NodeProto]:
+    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
+    assert types.keys() >= {output for node in graph.node for output in node.output}
+    return [node for node in graph.node if types[node.output[0]] == kind]
+
+
+@pytest.mark.parametrize("attention", ["standard", "fused"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_by_default_nothing_is_in_float64(variant: str, attention: Any) -> None:
+    config = tiny(variant)
+    model = encoder_graph(config, weights(config), OnnxOptions(layers="all", attention=attention, opset=18))
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    assert kinds == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    if attention == "standard":  # onnx infers nothing behind an operator that is not its own
+        assert not _of_type(model, onnx.TensorProto.DOUBLE)
+
+
+@pytest.mark.parametrize("options", [OnnxOptions(), MIXED])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_convolution_tells_all_its_attributes_and_its_weight_is_an_initializer(
+    variant: str, options: OnnxOptions
+) -> None:
+    config = tiny(variant)
+    graph = encoder_graph(config, weights(config), options).graph
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for node in (node for node in graph.node if node.op_type == "Conv"):
+        told = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+        assert told.keys() == {"kernel_shape", "strides", "dilations", "pads", "group"}
+        assert told["kernel_shape"] == shapes[node.input[1]][2:]
+        assert [len(told[name]) for name in ("kernel_shape", "strides", "dilations", "pads")] == [2, 2, 2, 4]
 
 
 @settings(max_examples=20)

@@ -10,14 +10,16 @@ import torch
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_convert.graph.encoder import encoder_graph
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import folded_weight_norm
 
 
 @pytest.mark.parametrize(("layers", "first"), [(1, 0), (2, 1), (3, 1), (12, 6)])
-def test_the_last_half_of_the_layers_is_in_float64(layers: int, first: int) -> None:
+def test_the_last_half_of_the_layers_is_in_float64_with_mixed_precision(layers: int, first: int) -> None:
     config = dataclasses.replace(TINY, encoder_num_layers=layers)
-    names = {node.name for node in encoder_graph(config, weights(config)).graph.node}
-    found = [i for i in range(layers) if f"/encoder/transformer/layers.{i}/layer_norm/Sub" in names]
+    graph = encoder_graph(config, weights(config), OnnxOptions(precision="mixed")).graph
+    names = {node.name for node in graph.node}
+    found = [i for i in range(layers) if f"/encoder/transformer/layers.{i}/layer_norm/Reciprocal" in names]
     assert found == list(range(first, layers))
 
 

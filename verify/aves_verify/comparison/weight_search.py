@@ -1,8 +1,8 @@
 """Searching a graph for every weight of the original, by value, whatever it is called there.
 
 An export renames weights, transposes them, joins three into one, widens them to float64 and folds the weight norm. So a
-weight is sought among all constants as it is, with its axes in any order, as a block of a larger constant, and folded.
-Two weights that are equal must be read twice.
+weight is sought among all constants as it is, with its axes in any order, as a block of a larger constant, folded, and
+in the basis that our own graphs give the first convolution. Two weights that are equal must be read twice.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import cut_off, printable
 from aves_convert.graph.file_constants import GraphConstant, graph_constants
+from aves_convert.graph.group_norm import cosine_transform
 from aves_verify.comparison.weights import WeightSearch, rounded
 
 Floats = NDArray[np.float32]
@@ -29,6 +30,7 @@ _PLACES = 64  # where a block may begin: tried are so many, of which one is righ
 # A weight norm is folded with one division and one product of each value: three roundings, of half an epsilon each.
 _FOLDED = 2.0**-22
 _NORM = (".weight_g", ".weight_v")
+_FIRST_CONVOLUTION = "feature_extractor.conv_layers.0.conv.weight"
 
 
 def onnx_weights(original: Mapping[str, Floats], path: Path) -> WeightSearch:
@@ -64,7 +66,7 @@ class _Search:
         for name, values in self.original.items():
             self._keep(name, self._whole(values))
         self.whole = set(self.taken)
-        folded = set(self._folded())
+        folded = {*self._folded(), *self._in_basis()}
         for name, values in self.original.items():
             if not self.places[name] and name not in folded:
                 self._keep(name, self._blocks(name, values))
@@ -127,6 +129,21 @@ class _Search:
                     self.taken.add(id(constant))
                     if constant.readers:
                         yield from (stem + part for part in _NORM)
+
+    def _in_basis(self) -> Iterator[str]:
+        """The first convolution's weight, where the graph has it in the basis of a transform, and reads both."""
+        values = self.original.get(_FIRST_CONVOLUTION)
+        if values is None or self.places[_FIRST_CONVOLUTION]:
+            return
+        channels, _, kernel = values.shape
+        basis = cosine_transform(kernel)
+        bases = [constant for constant in self._whole(basis[:, None]) if constant.readers]
+        for constant in self.constants if bases else []:
+            held = np.squeeze(constant.values)
+            if held.shape == (channels, kernel + 1) and _is_product(held[:, :-1], basis, values[:, 0]):
+                self.taken |= {id(constant), *map(id, bases)}
+                if constant.readers:
+                    yield _FIRST_CONVOLUTION
 
     def _shared(self) -> Iterator[tuple[str, str]]:
         """Weights that are equal to others, where all of them together are read too seldom."""
@@ -234,6 +251,16 @@ def _is_fold(held: NDArray[np.generic], wanted: NDArray[np.float64]) -> bool:
     summed = wanted.shape[0] * wanted.shape[1]
     is_norm = np.abs(factor - 1).max() <= np.sqrt(summed) * 2.0**-24 + _FOLDED
     return bool(is_norm and np.abs(values - factor * wanted).max() <= _FOLDED * np.abs(wanted).max())
+
+
+def _is_product(held: NDArray[np.generic], basis: Floats, wanted: Floats) -> bool:
+    """Whether kernels [channels, size] are the original's once the transform is taken back.
+
+    Each entry is rounded by half an epsilon, and in the sum of ``size`` of them, which no error enters twice, errors
+    add up like independent ones: Higham, as above.
+    """
+    error = np.abs(held.astype(np.float64) @ basis.astype(np.float64) - wanted)
+    return bool((error <= 3 * 2.0**-24 * np.linalg.norm(wanted.astype(np.float64), axis=1, keepdims=True)).all())
 
 
 def _is_uniform(values: NDArray[np.generic]) -> bool:

@@ -1,0 +1,159 @@
+"""Writing the first convolution and its group norm as one product per clip.
+
+Each channel is normalised over the whole clip, and that is where exported graphs lose accuracy: ONNX Runtime sums the
+clip's float32 values one after the other. Here the statistics come from the waveform. With the K samples under each
+position of the kernel as the columns of F [K, positions], mean m and covariance S of F's rows, channel c of the
+convolution w·F has mean w_c·m and variance w_c·S·w_c. So conv, norm, scale and shift are
+
+    W'·(F - m) + b'   with   W'_c = g_c·w_c / sqrt(w_c·S·w_c + epsilon),   b' the norm's bias,
+
+which needs no pass over the convolution's output. The convolution's own bias moves the mean alone, and drops out.
+
+A recording's constant offset drops out as well, but not before it has cost its digits. So it is subtracted first: the
+difference of two float32 numbers is rounded as small as it is, whatever the mean was rounded to.
+
+Neighbouring samples of a low sound are nearly equal, and w·S·w is then a small difference of large numbers. So F's rows
+are not the samples but their discrete cosine transform, which hardly depend on one another, and w is given in that
+basis. (Type II, orthonormal: Ahmed, Natarajan and Rao, Discrete Cosine Transform, IEEE Trans. Computers C-23, 1974.)
+
+In float32 the products of the rows are summed in blocks of 256 positions, and then the blocks: the error of a sum grows
+with its length. With mixed precision they are summed in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.builder import EPSILON, GraphBuilder
+
+_LONGEST_KERNEL = 2048  # of the first convolution, in samples; HuBERT has 10
+_BLOCK = 256  # positions
+
+
+def write_normalised_convolution(graph: GraphBuilder, config: EncoderConfig, x: str) -> str:
+    """Append the first convolution with its group norm, [batch, 1, 1, samples] -> [batch, channels, 1, positions]."""
+    channels, kernel, stride = config.extractor_conv_layer_config[0]
+    if kernel > _LONGEST_KERNEL:  # what follows grows with its square
+        raise InputError(
+            f"the first convolution's kernel has {kernel} samples; the graph of a group norm is written up to "
+            f"{_LONGEST_KERNEL}",
+            hint="{exporter} torch takes any",
+        )
+    module = "feature_extractor.conv_layers.0"
+    if config.extractor_conv_bias:
+        graph.read(f"{module}.conv.bias", channels)
+    rows = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
+    if graph.mixed:
+        total = _moments_in_float64(graph, f"{module}.conv", rows)
+    else:
+        total = _moments_in_blocks(graph, f"{module}.conv", rows, kernel + 1)
+    moments = _mean_products(graph, f"{module}.conv", total, kernel)
+    weight = _scaled_weight(graph, module, channels, kernel, moments)
+    y = graph.node(f"{module}.conv", "MatMul", weight, graph.float32(rows))
+    return graph.node(f"{module}.conv", "Unsqueeze", y, graph.constant("height_axis", [2]))
+
+
+def _centred_rows(graph: GraphBuilder, module: str, x: str, kernel: int, stride: int) -> str:
+    """F - m with a row of ones below it, [batch, kernel + 1, positions]: they count positions, and carry the bias."""
+    x = graph.node(f"{module}.offset", "Sub", x, graph.mean(f"{module}.offset", x))
+    basis = graph.constant(f"{module}.basis", cosine_transform(kernel)[:, None, None])
+    rows = graph.convolution(f"{module}.rows", x, basis, kernel=kernel, stride=stride)
+    rows = graph.node(f"{module}.rows", "Squeeze", rows, graph.constant("height_axis", [2]))
+    rows = graph.float64(rows) if graph.mixed else rows
+    centred = graph.node(module, "Sub", rows, graph.mean(f"{module}.mean", rows))
+    return graph.node(module, "Pad", centred, graph.constant("pad_one_row", [0, 0, 0, 0, 1, 0]), _number(graph, 1))
+
+
+def _moments_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
+    """The summed products of the rows, [batch, kernel + 1, kernel + 1]."""
+    # ONNX Runtime 1.17 fuses a Transpose with a MatMul also in float64, and then has no kernel for it; Einsum it leaves
+    # alone.
+    return graph.node(f"{module}.covariance", "Einsum", rows, rows, equation="bip,bjp->bij")
+
+
+def _moments_in_blocks(graph: GraphBuilder, module: str, rows: str, count: int) -> str:
+    """The same in float32, of ``count`` rows: the products of each block of positions, and then the sum of these.
+
+    The blocks are cut by a convolution whose kernels each take one position, at strides of a block. Slice and Reshape
+    would need the number of positions, rounded up, which many runtimes cannot follow: they want to know shapes early.
+    """
+    module = f"{module}.covariance"
+    # Zeros behind, so that no position is left over; those that fill no block are not taken.
+    padded = graph.node(module, "Pad", rows, graph.constant("pad_block", [0, 0, 0, 0, 0, _BLOCK - 1]))
+    each = graph.node(f"{module}.rows", "Reshape", padded, graph.constant("each_row", [-1, 1, 0]))
+    each = graph.node(f"{module}.rows", "Unsqueeze", each, graph.constant("height_axis", [2]))
+    places = graph.constant("identity_kernel", np.eye(_BLOCK, dtype=np.float32)[:, None, None])
+    blocks = graph.convolution(f"{module}.blocks", each, places, kernel=_BLOCK, stride=_BLOCK)
+    # [batch·rows, 256, 1, blocks] -> [batch, rows, 256, blocks]
+    blocks = graph.node(f"{module}.blocks", "Reshape", blocks, graph.constant("blocks", [-1, count, _BLOCK, 0]))
+    left = graph.node(f"{module}.left", "Transpose", blocks, perm=[0, 3, 1, 2])
+    right = graph.node(f"{module}.right", "Transpose", blocks, perm=[0, 3, 2, 1])
+    products = graph.node(f"{module}.products", "MatMul", left, right)
+    return graph.node(module, "ReduceSum", products, graph.constant("blocks_axis", [1]), keepdims=0)
+
+
+def _mean_products(graph: GraphBuilder, module: str, total: str, kernel: int) -> str:
+    """The products divided by how many there are: the sum that the row of ones has with itself."""
+    corner = [graph.constant(f"corner_{name}", [at, at]) for name, at in (("start", kernel), ("end", kernel + 1))]
+    count = graph.node(f"{module}.count", "Slice", total, *corner, graph.constant("matrix_axes", [1, 2]))
+    return graph.node(f"{module}.covariance", "Div", total, count)
+
+
+def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int, moments: str) -> str:
+    """W' with a last column of b', which the row of ones adds: no further pass over the output."""
+    norm = f"{module}.layer_norm"
+    weight = in_basis(graph.read_float64(f"{module}.conv.weight", channels, 1, kernel)[:, 0])
+    gain = graph.read_float64(f"{norm}.weight", channels)[:, None]
+    bias = graph.read_float64(f"{norm}.bias", channels)[:, None]
+
+    def constant(name: str, values: NDArray[np.float64]) -> str:
+        return graph.constant(name, values if graph.mixed else values.astype(np.float32))
+
+    padded = constant(f"{module}.conv.weight_in_basis", np.pad(weight, ((0, 0), (0, 1))))
+    shift = constant(f"{norm}.bias_padded", np.pad(bias, ((0, 0), (kernel, 0))))
+    half_square = graph.node(norm, "MatMul", padded, moments)
+    squares = graph.node(f"{norm}.variance", "Mul", half_square, padded)
+    variance = graph.node(f"{norm}.variance", "ReduceSum", squares, graph.constant("last_axis", [-1]))
+    variance = graph.node(norm, "Max", variance, _number(graph, 0))  # rounding may go below
+    variance = graph.node(norm, "Add", variance, _number(graph, EPSILON))
+    deviation = graph.node(norm, "Sqrt", variance)
+    scale = graph.node(norm, "Div", constant(f"{norm}.weight_column", gain), deviation)
+    scaled = graph.node(f"{norm}.scaled_weight", "Mul", padded, scale)
+    return graph.float32(graph.node(f"{norm}.scaled_weight", "Add", scaled, shift))
+
+
+def _number(graph: GraphBuilder, value: float) -> str:
+    """A number in the type that the statistics are computed in."""
+    kind = np.float64 if graph.mixed else np.float32
+    return graph.constant(f"{value:g}_{kind.__name__}", kind(value))
+
+
+def cosine_transform(size: int) -> NDArray[np.float32]:
+    """The orthonormal discrete cosine transform of type II, [size, size]: row i is frequency i."""
+    positions, frequencies = np.arange(size), np.arange(size)[:, None]
+    basis = np.sqrt(2 / size) * np.cos(np.pi / size * (positions + 0.5) * frequencies)
+    basis[0] /= np.sqrt(2)
+    rounded: NDArray[np.float32] = basis.astype(np.float32)
+    return rounded
+
+
+def in_basis(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kernels [channels, size] in the basis of the transform: their product with it is the kernels again.
+
+    The transform's entries are rounded, and with them its inverse is not quite the transpose. One step of Newton's
+    makes it so to float64's last digits: Schulz, Iterative Berechnung der reziproken Matrix, ZAMM 13, 1933.
+    """
+    basis = cosine_transform(weight.shape[1]).astype(np.float64)
+    correction = 2 * np.eye(len(basis)) - _product(basis, basis.T)
+    return _product(weight, _product(basis.T, correction))
+
+
+def _product(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix product whose sums are taken in order: those of a library depend on the machine."""
+    with np.errstate(invalid="ignore"):  # what is no number stays so
+        return functools.reduce(np.add, (np.multiply.outer(left[:, i], right[i]) for i in range(len(right))))
