@@ -117,7 +117,7 @@ class GraphBuilder:
     def convolution(
         self, module: str, x: str, weight: str, *bias: str, kernel: int, stride: int = 1, groups: int = 1
     ) -> str:
-        """Append a torch Conv1d of x [batch, channels, 1, positions], without padding; the weight has that axis too.
+        """Append a torch Conv1d of x [batch, channels, n, positions] along its last axis, without padding.
 
         Over two axes, the first of size 1, as ONNX Runtime computes a Conv over one axis as a product with a copy of x
         that is as many times larger as the kernel is long. Over two it needs no copy on processors for which it has

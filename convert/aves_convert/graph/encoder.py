@@ -19,7 +19,7 @@ from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, W
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
-from aves_convert.graph.extractor import write_extractor
+from aves_convert.graph.extractor import write_channel, write_extractor
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.sizes import Sizes
 from aves_convert.graph.transformer import write_encoder, write_shapes
@@ -46,7 +46,7 @@ def encoder_graph(
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
     graph = GraphBuilder(state_dict, options)
-    sizes = Sizes(graph, config)
+    sizes = Sizes(graph, config, write_channel(graph))
     features = write_extractor(graph, config, sizes)
     shapes = write_shapes(graph, config, sizes)
     each, final = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset))

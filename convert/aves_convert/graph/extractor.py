@@ -18,10 +18,15 @@ from aves_convert.graph.sizes import Sizes
 _IN_FLOAT64 = 2  # convolutions
 
 
+def write_channel(graph: GraphBuilder) -> str:
+    """Append the waveforms as convolutions take them, [batch, 1, 1, samples]."""
+    # Not Unsqueeze: of an empty batch Reshape is an error, and Einsum below a division by zero that ends the process.
+    return graph.node("feature_extractor", "Reshape", WAVEFORM, graph.constant("one_channel", [0, 1, 1, -1]))
+
+
 def write_extractor(graph: GraphBuilder, config: EncoderConfig, sizes: Sizes) -> str:
     """Append the extractor; returns the name of its output, features [batch, frames, channels]."""
-    # Not Unsqueeze: of an empty batch Reshape is an error, and Einsum below a division by zero that ends the process.
-    x = graph.node("feature_extractor", "Reshape", WAVEFORM, graph.constant("one_channel", [0, 1, 1, -1]))
+    x = sizes.channel
     count = len(config.extractor_conv_layer_config)
     in_float32 = count - (_in_float64(config) if graph.mixed else 0)
     for i in range(in_float32):

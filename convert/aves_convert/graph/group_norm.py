@@ -48,10 +48,7 @@ def write_normalised_convolution(graph: GraphBuilder, config: EncoderConfig, x: 
     if config.extractor_conv_bias:
         graph.read(f"{module}.conv.bias", channels)
     rows = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
-    if graph.mixed:
-        total = _moments_in_float64(graph, f"{module}.conv", rows)
-    else:
-        total = _moments_in_blocks(graph, f"{module}.conv", rows, kernel + 1)
+    total = (_moments_in_float64 if graph.mixed else _moments_in_blocks)(graph, f"{module}.conv", rows)
     moments = _mean_products(graph, f"{module}.conv", total, kernel)
     weight = _scaled_weight(graph, module, channels, kernel, moments)
     y = graph.node(f"{module}.conv", "MatMul", weight, graph.float32(rows))
@@ -76,8 +73,8 @@ def _moments_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
     return graph.node(f"{module}.covariance", "Einsum", rows, rows, equation="bip,bjp->bij")
 
 
-def _moments_in_blocks(graph: GraphBuilder, module: str, rows: str, count: int) -> str:
-    """The same in float32, of ``count`` rows: the products of each block of positions, and then the sum of these.
+def _moments_in_blocks(graph: GraphBuilder, module: str, rows: str) -> str:
+    """The same in float32: the products of each block of positions, and then the sum of these.
 
     The blocks are cut by a convolution whose kernels each take one position, at strides of a block. Slice and Reshape
     would need the number of positions, rounded up, which many runtimes cannot follow: they want to know shapes early.
@@ -85,14 +82,12 @@ def _moments_in_blocks(graph: GraphBuilder, module: str, rows: str, count: int) 
     module = f"{module}.covariance"
     # Zeros behind, so that no position is left over; those that fill no block are not taken.
     padded = graph.node(module, "Pad", rows, graph.constant("pad_block", [0, 0, 0, 0, 0, _BLOCK - 1]))
-    each = graph.node(f"{module}.rows", "Reshape", padded, graph.constant("each_row", [-1, 1, 0]))
-    each = graph.node(f"{module}.rows", "Unsqueeze", each, graph.constant("height_axis", [2]))
+    image = graph.node(module, "Unsqueeze", padded, graph.constant("channel_axis", [1]))  # [batch, 1, rows, positions]
     places = graph.constant("identity_kernel", np.eye(_BLOCK, dtype=np.float32)[:, None, None])
-    blocks = graph.convolution(f"{module}.blocks", each, places, kernel=_BLOCK, stride=_BLOCK)
-    # [batch·rows, 256, 1, blocks] -> [batch, rows, 256, blocks]
-    blocks = graph.node(f"{module}.blocks", "Reshape", blocks, graph.constant("blocks", [-1, count, _BLOCK, 0]))
-    left = graph.node(f"{module}.left", "Transpose", blocks, perm=[0, 3, 1, 2])
-    right = graph.node(f"{module}.right", "Transpose", blocks, perm=[0, 3, 2, 1])
+    blocks = graph.convolution(f"{module}.blocks", image, places, kernel=_BLOCK, stride=_BLOCK)
+    # [batch, 256, rows, blocks] -> [batch, blocks, rows, 256], and transposed
+    left = graph.node(f"{module}.left", "Transpose", blocks, perm=[0, 3, 2, 1])
+    right = graph.node(f"{module}.right", "Transpose", blocks, perm=[0, 3, 1, 2])
     products = graph.node(f"{module}.products", "MatMul", left, right)
     return graph.node(module, "ReduceSum", products, graph.constant("blocks_axis", [1]), keepdims=0)
 

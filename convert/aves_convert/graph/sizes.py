@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.builder import GraphBuilder
 
@@ -19,12 +18,14 @@ class Sizes:
 
     graph: GraphBuilder
     config: EncoderConfig
+    channel: str  # the waveforms, [batch, 1, 1, samples]
 
     def batch(self) -> str:
         """How many waveforms there are."""
         if (fixed := self.graph.options.fixed_shape) is not None:
             return self.graph.constant("batch", [fixed[0]])
-        return self.graph.once("encoder.batch", "Shape", WAVEFORM, start=0, end=1)
+        # Not of the input itself: converters to other types lose their way where two nodes read that.
+        return self.graph.once("encoder.batch", "Shape", self.channel, start=0, end=1)
 
     def shape(self, name: str, *rest: int) -> str:
         """The batch size and after it axes that are known; -1 is what is left, as Reshape has it."""

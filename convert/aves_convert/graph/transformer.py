@@ -47,7 +47,7 @@ def write_encoder(
     Returns the layers' outputs and the final one in float32, [batch·frames, dim].
     """
     dim, count = config.encoder_embed_dim, config.encoder_num_layers
-    x = _project(graph, config, features)
+    x = _project(graph, config, features, shapes)
     x = _add_positions(graph, config, x, shapes)
     if not config.encoder_layer_norm_first:
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
@@ -62,29 +62,35 @@ def write_encoder(
     return layers, graph.float32(x)
 
 
-def _project(graph: GraphBuilder, config: EncoderConfig, features: str) -> str:
-    """Features [batch, frames, channels] -> [batch·frames, dim]."""
-    module, channels = "encoder.feature_projection", config.extractor_conv_layer_config[-1][0]
-    x = graph.node(module, "Reshape", features, graph.constant("frames_channels", [-1, channels]))
-    x = graph.layer_norm(f"{module}.layer_norm", x, channels)
-    if graph.mixed:
-        return _projection_in_float64(graph, config, f"{module}.projection", x)
-    return graph.linear(f"{module}.projection", x, config.encoder_embed_dim, channels)
+def _project(graph: GraphBuilder, config: EncoderConfig, features: str, shapes: Shapes) -> str:
+    """Features [batch, frames, channels] -> [batch, dim, frames], as the positional convolution takes them.
 
-
-def _projection_in_float64(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
-    """The same as ``linear``: 0.3 % of the work."""
+    With mixed precision the product is in float64: 0.3 % of the work. The weight is the left factor: a runtime may
+    rearrange the right one anew for each clip.
+    """
+    norm, module = "encoder.feature_projection.layer_norm", "encoder.feature_projection.projection"
     dim, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
-    weight = graph.float64(graph.weight(f"{module}.weight", dim, channels))
-    bias = graph.float64(graph.weight(f"{module}.bias", dim))
+    x = graph.layer_norm(norm, features, channels)
+    weight, bias = graph.weight(f"{module}.weight", dim, channels), graph.weight(f"{module}.bias", dim)
+    if graph.mixed:
+        weight, bias = graph.float64(weight), graph.float64(bias)
     bias = graph.node(f"{module}.bias", "Reshape", bias, graph.constant("column", [-1, 1]))
-    # The weight is the left factor: the runtime rearranges the right one anew for each clip.
+    if not graph.mixed:
+        x = graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
+        return graph.node(module, "Add", graph.node(module, "MatMul", weight, x), bias)
+    # A Gemm: ONNX Runtime 1.17 fuses a Transpose with a MatMul also in float64, and then has no kernel for it.
+    x = graph.node(f"{module}.flat", "Reshape", x, graph.constant("frames_channels", [-1, channels]))
     x = graph.float32(graph.node(module, "Gemm", weight, graph.float64(x), bias, transB=1))
-    return graph.node(module, "Transpose", x, perm=[1, 0])
+    x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[1, 0])
+    x = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
+    return graph.node(f"{module}.channels_first", "Transpose", x, perm=[0, 2, 1])
 
 
 def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: Shapes) -> str:
-    """Add the positional convolution of x to x, [batch·frames, dim]."""
+    """Add the positional convolution of x to x, [batch, dim, frames] -> [batch·frames, dim].
+
+    Not flat before: some compilers cannot group the channels of what they have seen with batch and frames in one axis.
+    """
     module, kernel = f"{_TRANSFORMER}.pos_conv_embed", config.encoder_pos_conv_kernel
     dim, groups = config.encoder_embed_dim, config.encoder_pos_conv_groups
     direction = graph.read(f"{module}.conv.weight_v", dim, dim // groups, kernel)
@@ -95,16 +101,14 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
     before, after = kernel // 2, (kernel - 1) // 2
     pads = graph.constant("positions_padding", [0, 0, before, 0, 0, after])
     height = graph.constant("height_axis", [2])
-    y = graph.node(f"{module}.sequence", "Reshape", x, shapes.sequence)
-    y = graph.node(f"{module}.channels_first", "Transpose", y, perm=[0, 2, 1])
     # A Conv that pads is slower at the edges, and here an edge is half a kernel. Not directly before the Conv: the
     # runtime would make one of the two again.
-    y = graph.node(f"{module}.padded", "Unsqueeze", graph.node(f"{module}.padded", "Pad", y, pads), height)
+    y = graph.node(f"{module}.padded", "Unsqueeze", graph.node(f"{module}.padded", "Pad", x, pads), height)
     y = graph.convolution(f"{module}.conv", y, weight, bias, kernel=kernel, groups=groups)
     y = graph.node(module, "Squeeze", graph.gelu(module, y), height)
-    y = graph.node(f"{module}.frames_first", "Transpose", y, perm=[0, 2, 1])
-    y = graph.node(f"{module}.flat", "Reshape", y, shapes.flat)
-    return graph.node(_TRANSFORMER, "Add", x, y)
+    y = graph.node(_TRANSFORMER, "Add", x, y)
+    y = graph.node(f"{_TRANSFORMER}.frames_first", "Transpose", y, perm=[0, 2, 1])
+    return graph.node(f"{_TRANSFORMER}.flat", "Reshape", y, shapes.flat)
 
 
 def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:

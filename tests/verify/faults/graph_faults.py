@@ -29,27 +29,36 @@ EVERYWHERE = "conv block 0"
 
 
 def bypass_norm(model: Model, path: str) -> None:
-    """The same for a layer norm, in float64 from the subtraction of the mean to the addition of the bias."""
-    if any(n.name == f"{path}/LayerNormalization" for n in model.graph.node):
-        bypass(model, f"{path}/LayerNormalization")
-        return
+    """The same for a layer norm, from the subtraction of the mean to the addition of the bias."""
     last = node(model, f"{path}/Add")
     last.input[0] = node(model, f"{path}/Sub").input[0]
     bypass(model, last.name)
 
 
 def epsilon(value: float, only: str = "") -> Change:
-    """In the layer norms that are one operator, and in those that are written step by step in float64."""
+    """In the layer norms, which are written step by step."""
 
     def change(model: Model) -> None:
-        changed = constant(model, "changed_epsilon", np.float64(value))
         for n in model.graph.node:
-            if n.op_type == "LayerNormalization" and only in n.name:
-                set_attribute(n, "epsilon", value)
-            if n.name.endswith("/variance/Add") and only in n.name:
-                n.input[1] = changed
+            if n.name.endswith("layer_norm/variance/Add") and only in n.name:
+                n.input[1] = another_epsilon(model, n, value)
 
     return change
+
+
+def group_epsilon(value: float) -> Change:
+    def change(model: Model) -> None:
+        added = node(model, "/feature_extractor/conv_layers.0/layer_norm/Add")
+        added.input[1] = another_epsilon(model, added, value)
+
+    return change
+
+
+def another_epsilon(model: Model, added: onnx.NodeProto, value: float) -> str:
+    """A constant for the place of the one that is added to a variance, in its type."""
+    (now,) = (tensor for tensor in model.graph.initializer if tensor.name == added.input[1])
+    kind = onnx.helper.tensor_dtype_to_np_dtype(now.data_type)
+    return constant(model, f"changed_epsilon_{kind}", kind.type(value))
 
 
 def shifted_output(model: Model) -> None:
@@ -208,18 +217,14 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
     in_graph("layer norm epsilon 1e-6", "projection")(epsilon(1e-6)),
     in_graph("layer norm epsilon 1e-3", "projection")(epsilon(1e-3)),
     in_graph("layer norm epsilon 1e-3 in one layer", "layer 1")(epsilon(1e-3, f"{MIDDLE}/layer_norm")),
-    in_graph("group norm epsilon 1e-3", EVERYWHERE)(
-        lambda m: node(m, "/feature_extractor/conv_layers.0/layer_norm/Add").input.__setitem__(
-            1, constant(m, "changed_epsilon", np.float64(1e-3))
-        )
-    ),
+    in_graph("group norm epsilon 1e-3", EVERYWHERE)(group_epsilon(1e-3)),
     in_graph("group norm not centred", EVERYWHERE)(lambda m: bypass(m, "/feature_extractor/conv_layers.0/conv/Sub")),
     in_graph("norm of one layer missing", "layer 1")(lambda m: bypass_norm(m, f"{MIDDLE}/layer_norm")),
     in_graph("last layer norm missing", "last layer norm", OUTPUT, encoder="pre-norm")(
         lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
     ),
     in_graph("norm before the positions missing", POSITIONS)(
-        lambda m: bypass(m, "/encoder/transformer/layer_norm/LayerNormalization")
+        lambda m: bypass_norm(m, "/encoder/transformer/layer_norm")
     ),
     in_graph("residual of a layer missing", "layer 1")(lambda m: bypass(m, f"{MIDDLE}/attended/Add", keep=1)),
     in_graph("positions not added", POSITIONS)(lambda m: bypass(m, "/encoder/transformer/Add")),
@@ -241,15 +246,13 @@ GRAPH_FAULTS: tuple[Fault, ...] = (
         lambda m: set_attribute(node(m, "/feature_extractor/conv_layers.4/conv/Conv"), "strides", [1, 1])
     ),
     in_graph("kernel of a convolution turned round", "conv block 6")(
-        lambda m: after(
-            m, "/feature_extractor/conv_layers.6/conv/weight/Transpose", "Gather", constant(m, "back", [1, 0]), axis=1
-        )
+        lambda m: set_weight(m, "feature_extractor.conv_layers.6.conv.weight", lambda a: a[..., ::-1])
     ),
     in_graph("conv bias ignored in the graph", "conv block 2", encoder="pre-norm")(
         lambda m: node(m, "/feature_extractor/conv_layers.2/conv/Conv").input.__delitem__(2)
     ),
-    in_graph("layer norm of a convolution over time", "conv block 1", encoder="pre-norm")(
-        lambda m: bypass(m, "/feature_extractor/conv_layers.1/layer_norm/LayerNormalization")
+    in_graph("layer norm of a convolution missing", "conv block 1", encoder="pre-norm")(
+        lambda m: bypass_norm(m, "/feature_extractor/conv_layers.1/layer_norm")
     ),
     in_graph("waveform normalised twice", EVERYWHERE)(normalised_input),
     in_graph("waveform as 16-bit numbers", EVERYWHERE)(on_input("Mul", 32768.0)),

@@ -214,16 +214,17 @@ def _is_rearranged(held: NDArray[np.generic], wanted: Floats) -> bool:
 
 
 def _views(values: Floats) -> Iterator[NDArray[np.generic]]:
-    """A weight with its axes in every order; of a convolution also with both channels in blocks, as kernels like it."""
+    """A weight with its axes in every order; of a convolution also with channels in blocks, as kernels like it."""
     squeezed = np.squeeze(values)
     if squeezed.ndim > _AXES:
         return
     yield from (squeezed.transpose(order) for order in itertools.permutations(range(squeezed.ndim)))
     for block in _BLOCKS if values.ndim == 3 else ():
-        rows, columns, kernel = values.shape
-        full = np.pad(values, ((0, -rows % block), (0, -columns % block), (0, 0)))
-        split = full.reshape(full.shape[0] // block, block, full.shape[1] // block, block, kernel)
-        yield from (split.transpose(order) for order in itertools.permutations(range(split.ndim)))
+        for inner in (block, 1):  # a single channel that comes in is no block
+            rows, columns, kernel = values.shape
+            full = np.pad(values, ((0, -rows % block), (0, -columns % inner), (0, 0)))
+            split = full.reshape(full.shape[0] // block, block, full.shape[1] // inner, inner, kernel)
+            yield from (split.transpose(order) for order in itertools.permutations(range(split.ndim)))
 
 
 def _has_block(held: NDArray[np.generic], wanted: Floats) -> bool:
