@@ -178,7 +178,8 @@ def test_layers_that_are_exchanged_are_told(tmp_path: Path) -> None:
         node.output[:] = [other.get(name, name) for name in node.output]
     found = audited(model, tmp_path)
     for layer in other:
-        assert f"onnx: clip chirp, output {layer}: the port computes something else" in found.problems
+        told = f"output {layer}: the port computes something else"
+        assert any(problem.endswith(told) for problem in found.problems), found.problems
 
 
 def test_values_that_cannot_be_read_back_are_told(ordinary: Model, tmp_path: Path) -> None:
