@@ -86,6 +86,17 @@ class EncoderFacts:
 
 
 @dataclass(frozen=True)
+class GraphRecord:
+    """How a bundle's ONNX graph was written."""
+
+    opset: int
+    precision: str  # "float32" or "mixed"
+    attention: str  # "standard" or "fused"
+    exporter: str  # "graph" or "torch"
+    fixed_shape: tuple[int, int] | None = None  # batch and samples of its only input; None: any
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
     """What became of one tensor of the checkpoint, or where one tensor of the port came from."""
 
@@ -119,6 +130,7 @@ class Manifest:
     licence: str = ""
     citation: str = ""
     report: ReportRecord | None = None
+    graph: GraphRecord | None = None  # None: made before it was recorded
 
     def to_json(self) -> str:
         """Write the manifest for people to read: two spaces, one tensor per line, and its own SHA-256."""
@@ -131,6 +143,7 @@ class Manifest:
             "sha256": sha256,
             "files": {role: asdict(record) for role, record in self.files.items()},
             "source": self.source.to_entries(),
+            **({} if self.graph is None else {"graph": asdict(self.graph)}),
             "encoder": asdict(self.encoder),
             "config": self.config.to_entries(),
             "versions": dict(self.versions),
@@ -170,7 +183,8 @@ class Manifest:
 
 def _manifest(entries: Any) -> Manifest:
     """The nouns for entries of which the schema says nothing. Raises InputError where the config is unusable."""
-    source, report = entries["source"], entries["report"]
+    source, report, graph = entries["source"], entries["report"], entries.get("graph")
+    fixed = graph and graph["fixed_shape"]
     pretrained = source.pop("pretrained", None)
     return Manifest(
         name=entries["name"],
@@ -183,4 +197,5 @@ def _manifest(entries: Any) -> Manifest:
         licence=entries["licence"],
         citation=entries["citation"],
         report=None if report is None else ReportRecord(**report),
+        graph=None if graph is None else GraphRecord(**graph | {"fixed_shape": fixed and tuple(fixed)}),
     )

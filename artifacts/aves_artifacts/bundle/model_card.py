@@ -49,6 +49,8 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         title=without_markup(manifest.name),
         stand_in=manifest.source.stand_in,
         encoder=manifest.encoder,
+        graph=manifest.graph,
+        pre_norm=manifest.config.encoder_layer_norm_first,
         head=manifest.config.aux_num_out,
         rate=f"{rate // 1000} kHz" if rate % 1000 == 0 else f"{rate} Hz",
         second=f"{rate:_}",

@@ -58,7 +58,7 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
             there = [role for role, name in names.items() if (staging / name).exists()]
             records = threads.map(lambda role: file_record(staging / names[role]), there)
             files = dict(zip(there, records, strict=True))
-        made = manifest_of(target.name, read, accounted.result(), files, original.result(), terms, options.exporter)
+        made = manifest_of(target.name, read, accounted.result(), files, original.result(), terms, options)
         manifest = write_card(made, staging)
         (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)

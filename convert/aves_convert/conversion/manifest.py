@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from aves_artifacts.base.versions import own_version, version_of
-from aves_artifacts.bundle.manifest import EncoderFacts, Manifest, Role, SourceRecord
+from aves_artifacts.bundle.manifest import EncoderFacts, GraphRecord, Manifest, Role, SourceRecord
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.request import Terms
-from aves_convert.graph.options import Exporter
+from aves_convert.graph.options import Exporter, OnnxOptions
 from aves_convert.weights.to_torchaudio import TorchaudioPort
 
 # By the exporter: what has a part in making a bundle's files.
@@ -38,9 +38,9 @@ def manifest_of(
     files: Mapping[Role, FileRecord],
     source: FileRecord,
     terms: Terms,
-    exporter: Exporter,
+    options: OnnxOptions,
 ) -> Manifest:
-    """Make the manifest of these files; ``source`` is the checkpoint's own record, ``exporter`` made the graph."""
+    """Make the manifest of these files; ``source`` is the checkpoint's own record, ``options`` made the graph."""
     arch = converted.architecture
     pretrained = None if checkpoint.pretrained is None else _recorded(file_record(checkpoint.pretrained))
     return Manifest(
@@ -59,10 +59,17 @@ def manifest_of(
         versions={
             "aves-ports": own_version(),
             "python": platform.python_version(),
-            **{package: version for package in _PACKAGES[exporter] if (version := version_of(package))},
+            **{package: version for package in _PACKAGES[options.exporter] if (version := version_of(package))},
         },
         licence=terms.licence or "",
         citation=terms.citation or "",
+        graph=GraphRecord(
+            opset=options.opset,
+            precision=options.precision,
+            attention=options.attention,
+            exporter=options.exporter,
+            fixed_shape=options.fixed_shape,
+        ),
     )
 
 

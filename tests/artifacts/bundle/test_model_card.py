@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.support.bundles import as_document, comparison, report_on
 from tests.support.documents import SOURCE, a_manifest
 
+from aves_artifacts.bundle.manifest import GraphRecord
 from aves_artifacts.bundle.model_card import model_card
 from aves_artifacts.bundle.report_document import parse_report
 from aves_convert.conversion.bundle import make_bundle
@@ -53,6 +54,25 @@ def test_terms_are_told_or_told_to_be_missing() -> None:
     text = card(licence="MIT", citation="A. Uthor. *Title*.\nJournal.")
     assert "authors' licence: MIT." in text
     assert "> A. Uthor. \\*Title\\*.\n> Journal." in text
+
+
+def test_the_card_says_which_runtimes_the_graph_is_for() -> None:
+    def told(**entries: Any) -> str:
+        return card(graph=dataclasses.replace(GraphRecord(17, "float32", "standard", "graph"), **entries))
+
+    assert "was not recorded" in card(graph=None).split("## Runtimes")[1].split("##")[0]
+    assert "in float32 alone, in plain operators of opset 17" in told()
+    assert "OpenVINO and TensorRT compute them in float32" in told(precision="mixed")
+    assert "runs in ONNX Runtime alone" in told(attention="fused")
+    assert "an ordinary export" in told(exporter="torch")
+    assert "takes 1 waveform of 16000 samples" in told(fixed_shape=(1, 16_000)).replace("\n", " ")
+    assert "takes 3 waveforms of" in told(fixed_shape=(3, 16_000))
+
+
+def test_a_package_that_leaves_out_the_last_norm_is_warned_of() -> None:
+    assert "esp-aves" not in card()
+    config = dataclasses.replace(a_manifest().config, encoder_layer_norm_first=True)
+    assert "Not for esp-aves" in card(config=config)
 
 
 def test_a_stand_in_is_called_one() -> None:
