@@ -8,23 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import cut_off, first_line, listed, printable, quoted
+from aves_artifacts.base.messages import cut_off, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
+from aves_artifacts.bundle.graph_contents import problems_of_graph
 from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest, Role
 from aves_artifacts.bundle.weights import StoredTensor, Weights, read_copy, read_state_dict
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
-
-if TYPE_CHECKING:
-    import onnx
 
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
 Found = list[tuple[Role, str]]  # the file, and a sentence that begins with its name
@@ -66,7 +63,7 @@ def tensor_problems(bundle: Bundle, config: EncoderConfig, roles: tuple[Role, ..
 
 def graph_problems(bundle: Bundle, run: bool) -> Found:
     """Tell why onnx, or with ``run`` ONNX Runtime, refuses the graph, or where it contradicts the manifest."""
-    return [("onnx", problem) for problem in _graph_problems(bundle, run)]
+    return [("onnx", problem) for problem in problems_of_graph(bundle, run)]
 
 
 def _weights_problems(weights: Weights, config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
@@ -85,105 +82,6 @@ def _copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
         if name in copy and not _same_bits(copy[name], tensor)
     ]
     yield from _listed(problems)
-
-
-def _graph_problems(bundle: Bundle, run: bool) -> Iterator[str]:
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    path = bundle.path("onnx")
-    try:
-        graph = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        yield f"is no ONNX graph: {first_line(error)}"
-        return
-    data = bundle.manifest.files.get("onnx_data")
-    outside, interface = _files_outside(graph), _interface(graph)
-    del graph
-    recorded = {data.name} if data else set()
-    if outside != recorded:
-        yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
-        return
-    try:
-        onnx.checker.check_model(str(path))
-        if run:
-            _load(str(path))
-    except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
-        yield f"is refused: {first_line(error)}"
-        return
-    yield from _contract_problems(interface, bundle.manifest)
-
-
-def _load(path: str) -> None:
-    """Open a graph as ONNX Runtime does before it runs one."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # they double the memory
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-_Value = tuple[str, int, tuple[int | str, ...]]  # name, element type in onnx's numbers, sizes or names of the axes
-
-
-@dataclass(frozen=True)
-class _Interface:
-    """What a graph declares."""
-
-    inputs: list[_Value]
-    outputs: list[_Value]
-    says: dict[str, str]
-
-
-def _interface(model: onnx.ModelProto) -> _Interface:
-    weights = {tensor.name for tensor in model.graph.initializer}  # which old graphs list among the inputs
-    return _Interface(
-        [_declared(value) for value in model.graph.input if value.name not in weights],
-        [_declared(value) for value in model.graph.output],
-        {entry.key: entry.value for entry in model.metadata_props},
-    )
-
-
-def _declared(value: onnx.ValueInfoProto) -> _Value:
-    tensor = value.type.tensor_type
-    return value.name, tensor.elem_type, tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
-
-
-def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
-    """Inputs, outputs and metadata."""
-    from onnx import TensorProto
-
-    if [(name, kind, len(axes)) for name, kind, axes in interface.inputs] != [(WAVEFORM, TensorProto.FLOAT, 2)]:
-        yield "does not take one waveform [batch, samples] float32"
-    encoder = manifest.encoder
-    first = [(name, kind, axes[-1:]) for name, kind, axes in interface.outputs[:1]]
-    if first != [(EMBEDDINGS, TensorProto.FLOAT, (encoder.dimension,))]:
-        yield f"does not give embeddings of {encoder.dimension} numbers"
-    says = interface.says
-    expected = stated(
-        configuration=manifest.name,
-        sample_rate=encoder.sample_rate,
-        hop=encoder.hop,
-        receptive_field=encoder.receptive_field,
-        dimension=encoder.dimension,
-        normalize=encoder.normalize,
-        licence=manifest.licence,
-        source_sha256=manifest.source.sha256,
-    )
-    for name, value in expected.items():
-        if says.get(name) != value:
-            yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"
-
-
-def _named(files: set[str]) -> str:
-    return f"[{listed([quoted(name) for name in sorted(files)], _MOST_TOLD)}]"
-
-
-def _files_outside(model: onnx.ModelProto) -> set[str]:
-    """Where the weights lie that are not in the file."""
-    tensors = [tensor for tensor in model.graph.initializer if tensor.data_location == tensor.EXTERNAL]
-    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
 
 def _shape_problems(weights: Weights, config: EncoderConfig) -> Iterator[str]:

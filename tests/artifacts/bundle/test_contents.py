@@ -94,6 +94,15 @@ def use_an_operator_of_another_runtime(model: onnx.ModelProto) -> None:
     model.graph.node[-1].domain = "another.runtime"
 
 
+def through_float64(model: onnx.ModelProto) -> None:
+    """The embeddings pass through another type, and are what they were."""
+    (last,) = (node for node in model.graph.node if "embeddings" in node.output)
+    last.output[0] = "before"
+    cast = onnx.helper.make_node
+    model.graph.node.append(cast("Cast", ["before"], ["wide"], to=onnx.TensorProto.DOUBLE))
+    model.graph.node.append(cast("Cast", ["wide"], ["embeddings"], to=onnx.TensorProto.FLOAT))
+
+
 def move_outside(model: onnx.ModelProto) -> None:
     tensor = max(model.graph.initializer, key=lambda each: len(each.raw_data))
     onnx.external_data_helper.set_external_data(tensor, "../secret.bin")
@@ -185,6 +194,14 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
     "a graph that says to normalise": (
         regraphed(lambda model: set_metadata(model, normalize="true")),
         "onnx says normalize 'true', the manifest 'false'",
+    ),
+    "a graph that says another precision": (
+        regraphed(lambda model: set_metadata(model, precision="mixed")),
+        "onnx says precision 'mixed', the manifest 'float32'",
+    ),
+    "a graph that computes in float64": (
+        regraphed(through_float64),
+        "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",
     ),
     "weights of the graph elsewhere": (regraphed(move_outside), "has weights in ['../secret.bin'], the manifest"),
 }

@@ -1,0 +1,133 @@
+"""Checking a bundle's ONNX graph: onnx accepts it, and it is what the manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aves_artifacts.base.messages import first_line, listed, quoted
+from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
+from aves_artifacts.bundle.manifest import Manifest
+
+if TYPE_CHECKING:
+    import onnx
+
+_MOST_TOLD = 5  # files
+
+
+def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
+    """Tell what is wrong with a bundle's graph; ``run``: ONNX Runtime is asked too."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    path = bundle.path("onnx")
+    try:
+        graph = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        yield f"is no ONNX graph: {first_line(error)}"
+        return
+    data = bundle.manifest.files.get("onnx_data")
+    outside, interface = _files_outside(graph), _interface(graph)
+    del graph
+    recorded = {data.name} if data else set()
+    if outside != recorded:
+        yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
+        return
+    try:
+        onnx.checker.check_model(str(path))
+        if run:
+            _load(str(path))
+    except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
+        yield f"is refused: {first_line(error)}"
+        return
+    yield from _contract_problems(interface, bundle.manifest)
+
+
+def _load(path: str) -> None:
+    """Open a graph as ONNX Runtime does before it runs one."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # they double the memory
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+_Value = tuple[str, int, tuple[int | str, ...]]  # name, element type in onnx's numbers, sizes or names of the axes
+
+
+@dataclass(frozen=True)
+class _Interface:
+    """What a graph declares."""
+
+    inputs: list[_Value]
+    outputs: list[_Value]
+    says: dict[str, str]
+    holds_float64: bool
+
+
+def _interface(model: onnx.ModelProto) -> _Interface:
+    weights = {tensor.name for tensor in model.graph.initializer}  # which old graphs list among the inputs
+    return _Interface(
+        [_declared(value) for value in model.graph.input if value.name not in weights],
+        [_declared(value) for value in model.graph.output],
+        {entry.key: entry.value for entry in model.metadata_props},
+        _holds_float64(model.graph),
+    )
+
+
+def _holds_float64(graph: onnx.GraphProto) -> bool:
+    """Whether a constant, or what a Cast makes, is in float64: nothing else begins it in a graph of float32."""
+    from onnx import TensorProto
+
+    double = TensorProto.DOUBLE
+
+    cast = (each for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to")
+    return any(tensor.data_type == double for tensor in graph.initializer) or any(each.i == double for each in cast)
+
+
+def _declared(value: onnx.ValueInfoProto) -> _Value:
+    tensor = value.type.tensor_type
+    return value.name, tensor.elem_type, tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
+
+
+def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
+    """Inputs, outputs and metadata."""
+    from onnx import TensorProto
+
+    if [(name, kind, len(axes)) for name, kind, axes in interface.inputs] != [(WAVEFORM, TensorProto.FLOAT, 2)]:
+        yield "does not take one waveform [batch, samples] float32"
+    encoder = manifest.encoder
+    first = [(name, kind, axes[-1:]) for name, kind, axes in interface.outputs[:1]]
+    if first != [(EMBEDDINGS, TensorProto.FLOAT, (encoder.dimension,))]:
+        yield f"does not give embeddings of {encoder.dimension} numbers"
+    says = interface.says
+    expected = stated(
+        configuration=manifest.name,
+        sample_rate=encoder.sample_rate,
+        hop=encoder.hop,
+        receptive_field=encoder.receptive_field,
+        dimension=encoder.dimension,
+        normalize=encoder.normalize,
+        licence=manifest.licence,
+        source_sha256=manifest.source.sha256,
+    )
+    if (graph := manifest.graph) is not None:
+        expected |= {"precision": graph.precision, "attention": graph.attention, "exporter": graph.exporter}
+        if graph.precision == "float32" and graph.exporter == "graph" and interface.holds_float64:
+            yield "holds float64, the manifest says precision 'float32'"
+    for name, value in expected.items():
+        if says.get(name) != value:
+            yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"
+
+
+def _named(files: set[str]) -> str:
+    return f"[{listed([quoted(name) for name in sorted(files)], _MOST_TOLD)}]"
+
+
+def _files_outside(model: onnx.ModelProto) -> set[str]:
+    """Where the weights lie that are not in the file."""
+    tensors = [tensor for tensor in model.graph.initializer if tensor.data_location == tensor.EXTERNAL]
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
