@@ -1,0 +1,198 @@
+"""The clients: who runs our files, in which packages, and which cells fail by whose fault.
+
+A client is a script in ``clients/`` and an environment that is made for it. Each is run with pinned packages, those of
+the day when the page was written, and with the newest there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+# float32, mixed: our graphs; export: the ordinary one, by torch's exporter; port: TorchAudio's config and weights;
+# fixed: a folder of float32 graphs, one for each shape (--fixed-length).
+Takes = Literal["graph", "fixed", "port"]
+GRAPHS: dict[Takes, tuple[str, ...]] = {
+    "graph": ("float32", "mixed", "export"),
+    "fixed": ("fixed",),
+    "port": ("port",),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Cells that fail by the client's own fault: what it says, why, and where its makers are told or tell of it."""
+
+    graphs: tuple[str, ...]
+    why: str
+    thread: str = ""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A way to run our files. ``longest``: the samples of the longest input that it computes in reasonable time.
+
+    ``exact`` is False where its numbers are meant to be others, as with eight bits: what it makes must load and run.
+    ``on_top``: its packages come on top of this project's own environment, whose torch is several gigabytes. ``note``:
+    what is to be known of it, such as what had to be put right.
+    """
+
+    name: str
+    script: str
+    pinned: tuple[str, ...]
+    newest: tuple[str, ...]
+    takes: Takes = "graph"
+    arguments: tuple[str, ...] = ()
+    python: str = "3.11"
+    quick: bool = False
+    npm: bool = False
+    on_top: bool = False
+    exact: bool = True
+    longest: int = 480_000
+    shortest: int = 400
+    note: str = ""
+    faults: tuple[Fault, ...] = field(default=())
+
+
+_MIXED = Fault(("mixed",), "it has no float64; `--precision mixed` is for ONNX Runtime on a processor")
+_SPELLED = Fault(("export",), "no LayerNormalization, which exporters write from opset 17 on")
+_ORT = ("onnxruntime==1.32.0", "numpy==2.4.6")
+_TOOLS = ("onnx==1.23.2", *_ORT)
+
+
+def _tool(name: str, tool: str, *packages: str, exact: bool = True, faults: tuple[Fault, ...] = ()) -> Client:
+    """A tool that makes another graph, and ONNX Runtime for what it made."""
+    newest = tuple(package.partition("==")[0] for package in (*packages, *_TOOLS))
+    pinned = (*packages, *_TOOLS)
+    return Client(name, "graph_tool.py", pinned, newest, arguments=(tool,), quick=True, exact=exact, faults=faults)
+
+
+def _browser(name: str, file: str, backend: str, *faults: Fault) -> Client:
+    """An import of onnxruntime-web, and one of its backends."""
+    longest = 16_000 if backend == "webgpu" else 160_000  # WebGPU is computed by the processor here
+    packages = (("onnxruntime-web@1.30.0",), ("onnxruntime-web@latest",))
+    return Client(name, "browser.py", *packages, arguments=(file, backend), npm=True, longest=longest, faults=faults)
+
+
+def _torch(name: str, script: str, *packages: str, shortest: int = 400, faults: tuple[Fault, ...] = ()) -> Client:
+    """A client of TorchAudio's port."""
+    newest = tuple(package.partition("==")[0] for package in packages)
+    return Client(name, script, packages, newest, "port", on_top=True, shortest=shortest, faults=faults)
+
+
+CLIENTS = {
+    client.name: client
+    for client in (
+        Client("ONNX Runtime", "onnx_runtime.py", _ORT, ("onnxruntime", "numpy"), quick=True),
+        Client("ONNX Runtime 1.17", "onnx_runtime.py", ("onnxruntime==1.17.3", "numpy==1.26.4"), (), quick=True),
+        Client("ORT format", "ort_format.py", _ORT, ("onnxruntime", "numpy"), quick=True),
+        Client(
+            "OpenVINO",
+            "openvino_cpu.py",
+            ("openvino==2026.4.1", "numpy==2.4.6"),
+            ("openvino", "numpy"),
+            quick=True,
+            faults=(Fault(("mixed",), "it says double and computes float32"),),
+        ),
+        Client(
+            "ORT, OpenVINO provider",
+            "openvino_provider.py",
+            ("onnxruntime-openvino==1.24.1", "numpy==2.4.6"),
+            ("onnxruntime-openvino", "numpy"),
+            quick=True,
+        ),
+        Client(
+            "onnxruntime-node",
+            "onnxruntime_node.mjs",
+            ("onnxruntime-node@1.30.0",),
+            ("onnxruntime-node@latest",),
+            npm=True,
+            quick=True,
+        ),
+        _browser("browser, wasm", "ort.bundle.min.mjs", "wasm"),
+        _browser("browser, WebGPU", "ort.bundle.min.mjs", "webgpu", _MIXED),
+        _browser("browser /webgpu, wasm", "ort.webgpu.bundle.min.mjs", "wasm", _MIXED),
+        _browser("browser /webgpu, WebGPU", "ort.webgpu.bundle.min.mjs", "webgpu", _MIXED),
+        _browser("browser /jspi, wasm", "ort.jspi.bundle.min.mjs", "wasm", _MIXED),
+        _browser("browser /jspi, WebGPU", "ort.jspi.bundle.min.mjs", "webgpu", _MIXED),
+        Client(
+            "perch-hoplite",
+            "perch_hoplite.py",
+            ("perch-hoplite[jax]==1.0.2", "jaxonnxruntime==0.3.0", "onnx==1.23.2", "numpy==2.4.6"),
+            ("perch-hoplite[jax]", "jaxonnxruntime", "onnx", "numpy"),
+            longest=160_000,
+            note="jaxonnxruntime's `call_onnx` is made known as `jaxonnxruntime.core.call_onnx`, where perch-hoplite "
+            "imports it from",
+            faults=(_SPELLED, _MIXED),
+        ),
+        Client(
+            "tract",
+            "tract_cpu.py",
+            ("tract==0.23.9", "numpy==2.4.6"),
+            ("tract", "numpy"),
+            quick=True,
+            faults=(_MIXED,),
+        ),
+        Client(
+            "IREE",
+            "iree_cpu.py",
+            ("iree-base-compiler[onnx]==3.13.0", "iree-base-runtime==3.13.0", "numpy==2.4.6"),
+            ("iree-base-compiler[onnx]", "iree-base-runtime", "numpy"),
+            "fixed",
+            longest=16_000,
+        ),
+        Client(
+            "MNN",
+            "mnn_cpu.py",
+            ("MNN==3.6.1", "numpy==2.4.6"),
+            ("MNN", "numpy"),
+            longest=160_000,
+            note="its error is of the order of 3e-3 in every graph, the ordinary export included",
+        ),
+        Client(
+            "onnx2torch",
+            "onnx2torch_eager.py",
+            ("onnx2torch==1.5.15", "torchvision"),
+            ("onnx2torch", "torchvision"),
+            on_top=True,
+        ),
+        Client(
+            "onnx's reference evaluator",
+            "reference_evaluator.py",
+            ("onnx==1.23.2", "numpy==2.4.6"),
+            ("onnx", "numpy"),
+            quick=True,
+            longest=16_000,
+        ),
+        _tool("onnxslim", "onnxslim", "onnxslim==0.1.98"),
+        _tool("onnxsim", "onnxsim", "onnxsim==0.8.1"),
+        _tool("quant_pre_process", "quant_pre_process", "sympy==1.14.0"),
+        _tool("quantize_dynamic", "quantize_dynamic", exact=False),
+        _tool("float16, onnxruntime", "float16", exact=False),
+        _tool(
+            "float16, onnxconverter-common",
+            "float16_common",
+            "onnxconverter-common==1.16.0",
+            exact=False,
+            faults=(
+                Fault(
+                    ("float32", "mixed", "export"),
+                    "it gives nodes the same name twice, and leaves casts to float32 as they are",
+                ),
+            ),
+        ),
+        _torch("TorchAudio", "torch_eager.py"),
+        _torch("torch.compile", "torch_compile.py"),
+        _torch("torch.export", "torch_export.py", shortest=720),
+        _torch("AOTInductor", "torch_inductor.py", shortest=720),
+        _torch("torch.jit", "torch_script.py"),
+        _torch(
+            "ExecuTorch, XNNPACK",
+            "executorch_xnnpack.py",
+            "executorch==1.5.1",
+            faults=(Fault(("port",), "its group norm loses digits where a recording has an offset"),),
+        ),
+        _torch("esp-aves", "esp_aves.py"),
+        _torch("avex", "avex_checkpoint.py", "avex==1.4.0"),
+    )
+}

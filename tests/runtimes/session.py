@@ -1,0 +1,138 @@
+"""Every client, each in its own environment, on the same inputs; the table in the docs from what they gave.
+
+python -m tests.runtimes.session [--quick] [--client NAME] [--fairseq CHECKPOINT] [--audio FILE] [--docs FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.runtimes import files, inputs
+from tests.runtimes.cells import FASTEST, Cell, Session, cells
+from tests.runtimes.clients import CLIENTS, Client
+from tests.runtimes.picture import draw
+from tests.runtimes.snippets import run_snippets
+from tests.runtimes.table import markdown, replaced
+from tests.runtimes.verdict import key, regressions
+
+from aves_verify.sounds.audio import read_clip
+from aves_verify.verification.environment import environment
+
+DOCS = Path(__file__).parents[2] / "docs"
+DATA = Path("data") / "runtimes.json"
+TIMEOUT = {True: 60.0, False: 900.0}  # seconds for a client and a graph, by whether the session is the quick one
+
+
+def chosen(given: argparse.Namespace) -> list[Client]:
+    """The clients to run; the one that the others' times are compared with comes first."""
+    names = given.client or [name for name, client in CLIENTS.items() if client.quick or not given.quick]
+    return [CLIENTS[name] for name in dict.fromkeys((FASTEST, *names))]
+
+
+def prepared(given: argparse.Namespace, folder: Path) -> Session:
+    """The files, the inputs and the right answers."""
+    torch.set_num_threads(2)
+    if given.fairseq is not None:
+        checkpoint = given.fairseq
+    else:
+        checkpoint = files.small_checkpoint(folder) if given.quick else files.base_checkpoint(folder)
+    recording = None if given.audio is None else read_clip(given.audio).waveform
+    one_each = list(inputs.inputs(inputs.QUICK if given.quick else inputs.LENGTHS[-1], recording))
+    longest = max(client.longest for client in chosen(given) if client.takes == "fixed") if _any_fixed(given) else 0
+    shapes = dict.fromkeys(one.waveform.shape for one in one_each if one.waveform.shape[1] <= longest)
+    made = files.make_files(checkpoint, folder, shapes)
+    answers = inputs.answers(made.weights, made.config_file, one_each)
+    return Session(made, one_each, answers, TIMEOUT[given.quick])
+
+
+def _any_fixed(given: argparse.Namespace) -> bool:
+    return any(client.takes == "fixed" for client in chosen(given))
+
+
+def all_cells(session: Session, clients: Sequence[Client], *, newest: bool) -> list[Cell]:
+    """The cells of every client, told of as they come."""
+    found: list[Cell] = []
+    for client in clients:
+        started = time.monotonic()
+        pinned = cells(client, session, "pinned")
+        versions = next((cell["versions"] for cell in pinned if cell["versions"]), None)
+        fresh = cells(client, session, "newest", versions) if newest and client.newest else []
+        found += [*pinned, *fresh]
+        for cell in (*pinned, *fresh):
+            print(line(cell), flush=True)
+        print(f"  {time.monotonic() - started:.0f} s", flush=True)
+    return found
+
+
+def line(cell: Cell) -> str:
+    """A cell in one line."""
+    told = f": {cell['why']}" if cell["why"] else ""
+    numbers = f" error {cell['max_error']:.1e}, ratio {cell['error_ratio']:.2f}" if cell.get("error_ratio") else ""
+    return f"{cell['client']} ({cell['packages']}), {cell['graph']}: {cell['verdict']}{numbers}{told}"
+
+
+def merged(before: Sequence[Cell], now: Sequence[Cell]) -> list[Cell]:
+    """What is known after a run: new cells in the place of old ones, in the order of the table of clients."""
+    known = {key(cell): cell for cell in before} | {key(cell): cell for cell in now}
+    order = list(CLIENTS)
+    kept = [cell for cell in known.values() if cell["client"] in order]
+    return sorted(kept, key=lambda cell: (order.index(cell["client"]), cell["packages"] != "pinned"))
+
+
+def write_docs(docs: Path, found: Sequence[Cell], model: str) -> None:
+    """The results, the page's table and the picture."""
+    here = environment()
+    about = f"Model: {model}; inputs up to 30 s; two threads of: {here['cpu']}."
+    document = {"about": about, "cells": list(found)}
+    (docs / DATA).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    page = docs / "runtimes.md"
+    page.write_text(replaced(page.read_text(), markdown(found, about)))
+    draw(found, docs / "runtimes.svg")
+
+
+def known(docs: Path) -> list[dict[str, Any]]:
+    """The cells that the docs have."""
+    path = docs / DATA
+    return json.loads(path.read_text())["cells"] if path.exists() else []
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="clients that are there in seconds, and a small model")
+    parser.add_argument("--client", action="append", choices=CLIENTS, metavar="NAME", help="this one alone; repeatable")
+    parser.add_argument("--fairseq", type=Path, help="a checkpoint in the place of the stand-in")
+    parser.add_argument("--audio", type=Path, help="a recording in the place of synthesised sounds")
+    parser.add_argument("--pinned", action="store_true", help="the pinned packages alone")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="the folder with runtimes.md")
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """Run the session. Exit status 1 where a cell was good and is not any more, or a snippet of the page fails."""
+    given = arguments(sys.argv[1:])
+    before = known(given.docs)
+    with tempfile.TemporaryDirectory(prefix="aves-runtimes-") as folder:
+        session = prepared(given, Path(folder))
+        now = all_cells(session, chosen(given), newest=not given.pinned)
+        failures = regressions(before, now)
+        if not given.client:
+            failures += run_snippets(given.docs / "runtimes.md", session.files, quick=given.quick)
+    if not given.quick:
+        model = "a stand-in of AVES base" if given.fairseq is None else given.fairseq.name
+        write_docs(given.docs, merged(before, now), model)
+    for failure in failures:
+        print(f"FAILED: {failure}", file=sys.stderr)
+    raise SystemExit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

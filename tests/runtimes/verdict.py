@@ -1,0 +1,102 @@
+"""Judging what a client computed: measures of its error, the rule for a good cell, and cells that were good before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from tests.runtimes.inputs import Answers, Input
+from tests.runtimes.running import Run
+
+ALLOWED = 1.5  # times the larger of the original's own error and the ordinary export's in the same client
+
+Verdict = Literal["good", "inexact", "fails", "not run"]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Largest errors of a run, apart for inputs without an offset (False) and with one (True)."""
+
+    largest: Mapping[bool, float] = field(default_factory=dict)
+    ratio: float = math.nan  # RMS error over the original's, the median over inputs
+    worst: str = ""  # the input with the largest ratio
+    worst_ratio: float = math.nan
+    problems: tuple[str, ...] = ()
+
+
+def measured(run: Run, given: Iterable[Input], answers: Mapping[str, Answers]) -> Errors:
+    """Hold every output against the exact answer. Outputs of another shape, or no numbers, are problems."""
+    largest: dict[bool, float] = {}
+    ratios: dict[str, float] = {}
+    problems = []
+    for one in given:
+        output, right = run.outputs.get(one.name), answers[one.name]
+        if output is None:
+            continue
+        if output.shape != right.exact.shape:
+            problems.append(f"{one.name}: gives {list(output.shape)}, not {list(right.exact.shape)}")
+        elif output.dtype.kind != "f" or not np.isfinite(output).all():
+            problems.append(f"{one.name}: gives no numbers")
+        else:
+            error = output.astype(np.float64) - right.exact
+            largest[one.offset] = max(largest.get(one.offset, 0.0), float(np.abs(error).max()))
+            ratios[one.name] = _rms(error) / _rms(right.original - right.exact)
+    worst = max(ratios, key=lambda name: ratios[name], default="")
+    median = float(np.median(list(ratios.values()))) if ratios else math.nan
+    return Errors(largest, median, worst, ratios.get(worst, math.nan), tuple(problems))
+
+
+def original_errors(given: Iterable[Input], answers: Mapping[str, Answers]) -> dict[bool, float]:
+    """The original's own largest errors, as `Errors.largest`."""
+    largest: dict[bool, float] = {}
+    for one in given:
+        right = answers[one.name]
+        error = float(np.abs(right.original - right.exact).max())
+        largest[one.offset] = max(largest.get(one.offset, 0.0), error)
+    return largest
+
+
+def judged(
+    run: Run, errors: Errors, original: Mapping[bool, float], export: Mapping[bool, float] | None, *, exact: bool
+) -> tuple[Verdict, str]:
+    """The verdict of a cell and why. ``export``: the ordinary export's errors in the same client, where it runs."""
+    if run.errors:
+        name, told = next(iter(run.errors.items()))
+        return "fails", f"{name}: {told}" if name else told
+    if errors.problems:
+        return "fails", errors.problems[0]
+    if not errors.largest:
+        return "fails", "it gave nothing"
+    if run.changing:
+        return "fails", f"{run.changing[0]}: the second run gives something else than the first"
+    if not exact:
+        return "good", ""
+    for offset, found in errors.largest.items():
+        limit = ALLOWED * max(original[offset], (export or {}).get(offset, 0.0))
+        if found > limit:
+            where = "with an offset" if offset else "without an offset"
+            return "inexact", f"largest error {where} {found:.1e}, allowed {limit:.1e}"
+    return "good", ""
+
+
+def key(cell: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What makes two cells the same one."""
+    return (cell["client"], cell["packages"], cell["graph"])
+
+
+def regressions(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Cells that were good and are not any more, each in a line; a cell that was not looked at now is none."""
+    was_good = {key(cell) for cell in before if cell["verdict"] == "good"}
+    return [
+        f"{cell['client']} ({cell['packages']}), {cell['graph']}: was good, now {cell['verdict']}: {cell['why']}"
+        for cell in now
+        if key(cell) in was_good and cell["verdict"] != "good"
+    ]
+
+
+def _rms(error: Any) -> float:
+    # an input that the original computes exactly would make the ratio infinite
+    return float(np.sqrt(np.mean(np.square(error.astype(np.float64))))) or 1e-12
