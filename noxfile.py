@@ -87,6 +87,13 @@ def torch_table(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def runtimes(session: nox.Session) -> None:
+    """Every client of our files in an environment of its own; the table goes into docs/runtimes.md: --quick, --client."""
+    command = ("python", "-m", "tests.runtimes.session", *session.posargs)
+    uv_run(session, *command, options=TEST_ENVIRONMENT)
+
+
+@nox.session(python=False)
 def goldens(session: nox.Session) -> None:
     """Make the goldens anew, with fairseq in an environment of its own time; names of models may follow."""
     uv_run(session, "python", "-m", "tests.regression.make_goldens", *session.posargs, options=LEG_ENVIRONMENT)

@@ -56,7 +56,7 @@ def inputs(longest: int, recording: NDArray[np.float32] | None = None) -> Iterat
 
 
 def answers(weights: Path, config_file: Path, given: list[Input]) -> dict[str, Answers]:
-    """By the input's name. The original's own error is that of TorchAudio in float32, which is fairseq's bit for bit."""
+    """By the input's name. The original is TorchAudio in float32, which is fairseq bit for bit."""
     config = EncoderConfig.read(config_file)
     original = TorchaudioBackend(config, read_state_dict(weights, config))
     exact = TorchaudioBackend(config, original.weights(), dtype=torch.float64)

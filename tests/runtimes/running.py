@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -81,10 +82,8 @@ def _ended(command: list[str], environment: dict[str, str], timeout: float) -> s
 
 def _end_all(process: subprocess.Popen[str]) -> None:
     """End what it started too, such as a browser: all of it is in a group of its own."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

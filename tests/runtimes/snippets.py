@@ -50,9 +50,8 @@ def run_snippets(page: Path, files: Files, *, quick: bool) -> list[str]:
             failures.append(f"{page.name}, snippet for {client.name}: {type(error).__name__}: {error}")
             continue
         if list(map(int, re.findall(r"\d+", said.strip().rpartition("\n")[2]))) != sizes:
-            failures.append(
-                f"{page.name}, snippet for {client.name}: expected the sizes {sizes}, not {said.strip()[-300:]}"
-            )
+            told = f"expected the sizes {sizes}, not {said.strip()[-300:]}"
+            failures.append(f"{page.name}, snippet for {client.name}: {told}")
     return failures
 
 

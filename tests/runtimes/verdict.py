@@ -11,6 +11,7 @@ import numpy as np
 from tests.runtimes.inputs import Answers, Input
 from tests.runtimes.running import Run
 
+ABSURD = 0.01  # embeddings are of the order of 1: an error above this is wrong, whatever the ordinary export has
 ALLOWED = 1.5  # times the larger of the original's own error and the ordinary export's in the same client
 
 Verdict = Literal["good", "inexact", "fails", "not run"]
@@ -75,7 +76,7 @@ def judged(
     if not exact:
         return "good", ""
     for offset, found in errors.largest.items():
-        limit = ALLOWED * max(original[offset], (export or {}).get(offset, 0.0))
+        limit = min(ABSURD, ALLOWED * max(original[offset], (export or {}).get(offset, 0.0)))
         if found > limit:
             where = "with an offset" if offset else "without an offset"
             return "inexact", f"largest error {where} {found:.1e}, allowed {limit:.1e}"
