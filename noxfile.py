@@ -88,7 +88,7 @@ def torch_table(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def runtimes(session: nox.Session) -> None:
-    """Every client of our files in an environment of its own; the table goes into docs/runtimes.md: --quick, --client."""
+    """Every client of our files, each in its own environment; writes docs/runtimes.md. Also: --quick, --client NAME."""
     command = ("python", "-m", "tests.runtimes.session", *session.posargs)
     uv_run(session, *command, options=TEST_ENVIRONMENT)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.runtimes.clients import GRAPHS, Client
+from tests.runtimes.clients import GRAPHS, Client, fault
 from tests.runtimes.environments import NoEnvironmentError, make_environment
 from tests.runtimes.files import Files
 from tests.runtimes.inputs import Answers, Input
@@ -91,20 +91,18 @@ def _judged(
 
 
 def _cell(client: Client, packages: str, graph: str, verdict: str, why: str) -> Cell:
-    fault = next((fault for fault in client.faults if graph in fault.graphs), None)
-    told = None if verdict == "good" or fault is None else {"why": fault.why, "thread": fault.thread}
-    return {
+    found = {
         "client": client.name,
         "packages": packages,
         "python": "" if client.npm else client.python,
         "graph": graph,
         "verdict": verdict,
         "why": why,
-        "fault": told,
         "measured": time.strftime("%Y-%m-%d"),
         "exact": client.exact,
         "versions": {},
     }
+    return {**found, "fault": fault(found)}
 
 
 def _time_ratio(found: Run, fastest: Mapping[str, float], given: list[Input]) -> float:

@@ -10,14 +10,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tests.runtimes import files, inputs
 from tests.runtimes.cells import FASTEST, Cell, Session, cells
-from tests.runtimes.clients import CLIENTS, Client
+from tests.runtimes.clients import CLIENTS, Client, fault
 from tests.runtimes.picture import draw
 from tests.runtimes.snippets import run_snippets
 from tests.runtimes.table import markdown, replaced
@@ -57,19 +57,17 @@ def _any_fixed(given: argparse.Namespace) -> bool:
     return any(client.takes == "fixed" for client in chosen(given))
 
 
-def all_cells(session: Session, clients: Sequence[Client], *, newest: bool) -> list[Cell]:
-    """The cells of every client, told of as they come."""
-    found: list[Cell] = []
+def all_cells(session: Session, clients: Sequence[Client], *, newest: bool) -> Iterator[list[Cell]]:
+    """The cells of each client, told of as they come."""
     for client in clients:
         started = time.monotonic()
         pinned = cells(client, session, "pinned")
         versions = next((cell["versions"] for cell in pinned if cell["versions"]), None)
         fresh = cells(client, session, "newest", versions) if newest and client.newest else []
-        found += [*pinned, *fresh]
         for cell in (*pinned, *fresh):
             print(line(cell), flush=True)
         print(f"  {time.monotonic() - started:.0f} s", flush=True)
-    return found
+        yield [*pinned, *fresh]
 
 
 def line(cell: Cell) -> str:
@@ -83,7 +81,7 @@ def merged(before: Sequence[Cell], now: Sequence[Cell]) -> list[Cell]:
     """What is known after a run: new cells in the place of old ones, in the order of the table of clients."""
     known = {key(cell): cell for cell in before} | {key(cell): cell for cell in now}
     order = list(CLIENTS)
-    kept = [cell for cell in known.values() if cell["client"] in order]
+    kept = [{**cell, "fault": fault(cell)} for cell in known.values() if cell["client"] in order]
     return sorted(kept, key=lambda cell: (order.index(cell["client"]), cell["packages"] != "pinned"))
 
 
@@ -120,15 +118,17 @@ def main() -> None:
     """Run the session. Exit status 1 where a cell was good and is not any more, or a snippet of the page fails."""
     given = arguments(sys.argv[1:])
     before = known(given.docs)
+    model = "a stand-in of AVES base" if given.fairseq is None else given.fairseq.name
     with tempfile.TemporaryDirectory(prefix="aves-runtimes-") as folder:
         session = prepared(given, Path(folder))
-        now = all_cells(session, chosen(given), newest=not given.pinned)
+        now: list[Cell] = []
+        for fresh in all_cells(session, chosen(given), newest=not given.pinned):
+            now += fresh
+            if not given.quick:  # after each: the session takes long, and what was found stays found
+                write_docs(given.docs, merged(before, now), model)
         failures = regressions(before, now)
         if not given.client:
             failures += run_snippets(given.docs / "runtimes.md", session.files, quick=given.quick)
-    if not given.quick:
-        model = "a stand-in of AVES base" if given.fairseq is None else given.fairseq.name
-        write_docs(given.docs, merged(before, now), model)
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)
     raise SystemExit(1 if failures else 0)
