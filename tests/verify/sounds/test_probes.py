@@ -92,7 +92,7 @@ def test_what_ran_has_the_ranges_over_all_inputs() -> None:
     assert ran.peak == max(np.abs(item.waveform).max() for item in items)
     assert ran.offset[0] < -0.3 < 0.3 < ran.offset[1]
     assert "drawn again by the seed 2" in ran.text
-    assert "3 of them again, and at optimisation all and none" in ran.text
+    assert "3 of them again, short ones at optimisation all and none" in ran.text
 
 
 def test_nothing_ran() -> None:

@@ -38,7 +38,7 @@ class Answering:
 def compared(*backends: Backend, exact: bool = True) -> list[Comparison]:
     loaded = Loaded(backends, EXACT if exact else None, TINY, normalize=False, problems=(), weights={})
     seconds = dict.fromkeys(("fairseq", "torchaudio", "exact"), 0.0)
-    return list(comparing.compare_input(loaded, Input("x", WAVE), Plan(), seconds, Kept(), layers=False))
+    return list(comparing.compare_input(loaded, Input("x", WAVE), Plan(), seconds, Kept(), layers=False, shapes=set()))
 
 
 @pytest.fixture
