@@ -26,7 +26,7 @@ from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs
 from aves_verify.sounds.memory import available, needed, unusable
 from aves_verify.sounds.naming import short_names
-from aves_verify.sounds.probes import KINDS, long_probe, probes
+from aves_verify.sounds.probes import COUNT, calls_probe, long_probe, probes
 from aves_verify.sounds.ran import InputFacts, Ran, what_ran
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
@@ -81,7 +81,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     short = short_names([clip.name for clip in clips])
     try:
         for done, item in enumerate(_given(loaded, clips, plan)):
-            progress(short(item.name), done, count(clips) + len(KINDS) + 1)
+            progress(short(item.name), done, count(clips) + COUNT)
             layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
             again = runs_again(item, shapes)
             compared = list(compare_input(loaded, item, plan, seconds, kept, layers=layers, shapes=shapes))
@@ -146,6 +146,7 @@ def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[I
     if not _is_probed(loaded, clips):
         return
     yield from probes(plan.seed, receptive_field=geometry.receptive_field, hop=geometry.hop, normalize=loaded.normalize)
+    yield calls_probe(plan.seed, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
     if any(isinstance(backend, SeparateBackend) for backend in loaded.backends):
         longest = range(_LONGEST + 1)
         fitting = bisect_right(longest, available(), key=lambda samples: needed(geometry, samples)) - 1
