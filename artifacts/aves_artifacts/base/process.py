@@ -72,7 +72,7 @@ class Process:
                 raise LimitError(f"an earlier call was ended: {self._ended}")
             popen = self._popen or self._start()
             try:
-                request = (module, name, args, limits, _here())
+                request = (module, name, args, limits, _here(), _path())
                 with contextlib.suppress(OSError):  # it has ended: the answer tells
                     _send(popen.stdin, pickle.dumps(request, protocol=5))
                 answer = self._wait(popen, limits)
@@ -101,7 +101,7 @@ class Process:
             self._ended = self._ended or "it was ended"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-c", _START, *filter(None, map(str, sys.path))]
+        command = [sys.executable, "-I", "-c", _START, *_path()]
         popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._popen = popen
         weakref.finalize(self, _end, popen)
@@ -167,7 +167,7 @@ def serve() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever writes to standard output must not write into the answers
     while request := _received(requests):
-        module, name, args, limits, here = pickle.loads(request)  # noqa: S301 - from our own process
+        module, name, args, limits, here, sys.path[:] = pickle.loads(request)  # noqa: S301 - from our own process
         _limit_memory(limits)
         try:
             os.chdir(here)
@@ -186,6 +186,11 @@ def _portable(error: Exception) -> Exception:
     """The error itself where it is Python's or ours; a library's own may not leave its process."""
     known = type(error).__module__.partition(".")[0] in ("builtins", "aves_artifacts", "aves_convert", "aves_verify")
     return error if known else RuntimeError(first_line(error))
+
+
+def _path() -> list[str]:
+    """Where modules are found here; a program may have added a place since the other process was started."""
+    return [*filter(None, map(str, sys.path))]
 
 
 def _here() -> str:

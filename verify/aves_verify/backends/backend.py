@@ -93,10 +93,10 @@ class Implementation:
 
     ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config) or ``onnx`` (a graph). ``make``:
     a function as ``module:function``, which takes a ``Given`` and returns an ``Encoder``; it is imported and called in
-    a process of its own, with limits of time and memory. Where the module has a function ``check`` too, that is given
-    the options before any file is made, and raises InputError for those that cannot be. ``kind``: the row of the table
-    of tolerances. ``modules``: what must be installed; ``install`` says how. ``options``: those that it takes, with
-    their defaults. Raises InputError for what cannot be.
+    a process of its own, with limits of time and memory. ``kind``: the row of the table of tolerances. ``modules``:
+    what must be installed; ``install`` says how. ``options``: those that it takes, with their defaults. ``check``: a
+    function like ``make`` that takes the options alone, before any file is made, and raises InputError for those that
+    cannot be. Raises InputError for what is no such row.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Implementation:
     modules: tuple[str, ...] = ()
     install: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    check: str = ""
     package: str = ""  # that brings it; empty: this one
     here: bool = field(default=False, kw_only=True)  # runs in this process: torch alone, whose files we read ourselves
 
@@ -115,6 +116,7 @@ class Implementation:
         for value, form, what in (
             (self.name, _NAME, "name is {}, expected small letters, digits and underscores"),
             (self.make, _MAKER, "make is {}, expected module:function"),
+            (self.check or self.make, _MAKER, "check is {}, expected module:function"),
         ):
             if not isinstance(value, str) or not form.fullmatch(value):
                 raise InputError(what.format(quoted(value)))
@@ -129,9 +131,13 @@ class Implementation:
 
     def maker(self) -> Callable[[Given], Encoder]:
         """Import the function that loads an encoder."""
-        module, _, function = self.make.partition(":")
-        made: Callable[[Given], Encoder] = getattr(importlib.import_module(module), function)
+        made: Callable[[Given], Encoder] = _imported(self.make)
         return made
+
+    def checker(self) -> Callable[[Mapping[str, str]], None]:
+        """Import the function that looks at the options."""
+        check: Callable[[Mapping[str, str]], None] = _imported(self.check) if self.check else lambda _: None
+        return check
 
     def check_installed(self) -> None:
         """Raise InputError where something is missing that it needs."""
@@ -149,6 +155,11 @@ class Implementation:
         return {**self.options, **options}
 
 
+def _imported(reference: str) -> Any:
+    module, _, function = reference.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
 IMPLEMENTATIONS = {
     row.name: row
     for row in (
@@ -164,6 +175,7 @@ IMPLEMENTATIONS = {
             "aves_verify.backends.onnx_runtime:load",
             title="ONNX Runtime",
             options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": ""},
+            check="aves_verify.backends.onnx_runtime:check",
         ),
         Implementation(
             "openvino",
@@ -173,6 +185,7 @@ IMPLEMENTATIONS = {
             modules=MODULES["openvino"],
             install=ways("openvino"),
             options={"device": "CPU", "precision": "f32", "threads": ""},
+            check="aves_verify.backends.openvino_runtime:check",
         ),
     )
 }

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -158,9 +157,7 @@ def checked(row: Implementation, options: Mapping[str, str]) -> None:
     """Import what loads an encoder, and have it look at the options."""
     with _told(row, f"{row.called} cannot be imported", InputError):
         row.maker()
-        look = getattr(importlib.import_module(row.make.partition(":")[0]), "check", None)
-        if look is not None:
-            look(options)
+        row.checker()(options)
 
 
 _OPENED: dict[int, tuple[Implementation, Path, Encoder]] = {}
