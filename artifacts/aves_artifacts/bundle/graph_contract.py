@@ -87,7 +87,7 @@ class GraphOutputs:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Those that nothing of an original has the name of."""
+        """The outputs that nothing of an original has the name of."""
         return tuple(name for name in self.names[1:] if name not in (LOGITS, EMBEDDINGS) and not is_layer(name))
 
     def wanted(self, where: object, *, layers: bool) -> dict[str, str]:

@@ -96,7 +96,7 @@ class BackendOptions:
     backend_options: tuple[str, ...] = ()
 
     def by_backend(self) -> dict[str, dict[str, str]]:
-        """Those that were given, by backend. Raises InputError for one that is none."""
+        """Sort what was given by backend. Raises InputError for one that is none."""
         given: dict[tuple[str, str], str | None] = {
             ("onnx", "provider"): self.onnx_provider,
             ("openvino", "device"): self.openvino_device,
