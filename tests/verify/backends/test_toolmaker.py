@@ -14,6 +14,7 @@ from tests.support import toymaker
 from tests.support.bundles import NAME
 
 from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.report_document import read_report
 
 pytestmark = pytest.mark.slow
@@ -23,11 +24,11 @@ CRASHING = toymaker.RUNNING.replace("        return {", "        import os; os.a
 
 
 @pytest.fixture
-def verify(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> Verify:
+def verify(bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> Verify:
     """aves-verify on the tiny bundle in an interpreter of its own, which finds the packages in a folder."""
 
     def run(place: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        given = ["--bundle", tiny_bundle.folder, "--fairseq", tiny_checkpoint, "--json", tmp_path / "r.json"]
+        given = ["--bundle", bundle.folder, "--fairseq", tiny_checkpoint, "--json", tmp_path / "r.json"]
         command = [sys.executable, "-c", "from aves_verify.cli import main; main()", *map(str, given), *options]
         path = os.pathsep.join(filter(None, [*sys.path, str(place)]))
         environment = {**os.environ, "PYTHONPATH": path}
@@ -49,6 +50,13 @@ def test_it_is_compared_as_every_other_and_its_settings_stand_in_the_report(veri
     assert "toy does not give its inner values" in done.stdout
     assert set(read_report(tmp_path / "r.json").tolerances) == {"onnx", "toy"}
     assert "toy" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_report_with_one_more_port_goes_into_the_bundle(verify: Verify, bundle: Bundle, tmp_path: Path) -> None:
+    done = verify(toymaker.installed(tmp_path), "--backends", "fairseq,torchaudio,onnx,toy", "--attach")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert check_bundle(bundle.folder).problems == ()
+    assert "| toy |" in (bundle.folder / "README.md").read_text()
 
 
 def test_an_option_reaches_it_and_an_error_is_seen(verify: Verify, tmp_path: Path) -> None:

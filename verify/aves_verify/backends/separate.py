@@ -183,9 +183,12 @@ def facts(number: int) -> About:
         if not callable(getattr(encoder, "run", None)):
             raise TypeError(f"{printable(row.make)} returns {quoted(encoder)}, which has no run")
         return About(
-            version=str(encoder.version),
-            settings={str(name): str(value) for name, value in dict(getattr(encoder, "settings", {})).items()},
-            problems=tuple(map(str, getattr(encoder, "problems", ()))),
+            version=printable(str(encoder.version)),
+            settings={
+                printable(str(name)): printable(str(value))
+                for name, value in dict(getattr(encoder, "settings", {})).items()
+            },
+            problems=tuple(printable(str(problem)) for problem in getattr(encoder, "problems", ())),
             gives_layers=bool(getattr(encoder, "gives_layers", False)),
         )
 
