@@ -57,7 +57,7 @@ class Loaded(SeparateBackend):
 
     def __init__(self, path: Path, name: str = "toy", reads: str = "onnx", **settings: str) -> None:
         self.row, self.path, self.name = Implementation(name, reads, "a:b"), path, name
-        self.given, self._about = Given(path, None), About("1", settings)
+        self.given, self._about = Given(path, None, {"provider": "cpu"} if name == "onnx" else {}), About("1", settings)
 
     @property
     def about(self) -> About:
@@ -87,6 +87,16 @@ def test_what_float32_leaves_excuses_no_graph_with_double(tmp_path: Path) -> Non
     for backend, ratio in ((Loaded(single), 40.0), (Loaded(double), 4.0), (Loaded(double, reads="torchaudio"), 40.0)):
         untouched = compared("toy", ratio)
         assert judged(backend, compared("onnx", 1.1), untouched) == [untouched]
+
+
+def test_another_provider_is_a_runtime_of_its_own(tmp_path: Path) -> None:
+    backend = Loaded(graph(tmp_path / "d.onnx", cast=TensorProto.DOUBLE), "onnx")
+    (found,) = with_causes([backend], {"onnx": [compared("onnx", 9)]})
+    assert found.status == "pass"
+    backend.given = Given(backend.path, None, {"provider": "TensorrtExecutionProvider"})
+    (found,) = with_causes([backend], {"onnx": [compared("onnx", 9)]})
+    assert found.status == "fail"
+    assert "perhaps computed as float32 here: for this runtime" in found.reason
 
 
 def test_a_failure_says_what_the_runtime_says_of_itself(tmp_path: Path) -> None:

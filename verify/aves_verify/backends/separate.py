@@ -67,7 +67,7 @@ class SeparateBackend:
         self.name, self.kind, self.reference_seconds = row.name, row.kind, 0.0
         self._sessions = 1 if loan is None else 2
         size = bytes_of_files(self.path) if row.reads == "onnx" else self.path.stat().st_size
-        self._memory = (_MEMORY if self._is_known else _FOREIGN) + self._sessions * _FILES * size
+        self._memory = (_MEMORY if self.is_known else _FOREIGN) + self._sessions * _FILES * size
         self._loan = loan or Loan(self._memory)
         self._process = self._loan.process
         try:
@@ -79,7 +79,7 @@ class SeparateBackend:
         self._number, self._about = loaded
 
     @property
-    def _is_known(self) -> bool:
+    def is_known(self) -> bool:
         """Does it run on the processor, by a runtime that was measured here?"""
         options = self.given.options
         where = options.get("provider", options.get("device", "")).upper()
@@ -133,7 +133,7 @@ class SeparateBackend:
         )
 
     def _limits(self, seconds: float, memory: int = 0) -> Limits:
-        return Limits(seconds, self._memory + memory, addresses=self._is_known)
+        return Limits(seconds, self._memory + memory, addresses=self.is_known)
 
 
 def about(backend: Backend) -> About:

@@ -34,7 +34,9 @@ def with_causes(backends: Sequence[Backend], compared: Mapping[str, Sequence[Com
 
 def _may_narrow(backend: Backend) -> bool:
     """Whether it is a runtime of unknown habits that was given a graph with double in it."""
-    if not isinstance(backend, SeparateBackend) or backend.row.reads != "onnx" or backend.name == "onnx":
+    if not isinstance(backend, SeparateBackend) or backend.row.reads != "onnx":
+        return False
+    if backend.name == "onnx" and backend.is_known:  # its other providers are runtimes of their own
         return False
     return holds_double(backend.path, backend.path.stat().st_mtime_ns)
 
@@ -50,7 +52,7 @@ def _judged(backend: Backend, found: Comparison, passed: Collection[tuple[str, s
         return found
     assert isinstance(backend, SeparateBackend)  # noqa: S101 - _may_narrow looked
     known = backend.about.settings.get("double")
-    alike = (found.clip.removesuffix(AGAIN), found.layer) in passed
+    alike = backend.name != "onnx" and (found.clip.removesuffix(AGAIN), found.layer) in passed
     cause = (
         f"the graph holds double, {f'here {known}' if known else 'perhaps computed as float32 here'}"
         f"{', and the same file passes in ONNX Runtime' if alike else ''}: for this runtime write it with float32 alone"

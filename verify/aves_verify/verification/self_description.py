@@ -39,6 +39,8 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
     if onnx is None:
         return
+    if not onnx.is_known:
+        yield "onnx: what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
         yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
     if "normalize" in onnx.metadata and not loaded.has_original:
