@@ -105,6 +105,8 @@ class OnnxSession:
             found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         self._input: str = inputs[0].name
+        batch, samples = (size if isinstance(size, int) else None for size in inputs[0].shape)
+        self._fixed = batch, samples
         self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()))
 
     def _started(self, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
@@ -143,6 +145,7 @@ class OnnxSession:
             gives_layers=self._outputs.give_layers,
             metadata=dict(self._session.get_modelmeta().custom_metadata_map),
             unknown_outputs=self._outputs.unknown,
+            fixed=self._fixed,
         )
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:

@@ -39,6 +39,10 @@ class About:
     gives_layers: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     unknown_outputs: tuple[str, ...] = ()
+    fixed: tuple[int | None, int | None] = (
+        None,
+        None,
+    )  # sizes of the input [batch, samples], where the file fixes them
 
 
 class Loan:
@@ -103,11 +107,31 @@ class SeparateBackend:
         """Whether it computes each layer too."""
         return bool(self._about.gives_layers)
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """How many waveforms the file takes at once, where it takes no other number."""
+        return self._about.fixed[0]
+
+    @property
+    def fixed_samples(self) -> int | None:
+        """How many samples each must have, where the file takes no other number."""
+        return self._about.fixed[1]
+
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last.
 
-        Raises RunError where it fails, or hits a limit.
+        A file of a fixed batch gets as many waveforms at once, at the end some once more. Raises RunError where it
+        fails, or hits a limit.
         """
+        batch = self.fixed_batch
+        if batch is None or len(waveform) == batch:
+            return self._run(waveform, layers=layers)
+        turns = -(-len(waveform) // batch)
+        rows = waveform[np.arange(turns * batch) % len(waveform)]
+        found = [self._run(part, layers=layers) for part in np.split(rows, turns)]
+        return {name: np.concatenate([each[name] for each in found])[: len(waveform)] for name in found[0]}
+
+    def _run(self, waveform: NDArray[np.float32], *, layers: bool) -> Embeddings:
         try:
             found: Embeddings = self._process.call(
                 __name__, "run", self._number, waveform, layers, limits=self.limits(waveform.shape, layers=layers)

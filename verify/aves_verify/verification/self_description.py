@@ -37,14 +37,24 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
     for backend in loaded.backends[1:]:
         if isinstance(backend, SeparateBackend) and backend is not onnx:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
+    if (fixed := fixed_samples(loaded)) is not None:
+        yield f"every sound was cut to {fixed} samples or repeated up to them: a port takes no other number"
     if onnx is None:
         return
+    if onnx.fixed_batch not in (None, 1):
+        yield f"onnx: what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
     if not onnx.is_known:
         yield "onnx: what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
         yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
     if "normalize" in onnx.metadata and not loaded.has_original:
         yield "onnx: what the file says of normalize was not compared: there is no original to ask"
+
+
+def fixed_samples(loaded: Loaded) -> int | None:
+    """How many samples a waveform must have, where a port takes no other number."""
+    known = (port.fixed_samples for port in loaded.backends if isinstance(port, SeparateBackend))
+    return next((samples for samples in known if samples is not None), None)
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:

@@ -23,7 +23,7 @@ from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
-from aves_verify.sounds.inputs import Input, count, inputs
+from aves_verify.sounds.inputs import Input, count, inputs, of_length
 from aves_verify.sounds.memory import available, needed, unusable
 from aves_verify.sounds.naming import short_names
 from aves_verify.sounds.probes import COUNT, calls_probe, long_probe, probes
@@ -34,7 +34,7 @@ from aves_verify.subjects.subject import Subject
 from aves_verify.verification.comparing import compare_input, runs_again, timed
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
-from aves_verify.verification.self_description import description_notes, description_problems, onnx_of
+from aves_verify.verification.self_description import description_notes, description_problems, fixed_samples, onnx_of
 
 _LONGEST = 600 * SAMPLE_RATE  # samples of which it is asked whether they fit into memory
 _LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
@@ -131,7 +131,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
 
 def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
     """What is seen inside the graphs. TorchAudio's operators are the original's own, and its weights are compared."""
-    graphs = [backend for backend in loaded.backends[1:] if isinstance(backend, OnnxBackend)]
+    graphs = [each for each in loaded.backends[1:] if isinstance(each, OnnxBackend) and each.fixed_batch in (None, 1)]
     if not graphs:
         return ()
     seconds["audit"] = 0.0
@@ -140,7 +140,20 @@ def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
 
 
 def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[Input]:
-    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run."""
+    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run.
+
+    Where one takes a fixed number of samples alone, all of it is cut to that, or repeated up to it.
+    """
+    fixed = fixed_samples(loaded)
+    for item in _of_any_length(loaded, clips, plan):
+        samples = item.waveform.shape[1]
+        if fixed is None or samples == fixed:
+            yield item
+        else:
+            yield replace(item, waveform=item.waveform[:, np.arange(fixed) % samples])
+
+
+def _of_any_length(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[Input]:
     geometry = loaded.config
     yield from inputs(clips, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
     if not _is_probed(loaded, clips):
@@ -166,9 +179,10 @@ def _what_ran(loaded: Loaded, plan: Plan, facts: list[InputFacts], clips: tuple[
 
 def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
     """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
-    geometry = loaded.config
+    geometry, fixed = loaded.config, fixed_samples(loaded)
     clips, problems, free = [], [], available()
-    for clip in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+    for given in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+        clip = given if fixed is None else of_length(given, fixed)
         problem = unusable(clip, geometry, free, layers=plan.layers == "all")
         if problem:
             problems.append(problem)
