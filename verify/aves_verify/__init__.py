@@ -5,9 +5,10 @@
 - ``Report``, ``to_json``: what was found, and the JSON that other programs rely on.
 - ``Clip``, ``read_clips``, ``reference_signals``: what encoders are run on.
 - ``compare``, ``Comparison``, ``Tolerance``: two arrays against each other, from anywhere.
+- ``Implementation``, ``Given``, ``Encoder``, ``RunError``: a backend of your own, from a package of your own.
 
-``Clip``, ``reference_signals`` and what compares arrays work without torch. These names stay; modules below the package
-are private.
+``Clip``, ``reference_signals``, what compares arrays and what backends are made of work without torch. These names
+stay; modules below the package are private.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import TYPE_CHECKING
 __all__ = [
     "Clip",
     "Comparison",
+    "Encoder",
+    "Given",
+    "Implementation",
     "Plan",
     "Report",
+    "RunError",
     "Tolerance",
     "compare",
     "of_bundle",
@@ -29,6 +34,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from aves_verify.backends.backend import Encoder, Given, Implementation, RunError
     from aves_verify.comparison.compare import Comparison, Tolerance, compare
     from aves_verify.report.json_report import to_json
     from aves_verify.report.report import Report
@@ -46,8 +52,12 @@ else:
         {
             "Clip": "sounds.clip",
             "Comparison": "comparison.compare",
+            "Encoder": "backends.backend",
+            "Given": "backends.backend",
+            "Implementation": "backends.backend",
             "Plan": "verification.plan",
             "Report": "report.report",
+            "RunError": "backends.backend",
             "Tolerance": "comparison.compare",
             "compare": "comparison.compare",
             "of_bundle": "subjects.subject",

@@ -18,6 +18,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),
     "hub": ("huggingface_hub",),
+    "openvino": ("openvino",),
 }
 _MOST_NAMED = 2  # missing modules; the rest is counted
 
@@ -43,7 +44,7 @@ def need(what: str, *extras: str, modules: tuple[str, ...] = ()) -> None:
     missing = [module for module in modules or brought if not is_installed(module)]
     if missing:
         lacking = [extra for extra in extras if set(missing) & set(MODULES[extra])]
-        raise InputError(_needs(what, missing), hint=_ways(*lacking))
+        raise InputError(_needs(what, missing), hint=ways(*lacking))
 
 
 def advice(error: ModuleNotFoundError, what: str = "this") -> str:
@@ -52,12 +53,13 @@ def advice(error: ModuleNotFoundError, what: str = "this") -> str:
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     if extra is None or is_installed(module):
         return ""
-    return f"{_needs(what, [module])}; {_ways(extra)}"
+    return f"{_needs(what, [module])}; {ways(extra)}"
 
 
 def _needs(what: str, missing: list[str]) -> str:
     return f"{what} needs {listed(missing, _MOST_NAMED)}, not installed here"
 
 
-def _ways(*extras: str) -> str:
+def ways(*extras: str) -> str:
+    """Name the commands that install extras: into this environment, or for one run of a clone."""
     return f"{install(*extras)}, or in a clone: uv run {' '.join(f'--extra {extra}' for extra in extras)}"

@@ -35,10 +35,14 @@ class LimitError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one call may take: seconds, and bytes of memory that the whole process may hold meanwhile."""
+    """What one call may take: seconds, and bytes of memory that the whole process may hold meanwhile.
+
+    ``addresses``: whether the system refuses it to reserve many more; drivers of accelerators reserve terabytes.
+    """
 
     seconds: float
     memory: int
+    addresses: bool = True
 
     @classmethod
     def of_loading(cls, size: int) -> Limits:
@@ -68,7 +72,7 @@ class Process:
                 raise LimitError(f"an earlier call was ended: {self._ended}")
             popen = self._popen or self._start()
             try:
-                request = (module, name, args, limits.memory, _here())
+                request = (module, name, args, limits, _here(), _path())
                 with contextlib.suppress(OSError):  # it has ended: the answer tells
                     _send(popen.stdin, pickle.dumps(request, protocol=5))
                 answer = self._wait(popen, limits)
@@ -97,7 +101,7 @@ class Process:
             self._ended = self._ended or "it was ended"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-c", _START, *filter(None, map(str, sys.path))]
+        command = [sys.executable, "-I", "-c", _START, *_path()]
         popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._popen = popen
         weakref.finalize(self, _end, popen)
@@ -163,8 +167,8 @@ def serve() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever writes to standard output must not write into the answers
     while request := _received(requests):
-        module, name, args, memory, here = pickle.loads(request)  # noqa: S301 - from our own process
-        _limit_memory(memory)
+        module, name, args, limits, here, sys.path[:] = pickle.loads(request)  # noqa: S301 - from our own process
+        _limit_memory(limits)
         try:
             os.chdir(here)
         except OSError:  # it is gone: better nowhere than where another caller was
@@ -172,7 +176,7 @@ def serve() -> None:
         try:
             answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args)), protocol=5)
         except MemoryError:
-            answer = pickle.dumps((False, LimitError(f"it takes more than {memory / 2**30:.1f} GiB of memory")))
+            answer = pickle.dumps((False, LimitError(f"it takes more than {limits.memory / 2**30:.1f} GiB of memory")))
         except Exception as error:  # whatever it is, it is raised where it was asked for
             answer = pickle.dumps((False, _portable(error)), protocol=5)
         _send(replies, answer)
@@ -184,6 +188,11 @@ def _portable(error: Exception) -> Exception:
     return error if known else RuntimeError(first_line(error))
 
 
+def _path() -> list[str]:
+    """Where modules are found here; a program may have added a place since the other process was started."""
+    return [*filter(None, map(str, sys.path))]
+
+
 def _here() -> str:
     """Where relative paths begin; the other process was perhaps started elsewhere."""
     try:
@@ -192,15 +201,16 @@ def _here() -> str:
         return os.sep
 
 
-def _limit_memory(memory: int) -> None:
+def _limit_memory(limits: Limits) -> None:
     """Have the system refuse a single request for far more, before the other side can look."""
     try:
         import resource
     except ImportError:  # Windows
         return
     _, most = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = memory + (4 << 30) + (os.cpu_count() or 1) * (128 << 20)  # threads reserve what they never touch
-    if most == resource.RLIM_INFINITY or wanted < most:
+    wanted = limits.memory + (4 << 30) + (os.cpu_count() or 1) * (128 << 20)  # threads reserve what they never touch
+    wanted = wanted if limits.addresses else most
+    if most == resource.RLIM_INFINITY or wanted <= most:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
 

@@ -6,7 +6,9 @@ Whoever writes a graph, checks one or runs one has them from here.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.versions import own_version
 from aves_artifacts.encoder import EncoderConfig
 
@@ -70,3 +72,35 @@ def onnx_metadata(
         source_sha256=source_sha256,
     )
     return {**said, "converter": f"{PRODUCER} {own_version()}"}
+
+
+@dataclass(frozen=True)
+class GraphOutputs:
+    """The outputs of a graph from anywhere: the first has the final embeddings, others are known by their names."""
+
+    names: tuple[str, ...]
+
+    @property
+    def give_layers(self) -> bool:
+        """Whether there is a layer's output among them."""
+        return any(map(is_layer, self.names[1:]))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The outputs that nothing of an original has the name of."""
+        return tuple(name for name in self.names[1:] if name not in (LOGITS, EMBEDDINGS) and not is_layer(name))
+
+    def wanted(self, where: object, *, layers: bool) -> dict[str, str]:
+        """What is asked of an encoder -> the graph's name of it: ``final``, with ``layers`` each layer, logits.
+
+        A second output called ``embeddings`` is among them. Raises InputError about the file ``where``, if layers are
+        wanted and it has none.
+        """
+        if layers and not self.give_layers:
+            raise InputError(
+                f"{where}: gives only the last layer",
+                hint="write it with {layers} all, or compare with {layers} last",
+            )
+        others = self.names[1:]
+        found = {"final": self.names[0]} | {name: name for name in others if layers and is_layer(name)}
+        return found | {name: name for name in others if name in (LOGITS, EMBEDDINGS)}

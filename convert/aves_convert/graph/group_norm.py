@@ -16,8 +16,9 @@ Neighbouring samples of a low sound are nearly equal, and w·S·w is then a smal
 are not the samples but their discrete cosine transform, which hardly depend on one another, and w is given in that
 basis. (Type II, orthonormal: Ahmed, Natarajan and Rao, Discrete Cosine Transform, IEEE Trans. Computers C-23, 1974.)
 
-In float32 the products of the rows are summed in blocks of 256 positions, and then the blocks: the error of a sum grows
-with its length. With mixed precision they are summed in float64.
+In float32 the variance is summed in blocks of positions, each with its own w·S·w: of a tone as well, some channels see
+little of what the rows are full of, and what a block's difference is rounded by is its own and averages out. With mixed
+precision there is one block, in float64.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.builder import EPSILON, GraphBuilder
 
 _LONGEST_KERNEL = 2048  # of the first convolution, in samples; HuBERT has 10
-_BLOCK = 256  # positions
+_BLOCK = 64  # positions
+_BLOCKS = 32  # that are summed before the rest; together 0.6 s of AVES' positions
 
 
 def write_normalised_convolution(graph: GraphBuilder, config: EncoderConfig, x: str) -> str:
@@ -48,9 +50,8 @@ def write_normalised_convolution(graph: GraphBuilder, config: EncoderConfig, x: 
     if config.extractor_conv_bias:
         graph.read(f"{module}.conv.bias", channels)
     rows = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
-    total = (_moments_in_float64 if graph.mixed else _moments_in_blocks)(graph, f"{module}.conv", rows)
-    moments = _mean_products(graph, f"{module}.conv", total, kernel)
-    weight = _scaled_weight(graph, module, channels, kernel, moments)
+    products = (_products_in_float64 if graph.mixed else _products_in_blocks)(graph, f"{module}.conv", rows)
+    weight = _scaled_weight(graph, module, channels, kernel, products)
     y = graph.node(f"{module}.conv", "MatMul", weight, graph.float32(rows))
     return graph.node(f"{module}.conv", "Unsqueeze", y, graph.constant("height_axis", [2]))
 
@@ -66,40 +67,33 @@ def _centred_rows(graph: GraphBuilder, module: str, x: str, kernel: int, stride:
     return graph.node(module, "Pad", centred, graph.constant("pad_one_row", [0, 0, 0, 0, 1, 0]), _number(graph, 1))
 
 
-def _moments_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
-    """The summed products of the rows, [batch, kernel + 1, kernel + 1]."""
+def _products_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
+    """The rows' products summed over all positions, [batch, 1, kernel + 1, kernel + 1]."""
     # ONNX Runtime 1.17 fuses a Transpose with a MatMul also in float64, and then has no kernel for it; Einsum it leaves
     # alone.
-    return graph.node(f"{module}.covariance", "Einsum", rows, rows, equation="bip,bjp->bij")
+    products = graph.node(f"{module}.products", "Einsum", rows, rows, equation="bip,bjp->bij")
+    return graph.node(f"{module}.products", "Unsqueeze", products, graph.constant("channel_axis", [1]))
 
 
-def _moments_in_blocks(graph: GraphBuilder, module: str, rows: str) -> str:
-    """The same in float32: the products of each block of positions, and then the sum of these.
+def _products_in_blocks(graph: GraphBuilder, module: str, rows: str) -> str:
+    """The rows' products summed over the positions of each block, [batch, blocks, kernel + 1, kernel + 1], in float32.
 
     The blocks are cut by a convolution whose kernels each take one position, at strides of a block. Slice and Reshape
     would need the number of positions, rounded up, which many runtimes cannot follow: they want to know shapes early.
     """
-    module = f"{module}.covariance"
+    module = f"{module}.products"
     # Zeros behind, so that no position is left over; those that fill no block are not taken.
     padded = graph.node(module, "Pad", rows, graph.constant("pad_block", [0, 0, 0, 0, 0, _BLOCK - 1]))
     image = graph.node(module, "Unsqueeze", padded, graph.constant("channel_axis", [1]))  # [batch, 1, rows, positions]
     places = graph.constant("identity_kernel", np.eye(_BLOCK, dtype=np.float32)[:, None, None])
     blocks = graph.convolution(f"{module}.blocks", image, places, kernel=_BLOCK, stride=_BLOCK)
-    # [batch, 256, rows, blocks] -> [batch, blocks, rows, 256], and transposed
+    # [batch, positions of a block, rows, blocks] -> [batch, blocks, rows, positions of a block], and transposed
     left = graph.node(f"{module}.left", "Transpose", blocks, perm=[0, 3, 2, 1])
     right = graph.node(f"{module}.right", "Transpose", blocks, perm=[0, 3, 1, 2])
-    products = graph.node(f"{module}.products", "MatMul", left, right)
-    return graph.node(module, "ReduceSum", products, graph.constant("blocks_axis", [1]), keepdims=0)
+    return graph.node(module, "MatMul", left, right)
 
 
-def _mean_products(graph: GraphBuilder, module: str, total: str, kernel: int) -> str:
-    """The products divided by how many there are: the sum that the row of ones has with itself."""
-    corner = [graph.constant(f"corner_{name}", [at, at]) for name, at in (("start", kernel), ("end", kernel + 1))]
-    count = graph.node(f"{module}.count", "Slice", total, *corner, graph.constant("matrix_axes", [1, 2]))
-    return graph.node(f"{module}.covariance", "Div", total, count)
-
-
-def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int, moments: str) -> str:
+def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int, products: str) -> str:
     """W' with a last column of b', which the row of ones adds: no further pass over the output."""
     norm = f"{module}.layer_norm"
     weight = in_basis(graph.read_float64(f"{module}.conv.weight", channels, 1, kernel)[:, 0])
@@ -111,15 +105,37 @@ def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int,
 
     padded = constant(f"{module}.conv.weight_in_basis", np.pad(weight, ((0, 0), (0, 1))))
     shift = constant(f"{norm}.bias_padded", np.pad(bias, ((0, 0), (kernel, 0))))
-    half_square = graph.node(norm, "MatMul", padded, moments)
-    squares = graph.node(f"{norm}.variance", "Mul", half_square, padded)
-    variance = graph.node(f"{norm}.variance", "ReduceSum", squares, graph.constant("last_axis", [-1]))
+    half_square = graph.node(norm, "MatMul", padded, products)
+    squares = graph.node(f"{norm}.squares", "Mul", half_square, padded)
+    squares = graph.node(f"{norm}.squares", "ReduceSum", squares, graph.constant("last_axis", [-1]), keepdims=0)
+    squares = graph.node(f"{norm}.squares", "Transpose", squares, perm=[0, 2, 1])
+    total = _sum_over_blocks(graph, f"{norm}.variance", squares)
+    variance = graph.node(f"{norm}.variance", "Div", total, _count(graph, f"{module}.conv", products, kernel))
     variance = graph.node(norm, "Max", variance, _number(graph, 0))  # rounding may go below
     variance = graph.node(norm, "Add", variance, _number(graph, EPSILON))
     deviation = graph.node(norm, "Sqrt", variance)
     scale = graph.node(norm, "Div", constant(f"{norm}.weight_column", gain), deviation)
     scaled = graph.node(f"{norm}.scaled_weight", "Mul", padded, scale)
     return graph.float32(graph.node(f"{norm}.scaled_weight", "Add", scaled, shift))
+
+
+def _sum_over_blocks(graph: GraphBuilder, module: str, x: str) -> str:
+    """[batch, channels, blocks] -> [batch, channels, 1]; in float32 some blocks at a time, and then these."""
+    last, axis = graph.constant("last_axis", [-1]), graph.constant("channel_axis", [1])
+    if graph.mixed:
+        return graph.node(module, "ReduceSum", x, last)
+    padded = graph.node(module, "Pad", x, graph.constant("pad_blocks", [0, 0, 0, 0, 0, _BLOCKS - 1]))
+    image = graph.node(module, "Unsqueeze", padded, axis)  # [batch, 1, channels, blocks]
+    ones = graph.constant("ones_kernel", np.ones((1, 1, 1, _BLOCKS), np.float32))
+    some = graph.convolution(module, image, ones, kernel=_BLOCKS, stride=_BLOCKS)
+    return graph.node(module, "Squeeze", graph.node(module, "ReduceSum", some, last), axis)
+
+
+def _count(graph: GraphBuilder, module: str, products: str, kernel: int) -> str:
+    """How many positions there are: the sum of the products that the row of ones has with itself, [batch, 1, 1]."""
+    corner = [graph.constant(f"corner_{name}", [at, at]) for name, at in (("start", kernel), ("end", kernel + 1))]
+    ones = graph.node(f"{module}.count", "Slice", products, *corner, graph.constant("matrix_axes", [2, 3]))
+    return graph.node(f"{module}.count", "ReduceSum", ones, graph.constant("channel_axis", [1]), keepdims=0)
 
 
 def _number(graph: GraphBuilder, value: float) -> str:

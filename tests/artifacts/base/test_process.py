@@ -105,3 +105,26 @@ def test_one_that_holds_much_is_not_lent() -> None:
     process.call("tests.support.memory_kept", "keep", 900 << 20, limits=Limits(60, 4 << 30))
     give_back(process, ROOM.memory)
     assert not psutil.pid_exists(number)
+
+
+def test_a_place_for_modules_that_was_added_later_is_known_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process()
+    process.call("os", "getpid", limits=ROOM)
+    (tmp_path / "added_later.py").write_text("def answer(): return 42")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert process.call("added_later", "answer", limits=ROOM) == 42
+    process.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_addresses_are_limited_unless_a_driver_needs_them() -> None:
+    process = Process()
+    import resource
+
+    asked = ("resource", "getrlimit", resource.RLIMIT_AS)
+    bounded, _ = process.call(*asked, limits=Limits(60, 1 << 30))
+    free, most = process.call(*asked, limits=Limits(60, 1 << 30, addresses=False))
+    assert 1 << 30 < bounded != free == most
+    process.close()

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph.encoder import encoder_graph
-from aves_verify.backends import onnx_session
-from aves_verify.backends.backend import RunError
+from aves_verify.backends import separate
+from aves_verify.backends.backend import IMPLEMENTATIONS, RunError
 from aves_verify.backends.onnx_runtime import OnnxSession
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.separate import about, check
 
 WAVEFORM = np.linspace(-1, 1, 4000, dtype=np.float32)[None]
 
@@ -90,7 +92,7 @@ def test_a_graph_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     loop = helper.make_node("Loop", ["trips", "go", "zero"], ["more"], body=body)
     path = _with_node(tmp_path / "x.onnx", loop, trips=np.array(2**62), go=np.array(True), zero=np.zeros(1, np.float32))
     backend = OnnxBackend(path, config=TINY)
-    monkeypatch.setattr(onnx_session, "_SECONDS", 2.0)
+    monkeypatch.setattr(separate, "_SECONDS", 2.0)
     with pytest.raises(RunError, match=r"x\.onnx: ONNX Runtime does not run .* more than \d s, and was stopped"):
         backend.run(WAVEFORM)
 
@@ -104,3 +106,42 @@ def test_a_tensor_made_from_nothing(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(InputError, match=r"GiB of memory|[Ff]ailed to allocate|bad.alloc"):  # when it is loaded, or run
         OnnxBackend(path, config=TINY).run(WAVEFORM)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "x.onnx"
+    onnx.save(encoder_graph(TINY, weights(TINY)), path)
+    return path
+
+
+def test_a_provider_that_is_not_here_is_told_with_those_that_are(graph: Path) -> None:
+    row = IMPLEMENTATIONS["onnx"]
+    check(row, {"provider": "cpu"})
+    for name in ("cuba", "CubaExecutionProvider"):
+        told = rf"ONNX Runtime .* has no provider {name} here; it has .*CPUExecutionProvider; .*`onnx_provider`"
+        with pytest.raises(InputError, match=told):
+            check(row, {"provider": name})
+        with pytest.raises(InputError, match=told):
+            OnnxBackend(graph, provider=name)
+
+
+def test_the_report_has_the_provider(graph: Path) -> None:
+    assert about(OnnxBackend(graph, provider="cpu")).settings == {"provider": "CPUExecutionProvider"}
+    assert about(OnnxBackend(graph)).problems == ()
+
+
+@pytest.mark.skipif("AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="it is not built in")
+def test_a_provider_that_runs_no_node_is_a_problem(graph: Path) -> None:
+    """That one runs a single operator, which no encoder has: everything is left to the processor."""
+    backend = OnnxBackend(graph, provider="azure")
+    assert "nodes" not in about(backend).settings
+    assert np.array_equal(backend.run(WAVEFORM)["final"], OnnxBackend(graph).run(WAVEFORM)["final"])
+    known = about(backend)
+    assert known.settings["provider"] == "AzureExecutionProvider"
+    count, _, where = known.settings["nodes"].partition(" on ")
+    assert int(count) > 50
+    assert where == "CPUExecutionProvider"
+    assert known.problems == ("no node ran on AzureExecutionProvider: the numbers are those of others",)
+    assert np.array_equal(backend.run(WAVEFORM)["final"], OnnxBackend(graph).run(WAVEFORM)["final"])
+    assert about(backend).settings == known.settings

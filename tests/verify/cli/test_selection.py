@@ -6,7 +6,7 @@ import pytest
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.catalog import Configuration, catalog
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_verify.cli.selection import Selection
+from aves_verify.cli.selection import BackendOptions, Selection
 from aves_verify.subjects.subject import geometry_of
 
 
@@ -95,3 +95,19 @@ def test_every_name_is_a_subject_in_the_order_given(tmp_path: Path) -> None:
     with chosen[0].files as first, chosen[1].files as second:
         assert first.fairseq == second.fairseq
         assert first.onnx != second.onnx
+
+
+def test_the_options_of_backends_are_those_that_were_given() -> None:
+    assert BackendOptions().by_backend() == {}
+    given = BackendOptions("cuda", None, "f16", ("toy.error=a=b", "openvino.threads=", "onnx.threads=2"))
+    assert given.by_backend() == {
+        "onnx": {"provider": "cuda", "threads": "2"},
+        "openvino": {"precision": "f16", "threads": ""},
+        "toy": {"error": "a=b"},
+    }
+
+
+@pytest.mark.parametrize("text", ["toy", "toy=1", "toy.=1", ".error=1", "toy.error"])
+def test_what_is_no_option_of_a_backend_is_told(text: str) -> None:
+    with pytest.raises(InputError, match=r"expected BACKEND\.OPTION=VALUE, such as openvino\.threads=1"):
+        BackendOptions(backend_options=(text,)).by_backend()

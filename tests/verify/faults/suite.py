@@ -174,7 +174,7 @@ _TELLING = {
     BATCH: ("batch of 3", "probe: batch"),
     "length": ("probe: long",),
     "level": ("probe: quiet", "probe: loud"),
-    "offset": ("probe: offset", "probe: offset below"),
+    "offset": ("probe: offset", "probe: offset below", "probe: calls on an offset"),
     "second run": (", run again",),
     "optimisation": (", optimisation ",),
 }

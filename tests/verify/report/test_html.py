@@ -19,6 +19,7 @@ from aves_verify.comparison.evidence import Evidence, evidence_of
 from aves_verify.report.html import to_html
 from aves_verify.report.pictures import near_zero, pictures
 from aves_verify.report.pictures.near_zero import near_zero_picture
+from aves_verify.report.pictures.svg import look_of
 from aves_verify.report.report import Report
 from aves_verify.report.summary import ports
 
@@ -241,3 +242,16 @@ def test_nothing_is_imported_before_it_is_drawn() -> None:
     code = "import sys, aves_verify.report.files; print({'matplotlib', 'jinja2'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "matplotlib" not in found.stdout
+
+
+def test_ports_look_different_in_pictures_and_any_name_has_a_look() -> None:
+    looks = [look_of(name) for name in ("torchaudio", "onnx", "openvino", "toy")]
+    assert len({look.marker for look in looks}) == len({look.dash for look in looks}) == 4
+    assert {look_of(f"runtime_{i}").dash for i in range(20)} == {":"}
+    config = hand_made.config(kinds={"x": "pass"})
+    other = tuple(
+        dataclasses.replace(c, backend={"onnx": "openvino"}.get(c.backend, "toy")) for c in config.comparisons
+    )
+    seconds = dict.fromkeys(("fairseq", "openvino", "toy"), 1.0)
+    page = to_html(hand_made.report(dataclasses.replace(config, comparisons=other, explanations=(), seconds=seconds)))
+    assert "var(--port-3)" in page.partition("</style>")[2]

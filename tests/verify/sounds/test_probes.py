@@ -8,7 +8,7 @@ from tests.support.documents import BASE
 from tests.support.tiny_encoders import TINY
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_verify.sounds.probes import KINDS, LONG, long_probe, new_seed, probes
+from aves_verify.sounds.probes import CALLS, KINDS, LONG, calls_probe, long_probe, new_seed, probes
 from aves_verify.sounds.ran import InputFacts, what_ran
 
 SEEDS = range(30)
@@ -81,6 +81,23 @@ def test_the_long_one_fits_into_memory_and_has_no_exact_answer() -> None:
     assert long_probe(1, BASE, 3, normalize=False).waveform.shape == (1, 400)
 
 
+def test_calls_stand_on_an_offset_of_either_sign_with_silence_between_them() -> None:
+    waves = [calls_probe(seed, receptive_field=400, normalize=False).waveform for seed in range(30)]
+    again = calls_probe(3, receptive_field=400, normalize=False)
+    assert (again.name, again.exactly) == (CALLS, True)
+    assert np.array_equal(again.waveform, waves[3])
+    assert len({wave.shape for wave in waves}) > 1
+    offsets = [float(np.median(wave)) for wave in waves]
+    assert min(offsets) < -0.05
+    assert max(offsets) > 0.05
+    for wave, offset in zip(waves, offsets, strict=True):
+        assert 0.05 <= abs(offset) <= 0.3
+        assert np.mean(wave == np.float32(offset)) > 0.05  # silence
+        assert np.abs(wave - offset).max() > 0.1
+    assert calls_probe(1, receptive_field=50_000, normalize=False).waveform.shape == (1, 50_000)
+    assert abs(calls_probe(1, receptive_field=400, normalize=True).waveform.mean()) < 1e-3
+
+
 def test_what_ran_has_the_ranges_over_all_inputs() -> None:
     items = list(probes(2, receptive_field=400, hop=320, normalize=False))
     facts = [InputFacts.of(item, frames(item.waveform), repeated=i < 3) for i, item in enumerate(items)]
@@ -92,7 +109,7 @@ def test_what_ran_has_the_ranges_over_all_inputs() -> None:
     assert ran.peak == max(np.abs(item.waveform).max() for item in items)
     assert ran.offset[0] < -0.3 < 0.3 < ran.offset[1]
     assert "drawn again by the seed 2" in ran.text
-    assert "3 of them again, and at optimisation all and none" in ran.text
+    assert "3 of them again, short ones at optimisation all and none" in ran.text
 
 
 def test_nothing_ran() -> None:

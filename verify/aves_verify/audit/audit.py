@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.operators.nodes import LIMITS, NodeError, NodeErrors, node_errors
 from aves_verify.operators.table import QUANTISING
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.sounds.inputs import network_input
+from aves_verify.sounds.inputs import network_input, of_length
 from aves_verify.sounds.signals import reference_signals
 
 _LONGEST = SAMPLE_RATE // 2  # samples that are looked at of each sound
@@ -116,7 +116,7 @@ def severity(stage: StageError) -> float:
 def audit(backend: OnnxBackend, loaded: Loaded) -> Audit:
     """Look into an ONNX port. Without the original's weights no stage can be judged, but nodes and attributes can."""
     start = time.perf_counter()
-    clips = list(_clips(loaded))
+    clips = list(_clips(loaded, backend.fixed_samples))
     waveforms = [network_input(clip, normalize=loaded.normalize) for clip in clips]
     try:
         graph: Traced = backend.apart(traced.__module__, traced.__name__, *waveforms)
@@ -139,12 +139,12 @@ def audit(backend: OnnxBackend, loaded: Loaded) -> Audit:
     )
 
 
-def _clips(loaded: Loaded) -> Iterator[Clip]:
+def _clips(loaded: Loaded, fixed: int | None) -> Iterator[Clip]:
     config = loaded.config
     signals = {clip.name: clip for clip in reference_signals(receptive_field=config.receptive_field, hop=config.hop)}
-    samples = max(_LONGEST, config.receptive_field)
+    samples = fixed or max(_LONGEST, config.receptive_field)
     for name in _CLIPS:
-        yield Clip(name, np.resize(signals[name].waveform, samples), "synthesised")
+        yield of_length(replace(signals[name], source="synthesised"), samples)
 
 
 def _stages(graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded) -> tuple[StageError, ...]:

@@ -1,4 +1,5 @@
-"""The ways to run an encoder: fairseq itself, TorchAudio, ONNX Runtime, and a recording of one of them.
+"""The ways to run an encoder: fairseq itself, TorchAudio, ONNX Runtime, OpenVINO, and a recording of one of them.
 
-``backend`` has the protocol and one file each implements it. The libraries are imported when a backend is loaded.
+``backend`` has the protocol and the table; ``separate`` runs most of them in processes of their own, where their
+libraries are imported. Other packages add to the table.
 """

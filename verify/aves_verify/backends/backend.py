@@ -1,15 +1,33 @@
-"""What a backend is: an encoder that is loaded and can run waveforms."""
+"""What a backend is: an encoder that is loaded and can run waveforms; and the table of the ways to load one.
+
+Whoever writes another runtime adds a way from a package of their own: by an entry point in the group ``GROUP`` whose
+name is the backend's, and whose object is an ``Implementation``. Nothing of it is imported before somebody names it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import MODULES, is_installed, ways
+from aves_artifacts.base.messages import first_line, printable, quoted
+from aves_artifacts.encoder import EncoderConfig
+from aves_verify.comparison.compare import TOLERANCES
+from aves_verify.subjects.subject import FILES
+
+GROUP = "aves_verify.backends"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MAKER = re.compile(r"[\w.]+:\w+")
 
 # "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
 # model's head, before any softmax; arrays are [batch, frames, dim].
@@ -20,26 +38,205 @@ class RunError(InputError):
     """A port that loads, but does not run on an input that the original takes."""
 
 
-@dataclass(frozen=True)
-class GraphFacts:
-    """What a graph says of itself: its metadata, and which outputs it has."""
+class Encoder(Protocol):
+    """An encoder that is loaded and can run waveforms: what the maker of an ``Implementation`` returns.
 
-    version: str
-    metadata: Mapping[str, str]
-    gives_layers: bool
-    unknown_outputs: tuple[str, ...]
+    It may have more than this: ``gives_layers``, whether ``run`` gives each layer where it is asked to; ``settings``, a
+    mapping of text to text that reports tell, such as the device; ``problems``, sentences that fail the verification.
+    """
 
-
-class Backend(Protocol):
-    """An encoder that is loaded and can run waveforms."""
-
-    name: str
-    kind: str  # the row of the table of tolerances
-    version: str
+    @property
+    def version(self) -> str:
+        """The version of the library that computes."""
+        ...
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """Compute the embeddings of waveforms [batch, samples] at 16 kHz, and logits where there is a head.
+        """Compute the embeddings of waveforms [batch, samples] at 16 kHz: float32 [batch, frames, dim] by name.
 
-        Every layer's too with ``layers``.
+        ``final`` is what the original returns; with ``layers`` there are ``layer.0``, ``layer.1``, … too, and
+        ``logits`` where there is a head. Raises RunError for an input that it does not run on.
         """
         ...
+
+
+class Backend(Encoder, Protocol):
+    """An encoder that is loaded, with the name that reports give it and the row of the table of tolerances."""
+
+    @property
+    def name(self) -> str:
+        """Its implementation's name."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The row of the table of tolerances."""
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an encoder is loaded from: the file, the encoder's geometry, and the options.
+
+    ``config`` is the original's; of an implementation that reads ``torchaudio``, what the file beside the weights says.
+    It is None only where an ONNX file is run by itself.
+    """
+
+    path: Path
+    config: EncoderConfig | None
+    options: Mapping[str, str] = field(default_factory=dict)
+    pretrained: Path | None = None  # what a fairseq checkpoint was fine-tuned from, where it lacks that one's config
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A way to run an encoder: its name, the file that it reads, and the function that loads it.
+
+    ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config) or ``onnx`` (a graph). ``make``:
+    a function as ``module:function``, which takes a ``Given`` and returns an ``Encoder``; it is imported and called in
+    a process of its own, with limits of time and memory. ``kind``: the row of the table of tolerances. ``modules``:
+    what must be installed; ``install`` says how. ``options``: those that it takes, with their defaults. ``check``: a
+    function like ``make`` that takes the options alone, before any file is made, and raises InputError for those that
+    cannot be. Raises InputError for what is no such row.
+    """
+
+    name: str
+    reads: str
+    make: str
+    kind: str = "onnx"
+    title: str = ""  # what people call it
+    modules: tuple[str, ...] = ()
+    install: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    check: str = ""
+    package: str = ""  # that brings it; empty: this one
+    here: bool = field(default=False, kw_only=True)  # runs in this process: torch alone, whose files we read ourselves
+
+    def __post_init__(self) -> None:
+        """Check what a program that was written elsewhere may have got wrong."""
+        for value, form, what in (
+            (self.name, _NAME, "name is {}, expected small letters, digits and underscores"),
+            (self.make, _MAKER, "make is {}, expected module:function"),
+            (self.check or self.make, _MAKER, "check is {}, expected module:function"),
+        ):
+            if not isinstance(value, str) or not form.fullmatch(value):
+                raise InputError(what.format(quoted(value)))
+        for value, known, what in ((self.reads, FILES, "reads"), (self.kind, tuple(TOLERANCES), "kind")):
+            if value not in known:
+                raise InputError(f"{what} is {quoted(value)}, expected one of {', '.join(known)}")
+
+    @property
+    def called(self) -> str:
+        """Its name for people, with the package that brings it."""
+        return f"{self.name} of the package {self.package}" if self.package else self.title or self.name
+
+    def maker(self) -> Callable[[Given], Encoder]:
+        """Import the function that loads an encoder."""
+        made: Callable[[Given], Encoder] = _imported(self.make)
+        return made
+
+    def checker(self) -> Callable[[Mapping[str, str]], None]:
+        """Import the function that looks at the options."""
+        check: Callable[[Mapping[str, str]], None] = _imported(self.check) if self.check else lambda _: None
+        return check
+
+    def check_installed(self) -> None:
+        """Raise InputError where something is missing that it needs."""
+        missing = [module for module in self.modules if not is_installed(module)]
+        if missing:
+            told = f"the backend {self.name} needs {', '.join(missing)}, not installed here"
+            raise InputError(f"{told}; {self.install}" if self.install else told)
+
+    def chosen(self, options: Mapping[str, str]) -> dict[str, str]:
+        """The options with their defaults. Raises InputError for one that it does not take."""
+        unknown = [name for name in options if name not in self.options]
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise InputError(f"the backend {self.name} takes no option {quoted(unknown[0])}; it takes {known}")
+        return {**self.options, **options}
+
+
+def _imported(reference: str) -> Any:
+    module, _, function = reference.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+IMPLEMENTATIONS = {
+    row.name: row
+    for row in (
+        Implementation(  # the original: it is held to nothing, and its kind decides nothing
+            "fairseq", "fairseq", "aves_verify.backends.fairseq_hubert:load", kind="torchaudio", here=True
+        ),
+        Implementation(
+            "torchaudio", "torchaudio", "aves_verify.backends.torchaudio_encoder:load", kind="torchaudio", here=True
+        ),
+        Implementation(
+            "onnx",
+            "onnx",
+            "aves_verify.backends.onnx_runtime:load",
+            title="ONNX Runtime",
+            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": ""},
+            check="aves_verify.backends.onnx_runtime:check",
+        ),
+        Implementation(
+            "openvino",
+            "onnx",
+            "aves_verify.backends.openvino_runtime:load",
+            title="OpenVINO",
+            modules=MODULES["openvino"],
+            install=ways("openvino"),
+            options={"device": "CPU", "precision": "f32", "threads": ""},
+            check="aves_verify.backends.openvino_runtime:check",
+        ),
+    )
+}
+DEFAULT = ("fairseq", "torchaudio", "onnx")
+
+
+def implementation(name: str) -> Implementation:
+    """Find a way to run an encoder by its name. Raises InputError where there is none, or where a package's is broken.
+
+    >>> implementation("onnx").reads
+    'onnx'
+    """
+    if name in IMPLEMENTATIONS:
+        return IMPLEMENTATIONS[name]
+    brought = _brought()
+    if name not in brought:
+        known = [*IMPLEMENTATIONS, *brought]
+        near = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, 1))
+        raise InputError(
+            f"unknown backend {printable(name)}; there are {', '.join(map(printable, known))}{near}",
+            hint="" if near else "give two or more with {backends}",
+        )
+    packages = {_package(entry): entry for entry in brought[name]}
+    if len(packages) > 1:
+        raise InputError(f"several packages bring a backend {name}: {', '.join(packages)}; keep one of them installed")
+    ((package, entry),) = packages.items()
+    return _loaded(name, package, entry)
+
+
+def _brought() -> dict[str, list[EntryPoint]]:
+    """What other packages bring, by name; nothing of it is imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def _package(entry: EntryPoint) -> str:
+    return printable(entry.dist.name if entry.dist is not None else entry.value)
+
+
+def _loaded(name: str, package: str, entry: EntryPoint) -> Implementation:
+    """What a package has at its entry point. Raises InputError for what does not import, or is something else."""
+    where = f"the package {package} does not bring the backend {name} that it names"
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as error:  # whatever a package does when it is imported
+        raise InputError(f"{where}: {printable(entry.value)}: {type(error).__name__}: {first_line(error)}") from None
+    if not isinstance(found, Implementation):
+        kind = printable(type(found).__name__)
+        raise InputError(f"{where}: {printable(entry.value)} is of {kind}, expected aves_verify.Implementation")
+    if found.name != name:
+        raise InputError(f"{where}: {printable(entry.value)} calls itself {found.name}")
+    return replace(found, package=package, here=False)

@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 
 from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_verify.backends.backend import Embeddings
+from aves_convert.checkpoint.reading import read_checkpoint
+from aves_verify.backends.backend import Embeddings, Given
 from aves_verify.backends.fairseq_models import load_original
+
+
+def load(given: Given) -> FairseqBackend:
+    """Load a checkpoint. Raises InputError."""
+    return FairseqBackend(read_checkpoint(given.path, given.pretrained))
 
 
 class FairseqBackend:
@@ -30,7 +36,7 @@ class FairseqBackend:
         self.version: str = importlib.import_module("fairseq").__version__
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """See ``Backend.run``. "final" is what ``extract_features`` returns: layer-normed for a pre-norm model.
+        """See ``Encoder.run``. "final" is what ``extract_features`` returns: layer-normed for a pre-norm model.
 
         Of a fine-tuned model that is what its head gets.
         """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,13 +19,14 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.as_documented import loading_problems
-from aves_verify.backends.backend import Backend
+from aves_verify.backends.backend import IMPLEMENTATIONS, Backend, Given, Implementation, implementation
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.weight_search import onnx_weights
 from aves_verify.comparison.weights import WeightSearch, fingerprint, torchaudio_weights
-from aves_verify.subjects.subject import BACKENDS, CONFIG, Subject
+from aves_verify.subjects.subject import CONFIG, Subject
 
 
 @dataclass(frozen=True)
@@ -36,28 +38,26 @@ class Loaded:
     config: EncoderConfig
     normalize: bool
     problems: tuple[str, ...]  # weights that are not the original's
-    weights: Mapping[str, WeightSearch]  # by backend, where there is an original to hold them against
+    weights: Mapping[str, WeightSearch]  # by file, where there is an original to hold them against
     ported_config: EncoderConfig | None = None  # what the TorchAudio port's config says, where there is an original
     has_original: bool = False  # whether settings are the original's own word
 
 
-def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Loaded:
+def load(
+    subject: Subject,
+    names: Sequence[str],
+    options: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    *,
+    judged: bool = True,
+) -> Loaded:
     """Load a subject's encoders, the reference first. Raises InputError for a missing file that was not waived.
 
-    Those that are not ``judged`` are loaded without the exact encoder, and nothing is held against the original.
+    ``options``: by backend. Those that are not ``judged`` are loaded without the exact encoder, and nothing is held
+    against the original.
     """
-    for name in names:
-        if subject.file(name) is None and not (name == "fairseq" and subject.recording is not None):
-            others = ",".join(n for n in names if n != name)
-            raise InputError(
-                f"{subject.name}: no file for {name}",
-                hint=f"give {{{name}}} FILE, or go on without it: {{backends}} {others}",
-            )
-    if subject.recording is not None and "fairseq" not in names:
-        raise InputError(
-            f"{subject.recording}: a recording stands for fairseq, which is not among {', '.join(names)}",
-            hint="add fairseq to {backends}, or leave {reference} out",
-        )
+    rows = in_order(names)
+    read = {row.reads for row in rows}
+    _check_files(subject, rows)
     checkpoint = read_checkpoint(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)
@@ -69,27 +69,74 @@ def load(subject: Subject, names: Sequence[str], *, judged: bool = True) -> Load
     original = state_dict if checkpoint is not None or recording is not None else {}
     with pool(2) as thread:
         # beside the torch models: other processes and comparing arrays keep no other thread from running
-        session = thread.submit(_onnx, subject, config) if "onnx" in names else None
-        loading = thread.submit(_loading_problems, subject) if "torchaudio" in names and judged else None
-        compared = thread.submit(_weight_searches, subject, names, config, original) if original and judged else None
-        loaded = [
-            _load_one(name, subject, checkpoint, recording) for name in BACKENDS if name in names and name != "onnx"
-        ]
+        given = {row.name: _given(row, subject, config, options.get(row.name, {})) for row in rows}
+        apart = {row.name: thread.submit(_apart, row, given[row.name]) for row in rows if not row.here}
+        loading = thread.submit(_loading_problems, subject) if "torchaudio" in read and judged else None
+        compared = thread.submit(_weight_searches, subject, read, config, original) if original and judged else None
+        here: dict[str, Backend] = {
+            row.name: recording if recording is not None and row.name == "fairseq" else _here(row, given[row.name])
+            for row in rows
+            if row.here
+        }
         exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
-        loaded += [session.result()] if session else []
+        backends = tuple(here[row.name] if row.here else apart[row.name].result() for row in rows)
         weights = compared.result() if compared else {}
         documented = loading.result() if loading else []
     problems = [problem for search in weights.values() for problem in search.problems]
     return Loaded(
-        backends=tuple(loaded),
+        backends=backends,
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
         problems=(*_settings_problems(subject, checkpoint, recording), *problems, *documented),
         weights=weights,
-        ported_config=EncoderConfig.read(subject.config) if "torchaudio" in names and subject.config else None,
+        ported_config=EncoderConfig.read(subject.config) if "torchaudio" in read and subject.config else None,
         has_original=checkpoint is not None or recording is not None,
     )
+
+
+def in_order(names: Sequence[str]) -> list[Implementation]:
+    """The implementations of these names, the reference first: the original, what is nearest to it, then the others."""
+    rows = [implementation(name) for name in dict.fromkeys(names)]
+    known = list(IMPLEMENTATIONS)
+    return sorted(rows, key=lambda row: known.index(row.name) if row.name in known else len(known))
+
+
+def _check_files(subject: Subject, rows: Sequence[Implementation]) -> None:
+    """Raise InputError where a backend has nothing to read, and where a recording has no place."""
+    for row in rows:
+        if subject.file(row.reads) is None and not (row.name == "fairseq" and subject.recording is not None):
+            others = ",".join(other.name for other in rows if other != row)
+            raise InputError(
+                f"{subject.name}: no file for {row.name}",
+                hint=f"give {{{row.reads}}} FILE, or go on without it: {{backends}} {others}",
+            )
+    if subject.recording is not None and "fairseq" not in (row.name for row in rows):
+        raise InputError(
+            f"{subject.recording}: a recording stands for fairseq, which is not among "
+            f"{', '.join(row.name for row in rows)}",
+            hint="add fairseq to {backends}, or leave {reference} out",
+        )
+
+
+def _given(row: Implementation, subject: Subject, config: EncoderConfig, options: Mapping[str, str]) -> Given:
+    """What an implementation loads an encoder from; the path means nothing where a recording takes its place."""
+    path = subject.file(row.reads) or subject.recording
+    assert path is not None  # noqa: S101 - load() refused a missing file
+    if row.reads == "torchaudio":
+        config = _ported_config(subject)
+    return Given(path, config, row.chosen(options), subject.pretrained)
+
+
+def _here(row: Implementation, given: Given) -> Backend:
+    loaded: Backend = row.maker()(given)  # type: ignore[assignment]  # ours have names
+    return loaded
+
+
+def _apart(row: Implementation, given: Given) -> SeparateBackend:
+    if row.name == "onnx":  # graphs are looked into with it
+        return OnnxBackend.of(given)
+    return SeparateBackend(row, given)
 
 
 def _weights(
@@ -107,18 +154,18 @@ def _weights(
 
 
 def _weight_searches(
-    subject: Subject, names: Sequence[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
+    subject: Subject, read: Collection[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, WeightSearch]:
-    """What became of the original's weights in each port, before anything is computed with them."""
+    """What became of the original's weights in each file, before anything is computed with them."""
     found: dict[str, WeightSearch] = {}
-    if "torchaudio" in names and subject.torchaudio is not None:
+    if "torchaudio" in read and subject.torchaudio is not None:
         ported_config, ported = _torchaudio_weights(subject)
         if ported_config.architecture_entries() != config.architecture_entries():
             problem = f"torchaudio: {subject.config} is not the original's geometry"
             found["torchaudio"] = WeightSearch(len(original), 0, problems=(problem,))
         elif set(ported) == set(original):
             found["torchaudio"] = torchaudio_weights(original, ported, subject.torchaudio)
-    if "onnx" in names and subject.onnx is not None:
+    if "onnx" in read and subject.onnx is not None:
         found["onnx"] = onnx_weights(original, subject.onnx)
     return found
 
@@ -138,32 +185,21 @@ def _settings_problems(
 
 
 def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
+    config = _ported_config(subject)
+    assert subject.torchaudio is not None  # noqa: S101 - else there is no config either
+    return config, read_state_dict(subject.torchaudio, config)
+
+
+def _ported_config(subject: Subject) -> EncoderConfig:
     if subject.torchaudio is None or subject.config is None:
         raise InputError(f"{subject.name}: TorchAudio weights without their config", hint=CONFIG)
-    config = EncoderConfig.read(subject.config)
-    return config, read_state_dict(subject.torchaudio, config)
+    return EncoderConfig.read(subject.config)
 
 
 def _loading_problems(subject: Subject) -> list[str]:
     """Does the TorchAudio port load as its users load it?"""
     assert subject.torchaudio is not None  # noqa: S101 - load() refused a missing file
     return list(loading_problems(subject.torchaudio, _torchaudio_weights(subject)[1]))
-
-
-def _load_one(name: str, subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> Backend:
-    if name == "torchaudio":
-        return TorchaudioBackend(*_torchaudio_weights(subject))
-    if recording is not None:
-        return recording
-    from aves_verify.backends.fairseq_hubert import FairseqBackend  # fairseq need not be installed
-
-    assert checkpoint is not None  # noqa: S101 - as above
-    return FairseqBackend(checkpoint)
-
-
-def _onnx(subject: Subject, config: EncoderConfig) -> OnnxBackend:
-    assert subject.onnx is not None  # noqa: S101 - load() refused a missing file
-    return OnnxBackend(subject.onnx, config=config)
 
 
 def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:

@@ -1,8 +1,14 @@
-"""Running an ONNX port in ONNX Runtime, on the CPU, in this very process."""
+"""Running an ONNX port in ONNX Runtime, in this very process, by the provider that is asked for."""
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -10,8 +16,9 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, is_layer
-from aves_verify.backends.backend import Embeddings, GraphFacts, RunError
+from aves_artifacts.bundle.graph_contract import GraphOutputs
+from aves_verify.backends.backend import Embeddings, Given, RunError
+from aves_verify.backends.separate import About
 
 _LEVELS = {
     "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -19,11 +26,51 @@ _LEVELS = {
     "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+CPU = "CPUExecutionProvider"
+
+# What a provider would otherwise choose by itself: fewer bits than float32, or an algorithm by a race on the clock.
+_PINNED = {
+    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"},
+    "TensorrtExecutionProvider": {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
+    "OpenVINOExecutionProvider": {"device_type": "CPU", "precision": "FP32"},
+    "CoreMLExecutionProvider": {"AllowLowPrecisionAccumulationOnGPU": "0"},
+}
+_TF32 = "NVIDIA_TF32_OVERRIDE"  # what NVIDIA's libraries read, TensorRT's too, which has no option of its own
+_LARGEST_PROFILE = 64 << 20  # bytes; a graph that loops writes a line for every node that it runs
 
 _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
 
 
-_BESIDE = (LOGITS, EMBEDDINGS)  # what other outputs than the first may be, beside layers
+def load(given: Given) -> OnnxSession:
+    """Load a graph as the options say. Raises InputError."""
+    threads, provider = given.options.get("threads"), given.options.get("provider", CPU)
+    return OnnxSession(
+        given.path,
+        threads=int(threads) if threads else None,
+        optimisation=given.options.get("optimisation", "all"),
+        provider=provider,
+    )
+
+
+def check(options: Mapping[str, str]) -> None:
+    """Raise InputError for a provider that there is not."""
+    provider_named(options["provider"])
+
+
+def provider_named(name: str) -> str:
+    """The whole name of a provider, which may be given without ``ExecutionProvider`` and in small letters.
+
+    Raises InputError where ONNX Runtime has none of this name here.
+    """
+    available = onnxruntime.get_available_providers()
+    short = name.lower().removesuffix("executionprovider")
+    for each in available:
+        if each.lower() == f"{short}executionprovider":
+            return str(each)
+    raise InputError(
+        f"ONNX Runtime {onnxruntime.__version__} has no provider {printable(name)} here; it has {', '.join(available)}",
+        hint="give one of them with {onnx_provider}, or install the ONNX Runtime that has it",
+    )
 
 
 class OnnxSession:
@@ -32,11 +79,16 @@ class OnnxSession:
     Others are known by their names: ``layer.0`` … and ``logits``.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None, optimisation: str = "all") -> None:
+    version: str = onnxruntime.__version__
+
+    def __init__(
+        self, path: Path, *, threads: int | None = None, optimisation: str = "all", provider: str = CPU
+    ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        Raises InputError for what is no such graph.
+        Raises InputError for what is no such graph, and for a provider that there is not.
         """
+        self.path, self._provider = path, provider_named(provider)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.graph_optimization_level = _LEVELS[optimisation]
@@ -46,57 +98,76 @@ class OnnxSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-            raise InputError(f"{path}: ONNX Runtime cannot load it ({first_line(error)}); {_EXPECTED}") from None
+        self._nodes: Counter[str] | None = None  # by the provider that ran them, once that is known
+        self._session = self._started(options)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
             found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
-        self.path = path
         self._input: str = inputs[0].name
-        self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
-        about = self._session.get_modelmeta()
-        others = self._outputs[1:]
-        self.facts = GraphFacts(
-            version=onnxruntime.__version__,
-            metadata=dict(about.custom_metadata_map),
-            gives_layers=any(map(is_layer, others)),
-            unknown_outputs=tuple(name for name in others if name not in _BESIDE and not is_layer(name)),
+        batch, samples = (size if isinstance(size, int) else None for size in inputs[0].shape)
+        self._fixed = batch, samples
+        self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()))
+
+    def _started(self, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        """A session with the provider that is asked for, and nothing left to that one's own choice."""
+        providers: list[Any] = [CPU]
+        if self._provider != CPU:
+            os.environ.setdefault(_TF32, "0")
+            options.use_deterministic_compute = True
+            options.enable_profiling = True
+            self._profiles = tempfile.TemporaryDirectory(prefix="aves-profile-")
+            options.profile_file_prefix = str(Path(self._profiles.name) / "nodes")
+            providers = [(self._provider, _PINNED.get(self._provider, {})), CPU]
+        try:
+            session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
+            raise InputError(f"{self.path}: ONNX Runtime cannot load it ({first_line(error)}); {_EXPECTED}") from None
+        if self._provider not in session.get_providers():
+            raise InputError(
+                f"{self.path}: {self._provider} does not start here, and ONNX Runtime would go on without it on "
+                f"{', '.join(session.get_providers())}; mend what it needs, such as a driver or a library",
+                hint="or give another one with {onnx_provider}",
+            )
+        return session
+
+    @property
+    def facts(self) -> About:
+        """What the file says of itself, and how it runs here."""
+        settings = {"provider": self._provider}
+        if self._nodes is not None:
+            settings["nodes"] = " and ".join(f"{count} on {name}" for name, count in self._nodes.most_common())
+        idle = self._nodes is not None and self._provider not in self._nodes
+        return About(
+            version=self.version,
+            settings=settings,
+            problems=(f"no node ran on {self._provider}: the numbers are those of others",) if idle else (),
+            gives_layers=self._outputs.give_layers,
+            metadata=dict(self._session.get_modelmeta().custom_metadata_map),
+            unknown_outputs=self._outputs.unknown,
+            fixed=self._fixed,
         )
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """See ``Backend.run``. Raises InputError where layers are wanted and the file gives only the last."""
-        names = {"final": self._outputs[0]}
-        if layers:
-            names |= {name: name for name in self._outputs[1:] if is_layer(name)}
-            if len(names) == 1:
-                raise InputError(
-                    f"{self.path}: gives only the last layer",
-                    hint="write it with {layers} all, or compare with {layers} last",
-                )
-        names |= {name: name for name in self._outputs[1:] if name in _BESIDE}
+        """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last."""
+        names = self._outputs.wanted(self.path, layers=layers)
         try:
             values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
         except Exception as error:  # as above
             shape = list(waveform.shape)
             raise RunError(f"{self.path}: ONNX Runtime fails on a waveform {shape}: {first_line(error)}") from None
+        if self._provider != CPU and self._nodes is None:
+            self._nodes = self._placed()
         return dict(zip(names, values, strict=True))
 
-
-_SESSIONS: dict[int, OnnxSession] = {}
-
-
-def opened(path: Path, threads: int | None, optimisation: str, beside: bool) -> tuple[int, GraphFacts]:
-    """Load a graph and keep it, ``beside`` others or instead; return the number that it goes by. Raises InputError."""
-    if not beside:
-        _SESSIONS.clear()
-    session = OnnxSession(path, threads=threads, optimisation=optimisation)
-    _SESSIONS[len(_SESSIONS)] = session
-    return len(_SESSIONS) - 1, session.facts
-
-
-def run(number: int, waveform: NDArray[np.float32], layers: bool) -> Embeddings:
-    """Run the graph of this number, see ``Backend.run``."""
-    return _SESSIONS[number].run(waveform, layers=layers)
+    def _placed(self) -> Counter[str] | None:
+        """How many nodes each provider ran, by the profile of the first run; None where that tells too much."""
+        profile = Path(self._session.end_profiling())
+        try:
+            if profile.stat().st_size > _LARGEST_PROFILE:
+                return None
+            events = json.loads(profile.read_text(encoding="utf-8"))
+        finally:
+            self._profiles.cleanup()
+        ran = {e["name"]: e["args"]["provider"] for e in events if e.get("cat") == "Node" and e["args"].get("provider")}
+        return Counter(ran.values())

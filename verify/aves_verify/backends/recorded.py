@@ -68,7 +68,7 @@ class RecordedBackend:
         self.version = self.about.version
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """See ``Backend.run``. Raises InputError for a waveform or layers that were not recorded."""
+        """See ``Encoder.run``. Raises InputError for a waveform or layers that were not recorded."""
         if layers and self.about.layers != "all":
             raise InputError(f"{self.path}: only the last layer was recorded", hint="record with {layers} all")
         sha256 = waveform_sha256(waveform)

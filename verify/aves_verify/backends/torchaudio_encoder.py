@@ -12,8 +12,14 @@ from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.model import import_torchaudio, load_model
-from aves_convert.weights.state_dict import old_weight_norm_name
-from aves_verify.backends.backend import Embeddings, RunError
+from aves_convert.weights.state_dict import old_weight_norm_name, read_state_dict
+from aves_verify.backends.backend import Embeddings, Given, RunError
+
+
+def load(given: Given) -> TorchaudioBackend:
+    """Load weights with their config. Raises InputError."""
+    assert given.config is not None  # noqa: S101 - they were given together
+    return TorchaudioBackend(given.config, read_state_dict(given.path, given.config))
 
 
 class TorchaudioBackend:
@@ -43,7 +49,7 @@ class TorchaudioBackend:
         return TorchaudioBackend(self._config, self.weights())
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
-        """See ``Backend.run``. The last layer norm of a pre-norm encoder is applied to "final", as fairseq does."""
+        """See ``Encoder.run``. The last layer norm of a pre-norm encoder is applied to "final", as fairseq does."""
         try:
             with torch.inference_mode():
                 outputs = self._outputs(torch.from_numpy(waveform.copy()).to(self._dtype), layers=layers)

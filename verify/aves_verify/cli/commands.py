@@ -41,6 +41,7 @@ def main() -> None:
 @main.command(name="run", hidden=True)
 @options.selection
 @options.which
+@options.backends
 @options.how
 @options.report
 def run(
@@ -57,6 +58,10 @@ def run(
     json_file: Path | None,
     junit_file: Path | None,
     verbose: bool,
+    onnx_provider: str | None,
+    openvino_device: str | None,
+    openvino_precision: str | None,
+    backend_options: tuple[str, ...],
     **selected: Any,
 ) -> None:
     """Check that converted encoders (ports) compute what the original computes.
@@ -81,7 +86,7 @@ def run(
     from rich.console import Console
 
     from aves_artifacts.bundle.attach import attach_report
-    from aves_verify.cli.selection import Selection
+    from aves_verify.cli.selection import BackendOptions, Selection
     from aves_verify.comparison.compare import TOLERANCES
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
@@ -104,8 +109,9 @@ def run(
         tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
         explain=explain,
         characterise=characterise,
-        **({} if seed is None else {"seed": seed}),
+        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),
     )
+    plan = plan if seed is None else dataclasses.replace(plan, seed=seed)
     check_comparable(plan)
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
     with step_bars(len(subjects)) as progress:

@@ -85,7 +85,33 @@ which = options.all_of(
         metavar="LIST",
         default="fairseq,torchaudio,onnx",
         show_default=True,
-        help="What is run, two at least. The others are compared with fairseq or, where it is left out, torchaudio.",
+        help="What is run, two at least. The others are compared with fairseq or, where it is left out, torchaudio. "
+        "There is openvino too, and what installed packages bring.",
+    ),
+)
+
+backends = options.all_of(
+    click.option(
+        "--onnx-provider",
+        metavar="NAME",
+        help="What runs the operators of the backend onnx, such as cuda. By default CPUExecutionProvider.",
+    ),
+    click.option(
+        "--openvino-device",
+        metavar="NAME",
+        help="What the backend openvino runs on, such as GPU. By default CPU.",
+    ),
+    click.option(
+        "--openvino-precision",
+        type=click.Choice(["f32", "f16", "bf16"]),
+        help="What the backend openvino computes in, where the device can. By default f32.",
+    ),
+    click.option(
+        "--backend-option",
+        "backend_options",
+        multiple=True,
+        metavar="BACKEND.OPTION=VALUE",
+        help="Give a backend an option of its own; may be given several times. By default each has its own defaults.",
     ),
 )
 

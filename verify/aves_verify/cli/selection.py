@@ -84,3 +84,32 @@ class Selection:
             raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
         if self.reference is not None and self.fairseq is not None:
             raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """The options that say how backends run, under the names that they have on the command line."""
+
+    onnx_provider: str | None = None
+    openvino_device: str | None = None
+    openvino_precision: str | None = None
+    backend_options: tuple[str, ...] = ()
+
+    def by_backend(self) -> dict[str, dict[str, str]]:
+        """Sort what was given by backend. Raises InputError for one that is none."""
+        given: dict[tuple[str, str], str | None] = {
+            ("onnx", "provider"): self.onnx_provider,
+            ("openvino", "device"): self.openvino_device,
+            ("openvino", "precision"): self.openvino_precision,
+        }
+        for text in self.backend_options:
+            key, equals, value = text.partition("=")
+            backend, dot, option = key.partition(".")
+            if not (backend and dot and option and equals):
+                raise InputError(f"--backend-option {text}: expected BACKEND.OPTION=VALUE, such as openvino.threads=1")
+            given[backend, option] = value
+        found: dict[str, dict[str, str]] = {}
+        for (backend, option), chosen in given.items():
+            if chosen is not None:
+                found.setdefault(backend, {})[option] = chosen
+        return found

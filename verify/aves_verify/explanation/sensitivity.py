@@ -20,6 +20,7 @@ from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import PADDING, network_input
 
@@ -75,7 +76,8 @@ def _ways(
     """Every change, and what computes the embeddings under it."""
     for change, other in changed.items():
         yield change, "model", partial(_final, backend, other)
-    yield "one thread", "rounding", partial(_on_one_thread, backend, waveform)
+    if not isinstance(backend, SeparateBackend) or "threads" in backend.row.options:
+        yield "one thread", "rounding", partial(_on_one_thread, backend, waveform)
     if isinstance(backend, OnnxBackend):
         for level in LEVELS:
             yield f"optimisation: {level}", "rounding", partial(_optimised, backend, waveform, level)
@@ -96,12 +98,12 @@ def _final(backend: Backend, waveform: Array) -> Array:
 
 
 def _optimised(backend: OnnxBackend, waveform: Array, level: str) -> Array:
-    return _final(OnnxBackend(backend.path, optimisation=level), waveform)
+    return _final(SeparateBackend(backend.row, backend.with_options(optimisation=level)), waveform)
 
 
 def _on_one_thread(backend: Backend, waveform: Array) -> Array:
-    if isinstance(backend, OnnxBackend):
-        return _final(OnnxBackend(backend.path, threads=1), waveform)
+    if isinstance(backend, SeparateBackend):
+        return _final(SeparateBackend(backend.row, backend.with_options(threads="1")), waveform)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

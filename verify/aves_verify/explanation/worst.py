@@ -100,5 +100,6 @@ def _values(backend: Backend, waveform: NDArray[np.float32], where: Sequence[Poi
     if isinstance(backend, OnnxBackend):
         values: Values = backend.apart("aves_verify.explanation.tracing", "onnx_values", waveform, sizes)
         return values
-    assert isinstance(backend, TorchaudioBackend)  # noqa: S101 - there is no third kind of port
+    if not isinstance(backend, TorchaudioBackend):
+        raise RunError(f"{backend.name} does not give its inner values")
     return torchaudio_values(lambda: backend.run(waveform), backend.model, where)

@@ -47,6 +47,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "problems": list(config.problems),
         "ran": None if config.ran is None else asdict(config.ran),
         "notes": list(config.notes),
+        "backends": {name: dict(known) for name, known in config.backends.items()},
         "weights": {name: _search(search) for name, search in config.weights.items()},
         "audit": [_audit(audit) for audit in config.audits],
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],

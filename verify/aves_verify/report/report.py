@@ -27,7 +27,7 @@ class ConfigReport:
     name: str
     source: str  # "stand-in", "published" or "file"
     reference: str  # the backend that the others are compared with
-    sha256: Mapping[str, str]  # of the files compared, by backend
+    sha256: Mapping[str, str]  # of the files compared
     comparisons: tuple[Comparison, ...] = field(repr=False)
     seconds: Mapping[str, float]  # load, and one entry per backend
     problems: tuple[str, ...] = ()  # beside the numbers: files that are not the manifest's, unreadable clips
@@ -35,7 +35,9 @@ class ConfigReport:
     sensitivities: tuple[Sensitivity, ...] = field(default=(), repr=False)
     ran: Ran | None = None  # what the ports were run on, in ranges
     notes: tuple[str, ...] = ()  # what was not looked at, and why
-    weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by backend; empty: no original
+    # By backend: the version, and what else decides how it computes, such as the device.
+    backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    weights: Mapping[str, WeightSearch] = field(default_factory=dict, repr=False)  # by file; empty: no original
     audits: tuple[Audit, ...] = field(default=(), repr=False)  # of the ONNX ports
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip

@@ -80,12 +80,15 @@ def ports(config: ConfigReport) -> list[Port]:
 
 def notes(config: ConfigReport) -> Iterator[str]:
     """Tell what was looked at beside the numbers and what was not; no note is a failure, those are problems."""
-    for backend, search in config.weights.items():
-        yield f"{backend}: {search.text}"
+    for file, search in config.weights.items():
+        yield f"{file}: {search.text}"
     if config.comparisons and not config.weights:
         yield "weights were not compared: there is no original to hold them against"
     if config.ran is not None:
         yield config.ran.text
+    for backend, known in config.backends.items():
+        if told := ", ".join(f"{what} {value}" for what, value in known.items() if what != "version"):
+            yield f"{backend}: version {known['version']}, {told}"
     yield from filter(None, (audit.text for audit in config.audits))
     yield from _looked_closer(config)
     yield from config.notes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip, Clip
 from aves_verify.sounds.naming import PADDED
 
 BATCH = 3
@@ -27,6 +27,11 @@ class Input:
     waveform: NDArray[np.float32] = field(repr=False)
     clip: AnyClip | None = None  # the clip that it is, where it is one
     exactly: bool = True  # whether the answer in float64 is computed, which takes twice as long as all ports
+
+
+def of_length(clip: AnyClip, samples: int) -> Clip:
+    """Cut a clip to so many samples, or repeat it up to them, under its name: for an encoder that takes no others."""
+    return Clip(clip.name, np.resize(clip.waveform, samples), clip.source)
 
 
 def count(clips: Sequence[AnyClip]) -> int:

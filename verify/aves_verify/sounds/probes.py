@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip
 from aves_verify.sounds.inputs import Input, network_input
+from aves_verify.sounds.signals import ORDINARY
 
 _FEW = 40  # frames of most probes, at most: they show what a long one shows, at a hundredth of its time
 _BATCH = (4, 8)
@@ -50,6 +51,11 @@ KINDS = (
     Kind("probe: offset below", (8, _FEW), offset=(-_OFFSET[1], -_OFFSET[0])),
 )
 LONG = "probe: long"
+# Between calls it is silent, and there all is lost that a sum over the offset loses: noise hides the same.
+CALLS = "probe: calls on an offset"
+_CALLS = ("frog", "crickets", "bark")
+_UNDER_CALLS = (0.05, 0.3)  # the offset, of either sign
+COUNT = len(KINDS) + 2  # of all that is drawn
 
 
 def new_seed() -> int:
@@ -69,6 +75,14 @@ def probes(seed: int, *, receptive_field: int, hop: int, normalize: bool) -> Ite
             _sound(draw, samples, level) + offset for _ in range(int(draw.integers(kind.batch[0], kind.batch[1] + 1)))
         ]
         yield Input(kind.name, _as_input(rows, kind.name, normalize=normalize))
+
+
+def calls_probe(seed: int, *, receptive_field: int, normalize: bool) -> Input:
+    """A second of calls with silence between them, louder or not, on an offset; float32 [1, samples]."""
+    draw = np.random.default_rng((seed, len(KINDS) + 1))
+    call = ORDINARY[str(draw.choice(_CALLS))]() * draw.uniform(0.3, 1.0)
+    row = np.resize(call, max(len(call), receptive_field)) + draw.uniform(*_UNDER_CALLS) * draw.choice((-1, 1))
+    return Input(CALLS, _as_input([row], CALLS, normalize=normalize))
 
 
 def long_probe(seed: int, config: EncoderConfig, fitting: int, *, normalize: bool) -> Input:

@@ -24,7 +24,7 @@ class Ran:
     level: Range  # RMS around the mean, of rows that are not silent; full scale is 1
     offset: Range  # mean of a row
     peak: float  # the largest |sample|
-    repeated: int = 0  # inputs that the graph was run on again
+    repeated: int = 0  # inputs that every port was run on again
     optimisations: tuple[str, ...] = ()  # ONNX Runtime's, in sessions of their own
 
     @property
@@ -37,7 +37,9 @@ class Ran:
             f"samples up to {self.peak:.3g}"
         )
         if self.repeated:
-            told += f"; {self.repeated} of them again, and at optimisation {' and '.join(self.optimisations)}"
+            told += f"; {self.repeated} of them again"
+        if self.optimisations:
+            told += f", short ones at optimisation {' and '.join(self.optimisations)}"
         return told if self.seed is None else f"{told}; what was drawn is drawn again by the seed {self.seed}"
 
 

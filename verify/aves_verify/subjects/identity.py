@@ -21,7 +21,7 @@ from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import default_lock_file
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.tensors import LazyTensor
-from aves_verify.subjects.subject import BACKENDS, Subject
+from aves_verify.subjects.subject import FILES, Subject
 
 _SMALLEST = 8  # elements; shorter tensors, and constant ones, may be alike by chance
 
@@ -39,13 +39,13 @@ def misnamed(subject: Subject, sha256: Mapping[str, str]) -> Iterator[str]:
     """
     others = [c for c in catalog().values() if subject.name not in (c.name, c.file_name)]
     locked = {entry.sha256: name for name, entry in default_lock_file().entries().items()}
-    for backend in BACKENDS:
-        path = subject.file(backend)
-        if path is None or backend not in sha256:
+    for name in FILES:
+        path = subject.file(name)
+        if path is None or name not in sha256:
             continue
-        recorded = locked.get(sha256[backend], "")
+        recorded = locked.get(sha256[name], "")
         if any(recorded.startswith(f"{other.file_name}.") for other in others):
-            yield f"{backend}: {path} is byte for byte {recorded}, as the lock file has it"
+            yield f"{name}: {path} is byte for byte {recorded}, as the lock file has it"
             continue
         found = _hashes(path, path.stat().st_mtime_ns)
         for other in others:
@@ -53,7 +53,7 @@ def misnamed(subject: Subject, sha256: Mapping[str, str]) -> Iterator[str]:
             same = len(known & found)
             if known and 2 * same >= len(known):
                 yield (
-                    f"{backend}: these are the weights of {other.name}: {same} of the {len(known)} tensors of {where} "
+                    f"{name}: these are the weights of {other.name}: {same} of the {len(known)} tensors of {where} "
                     f"are in {path}, bit for bit"
                 )
 

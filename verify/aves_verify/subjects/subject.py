@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,24 +32,24 @@ class Subject:
     pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
     recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
-    known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by backend and role
+    known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by the files' names
     problems: tuple[str, ...] = ()
     manifest_name: str | None = None  # what the manifest calls it, where there is one
 
-    def file(self, backend: str) -> Path | None:
-        """The path of the file that a backend reads; None where it is not given."""
-        return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[backend]
+    def file(self, name: str) -> Path | None:
+        """The path of one of ``FILES``; None where it is not given."""
+        return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[name]
 
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
         return self.fairseq, self.pretrained, self.torchaudio, self.config, self.onnx, self.recording
 
-    def sha256(self, backends: tuple[str, ...]) -> dict[str, str]:
-        """Hash each backend's file, and those read beside it: the config, and ONNX weights past 2 GB."""
-        files = {backend: self.file(backend) for backend in backends}
-        if "torchaudio" in backends:
+    def sha256(self, read: Collection[str]) -> dict[str, str]:
+        """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB."""
+        files = {name: self.file(name) for name in FILES if name in read}
+        if "torchaudio" in read:
             files["config"] = self.config
-        if "onnx" in backends and self.onnx is not None:
+        if "onnx" in read and self.onnx is not None:
             files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
         return {
             name: self.known_sha256.get(name) or sha256_of(path) for name, path in files.items() if path is not None
@@ -151,7 +151,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
     )
 
 
-BACKENDS = ("fairseq", "torchaudio", "onnx")
+FILES = ("fairseq", "torchaudio", "onnx")  # what backends read, the original first
 CONFIG = (
     "give the weights with {torchaudio} and their .model_config.json with {config}"  # the hint where one is missing
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,11 +16,13 @@ from aves_artifacts.bundle.graph_contract import EMBEDDINGS
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.evidence import Kept
 from aves_verify.comparison.noise import MEASURE
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
+from aves_verify.verification.causes import AGAIN, with_causes
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.rounding import in_float32
 
@@ -28,33 +30,49 @@ _SHORT = 5 * SAMPLE_RATE // 4  # samples in all of an input that is run more tha
 
 
 def compare_input(
-    loaded: Loaded, item: Input, plan: Plan, seconds: dict[str, float], kept: Kept, *, layers: bool
+    loaded: Loaded,
+    item: Input,
+    plan: Plan,
+    seconds: dict[str, float],
+    kept: Kept,
+    *,
+    layers: bool,
+    shapes: set[tuple[int, ...]],
 ) -> Iterator[Comparison]:
-    """Run every backend on one input, a short one once more, and compare; seconds are added by backend.
+    """Run every backend on one input and compare; seconds are added by backend, its shape to those run before.
 
-    A port that fails to run, or lacks an output, fails. Of an input that is not ``judged`` exactly, only the ONNX port
-    is compared, and the exact answer is asked for where it differs by more than the tolerance.
+    An input of a new ``shapes`` is run twice, as short ones are, which are run otherwise optimised too. A port that
+    fails to run, or lacks an output, fails. Of an input that is not judged exactly, only the ports that do not compute
+    with torch are compared, and the exact answer is asked for where one differs by more than the tolerance.
     """
     reference, *ports = loaded.backends
-    ports = [port for port in ports if item.exactly or isinstance(port, OnnxBackend)]
+    ports = [port for port in ports if item.exactly or isinstance(port, SeparateBackend)]
     began = time.perf_counter()
     expected = dict(_run(reference, item, seconds, layers=layers))
     pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
     for port in ports:
-        if isinstance(port, OnnxBackend):
+        if isinstance(port, SeparateBackend):
             port.reference_seconds = max(port.reference_seconds, pace)
     found: dict[str, Embeddings | RunError] = {}
     for backend in ports:
         found[backend.name] = _run_port(backend, item, seconds, layers=layers)
     answers = _Answers(loaded, item, expected, seconds, layers)
+    again, new = runs_again(item, shapes), item.waveform.shape not in shapes
+    shapes.add(item.waveform.shape)
+    compared: dict[str, list[Comparison]] = {}
     for backend in ports:
         outputs = found[backend.name]
-        compared = list(_compare_port(backend, answers, outputs, plan))
-        yield from compared
+        compared[backend.name] = list(_compare_port(backend, answers, outputs, plan))
         if item.clip is not None and not isinstance(outputs, RunError):
-            kept.add(next(c for c in compared if c.layer == "final"), outputs["final"], expected["final"])
-        if isinstance(backend, OnnxBackend) and is_short(item) and not isinstance(outputs, RunError):
-            yield from _again(backend, answers, outputs, plan)
+            final = next(c for c in compared[backend.name] if c.layer == "final")
+            kept.add(final, outputs["final"], expected["final"])
+        if isinstance(outputs, RunError):
+            continue
+        if again:
+            compared[backend.name] += _again(backend, answers, outputs, plan, new=new)
+        if is_short(item) and isinstance(backend, OnnxBackend):
+            compared[backend.name] += _otherwise(backend, answers, plan)
+    yield from with_causes(loaded.backends, compared)
 
 
 @dataclass
@@ -100,21 +118,34 @@ def is_short(item: Input) -> bool:
     return item.waveform.size <= _SHORT
 
 
-def _again(backend: OnnxBackend, answers: _Answers, found: Embeddings, plan: Plan) -> Iterator[Comparison]:
-    """Run a graph once more in its session, which must give the same bits, and in another one, otherwise optimised."""
-    item, seconds, layers = answers.item, answers.seconds, answers.layers
-    second = _run_port(backend, item, seconds, layers=layers)
-    if isinstance(second, RunError) or any(
-        not np.array_equal(found[name], second[name], equal_nan=True) for name in found
+def runs_again(item: Input, shapes: Collection[tuple[int, ...]]) -> bool:
+    """Whether an input is run again by every port: short ones, and the first of each shape, beside those before."""
+    return is_short(item) or item.waveform.shape not in shapes
+
+
+def _again(backend: Backend, answers: _Answers, found: Embeddings, plan: Plan, *, new: bool) -> Iterator[Comparison]:
+    """Run once more in the same session, which must give the same bits.
+
+    Many runtimes choose kernels and lay out memory when a shape is ``new``: its first run is not like the others.
+    """
+    second = _run_port(backend, answers.item, answers.seconds, layers=answers.layers)
+    if not isinstance(second, RunError) and all(
+        name in second and np.array_equal(found[name], second[name], equal_nan=True) for name in found
     ):
-        for comparison in _compare_port(backend, answers, second, plan, ", run again"):
-            reason = f"a second run on the same input gives something else; {comparison.reason}".removesuffix("; ")
-            yield replace(comparison, status="fail", reason=reason)
+        return
+    what = "the first run of a shape differs from its second" if new else "a second run gives something else"
+    for comparison in _compare_port(backend, answers, second, plan, AGAIN):
+        reason = f"{what}; {comparison.reason}".removesuffix("; ")
+        yield replace(comparison, status="fail", reason=reason)
+
+
+def _otherwise(backend: OnnxBackend, answers: _Answers, plan: Plan) -> Iterator[Comparison]:
+    """Run a graph in another session, otherwise optimised."""
     outputs: Embeddings | RunError
     try:
-        with timed(seconds, backend.name):
+        with timed(answers.seconds, backend.name):
             other = backend.otherwise_optimised()
-        outputs = _run_port(other, item, seconds, layers=layers)
+        outputs = _run_port(other, answers.item, answers.seconds, layers=answers.layers)
     except InputError as error:
         outputs = RunError(*error.problems)
     yield from _compare_port(backend, answers, outputs, plan, f", optimisation {backend.other_optimisation}")

@@ -6,43 +6,47 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import printable
 from aves_convert.graph.options import Layers
-from aves_verify.backends.backend import Embeddings
+from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, Embeddings, implementation
+from aves_verify.backends.separate import check
 from aves_verify.comparison.compare import TOLERANCES, Tolerance
 from aves_verify.sounds.clip import AnyClip, too_short
 from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.probes import new_seed
 from aves_verify.sounds.signals import reference_signals
-from aves_verify.subjects.subject import BACKENDS, Subject
+from aves_verify.subjects.subject import Subject
 
 
 @dataclass(frozen=True)
 class Plan:
     """How an encoder's files are run and compared: on which clips, by which backends, how closely.
 
-    ``clips``: None, the reference signals. ``backends``: some of fairseq, torchaudio and onnx; the first of these that
-    is named is what the others are compared with. ``layers``: ``all``, not the last one's output alone.
-    ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's error begins.
-    ``characterise``: measure what padding, gain, batches and threads change. ``seed``: of the inputs that are drawn
-    anew for every run; reports tell it.
+    ``clips``: None, the reference signals. ``backends``: fairseq, torchaudio, onnx, openvino, or what other packages
+    bring; the first of these that is named is what the others are compared with. ``layers``: ``all``, not the last
+    one's output alone. ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's
+    error begins. ``characterise``: measure what padding, gain, batches and threads change. ``seed``: of the inputs that
+    are drawn anew for every run; reports tell it. ``options``: by backend, such as ``{"openvino": {"device": "GPU"}}``.
     """
 
     clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)
-    backends: tuple[str, ...] = BACKENDS
+    backends: tuple[str, ...] = DEFAULT
     layers: Layers = "last"
     tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)
     explain: bool = False
     characterise: bool = False
     seed: int = field(default_factory=new_seed)
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise InputError for a backend that is unknown, and where there is nothing to run on."""
-        unknown = [name for name in self.backends if name not in BACKENDS]
-        if unknown:
-            raise InputError(
-                f"unknown backend {', '.join(unknown)}; there are {', '.join(BACKENDS)}",
-                hint="give two or more with {backends}",
-            )
+        """Raise InputError for a backend or an option that is unknown, and where there is nothing to run on."""
+        rows = {name: implementation(name) for name in self.backends}
+        for name, options in self.options.items():
+            if name not in rows:
+                raise InputError(
+                    f"options for {printable(name)}, which is not among {', '.join(rows)}", hint="add it to {backends}"
+                )
+            rows[name].chosen(options)
         if self.clips == ():
             raise InputError("no clip to compare on")
 
@@ -55,7 +59,7 @@ class Plan:
         """
         from aves_verify.backends.loading import load  # torch and ONNX Runtime only when something is run
 
-        loaded = load(subject, self.backends, judged=False)
+        loaded = load(subject, self.backends, self.options, judged=False)
         shortest, hop = loaded.config.receptive_field, loaded.config.hop
         for clip in self.clips or reference_signals(receptive_field=shortest, hop=hop):
             if problem := too_short(clip, shortest):
@@ -65,9 +69,18 @@ class Plan:
 
 
 def check_comparable(plan: Plan) -> None:
-    """Raise InputError for one backend alone, which can be run and compared with nothing."""
+    """Raise InputError where there is nothing to compare with, or where a backend needs what is not installed."""
     if len(set(plan.backends)) < 2:
         raise InputError(
-            f"expected at least two of {', '.join(BACKENDS)}; one alone compares nothing",
+            f"expected at least two of {', '.join(IMPLEMENTATIONS)}; one alone compares nothing",
             hint="give them with {backends}",
         )
+    if not set(plan.backends) & set(DEFAULT):
+        raise InputError(
+            f"nothing to compare {', '.join(plan.backends)} with: expected one of {', '.join(DEFAULT)} too",
+            hint="give it with {backends}",
+        )
+    for row in map(implementation, plan.backends):
+        row.check_installed()
+        if row.package or row.name in plan.options:  # better told now than after a gigabyte of files is made
+            check(row, plan.options.get(row.name, {}))

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.file_record import unchanged
+from aves_verify.backends.backend import DEFAULT
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
-from aves_verify.subjects.subject import BACKENDS, Pending, Subject, ready
+from aves_verify.subjects.subject import Pending, Subject, ready
 from aves_verify.verification.environment import environment
 from aves_verify.verification.plan import Plan, check_comparable
 from aves_verify.verification.progress import Progress
@@ -99,7 +100,7 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
 
 def _not_verified(pending: Pending, plan: Plan, *problems: str) -> ConfigReport:
     """What a report has of a subject that gave no numbers."""
-    reference = next(name for name in BACKENDS if name in plan.backends)
+    reference = next(name for name in DEFAULT if name in plan.backends)
     return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), problems)
 
 
@@ -107,9 +108,9 @@ def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:
     """The same with a problem in each whose weights another configuration has too: one of the two names is wrong."""
     for config in configs:
         twins = [
-            f"{backend}: the file is byte for byte that of {other.name}: one of the two has the other's weights"
+            f"{file}: the file is byte for byte that of {other.name}: one of the two has the other's weights"
             for other in configs
-            for backend, sha256 in config.sha256.items()
-            if other is not config and backend != "config" and other.sha256.get(backend) == sha256
+            for file, sha256 in config.sha256.items()
+            if other is not config and file != "config" and other.sha256.get(file) == sha256
         ]
         yield dataclasses.replace(config, problems=(*config.problems, *twins))

@@ -9,6 +9,7 @@ from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.encoder import EncoderConfig
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.sounds.clip import SAMPLE_RATE
 
 # What a graph's metadata can say that follows from the original; its licence and its maker do not.
@@ -31,14 +32,29 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
 
 
 def description_notes(loaded: Loaded) -> Iterator[str]:
-    """Tell what a file says or gives that could not be compared with anything."""
+    """Tell what a file says or gives that could not be compared with anything, and what was not looked into."""
     onnx = onnx_of(loaded)
+    for backend in loaded.backends[1:]:
+        if isinstance(backend, SeparateBackend) and backend is not onnx:
+            yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
+    if (fixed := fixed_samples(loaded)) is not None:
+        yield f"every sound was cut to {fixed} samples or repeated up to them: a port takes no other number"
     if onnx is None:
         return
+    if onnx.fixed_batch not in (None, 1):
+        yield f"onnx: what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
+    if not onnx.is_known:
+        yield "onnx: what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
         yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
     if "normalize" in onnx.metadata and not loaded.has_original:
         yield "onnx: what the file says of normalize was not compared: there is no original to ask"
+
+
+def fixed_samples(loaded: Loaded) -> int | None:
+    """How many samples a waveform must have, where a port takes no other number."""
+    known = (port.fixed_samples for port in loaded.backends if isinstance(port, SeparateBackend))
+    return next((samples for samples in known if samples is not None), None)
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:

@@ -12,27 +12,29 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_verify.audit.audit import Audit, audit
+from aves_verify.backends.backend import implementation
 from aves_verify.backends.loading import Loaded, load
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
+from aves_verify.backends.separate import SeparateBackend, about
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
-from aves_verify.sounds.inputs import Input, count, inputs
+from aves_verify.sounds.inputs import Input, count, inputs, of_length
 from aves_verify.sounds.memory import available, needed, unusable
 from aves_verify.sounds.naming import short_names
-from aves_verify.sounds.probes import KINDS, long_probe, probes
+from aves_verify.sounds.probes import COUNT, calls_probe, long_probe, probes
 from aves_verify.sounds.ran import InputFacts, Ran, what_ran
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
-from aves_verify.verification.comparing import compare_input, is_short, timed
+from aves_verify.verification.comparing import compare_input, runs_again, timed
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
-from aves_verify.verification.self_description import description_notes, description_problems, onnx_of
+from aves_verify.verification.self_description import description_notes, description_problems, fixed_samples, onnx_of
 
 _LONGEST = 600 * SAMPLE_RATE  # samples of which it is asked whether they fit into memory
 _LAYERS_SAMPLES = 10 * SAMPLE_RATE  # at most, of a clip whose layers are compared unasked
@@ -65,7 +67,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
     progress("loading", 0, 1)
     with timed(seconds, "load"):
-        loaded = load(subject, plan.backends)
+        loaded = load(subject, plan.backends, plan.options)
     progress("looking inside", 0, 1)
     audits = _audited(loaded, seconds)
     inside = [problem for audit in audits for problem in audit.problems]
@@ -73,19 +75,20 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     comparisons: list[Comparison] = []
     kept = Kept()
     ran: list[InputFacts] = []
+    shapes: set[tuple[int, ...]] = set()  # that were run before
     failing: dict[str, NDArray[np.float32]] = {}  # inputs beside the clips, which are kept anyway
     extra = None if plan.layers == "all" else _with_layers(loaded, clips)
     short = short_names([clip.name for clip in clips])
     try:
         for done, item in enumerate(_given(loaded, clips, plan)):
-            progress(short(item.name), done, count(clips) + len(KINDS) + 1)
+            progress(short(item.name), done, count(clips) + COUNT)
             layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
-            compared = list(compare_input(loaded, item, plan, seconds, kept, layers=layers))
+            again = runs_again(item, shapes)
+            compared = list(compare_input(loaded, item, plan, seconds, kept, layers=layers, shapes=shapes))
             comparisons += compared
             if item.clip is None and len(item.waveform) == 1 and any(c.status == "fail" for c in compared):
                 failing[item.name] = item.waveform
-            repeated = onnx_of(loaded) is not None and is_short(item)
-            ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=repeated))
+            ran.append(InputFacts.of(item, loaded.config.frames(item.waveform.shape[1]), repeated=again))
     except BaseException as error:
         if not comparisons:
             raise
@@ -99,7 +102,9 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     explanations = explain_worst(loaded, clips, comparisons, failing) if plan.explain else ()
     if plan.characterise and clips:
         progress("characterising", 0, 1)
-    sha256 = subject.sha256(plan.backends)
+    sha256 = subject.sha256({implementation(name).reads for name in plan.backends})
+    backends = {backend.name: about(backend) for backend in loaded.backends}
+    running = [f"{name}: {problem}" for name, known in backends.items() for problem in known.problems]
     described = description_problems(loaded, sha256, subject.manifest_name)
     report = ConfigReport(
         name=subject.name,
@@ -108,8 +113,9 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         sha256=sha256,
         comparisons=tuple(comparisons),
         seconds=seconds,
-        problems=(*subject.problems, *loaded.problems, *described, *unusable, *inside),
+        problems=(*subject.problems, *loaded.problems, *described, *unusable, *inside, *running),
         notes=tuple(description_notes(loaded)),
+        backends={name: {"version": known.version, **known.settings} for name, known in backends.items()},
         ran=_what_ran(loaded, plan, ran, clips),
         explanations=explanations,
         weights=loaded.weights,
@@ -125,7 +131,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
 
 def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
     """What is seen inside the graphs. TorchAudio's operators are the original's own, and its weights are compared."""
-    graphs = [backend for backend in loaded.backends[1:] if isinstance(backend, OnnxBackend)]
+    graphs = [each for each in loaded.backends[1:] if isinstance(each, OnnxBackend) and each.fixed_batch in (None, 1)]
     if not graphs:
         return ()
     seconds["audit"] = 0.0
@@ -134,13 +140,27 @@ def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
 
 
 def _given(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[Input]:
-    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run."""
+    """What the encoders are run on: the clips, padded and in a batch too, and what is drawn anew for every run.
+
+    Where one takes a fixed number of samples alone, all of it is cut to that, or repeated up to it.
+    """
+    fixed = fixed_samples(loaded)
+    for item in _of_any_length(loaded, clips, plan):
+        samples = item.waveform.shape[1]
+        if fixed is None or samples == fixed:
+            yield item
+        else:
+            yield replace(item, waveform=item.waveform[:, np.arange(fixed) % samples])
+
+
+def _of_any_length(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> Iterator[Input]:
     geometry = loaded.config
     yield from inputs(clips, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
     if not _is_probed(loaded, clips):
         return
     yield from probes(plan.seed, receptive_field=geometry.receptive_field, hop=geometry.hop, normalize=loaded.normalize)
-    if onnx_of(loaded) is not None:
+    yield calls_probe(plan.seed, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
+    if any(isinstance(backend, SeparateBackend) for backend in loaded.backends):
         longest = range(_LONGEST + 1)
         fitting = bisect_right(longest, available(), key=lambda samples: needed(geometry, samples)) - 1
         yield long_probe(plan.seed, geometry, fitting, normalize=loaded.normalize)
@@ -159,9 +179,10 @@ def _what_ran(loaded: Loaded, plan: Plan, facts: list[InputFacts], clips: tuple[
 
 def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]:
     """The clips that give a frame at least and fit into memory, and what is wrong with the others."""
-    geometry = loaded.config
+    geometry, fixed = loaded.config, fixed_samples(loaded)
     clips, problems, free = [], [], available()
-    for clip in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+    for given in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
+        clip = given if fixed is None else of_length(given, fixed)
         problem = unusable(clip, geometry, free, layers=plan.layers == "all")
         if problem:
             problems.append(problem)
@@ -172,8 +193,9 @@ def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]
 
 def _with_layers(loaded: Loaded, clips: tuple[AnyClip, ...]) -> AnyClip | None:
     """The clip on which the layers of a graph that gives them are compared though nobody asked: the shortest."""
-    onnx, reference = onnx_of(loaded), loaded.backends[0]
-    if onnx is None or not onnx.gives_layers:
+    reference, *ports = loaded.backends
+    graphs = [port for port in ports if isinstance(port, SeparateBackend)]
+    if not graphs or not all(graph.gives_layers for graph in graphs):
         return None
     if isinstance(reference, RecordedBackend) and reference.about.layers != "all":
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.evidence import severity
-from aves_verify.report.pictures.svg import LOOKS, Picture, picture, plain_powers
+from aves_verify.report.pictures.svg import Picture, look_of, picture, plain_powers
 from aves_verify.report.summary import Port
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 
@@ -48,7 +48,7 @@ def clip_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         above.set_ylabel("kHz")
         below.set_yscale("log")
         for port in ports:
-            look = LOOKS[port.backend]
+            look = look_of(port.backend)
             curve = curves.get(port.backend)
             if curve is not None and curve.any():
                 time = (np.arange(len(curve)) + 0.5) * clip.duration / len(curve)

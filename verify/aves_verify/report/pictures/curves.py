@@ -11,7 +11,7 @@ from aves_artifacts.base.messages import escaped
 from aves_artifacts.bundle.graph_contract import LOGITS
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
-from aves_verify.report.pictures.svg import BAD, INK, LOOKS, MUTED, Picture, picture, plain_powers
+from aves_verify.report.pictures.svg import BAD, INK, MUTED, Picture, look_of, picture, plain_powers
 from aves_verify.report.summary import Port
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         axes.axvline(1, color=INK, linewidth=1.2)
         offsets = np.linspace(-0.17, 0.17, len(ports)) if len(ports) > 1 else np.zeros(1)
         for port, offset in zip(ports, offsets, strict=True):
-            look = LOOKS[port.backend]
+            look = look_of(port.backend)
             places = [i for i, clip in enumerate(clips) if clip in found[port.backend]]
             ratios = [found[port.backend][clips[i]] for i in places]
             axes.plot(ratios, np.array(places) + offset, look.marker, color=look.colour, ms=4.5, label=port.backend)
@@ -82,7 +82,7 @@ def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
         if measured:
             axes.axhline(1, color=INK, linewidth=1.2)
         for port in ports:
-            look = LOOKS[port.backend]
+            look = look_of(port.backend)
             curve = np.array(curves[port.backend])
             axes.plot(curve, look.dash, marker=look.marker, ms=4, color=look.colour, label=port.backend)
         step = max(1, len(names) // 13)
@@ -113,7 +113,7 @@ def stages_picture(identity: str, explanation: Explanation) -> Picture:
         axes = figure.subplots()
         axes.set_yscale("log")
         axes.plot(own, "-", color=MUTED, label="float32's own error")
-        look = LOOKS[explanation.backend]
+        look = look_of(explanation.backend)
         axes.plot(port, look.dash, marker=look.marker, ms=2.5, color=look.colour, label=explanation.backend)
         if first is not None:
             at = stages.index(first)

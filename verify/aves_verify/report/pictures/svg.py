@@ -32,6 +32,8 @@ _PAGE = {
     DRIFT: "var(--drift)",
     "#070707": "var(--port-1)",
     "#080808": "var(--port-2)",
+    "#090909": "var(--port-3)",
+    "#0a0a0a": "var(--port-4)",
 }
 
 
@@ -44,7 +46,18 @@ class Look:
     dash: str
 
 
-LOOKS = {"torchaudio": Look("#070707", "o", "-"), "onnx": Look("#080808", "s", "--")}
+_LOOKS = {
+    "torchaudio": Look("#070707", "o", "-"),
+    "onnx": Look("#080808", "s", "--"),
+    "openvino": Look("#090909", "^", "-."),
+}
+_OTHERS = (Look("#0a0a0a", "D", ":"), Look("#090909", "v", ":"), Look("#080808", "P", ":"), Look("#070707", "X", ":"))
+
+
+def look_of(backend: str) -> Look:
+    """How a port is drawn in every picture; one that another package brings by its name alone."""
+    return _LOOKS.get(backend) or _OTHERS[sum(backend.encode()) % len(_OTHERS)]
+
 
 WIDTH = 4.4  # inches, 317 points, the width of a phone: there, text of 9 points is some 10 pixels high
 _RC: dict[Any, Any] = {

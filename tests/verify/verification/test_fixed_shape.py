@@ -1,0 +1,59 @@
+"""Graphs of a fixed shape are verified on sounds of their length, and looked into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from tests.support.comparisons import of_clips
+from tests.verify.faults.graph_edits import set_weight
+
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Source, Target
+from aves_convert.graph.options import OnnxOptions
+from aves_verify.report.report import ConfigReport
+from aves_verify.subjects.subject import of_bundle
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify_subject
+
+pytestmark = pytest.mark.slow
+SAMPLES = 5_000
+BIAS = "encoder.transformer.layers.1.attention.out_proj.bias"
+
+
+def verified(
+    checkpoint: Path, folder: Path, batch: int, *, damage: bool = False, explain: bool = False
+) -> ConfigReport:
+    bundle = make_bundle(Source(checkpoint), Target(folder, "x"), OnnxOptions(fixed_shape=(batch, SAMPLES)))
+    if damage:
+        model = onnx.load(bundle.path("onnx"))
+        set_weight(model, BIAS, lambda a: a * 2)
+        onnx.save(model, bundle.path("onnx"))
+    backends = ("fairseq", "torchaudio", "onnx", "openvino")
+    return verify_subject(of_bundle(bundle.folder, checkpoint), Plan(backends=backends, explain=explain))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_graph_of_one_shape_passes_and_what_it_ran_on_is_told(
+    batch: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    report = verified(tiny_checkpoint, tmp_path / "b", batch)
+    assert report.passed, report.problems
+    assert {c.status for c in of_clips(report.comparisons)} == {"pass"}
+    assert report.ran is not None
+    assert (report.ran.samples, report.ran.frames) == ((SAMPLES, SAMPLES), (15, 15))
+    assert (
+        f"every sound was cut to {SAMPLES} samples or repeated up to them: a port takes no other number" in report.notes
+    )
+    looked_at = [audit.backend for audit in report.audits]
+    assert looked_at == (["onnx"] if batch == 1 else [])
+    told = "onnx: what is inside was not looked at: it takes 2 waveforms at once"
+    assert (told in report.notes) == (batch == 2)
+
+
+def test_a_fault_in_it_is_found_and_explained(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    report = verified(tiny_checkpoint, tmp_path / "b", 1, damage=True, explain=True)
+    assert {c.backend for c in report.comparisons if c.status == "fail"} == {"onnx", "openvino"}
+    (text,) = (each.text for each in report.explanations if each.backend == "onnx")
+    assert "layer 1, output projection" in text

@@ -1,0 +1,139 @@
+"""Running an ONNX port in OpenVINO, in this very process, on the device and in the precision that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line, listed, printable
+from aves_artifacts.bundle.graph_contract import GraphOutputs
+from aves_verify.backends.backend import Embeddings, Given, RunError
+from aves_verify.backends.separate import About
+
+_SEVERAL = ("AUTO", "HETERO", "MULTI")  # devices that pass the work on to others
+_FLOATS = ("f64", "f32", "f16", "bf16")
+_EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
+
+
+def load(given: Given) -> OpenvinoSession:
+    """Load a graph as the options say. Raises InputError."""
+    return OpenvinoSession(given.path, given.options)
+
+
+def check(options: Mapping[str, str]) -> None:
+    """Raise InputError for a device or a precision that there is not."""
+    _device(openvino.Core(), options["device"])
+    if options["precision"] not in _FLOATS[1:]:
+        raise InputError(
+            f"OpenVINO computes in {', '.join(_FLOATS[1:])}, not in {printable(options['precision'])}",
+            hint="give one of them with {openvino_precision}",
+        )
+
+
+class OpenvinoSession:
+    """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
+
+    Others are known by their names: ``layer.0`` … and ``logits``.
+    """
+
+    version: str = openvino.__version__
+
+    def __init__(self, path: Path, options: Mapping[str, str]) -> None:
+        """Read and compile ``path``. Raises InputError for what is no such graph."""
+        self.path, core = path, openvino.Core()
+        device = _device(core, options["device"])
+        # By itself it computes in fewer bits where the device has instructions for them.
+        hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": options["precision"]}
+        if options["threads"]:
+            hints["INFERENCE_NUM_THREADS"] = int(options["threads"])
+        try:
+            model = core.read_model(path)
+            self._compiled = core.compile_model(model, device, hints)
+        except Exception as error:  # OpenVINO raises RuntimeError, and whatever its parts raise
+            raise InputError(f"{path}: OpenVINO cannot load it ({_said(error)}); {_EXPECTED}") from None
+        inputs = self._compiled.inputs
+        if len(inputs) != 1 or inputs[0].element_type != openvino.Type.f32 or inputs[0].partial_shape.rank != 2:
+            found = listed([printable(f"{i.any_name} {i.element_type} {i.partial_shape}") for i in inputs], 3)
+            raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
+        batch, samples = (None if axis.is_dynamic else axis.get_length() for axis in inputs[0].partial_shape)
+        self._fixed = batch, samples
+        self._outputs = GraphOutputs(_names(self._compiled.outputs))
+        name = core.get_property(device.partition(":")[0], "FULL_DEVICE_NAME")
+        self._settings = {
+            "device": device if name == device else f"{device} ({printable(name)})",
+            "inference precision": options["precision"],
+            **_computed(model, self._compiled),
+        }
+
+    @property
+    def facts(self) -> About:
+        """How it runs here; OpenVINO tells nothing of what the file says of itself."""
+        return About(
+            version=self.version,
+            settings=self._settings,
+            gives_layers=self._outputs.give_layers,
+            unknown_outputs=self._outputs.unknown,
+            fixed=self._fixed,
+        )
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last."""
+        names = self._outputs.wanted(self.path, layers=layers)
+        try:
+            found = self._compiled([np.ascontiguousarray(waveform)])
+        except Exception as error:  # as above
+            shape = list(waveform.shape)
+            raise RunError(f"{self.path}: OpenVINO fails on a waveform {shape}: {_said(error)}") from None
+        values = {name: found[i] for i, name in enumerate(self._outputs.names)}
+        return {called: np.array(values[name]) for called, name in names.items()}  # its own arrays are used again
+
+
+def _device(core: openvino.Core, asked: str) -> str:
+    """The device as OpenVINO calls it. Raises InputError where there is none of this name here."""
+    device, first = asked.upper(), asked.upper().partition(":")[0]
+    if first in _SEVERAL or device in core.available_devices or first in core.available_devices:
+        return device
+    raise InputError(
+        f"OpenVINO {openvino.__version__} has no device {printable(asked)} here; it has "
+        f"{', '.join(core.available_devices)}",
+        hint="give one of them with {openvino_device}, or install its driver",
+    )
+
+
+def _names(outputs: Sequence[openvino.ConstOutput]) -> tuple[str, ...]:
+    """The outputs' names in the file; a value that the file gives twice has all of its names at both places."""
+    names: list[str] = []
+    for output in outputs:
+        names.append(next((name for name in sorted(output.get_names()) if name not in names), ""))
+    return tuple(names)
+
+
+def _computed(model: openvino.Model, compiled: openvino.CompiledModel) -> dict[str, str]:
+    """The types of numbers that the compiled graph really computes in, as far as the device tells them."""
+    found: set[str] = set()
+    with suppress(Exception):  # not every device tells
+        for node in compiled.get_runtime_model().get_ops():
+            found |= set(str(node.get_rt_info()["outputPrecisions"].astype(str)).split(","))
+    floats = [name for name in _FLOATS if name in found]
+    if not floats:
+        return {}
+    told = {"computed in": " and ".join(floats)}
+    double = any(
+        output.get_element_type() == openvino.Type.f64 for node in model.get_ops() for output in node.outputs()
+    )
+    if double and "f64" not in floats:
+        told["double"] = f"computed as {floats[0]}"
+    return told
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, of a text whose first lines are places in OpenVINO's own code."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from ")]
+    return first_line(RuntimeError(" ".join(lines[:3]))) if lines else first_line(error)
