@@ -169,8 +169,8 @@ CLIENTS = {
             faults=(
                 Fault(
                     ("fixed",),
-                    "it adds up a matrix product's terms one by one; the ordinary export, which it is not held against here, "
-                    "gives no numbers at all",
+                    "it adds up a product's terms one by one; the ordinary export, which others are held against, "
+                    "gives no numbers there",
                 ),
             ),
             note="with a length below 2,600 samples it does not compile the convolution that cuts blocks, as only one "

@@ -90,7 +90,7 @@ def write_docs(docs: Path, found: Sequence[Cell], model: str) -> None:
     here = environment()
     about = f"Model: {model}; inputs up to 30 s; two threads of: {here['cpu']}."
     document = {"about": about, "cells": list(found)}
-    (docs / DATA).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    (docs / DATA).write_text(json.dumps(document, indent=1) + "\n")
     page = docs / "runtimes.md"
     page.write_text(replaced(page.read_text(), markdown(found, about)))
     draw(found, docs / "runtimes.svg")

@@ -16,6 +16,8 @@ GRAPHS = {
     "port": "TorchAudio's port",
 }
 _HEAD = ("client", "versions", "graph", "runs", "largest error", "error ratio", "worst input", "time", "verdict")
+# Packages that a client needs, and which it is itself only where no other is left: the first of these.
+_BESIDE = ("onnxruntime", "onnx", "jaxonnxruntime", "jax", "chromium", "node", "numpy")
 _SHORTEST = 110  # characters of what went wrong, in the table; the JSON file has the rest
 
 Cell = dict[str, Any]
@@ -47,8 +49,10 @@ def _rows(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _versions(cell: Cell) -> str:
     """The client's own version; all others are in the JSON file."""
-    own = next((version for version in cell["versions"].values() if version), "-")
-    return f"{own}, newest" if cell["packages"] == "newest" else own
+    known = {name: version for name, version in cell["versions"].items() if version}
+    own = min(known, key=lambda name: (_BESIDE.index(name) if name in _BESIDE else -1, name), default="")
+    version = known.get(own, "-")
+    return f"{version}, newest" if cell["packages"] == "newest" else version
 
 
 def _number(value: float | None, form: str) -> str:
