@@ -99,6 +99,7 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
 
     if [(name, kind, len(axes)) for name, kind, axes in interface.inputs] != [(WAVEFORM, TensorProto.FLOAT, 2)]:
         yield "does not take one waveform [batch, samples] float32"
+        return
     encoder = manifest.encoder
     first = [(name, kind, axes[-1:]) for name, kind, axes in interface.outputs[:1]]
     if first != [(EMBEDDINGS, TensorProto.FLOAT, (encoder.dimension,))]:
@@ -118,6 +119,9 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
         expected |= {"precision": graph.precision, "attention": graph.attention, "exporter": graph.exporter}
         if graph.precision == "float32" and graph.exporter == "graph" and interface.holds_float64:
             yield "holds float64, the manifest says precision 'float32'"
+        fixed = tuple(size for size in interface.inputs[0][2] if isinstance(size, int) and size)
+        if fixed != (graph.fixed_shape or ()):
+            yield f"takes sizes {list(fixed)} alone, the manifest says {list(graph.fixed_shape or ())}"
     for name, value in expected.items():
         if says.get(name) != value:
             yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"

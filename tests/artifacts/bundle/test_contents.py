@@ -203,6 +203,10 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
         regraphed(through_float64),
         "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",
     ),
+    "a graph of one length": (
+        regraphed(lambda model: setattr(model.graph.input[0].type.tensor_type.shape.dim[1], "dim_value", 16000)),
+        "aves-base-bio.onnx takes sizes [16000] alone, the manifest says []",
+    ),
     "weights of the graph elsewhere": (regraphed(move_outside), "has weights in ['../secret.bin'], the manifest"),
 }
 

@@ -63,6 +63,7 @@ def test_the_card_says_which_runtimes_the_graph_is_for() -> None:
     assert "was not recorded" in card(graph=None).split("## Runtimes")[1].split("##")[0]
     assert "in float32 alone, in plain operators of opset 17" in told()
     assert "OpenVINO and TensorRT compute them in float32" in told(precision="mixed")
+    assert "an operator of opset 23" in told(opset=23)
     assert "runs in ONNX Runtime alone" in told(attention="fused")
     assert "an ordinary export" in told(exporter="torch")
     assert "takes 1 waveform of 16000 samples" in told(fixed_shape=(1, 16_000)).replace("\n", " ")

@@ -99,21 +99,22 @@ class OnnxSession:
         if threads is not None:
             options.intra_op_num_threads = threads
         self._nodes: Counter[str] | None = None  # by the provider that ran them, once that is known
+        self._profiling = provider_named(provider) != CPU
         self._session = self._started(options)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
             found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         self._input: str = inputs[0].name
-        batch, samples = (size if isinstance(size, int) else None for size in inputs[0].shape)
-        self._fixed = batch, samples
+        batch, samples = inputs[0].shape
+        self._fixed = (batch, samples) if isinstance(batch, int) and isinstance(samples, int) else None
         self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()))
 
     def _started(self, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
         """A session with the provider that is asked for, and nothing left to that one's own choice."""
         providers: list[Any] = [CPU]
         if self._provider != CPU:
-            os.environ.setdefault(_TF32, "0")
+            os.environ[_TF32] = "0"
             options.use_deterministic_compute = True
             options.enable_profiling = True
             self._profiles = tempfile.TemporaryDirectory(prefix="aves-profile-")
@@ -145,7 +146,7 @@ class OnnxSession:
             gives_layers=self._outputs.give_layers,
             metadata=dict(self._session.get_modelmeta().custom_metadata_map),
             unknown_outputs=self._outputs.unknown,
-            fixed=self._fixed,
+            fixed_shape=self._fixed,
         )
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
@@ -156,7 +157,8 @@ class OnnxSession:
         except Exception as error:  # as above
             shape = list(waveform.shape)
             raise RunError(f"{self.path}: ONNX Runtime fails on a waveform {shape}: {first_line(error)}") from None
-        if self._provider != CPU and self._nodes is None:
+        if self._profiling:  # once: a profile that has ended has no file
+            self._profiling = False
             self._nodes = self._placed()
         return dict(zip(names, values, strict=True))
 

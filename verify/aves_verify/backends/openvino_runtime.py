@@ -62,8 +62,8 @@ class OpenvinoSession:
         if len(inputs) != 1 or inputs[0].element_type != openvino.Type.f32 or inputs[0].partial_shape.rank != 2:
             found = listed([printable(f"{i.any_name} {i.element_type} {i.partial_shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
-        batch, samples = (None if axis.is_dynamic else axis.get_length() for axis in inputs[0].partial_shape)
-        self._fixed = batch, samples
+        shape = inputs[0].partial_shape
+        self._fixed = None if shape.is_dynamic else (shape[0].get_length(), shape[1].get_length())
         self._outputs = GraphOutputs(_names(self._compiled.outputs))
         name = core.get_property(device.partition(":")[0], "FULL_DEVICE_NAME")
         self._settings = {
@@ -80,7 +80,7 @@ class OpenvinoSession:
             settings=self._settings,
             gives_layers=self._outputs.give_layers,
             unknown_outputs=self._outputs.unknown,
-            fixed=self._fixed,
+            fixed_shape=self._fixed,
         )
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:

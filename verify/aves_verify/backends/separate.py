@@ -39,10 +39,7 @@ class About:
     gives_layers: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     unknown_outputs: tuple[str, ...] = ()
-    fixed: tuple[int | None, int | None] = (
-        None,
-        None,
-    )  # sizes of the input [batch, samples], where the file fixes them
+    fixed_shape: tuple[int, int] | None = None  # of the input [batch, samples], where the file takes no other at all
 
 
 class Loan:
@@ -109,13 +106,16 @@ class SeparateBackend:
 
     @property
     def fixed_batch(self) -> int | None:
-        """How many waveforms the file takes at once, where it takes no other number."""
-        return self._about.fixed[0]
+        """How many waveforms a file of a fixed shape takes at once.
+
+        None where samples are free: a file that takes any length and one batch size alone was frozen by mistake.
+        """
+        return None if self._about.fixed_shape is None else self._about.fixed_shape[0]
 
     @property
     def fixed_samples(self) -> int | None:
-        """How many samples each must have, where the file takes no other number."""
-        return self._about.fixed[1]
+        """How many samples each must have in a file of a fixed shape."""
+        return None if self._about.fixed_shape is None else self._about.fixed_shape[1]
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last.
