@@ -126,6 +126,19 @@ def test_a_provider_that_is_not_here_is_told_with_those_that_are(graph: Path) ->
             OnnxBackend(graph, provider=name)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("optimisation", "most", "no optimisation most; it has none, basic, extended, all"),
+        ("threads", "abc", "threads is abc, expected a whole number from 1 on"),
+        ("threads", "0", "threads is 0, expected"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_told(option: str, value: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check(IMPLEMENTATIONS["onnx"], {option: value})
+
+
 def test_the_report_has_the_provider(graph: Path) -> None:
     assert about(OnnxBackend(graph, provider="cpu")).settings == {"provider": "CPUExecutionProvider"}
     assert about(OnnxBackend(graph)).problems == ()

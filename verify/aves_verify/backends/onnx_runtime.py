@@ -53,8 +53,13 @@ def load(given: Given) -> OnnxSession:
 
 
 def check(options: Mapping[str, str]) -> None:
-    """Raise InputError for a provider that there is not."""
+    """Raise InputError for a provider that there is not, and for other options that cannot be meant."""
     provider_named(options["provider"])
+    optimisation, threads = options["optimisation"], options["threads"]
+    if optimisation not in _LEVELS:
+        raise InputError(f"ONNX Runtime has no optimisation {printable(optimisation)}; it has {', '.join(_LEVELS)}")
+    if threads and not (threads.isascii() and threads.isdecimal() and int(threads)):
+        raise InputError(f"ONNX Runtime: threads is {printable(threads)}, expected a whole number from 1 on")
 
 
 def provider_named(name: str) -> str:
