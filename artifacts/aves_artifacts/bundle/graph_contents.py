@@ -79,13 +79,13 @@ def _interface(model: onnx.ModelProto) -> _Interface:
 
 
 def _holds_float64(graph: onnx.GraphProto) -> bool:
-    """Whether a constant, or what a Cast makes, is in float64: nothing else begins it in a graph of float32."""
+    """Whether a weight, a constant of a node, or what a Cast makes is in float64: with one of these it begins."""
     from onnx import TensorProto
 
-    double = TensorProto.DOUBLE
-
-    cast = (each for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to")
-    return any(tensor.data_type == double for tensor in graph.initializer) or any(each.i == double for each in cast)
+    attributes = [(node.op_type, each) for node in graph.node for each in node.attribute]
+    made = (each.i for op, each in attributes if (op, each.name) == ("Cast", "to"))
+    held = (tensor.data_type for tensor in (*graph.initializer, *(each.t for _, each in attributes)))
+    return TensorProto.DOUBLE in (*made, *held)
 
 
 def _declared(value: onnx.ValueInfoProto) -> _Value:

@@ -45,9 +45,10 @@ class Sizes:
 
     def frames(self) -> int | str:
         """How many frames each waveform gives, or the name of that axis."""
-        return "frames" if self.graph.options.fixed_shape is None else self._positions(None)
+        fixed = self.graph.options.fixed_shape
+        return "frames" if fixed is None else self.config.frames(fixed[1])
 
-    def _positions(self, after: int | None) -> int:
+    def _positions(self, after: int) -> int:
         assert self.graph.options.fixed_shape is not None  # noqa: S101 - the callers have looked
         length = self.graph.options.fixed_shape[1]
         for _, kernel, stride in itertools.islice(self.config.extractor_conv_layer_config, after):

@@ -103,6 +103,12 @@ def through_float64(model: onnx.ModelProto) -> None:
     model.graph.node.append(cast("Cast", ["wide"], ["embeddings"], to=onnx.TensorProto.FLOAT))
 
 
+def beside_float64(model: onnx.ModelProto) -> None:
+    """A node makes a number in float64, from nothing and for nothing."""
+    value = onnx.helper.make_tensor("number", onnx.TensorProto.DOUBLE, [1], [1.0])
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["wide"], value=value))
+
+
 def move_outside(model: onnx.ModelProto) -> None:
     tensor = max(model.graph.initializer, key=lambda each: len(each.raw_data))
     onnx.external_data_helper.set_external_data(tensor, "../secret.bin")
@@ -201,6 +207,10 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
     ),
     "a graph that computes in float64": (
         regraphed(through_float64),
+        "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",
+    ),
+    "a graph with a constant in float64": (
+        regraphed(beside_float64),
         "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",
     ),
     "a graph of one length": (
