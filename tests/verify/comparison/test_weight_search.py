@@ -223,3 +223,18 @@ def test_constants_in_nodes_functions_and_bodies_are_found(tmp_path: Path) -> No
     onnx.save(helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=8), tmp_path / "x.onnx")
     assert all(constant.readers for constant in graph_constants(tmp_path / "x.onnx"))
     assert onnx_weights(state, tmp_path / "x.onnx").found == 4
+
+
+@pytest.mark.parametrize("part", ["basis", "weight_in_basis"])
+def test_the_first_convolution_is_found_by_its_transform_and_both_must_be_right(
+    part: str, state: dict[str, Floats], tmp_path: Path
+) -> None:
+    model = onnx.load(saved(tmp_path / "x.onnx", state))
+    assert onnx_weights(state, tmp_path / "x.onnx").found == len(state)
+    (tensor,) = (t for t in model.graph.initializer if t.name == f"feature_extractor.conv_layers.0.conv.{part}")
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values.flat[int(np.abs(values).argmax())] *= np.float32(1 + 2e-6)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "x.onnx")
+    (problem,) = onnx_weights(state, tmp_path / "x.onnx").problems
+    assert "feature_extractor.conv_layers.0.conv.weight is not in the graph" in problem
