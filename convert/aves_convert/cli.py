@@ -82,6 +82,21 @@ _onnx_options = options.all_of(
         help="How many waveforms at once a graph with {fixed_length} takes.  [default: 1]",
     ),
     options.layers("What the graph gives"),
+    click.option(
+        "--outputs",
+        metavar="LIST",
+        help="What the graph gives instead, by name in this order, e.g. embeddings,layer.8,layer.8.projection. Layers "
+        "are counted from 0: layer.8 is what others call layer 9. layer.N.units, the nearest centroids, need "
+        "{centroids}. Layers behind the last one that is named are left out.  [default: embeddings, and logits where "
+        "there is a head]",
+    ),
+)
+_centroids = click.option(
+    "--centroids",
+    multiple=True,
+    metavar="[layer.N=]FILE",
+    help="Centroids [k, dimension] of units, in a .npy, .npz or .safetensors file: of that layer, or of every layer "
+    "whose units are among {outputs}. May be given several times. By default there are none.",
 )
 
 
@@ -120,20 +135,39 @@ def inspect_file(file: Path, as_json: bool) -> None:
 @options.pretrained
 @options.force
 @_non_finite
+@click.option(
+    "--heads",
+    is_flag=True,
+    help="Write NAME.heads.safetensors too, with what the weights have no place for: final_proj, the label embeddings, "
+    "and {centroids}. By default it is not written.",
+)
+@_centroids
 def fairseq2torchaudio(
-    checkpoint: Path, out: Path, name: str | None, pretrained: Path | None, force: bool, allow_non_finite: bool
+    checkpoint: Path,
+    out: Path,
+    name: str | None,
+    pretrained: Path | None,
+    force: bool,
+    allow_non_finite: bool,
+    heads: bool,
+    centroids: tuple[str, ...],
 ) -> None:
     """Convert a fairseq checkpoint to TorchAudio.
 
     Writes NAME.torchaudio.pt, the weights, and NAME.torchaudio.model_config.json, the arguments of torchaudio's
     wav2vec2_model that they fit.
     """
-    from aves_convert.conversion.convert import fairseq_to_torchaudio
+    from aves_artifacts.base.errors import InputError
+    from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_torchaudio
     from aves_convert.conversion.request import Source, Target
 
+    if centroids and not heads:
+        raise InputError("centroids have no place in TorchAudio's weights", hint="add {heads}")
     with showing(f"converting {checkpoint.name}"):
+        source = Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids))
         target = Target(out, name or checkpoint.stem, force)
-        written = fairseq_to_torchaudio(Source(checkpoint, pretrained, allow_non_finite), target)
+        written = fairseq_to_torchaudio(source, target)
+        written += [fairseq_to_heads(source, target)] if heads else []
     for path in written:
         click.echo(path)
 
@@ -144,8 +178,24 @@ def fairseq2torchaudio(
 @options.out("F.onnx", "the ONNX graph")
 @_licence("none")
 @_onnx_options
+@click.option(
+    "--heads",
+    type=path_type(),
+    metavar="FILE",
+    help="The .heads.safetensors that belongs to the weights, for projections and units. By default there is none.",
+)
+@_centroids
 @options.force
-def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None, force: bool, **onnx: Any) -> None:
+def torchaudio2onnx(
+    weights: Path,
+    config: Path,
+    out: Path,
+    licence: str | None,
+    heads: Path | None,
+    centroids: tuple[str, ...],
+    force: bool,
+    **onnx: Any,
+) -> None:
     """Convert TorchAudio weights to ONNX.
 
     WEIGHTS is the .torchaudio.pt file that fairseq2torchaudio or bundle wrote.
@@ -154,7 +204,9 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None,
     from aves_convert.conversion.request import Terms
 
     with showing(f"converting {weights.name}"):
-        click.echo(torchaudio_to_onnx(weights, config, out, _onnx(onnx), Terms(licence), force=force))
+        chosen, given = _onnx(onnx), _by_layer(centroids)
+        terms = Terms(licence)
+        click.echo(torchaudio_to_onnx(weights, config, out, chosen, terms, heads=heads, centroids=given, force=force))
 
 
 @main.command()
@@ -163,6 +215,7 @@ def torchaudio2onnx(weights: Path, config: Path, out: Path, licence: str | None,
 @_licence(_OF_THE_CATALOGUE)
 @options.pretrained
 @_onnx_options
+@_centroids
 @options.force
 @_non_finite
 def fairseq2onnx(
@@ -170,6 +223,7 @@ def fairseq2onnx(
     out: Path,
     licence: str | None,
     pretrained: Path | None,
+    centroids: tuple[str, ...],
     force: bool,
     allow_non_finite: bool,
     **onnx: Any,
@@ -179,7 +233,7 @@ def fairseq2onnx(
     from aves_convert.conversion.request import Source, Terms
 
     with showing(f"converting {checkpoint.name}"):
-        source = Source(checkpoint, pretrained, allow_non_finite)
+        source = Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids))
         click.echo(fairseq_to_onnx(source, out, _onnx(onnx), Terms(licence), force=force))
 
 
@@ -195,6 +249,7 @@ def fairseq2onnx(
 )
 @options.pretrained
 @_onnx_options
+@_centroids
 @options.force
 @_non_finite
 def bundle(
@@ -204,6 +259,7 @@ def bundle(
     licence: str | None,
     citation: str | None,
     pretrained: Path | None,
+    centroids: tuple[str, ...],
     force: bool,
     allow_non_finite: bool,
     **onnx: Any,
@@ -219,7 +275,7 @@ def bundle(
 
     with showing(f"bundling {checkpoint.name}"):
         made = make_bundle(
-            Source(checkpoint, pretrained, allow_non_finite),
+            Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids)),
             Target(out, name or checkpoint.stem, force),
             _onnx(onnx),
             Terms(licence, citation),
@@ -303,7 +359,24 @@ def _onnx(chosen: dict[str, Any]) -> OnnxOptions:
     from aves_artifacts.base.errors import InputError
     from aves_convert.graph.options import OnnxOptions
 
-    length, batch = chosen.pop("fixed_length"), chosen.pop("fixed_batch")
+    length, batch, outputs = (chosen.pop(name) for name in ("fixed_length", "fixed_batch", "outputs"))
     if length is None and batch is not None:
         raise InputError(f"a batch of {batch} waveforms whose length is not known", hint="add {fixed_length} N")
-    return OnnxOptions(**chosen, fixed_shape=None if length is None else (batch or 1, length))
+    names = () if outputs is None else tuple(name.strip() for name in outputs.split(","))
+    return OnnxOptions(**chosen, fixed_shape=None if length is None else (batch or 1, length), outputs=names)
+
+
+def _by_layer(files: tuple[str, ...]) -> dict[int | None, Path]:
+    """``layer.N=FILE`` by N, a file for all layers under None. Raises InputError for a layer that is given twice."""
+    from aves_artifacts.base.errors import InputError
+    from aves_artifacts.bundle.outputs import Output, is_layer
+
+    found: dict[int | None, Path] = {}
+    for each in files:
+        before, equals, path = each.partition("=")
+        output = Output.of(before) if equals and is_layer(before) else None
+        layer = output.layer if output else None
+        if layer in found:
+            raise InputError(f"centroids are given twice for {before if output else 'all layers'}")
+        found[layer] = Path(path) if output else Path(each)
+    return found

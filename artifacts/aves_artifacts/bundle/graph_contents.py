@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.messages import first_line, listed, quoted
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, WAVEFORM, stated
+from aves_artifacts.bundle.graph_contract import WAVEFORM, stated
 from aves_artifacts.bundle.manifest import Manifest
+from aves_artifacts.bundle.outputs import EMBEDDINGS
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +35,7 @@ def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
     del graph
     recorded = {data.name} if data else set()
     if outside != recorded:
-        yield f"has weights in {_named(outside)}, the manifest records {_named(recorded)}"
+        yield f"has weights in {_named(sorted(outside))}, the manifest records {_named(sorted(recorded))}"
         return
     try:
         onnx.checker.check_model(str(path))
@@ -101,9 +103,7 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
         yield "does not take one waveform [batch, samples] float32"
         return
     encoder = manifest.encoder
-    first = [(name, kind, axes[-1:]) for name, kind, axes in interface.outputs[:1]]
-    if first != [(EMBEDDINGS, TensorProto.FLOAT, (encoder.dimension,))]:
-        yield f"does not give embeddings of {encoder.dimension} numbers"
+    yield from _output_problems(interface, manifest)
     says = interface.says
     expected = stated(
         configuration=manifest.name,
@@ -127,8 +127,30 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
             yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"
 
 
-def _named(files: set[str]) -> str:
-    return f"[{listed([quoted(name) for name in sorted(files)], _MOST_TOLD)}]"
+def _output_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
+    """What the graph gives, against what the manifest records; of old manifests the first output alone is known."""
+    from onnx import TensorProto
+
+    recorded = manifest.graph.outputs if manifest.graph else ()
+    dimension = manifest.encoder.dimension
+    expected = {output.name: output.dimension for output in recorded} or {EMBEDDINGS: dimension}
+    given = interface.outputs if recorded else interface.outputs[:1]
+    if [name for name, _, _ in given] != list(expected):
+        yield f"gives {_named([name for name, _, _ in given])}, the manifest says {_named(expected)}"
+        return
+    for name, kind, axes in given:
+        numbers = expected[name]
+        wanted = (TensorProto.INT64, 2) if numbers is None else (TensorProto.FLOAT, 3)
+        if (kind, len(axes)) != wanted or (numbers is not None and axes[-1:] != (numbers,)):
+            what = "int64 [batch, frames]" if numbers is None else f"float32 [batch, frames, {numbers}]"
+            yield f"gives {quoted(name)} otherwise than as {what}"
+    told = interface.says.get("outputs")  # which a graph with those that are there by default does not say
+    if recorded and told not in (None, json.dumps([asdict(output) for output in recorded], ensure_ascii=False)):
+        yield f"says outputs {quoted(told)}, the manifest another list"
+
+
+def _named(files: Iterable[str]) -> str:
+    return f"[{listed([quoted(name) for name in files], _MOST_TOLD)}]"
 
 
 def _files_outside(model: onnx.ModelProto) -> set[str]:

@@ -1,4 +1,4 @@
-"""The names of inputs, outputs and metadata in the ONNX graphs that this project writes.
+"""The names of the input and of metadata in the ONNX graphs that this project writes.
 
 Whoever writes a graph, checks one or runs one has them from here.
 """
@@ -6,28 +6,13 @@ Whoever writes a graph, checks one or runs one has them from here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
-from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.versions import own_version
 from aves_artifacts.encoder import EncoderConfig
 
 PRODUCER = "aves-convert"
 WAVEFORM = "waveform"  # the input, [batch, samples]
-EMBEDDINGS = "embeddings"  # the first output, [batch, frames, dimension]: what the original returns
-LOGITS = "logits"  # [batch, frames, letters], of a fine-tuned model's head
-_LAYER = "layer."
 _UNKNOWN = "unknown"
-
-
-def layer_name(index: int) -> str:
-    """The name of a transformer layer's output; the first layer is 0."""
-    return f"{_LAYER}{index}"
-
-
-def is_layer(name: str) -> bool:
-    """Whether this is the name of a layer's output."""
-    return name.startswith(_LAYER)
 
 
 def stated(
@@ -72,35 +57,3 @@ def onnx_metadata(
         source_sha256=source_sha256,
     )
     return {**said, "converter": f"{PRODUCER} {own_version()}"}
-
-
-@dataclass(frozen=True)
-class GraphOutputs:
-    """The outputs of a graph from anywhere: the first has the final embeddings, others are known by their names."""
-
-    names: tuple[str, ...]
-
-    @property
-    def give_layers(self) -> bool:
-        """Whether there is a layer's output among them."""
-        return any(map(is_layer, self.names[1:]))
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """The outputs that nothing of an original has the name of."""
-        return tuple(name for name in self.names[1:] if name not in (LOGITS, EMBEDDINGS) and not is_layer(name))
-
-    def wanted(self, where: object, *, layers: bool) -> dict[str, str]:
-        """What is asked of an encoder -> the graph's name of it: ``final``, with ``layers`` each layer, logits.
-
-        A second output called ``embeddings`` is among them. Raises InputError about the file ``where``, if layers are
-        wanted and it has none.
-        """
-        if layers and not self.give_layers:
-            raise InputError(
-                f"{where}: gives only the last layer",
-                hint="write it with {layers} all, or compare with {layers} last",
-            )
-        others = self.names[1:]
-        found = {"final": self.names[0]} | {name: name for name in others if layers and is_layer(name)}
-        return found | {name: name for name in others if name in (LOGITS, EMBEDDINGS)}

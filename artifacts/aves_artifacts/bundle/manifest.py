@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted, reason_of
+from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
 from aves_artifacts.files.file_record import FileRecord
@@ -19,13 +20,14 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 SCHEMA = 2
 
-Role = Literal["torchaudio", "config", "safetensors", "onnx", "onnx_data", "card"]
+Role = Literal["torchaudio", "config", "safetensors", "heads", "onnx", "onnx_data", "card"]
 # File names as the model's authors publish them; {name} is the configuration's, e.g. aves-base-bio. onnx_data: of
-# models past 2 GB alone. The Hugging Face Hub shows README.md.
+# models past 2 GB alone; heads: where there are projections or centroids. The Hugging Face Hub shows README.md.
 FILE_NAMES: dict[Role, str] = {
     "torchaudio": "{name}.torchaudio.pt",
     "config": "{name}.torchaudio.model_config.json",
     "safetensors": "{name}.safetensors",
+    "heads": "{name}.heads.safetensors",
     "onnx": "{name}.onnx",
     "onnx_data": "{name}.onnx.data",
     "card": "README.md",
@@ -94,6 +96,7 @@ class GraphRecord:
     attention: str  # "standard" or "fused"
     exporter: str  # "graph" or "torch"
     fixed_shape: tuple[int, int] | None = None  # batch and samples of its only input; None: any
+    outputs: tuple[OutputRecord, ...] = ()  # in its order; none: made before they were recorded
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,9 @@ class Manifest:
 def _manifest(entries: Any) -> Manifest:
     """The nouns for entries of which the schema says nothing. Raises InputError where the config is unusable."""
     source, report, graph = entries["source"], entries["report"], entries.get("graph")
-    fixed = graph and graph["fixed_shape"]
+    if graph is not None:
+        graph["fixed_shape"] = graph["fixed_shape"] and tuple(graph["fixed_shape"])
+        graph["outputs"] = tuple(OutputRecord(**entry) for entry in graph.get("outputs", ()))
     pretrained = source.pop("pretrained", None)
     return Manifest(
         name=entries["name"],
@@ -197,5 +202,5 @@ def _manifest(entries: Any) -> Manifest:
         licence=entries["licence"],
         citation=entries["citation"],
         report=None if report is None else ReportRecord(**report),
-        graph=None if graph is None else GraphRecord(**graph | {"fixed_shape": fixed and tuple(fixed)}),
+        graph=None if graph is None else GraphRecord(**graph),
     )

@@ -13,11 +13,12 @@ from aves_artifacts.files.concurrency import pool
 from aves_artifacts.files.file_record import file_record, unchanged
 from aves_artifacts.files.writing import staged
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.convert import graph_metadata, write_onnx_file, write_torchaudio_files
+from aves_convert.conversion.convert import converted_heads, graph_metadata, write_onnx_file, write_torchaudio_files
 from aves_convert.conversion.manifest import known_terms, manifest_of
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.safetensors_writer import write_safetensors
+from aves_convert.weights.heads import write_heads
 from aves_convert.weights.to_torchaudio import hashed, to_torchaudio
 
 BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
@@ -37,6 +38,8 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
         read = read_checkpoint(*original_files)
         terms = terms.or_else(known_terms(target.name, read))
         converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
+        heads = converted_heads(source, read, options.units)
+        options.graph_outputs(converted.config, heads)  # what there is not is told before anything is written
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:
             original = threads.submit(file_record, source.path)
@@ -44,7 +47,9 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
 
             def write_onnx() -> None:
                 metadata = graph_metadata(converted, target.name, original.result().sha256, terms)
-                write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / names["onnx"])
+                write_onnx_file(
+                    converted.config, converted.state_dict, options, metadata, staging / names["onnx"], heads
+                )
 
             begun: list[Future[Any]] = [
                 original,
@@ -53,12 +58,14 @@ def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptio
                 threads.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
                 threads.submit(write_onnx),
             ]
+            if heads.tensors:
+                begun.append(threads.submit(write_heads, heads, staging / names["heads"]))
             for each in begun:
                 each.result()
             there = [role for role, name in names.items() if (staging / name).exists()]
             records = threads.map(lambda role: file_record(staging / names[role]), there)
             files = dict(zip(there, records, strict=True))
-        made = manifest_of(target.name, read, accounted.result(), files, original.result(), terms, options)
+        made = manifest_of(target.name, read, accounted.result(), files, original.result(), terms, options, heads)
         manifest = write_card(made, staging)
         (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(target.folder, manifest)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.manifest import FILE_NAMES, stem_of
+from aves_artifacts.bundle.outputs import layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.file_record import sha256_of, unchanged
 from aves_artifacts.files.writing import staged
+from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
+from aves_convert.weights.centroids import read_centroids
+from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads, write_heads
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
@@ -30,6 +37,21 @@ def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
         converted = to_torchaudio(read_checkpoint(*read), allow_non_finite=source.allow_non_finite)
         write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
+
+
+def fairseq_to_heads(source: Source, target: Target) -> Path:
+    """Write what a TorchAudio port has no place for, projections and centroids, to ``NAME.heads.safetensors``.
+
+    Returns its path. Raises InputError, also where the checkpoint has none of it and no centroids are given.
+    """
+    name = FILE_NAMES["heads"].format(name=target.name)
+    read = (source.path, source.pretrained)
+    with staged(target.folder, [name], force=target.force) as staging, unchanged(*read):
+        heads = converted_heads(source, read_checkpoint(*read))
+        if not heads.tensors:
+            raise InputError(f"{source.path}: has no projections and no label embeddings", hint="give {centroids}")
+        write_heads(heads, staging / name)
+    return target.folder / name
 
 
 def fairseq_to_onnx(
@@ -51,7 +73,8 @@ def fairseq_to_onnx(
         terms = terms.or_else(known_terms(name, read))
         converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
         metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
-        write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name)
+        heads = converted_heads(source, read, options.units)
+        write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name, heads)
     return out
 
 
@@ -62,14 +85,17 @@ def torchaudio_to_onnx(
     options: OnnxOptions = OnnxOptions(),
     terms: Terms = Terms(),
     *,
+    heads: Path | None = None,
+    centroids: Mapping[int | None, Path] = MappingProxyType({}),
     force: bool = False,
 ) -> Path:
     """Convert TorchAudio weights to the ONNX file ``out``; return its path.
 
-    ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json. The graph says the
+    ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json, ``heads`` the
+    NAME.heads.safetensors with projections, ``centroids`` are those of units as in ``Source``. The graph says the
     licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
     """
-    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(weights, config):
+    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(weights, config, heads):
         encoder = EncoderConfig.read(config)
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
@@ -80,7 +106,9 @@ def torchaudio_to_onnx(
             source_sha256=sha256_of(weights),
             licence=terms.licence or "",
         )
-        write_onnx_file(encoder, state_dict, options, metadata, staging / out.name)
+        stored = NO_HEADS if heads is None else read_heads(heads, encoder)
+        stored = with_centroids(stored, centroids, encoder, options.units)
+        write_onnx_file(encoder, state_dict, options, metadata, staging / out.name, stored)
     return out
 
 
@@ -96,6 +124,37 @@ def torchaudio_to_fairseq(
     return made.remarks
 
 
+def converted_heads(source: Source, checkpoint: Checkpoint, units: Sequence[int] = ()) -> Heads:
+    """Take the heads of a checkpoint, with the centroids for the ``units`` of these layers. Raises InputError."""
+    arch = architecture(checkpoint)
+    heads = heads_of(checkpoint, arch, allow_non_finite=source.allow_non_finite)
+    return with_centroids(heads, source.centroids, arch.config, units)
+
+
+def with_centroids(
+    heads: Heads, files: Mapping[int | None, Path], config: EncoderConfig, units: Sequence[int]
+) -> Heads:
+    """Add the centroids of these files, by layer; those under None go to every layer whose units are wanted.
+
+    Raises InputError for a layer that there is not, and for centroids that nothing asks for.
+    """
+    count = config.encoder_num_layers
+    absent = [layer for layer in files if layer is not None and not 0 <= layer < count]
+    raise_if_any(
+        [f"{layer_name(layer)}: this encoder has the layers 0 to {count - 1}" for layer in absent],
+        "centroids of a layer",
+    )
+    everywhere = files.get(None)
+    placed = {layer: everywhere for layer in units if layer not in files} if everywhere is not None else {}
+    if everywhere is not None and not placed:
+        raise InputError(
+            f"{everywhere}: centroids of no layer", hint="name it: {centroids} layer.N=FILE, or {outputs} layer.N.units"
+        )
+    arrays = {path: read_centroids(path, config.encoder_embed_dim) for path in files.values()}
+    placed |= {layer: path for layer, path in files.items() if layer is not None}
+    return heads.with_centroids({layer: arrays[path] for layer, path in sorted(placed.items())})
+
+
 def write_torchaudio_files(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:
     """Write weights and config under these two names into a folder."""
     weights, config = names
@@ -109,12 +168,13 @@ def write_onnx_file(
     options: OnnxOptions,
     metadata: Mapping[str, str],
     path: Path,
+    heads: Heads = NO_HEADS,
 ) -> None:
     """Write the ONNX graph of these weights into a file."""
     from aves_convert.graph.build import write_graph  # onnx is imported only where a graph is written
     from aves_convert.graph.file_writer import save_graph
 
-    save_graph(write_graph(config, state_dict, options, metadata), path)
+    save_graph(write_graph(config, state_dict, options, metadata, heads), path)
 
 
 def _onnx_files(out: Path) -> list[str]:

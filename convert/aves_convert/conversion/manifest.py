@@ -13,6 +13,7 @@ from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.request import Terms
 from aves_convert.graph.options import Exporter, OnnxOptions
+from aves_convert.weights.heads import Heads
 from aves_convert.weights.to_torchaudio import TorchaudioPort
 
 # By the exporter: what has a part in making a bundle's files.
@@ -39,6 +40,7 @@ def manifest_of(
     source: FileRecord,
     terms: Terms,
     options: OnnxOptions,
+    heads: Heads,
 ) -> Manifest:
     """Make the manifest of these files; ``source`` is the checkpoint's own record, ``options`` made the graph."""
     arch = converted.architecture
@@ -69,6 +71,7 @@ def manifest_of(
             attention=options.attention,
             exporter=options.exporter,
             fixed_shape=options.fixed_shape,
+            outputs=tuple(heads.record(each, arch.config) for each in options.graph_outputs(arch.config, heads)),
         ),
     )
 

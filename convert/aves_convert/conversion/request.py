@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ class Source:
     """What is converted: a fairseq checkpoint, and how it is taken.
 
     ``pretrained`` is the checkpoint that it was fine-tuned from, needed where fairseq left that one's settings out;
-    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``.
+    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``. ``centroids``:
+    files with those of a layer's units, by layer; under None, those of every layer whose units are wanted.
     """
 
     path: Path
     pretrained: Path | None = None
     allow_non_finite: bool = False
+    centroids: Mapping[int | None, Path] = field(default_factory=dict)
 
     @classmethod
     def stand_in(cls, name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> Source:

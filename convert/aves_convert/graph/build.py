@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,10 @@ from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import WAVEFORM
+from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
     import torch
@@ -35,36 +39,49 @@ def write_graph(
     state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
     options: OnnxOptions = OnnxOptions(),
     metadata: Mapping[str, str] = MappingProxyType({}),
+    heads: Heads = NO_HEADS,
 ) -> onnx.ModelProto:
     """Make the ONNX graph of an encoder from its geometry and its TorchAudio weights, and check it.
 
     The graph maps ``waveform`` [batch, samples] to ``embeddings`` [batch, frames, dim], which is what fairseq's
     ``extract_features`` returns; with ``layers="all"`` also to ``layer.0``, ``layer.1``, …, each layer's output; with a
-    CTC head also to ``logits`` [batch, frames, aux_num_out]. ``metadata`` becomes the model's ``metadata_props``. The
-    weights have the names of the ``weight_g``/``weight_v`` dialect, as ``read_state_dict`` gives them.
+    CTC head also to ``logits`` [batch, frames, aux_num_out]. With ``outputs`` it gives those: projections
+    [batch, frames, numbers] and units, int64 [batch, frames], are made of ``heads``. ``metadata`` becomes the model's
+    ``metadata_props``. The weights have the names of the ``weight_g``/``weight_v`` dialect, as ``read_state_dict``
+    gives them.
 
-    Raises InputError with every missing, unknown or misshapen tensor, for an opset that cannot be written, and where
-    the graph is not what the contract promises.
+    Raises InputError with every missing, unknown or misshapen tensor, for an opset that cannot be written, for outputs
+    that the encoder has not, and where the graph is not what the contract promises.
     """
     if options.fixed_shape is not None:
         _check_fixed_shape(config, *options.fixed_shape)
+    outputs = options.graph_outputs(config, heads)
     metadata = {
         **metadata,
         "exporter": options.exporter,
         "attention": options.attention,
-        "layers": options.layers,
+        **_given([heads.record(output, config) for output in outputs], options),
         "precision": options.precision,
     }
     if options.exporter == "graph":
         from aves_convert.graph.encoder import encoder_graph
 
-        model = encoder_graph(config, state_dict, options, metadata)
+        model = encoder_graph(config, state_dict, options, metadata, heads)
     else:
-        model = _exported(config, state_dict, options, metadata)
-    problems = list(contract_problems(model, options.output_names(config), fixed=options.fixed_shape is not None))
+        model = _exported(config, state_dict, options, metadata, heads)
+    names = tuple(output.name for output in outputs)
+    problems = list(contract_problems(model, names, fixed=options.fixed_shape is not None))
     if problems:
         raise InputError(*(f"the {options.exporter} exporter's graph is not fit for use: {p}" for p in problems))
     return model
+
+
+def _given(outputs: Sequence[OutputRecord], options: OnnxOptions) -> dict[str, str]:
+    """What the metadata says of the outputs; of those that are there by default no more than that."""
+    told: dict[str, str] = {} if options.outputs else {"layers": options.layers}
+    if options.outputs or options.layers == "all":
+        told["outputs"] = json.dumps([asdict(output) for output in outputs], ensure_ascii=False)
+    return told
 
 
 def _check_fixed_shape(config: EncoderConfig, batch: int, samples: int) -> None:
@@ -134,6 +151,7 @@ def _exported(
     state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
     options: OnnxOptions,
     metadata: Mapping[str, str],
+    heads: Heads,
 ) -> onnx.ModelProto:
     if options.attention != "standard":
         raise InputError("a traced graph has no fused attention", hint="{attention} fused needs {exporter} graph")
@@ -143,6 +161,6 @@ def _exported(
     from aves_convert.graph.torch_export import torch_export
 
     with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
-        model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx")
+        model = torch_export(config, state_dict, options, heads, Path(folder) / "exported.onnx")
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

@@ -6,7 +6,7 @@ dict's names and values; nodes are named by their path: ``/encoder/transformer/l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS, LOGITS, PRODUCER, WAVEFORM, layer_name
-from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.bundle.graph_contract import PRODUCER, WAVEFORM
+from aves_artifacts.bundle.outputs import Output, OutputRecord
+from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.graph.attention import FUSED_DOMAIN, attention_in
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.extractor import write_channel, write_extractor
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.outputs import write_outputs
 from aves_convert.graph.sizes import Sizes
-from aves_convert.graph.transformer import write_encoder, write_shapes
+from aves_convert.graph.transformer import Depth, is_left_out, write_encoder, write_shapes
+from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
     import torch
@@ -35,46 +38,54 @@ def encoder_graph(
     state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
     options: OnnxOptions = OnnxOptions(),
     metadata: Mapping[str, str] = MappingProxyType({}),
+    heads: Heads = NO_HEADS,
 ) -> onnx.ModelProto:
     """Write the ONNX graph of an encoder node by node, whatever exporter ``options`` name; see ``write_graph``.
 
-    Raises InputError with every missing, unknown or misshapen tensor, and for an opset that cannot be written.
+    Layers after the last one that an output needs are not in it. Raises InputError with every missing, unknown or
+    misshapen tensor, for an opset that cannot be written, and for outputs that the encoder has not.
     Source: ``torchaudio.models.wav2vec2.components``, of which this is the inference.
     """
     opset = options.opset
     newest = onnx.defs.onnx_opset_version()
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
+    outputs = options.graph_outputs(config, heads)
     graph = GraphBuilder(state_dict, options)
     sizes = Sizes(graph, config, write_channel(graph))
     features = write_extractor(graph, config, sizes)
     shapes = write_shapes(graph, config, sizes)
-    each, final = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset))
-    outputs = {EMBEDDINGS: config.encoder_embed_dim}
-    graph.node(EMBEDDINGS, "Reshape", final, shapes.sequence, output=EMBEDDINGS)
-    for i, layer in enumerate(each if options.layers == "all" else []):
-        name = layer_name(i)
-        outputs[name] = config.encoder_embed_dim
-        graph.node(name, "Reshape", graph.float32(layer), shapes.sequence, output=name)
-    if config.aux_num_out is not None:
-        outputs[LOGITS] = config.aux_num_out
-        flat = graph.linear("aux", final, config.aux_num_out, config.encoder_embed_dim)
-        graph.node(LOGITS, "Reshape", flat, sizes.shape(LOGITS, -1, config.aux_num_out), output=LOGITS)
+    depth = _depth(outputs, config)
+    encoded = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset), depth)
+    write_outputs(sizes, encoded, outputs, heads, shapes)
+    for name, shape in encoder_shapes(config).items():
+        aux = name.startswith("aux.") and Output("logits") not in outputs
+        if aux or is_left_out(name, config, depth):
+            graph.read(name, *shape)  # looked at nevertheless: a file that lacks it is not the config's
     graph.check()
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
-    return _model(sizes, outputs, domains, metadata)
+    return _model(sizes, [heads.record(output, config) for output in outputs], domains, metadata)
+
+
+def _depth(outputs: Sequence[Output], config: EncoderConfig) -> Depth:
+    """As far as the last of the outputs needs."""
+    final = any(output.layer is None for output in outputs)
+    last = max((output.layer for output in outputs if output.layer is not None), default=-1)
+    return Depth(config.encoder_num_layers if final else last + 1, final)
 
 
 def _model(
-    sizes: Sizes, outputs: Mapping[str, int], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
+    sizes: Sizes, outputs: Sequence[OutputRecord], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """The graph with its input, its outputs (name -> size of the last axis), versions and metadata."""
+    """The graph with its input, its outputs, versions and metadata."""
     model, shape = sizes.graph.model, sizes.graph.options.fixed_shape or ("batch", "samples")
     waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, shape)
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], sizes.frames(), size])
-        for name, size in outputs.items()
+        helper.make_tensor_value_info(output.name, TensorProto.INT64, [shape[0], sizes.frames()])
+        if output.dimension is None
+        else helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [shape[0], sizes.frames(), output.dimension])
+        for output in outputs
     ]
     model.producer_name = PRODUCER
     # The oldest format that holds this opset: the newest would depend on the onnx that is installed.

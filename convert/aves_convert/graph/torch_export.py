@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import WAVEFORM
+from aves_artifacts.bundle.outputs import Output
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.weights.heads import Heads
 from aves_convert.weights.model import load_model
+from aves_convert.weights.torch_heads import TorchHeads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torchaudio.models import Wav2Vec2Model
 
@@ -29,25 +32,41 @@ if TYPE_CHECKING:
 
 
 class _Encoder(torch.nn.Module):
-    """waveform [batch, samples] -> final embeddings [batch, frames, dim], every layer's, and the head's logits."""
+    """waveform [batch, samples] -> the outputs that are asked for, in their order."""
 
-    def __init__(self, model: Wav2Vec2Model, *, all_layers: bool) -> None:
+    def __init__(self, model: Wav2Vec2Model, outputs: Sequence[Output], heads: Heads) -> None:
         super().__init__()
-        self.model = model
-        self.all_layers = all_layers
+        self.model, self.outputs, self.heads = model, outputs, TorchHeads(heads)
+        self.needed = max((output.layer for output in outputs if output.layer is not None), default=-1) + 1
+        if any(output.layer is None for output in outputs):
+            self.needed = len(model.encoder.transformer.layers)
 
     def forward(self, waveform: torch.Tensor) -> tuple[torch.Tensor, ...]:
         features, _ = self.model.feature_extractor(waveform, None)
-        layers = self.model.encoder.extract_features(features)
+        layers = self.model.encoder.extract_features(features, num_layers=self.needed)
         transformer = self.model.encoder.transformer
         # torchaudio hands Transformer the negation: False here means a pre-norm encoder, its last norm still to come
         final = layers[-1] if transformer.layer_norm_first else transformer.layer_norm(layers[-1])
-        logits = () if self.model.aux is None else (self.model.aux(final),)
-        return (final, *(layers if self.all_layers else ()), *logits)
+        return tuple(self._output(each, final if each.layer is None else layers[each.layer]) for each in self.outputs)
+
+    def _output(self, output: Output, x: torch.Tensor) -> torch.Tensor:
+        if output.kind == "logits":
+            logits: torch.Tensor = self.model.aux(x)
+            return logits
+        if output.kind == "projection":
+            return self.heads.projected(x, output.label_set)
+        if output.kind == "units":
+            assert output.layer is not None  # noqa: S101 - units are a layer's
+            return self.heads.units(x, output.layer)
+        return x
 
 
 def torch_export(
-    config: EncoderConfig, state_dict: Mapping[str, NDArray[Any] | torch.Tensor], options: OnnxOptions, temporary: Path
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    options: OnnxOptions,
+    heads: Heads,
+    temporary: Path,
 ) -> onnx.ModelProto:
     """Trace the TorchAudio model with this torch's exporter; ``temporary`` is a file that may be overwritten.
 
@@ -59,13 +78,14 @@ def torch_export(
         torch.nn.utils.parametrize.remove_parametrizations(convolution, "weight")
     else:  # torchaudio before 2.1
         torch.nn.utils.remove_weight_norm(convolution)
-    encoder = _Encoder(model, all_layers=options.layers == "all").eval()
-    outputs = options.output_names(config)
+    outputs = options.graph_outputs(config, heads)
+    encoder = _Encoder(model, outputs, heads).eval()
+    names = [output.name for output in outputs]
     example = torch.zeros(options.fixed_shape or (2, config.receptive_field + 8 * config.hop))
     arguments: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         arguments["dynamo"] = False
-    axes = {WAVEFORM: {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in outputs}
+    axes = {WAVEFORM: {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in names}
     try:
         with _quiet(), torch.inference_mode():
             torch.onnx.export(
@@ -73,7 +93,7 @@ def torch_export(
                 (example,),
                 str(temporary),
                 input_names=[WAVEFORM],
-                output_names=list(outputs),
+                output_names=names,
                 dynamic_axes=axes if options.fixed_shape is None else None,
                 opset_version=options.opset,
                 **arguments,

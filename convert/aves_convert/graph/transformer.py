@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,22 @@ _TRANSFORMER = "encoder.transformer"
 _PARTS = 2  # of the layers; the last part adds and normalises in float64
 
 
+@dataclass(frozen=True)
+class Depth:
+    """How far the encoder is written: so many layers, and whether the final embeddings are computed from them."""
+
+    layers: int
+    final: bool
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Values of the encoder, [batch·frames, dim]: each layer's output, and the final one in float32."""
+
+    layers: tuple[str, ...]
+    final: str | None
+
+
 def write_shapes(graph: GraphBuilder, config: EncoderConfig, sizes: Sizes) -> Shapes:
     """Append the nodes that compute the shapes from the batch size."""
     dim, heads = config.encoder_embed_dim, config.encoder_num_heads
@@ -36,30 +53,33 @@ def write_shapes(graph: GraphBuilder, config: EncoderConfig, sizes: Sizes) -> Sh
 
 
 def write_encoder(
-    graph: GraphBuilder,
-    config: EncoderConfig,
-    features: str,
-    shapes: Shapes,
-    attend: Attend,
-) -> tuple[list[str], str]:
-    """Append projection, position embedding and transformer layers.
-
-    Returns the layers' outputs and the final one in float32, [batch·frames, dim].
-    """
-    dim, count = config.encoder_embed_dim, config.encoder_num_layers
+    graph: GraphBuilder, config: EncoderConfig, features: str, shapes: Shapes, attend: Attend, depth: Depth
+) -> Encoded:
+    """Append projection, position embedding and transformer layers."""
+    dim = config.encoder_embed_dim
     x = _project(graph, config, features, shapes)
     x = _add_positions(graph, config, x, shapes)
     if not config.encoder_layer_norm_first:
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     layers = []
-    for i in range(count):
-        if graph.mixed and i == count - math.ceil(count / _PARTS):
+    for i in range(depth.layers):
+        if graph.mixed and i == depth.layers - math.ceil(depth.layers / _PARTS):
             x = graph.float64(x)
         x = _layer(graph, config, f"{_TRANSFORMER}.layers.{i}", x, shapes, attend)
         layers.append(x)
+    if not depth.final:
+        return Encoded(tuple(layers), None)
     if config.encoder_layer_norm_first:
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
-    return layers, graph.float32(x)
+    return Encoded(tuple(layers), graph.float32(x))
+
+
+def is_left_out(name: str, config: EncoderConfig, depth: Depth) -> bool:
+    """Whether a graph of this depth does not need that tensor of the state dict."""
+    if config.encoder_layer_norm_first and name.startswith(f"{_TRANSFORMER}.layer_norm."):
+        return not depth.final
+    index, _, _ = name.removeprefix(f"{_TRANSFORMER}.layers.").partition(".")
+    return name.startswith(f"{_TRANSFORMER}.layers.") and int(index) >= depth.layers
 
 
 def _project(graph: GraphBuilder, config: EncoderConfig, features: str, shapes: Shapes) -> str:

@@ -1,7 +1,8 @@
 import pytest
 from tests.support.documents import BASE
 
-from aves_artifacts.bundle.graph_contract import is_layer, layer_name, onnx_metadata
+from aves_artifacts.bundle.graph_contract import onnx_metadata
+from aves_artifacts.bundle.outputs import is_layer, layer_name
 
 
 @pytest.mark.parametrize(("normalize", "said"), [(True, "true"), (False, "false"), (None, "unknown")])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import listed, printable
-from aves_artifacts.bundle.graph_contract import LOGITS, is_layer
+from aves_artifacts.bundle.outputs import LOGITS, is_layer
 from aves_convert.graph.file_weights import graph_weights
 from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.audit.attributes import attribute_problems

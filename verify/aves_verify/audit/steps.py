@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor
 
-from aves_artifacts.bundle.graph_contract import LOGITS
+from aves_artifacts.bundle.outputs import LOGITS
 from aves_artifacts.encoder import EncoderConfig
 from aves_verify.audit import functions as f
 

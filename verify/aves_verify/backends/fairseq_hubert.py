@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
+from aves_artifacts.bundle.outputs import LOGITS, layer_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_verify.backends.backend import Embeddings, Given

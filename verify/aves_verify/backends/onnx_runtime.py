@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
-from aves_artifacts.bundle.graph_contract import GraphOutputs
+from aves_artifacts.bundle.outputs import GraphOutputs
 from aves_verify.backends.backend import Embeddings, Given, RunError
 from aves_verify.backends.separate import About
 

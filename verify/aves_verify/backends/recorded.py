@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable, quoted
-from aves_artifacts.bundle.graph_contract import is_layer
+from aves_artifacts.bundle.outputs import is_layer
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import MAX_DOCUMENT, parse_json
 from aves_artifacts.files.file_bytes import FileBytes

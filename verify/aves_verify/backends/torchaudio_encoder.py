@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import first_line
-from aves_artifacts.bundle.graph_contract import LOGITS, layer_name
+from aves_artifacts.bundle.outputs import LOGITS, layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.model import import_torchaudio, load_model
 from aves_convert.weights.state_dict import old_weight_norm_name, read_state_dict

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.graph_contract import EMBEDDINGS
+from aves_artifacts.bundle.outputs import EMBEDDINGS
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aves_artifacts.base.messages import escaped
-from aves_artifacts.bundle.graph_contract import LOGITS
+from aves_artifacts.bundle.outputs import LOGITS
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
 from aves_verify.report.pictures.svg import BAD, INK, MUTED, Picture, look_of, picture, plain_powers

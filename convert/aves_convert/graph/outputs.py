@@ -1,0 +1,64 @@
+"""Writing a graph's outputs: features as they are, projected, as units, and the logits of a fine-tuned model's head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aves_artifacts.bundle.outputs import Output, layer_name
+from aves_convert.graph.attention import Shapes
+from aves_convert.graph.builder import GraphBuilder
+from aves_convert.graph.sizes import Sizes
+from aves_convert.graph.transformer import Encoded
+from aves_convert.weights.heads import CENTROIDS, PROJECTION, Floats, Heads
+
+
+def write_outputs(sizes: Sizes, encoded: Encoded, outputs: Sequence[Output], heads: Heads, shapes: Shapes) -> None:
+    """Append what turns the encoder's values [batch·frames, dim] into the outputs [batch, frames, …], in order."""
+    graph, config = sizes.graph, sizes.config
+    for output in outputs:
+        name, axes = output.name, shapes.sequence
+        x = encoded.final if output.layer is None else graph.float32(encoded.layers[output.layer])
+        assert x is not None  # noqa: S101 - the encoder is written as deep as the outputs need
+        if output.kind == "logits":
+            assert config.aux_num_out is not None  # noqa: S101 - else there is no such output
+            x = graph.linear("aux", x, config.aux_num_out, config.encoder_embed_dim)
+            axes = sizes.shape(name, -1, config.aux_num_out)
+        elif output.kind == "projection":
+            x = _projected(graph, x, output, heads)
+            axes = sizes.shape(name, -1, heads.projected)
+        elif output.kind == "units":
+            x = _units(graph, x, output, heads)
+            axes = sizes.shape(name, -1)
+        graph.node(name, "Reshape", x, axes, output=name)
+
+
+def _projected(graph: GraphBuilder, x: str, output: Output, heads: Heads) -> str:
+    """fairseq's ``final_proj``, or the part of it that is one label set's; its weight is in the graph once."""
+    stem = PROJECTION if output.label_set is None else f"{PROJECTION}.{output.label_set}"
+    parts = zip(("weight", "bias"), heads.projection(output.label_set), strict=True)
+    weight, bias = (graph.constant(f"{stem}.{part}", values) for part, values in parts)
+    return graph.node(output.name, "Gemm", x, weight, bias, transB=1)
+
+
+def _units(graph: GraphBuilder, x: str, output: Output, heads: Heads) -> str:
+    """The index of the centroid c that is nearest to each frame, the first of several: argmin |c|²/2 - x·c.
+
+    Both are moved so that the centroids' mean is zero, which changes no distance: features lie far from zero, and what
+    float32 rounds off is a part of what is summed. |x|² is the same for all centroids and left out.
+    """
+    assert output.layer is not None  # noqa: S101 - units are a layer's
+    module, (mean, centred, half) = output.name, centred_centroids(heads.centroids[output.layer])
+    stem = f"{CENTROIDS}{layer_name(output.layer)}"
+    x = graph.node(f"{module}.centred", "Sub", x, graph.constant(f"{stem}.mean", mean))
+    weight, bias = graph.constant(f"{stem}.negated", -centred), graph.constant(f"{stem}.half_squares", half)
+    scores = graph.node(module, "Gemm", x, weight, bias, transB=1)
+    return graph.node(module, "ArgMin", scores, axis=1, keepdims=0, select_last_index=0)
+
+
+def centred_centroids(centroids: Floats) -> tuple[Floats, Floats, Floats]:
+    """The mean [dim] of centroids [k, dim], they less it, and half of their squares' sums [k]; each rounded once."""
+    mean = centroids.astype(np.float64).mean(axis=0).astype(np.float32)
+    centred = centroids.astype(np.float64) - mean
+    return mean, centred.astype(np.float32), ((centred * centred).sum(axis=1) / 2).astype(np.float32)
