@@ -67,13 +67,17 @@ class EncoderConfig:
         return field
 
     def frames(self, samples: int) -> int:
-        """Frames that ``samples`` samples give; 0 when the input is shorter than the receptive field."""
-        length = samples
-        for _, kernel, stride in self.extractor_conv_layer_config:
-            if length < kernel:
-                return 0
-            length = (length - kernel) // stride + 1
-        return length
+        """Frames that ``samples`` samples give; 0 when the input is shorter than the receptive field.
+
+        Convolutions without padding, one after the other, round down together as they do one by one: of AVES, 16,000
+        samples give 49 and 32,000 give 99.
+        """
+        return max(0, (samples - self.receptive_field) // self.hop + 1)
+
+    @property
+    def frame_rule(self) -> str:
+        """How ``frames`` counts, as an expression in ``samples`` for people; it holds from the receptive field on."""
+        return f"(samples - {self.receptive_field}) // {self.hop} + 1"
 
     def kwargs(self) -> dict[str, Any]:
         """Everything that ``wav2vec2_model`` takes, ``aux_num_out`` included."""

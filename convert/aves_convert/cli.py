@@ -36,6 +36,15 @@ def _licence(otherwise: str) -> options.Option:
     )
 
 
+def _heads(why: str) -> options.Option:
+    return click.option(
+        "--heads",
+        type=path_type(),
+        metavar="FILE",
+        help=f"The .heads.safetensors that belongs to the weights, {why}. By default there is none.",
+    )
+
+
 _OF_THE_CATALOGUE = "what the catalogue has for a checkpoint of this name, else none"
 _onnx_options = options.all_of(
     click.option(
@@ -91,13 +100,6 @@ _onnx_options = options.all_of(
         "there is a head]",
     ),
 )
-_centroids = click.option(
-    "--centroids",
-    multiple=True,
-    metavar="[layer.N=]FILE",
-    help="Centroids [k, dimension] of units, in a .npy, .npz or .safetensors file: of that layer, or of every layer "
-    "whose units are among {outputs}. May be given several times. By default there are none.",
-)
 
 
 @click.group(cls=Group)
@@ -141,7 +143,7 @@ def inspect_file(file: Path, as_json: bool) -> None:
     help="Write NAME.heads.safetensors too, with what the weights have no place for: final_proj, the label embeddings, "
     "and {centroids}. By default it is not written.",
 )
-@_centroids
+@options.centroids
 def fairseq2torchaudio(
     checkpoint: Path,
     out: Path,
@@ -159,12 +161,12 @@ def fairseq2torchaudio(
     """
     from aves_artifacts.base.errors import InputError
     from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_torchaudio
-    from aves_convert.conversion.request import Source, Target
+    from aves_convert.conversion.request import Source, Target, by_layer
 
     if centroids and not heads:
         raise InputError("centroids have no place in TorchAudio's weights", hint="add {heads}")
     with showing(f"converting {checkpoint.name}"):
-        source = Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids))
+        source = Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids))
         target = Target(out, name or checkpoint.stem, force)
         written = fairseq_to_torchaudio(source, target)
         written += [fairseq_to_heads(source, target)] if heads else []
@@ -178,13 +180,8 @@ def fairseq2torchaudio(
 @options.out("F.onnx", "the ONNX graph")
 @_licence("none")
 @_onnx_options
-@click.option(
-    "--heads",
-    type=path_type(),
-    metavar="FILE",
-    help="The .heads.safetensors that belongs to the weights, for projections and units. By default there is none.",
-)
-@_centroids
+@_heads("for projections and units")
+@options.centroids
 @options.force
 def torchaudio2onnx(
     weights: Path,
@@ -201,10 +198,10 @@ def torchaudio2onnx(
     WEIGHTS is the .torchaudio.pt file that fairseq2torchaudio or bundle wrote.
     """
     from aves_convert.conversion.convert import torchaudio_to_onnx
-    from aves_convert.conversion.request import Terms
+    from aves_convert.conversion.request import Terms, by_layer
 
     with showing(f"converting {weights.name}"):
-        chosen, given = _onnx(onnx), _by_layer(centroids)
+        chosen, given = _onnx(onnx), by_layer(centroids)
         terms = Terms(licence)
         click.echo(torchaudio_to_onnx(weights, config, out, chosen, terms, heads=heads, centroids=given, force=force))
 
@@ -215,7 +212,7 @@ def torchaudio2onnx(
 @_licence(_OF_THE_CATALOGUE)
 @options.pretrained
 @_onnx_options
-@_centroids
+@options.centroids
 @options.force
 @_non_finite
 def fairseq2onnx(
@@ -230,10 +227,10 @@ def fairseq2onnx(
 ) -> None:
     """Convert a fairseq checkpoint to ONNX."""
     from aves_convert.conversion.convert import fairseq_to_onnx
-    from aves_convert.conversion.request import Source, Terms
+    from aves_convert.conversion.request import Source, Terms, by_layer
 
     with showing(f"converting {checkpoint.name}"):
-        source = Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids))
+        source = Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids))
         click.echo(fairseq_to_onnx(source, out, _onnx(onnx), Terms(licence), force=force))
 
 
@@ -249,7 +246,7 @@ def fairseq2onnx(
 )
 @options.pretrained
 @_onnx_options
-@_centroids
+@options.centroids
 @options.force
 @_non_finite
 def bundle(
@@ -270,12 +267,12 @@ def bundle(
     manifest.json, which has the hash of each file and says what became of every tensor.
     """
     from aves_convert.conversion.bundle import make_bundle
-    from aves_convert.conversion.request import Source, Target, Terms
+    from aves_convert.conversion.request import Source, Target, Terms, by_layer
     from aves_convert.inspection.finding import shell_command
 
     with showing(f"bundling {checkpoint.name}"):
         made = make_bundle(
-            Source(checkpoint, pretrained, allow_non_finite, _by_layer(centroids)),
+            Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids)),
             Target(out, name or checkpoint.stem, force),
             _onnx(onnx),
             Terms(licence, citation),
@@ -301,9 +298,10 @@ def bundle(
 )
 @options.out("F.pt", "a fairseq checkpoint")
 @options.pretrained
+@_heads("to put them in the place of those of CKPT")
 @options.force
 def torchaudio2fairseq(
-    weights: Path, config: Path, like: Path, out: Path, pretrained: Path | None, force: bool
+    weights: Path, config: Path, like: Path, out: Path, pretrained: Path | None, heads: Path | None, force: bool
 ) -> None:
     """Convert TorchAudio weights back to fairseq.
 
@@ -313,7 +311,7 @@ def torchaudio2fairseq(
     from aves_convert.conversion.convert import torchaudio_to_fairseq
 
     with showing(f"converting {weights.name}"):
-        remarks = torchaudio_to_fairseq(weights, config, like, out, pretrained=pretrained, force=force)
+        remarks = torchaudio_to_fairseq(weights, config, like, out, pretrained=pretrained, heads=heads, force=force)
     click.echo(out)
     for remark in remarks:
         click.echo(remark)
@@ -364,19 +362,3 @@ def _onnx(chosen: dict[str, Any]) -> OnnxOptions:
         raise InputError(f"a batch of {batch} waveforms whose length is not known", hint="add {fixed_length} N")
     names = () if outputs is None else tuple(name.strip() for name in outputs.split(","))
     return OnnxOptions(**chosen, fixed_shape=None if length is None else (batch or 1, length), outputs=names)
-
-
-def _by_layer(files: tuple[str, ...]) -> dict[int | None, Path]:
-    """``layer.N=FILE`` by N, a file for all layers under None. Raises InputError for a layer that is given twice."""
-    from aves_artifacts.base.errors import InputError
-    from aves_artifacts.bundle.outputs import Output, is_layer
-
-    found: dict[int | None, Path] = {}
-    for each in files:
-        before, equals, path = each.partition("=")
-        output = Output.of(before) if equals and is_layer(before) else None
-        layer = output.layer if output else None
-        if layer in found:
-            raise InputError(f"centroids are given twice for {before if output else 'all layers'}")
-        found[layer] = Path(path) if output else Path(each)
-    return found

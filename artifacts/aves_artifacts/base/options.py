@@ -81,6 +81,14 @@ def config(*, required: bool) -> Option:
     )
 
 
+centroids = click.option(
+    "--centroids",
+    multiple=True,
+    metavar="[layer.N=]FILE",
+    help="Centroids [k, dimension] of units, in a .npy, .npz or .safetensors file: of that layer, or of every layer "
+    "whose units there are. May be given several times. By default those of a bundle, else none.",
+)
+
 release_version = click.option(
     "--version",
     metavar="VERSION",

@@ -45,7 +45,7 @@ def report_problems(report: ReportDocument, manifest: Manifest) -> Iterator[str]
     """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
     config = report.config
     expected = {"fairseq": manifest.source.sha256}
-    roles = ("torchaudio", "config", "onnx", "onnx_data")
+    roles = ("torchaudio", "config", "heads", "onnx", "onnx_data")
     expected |= {role: record.sha256 for role, record in manifest.files.items() if role in roles}
     for name, sha256 in expected.items():
         found = config.sha256.get(name)

@@ -143,6 +143,8 @@ def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
                 role for role in _WEIGHTS if role in sound and (role != "torchaudio" or is_installed("torch"))
             )
             yield from _loaded(bundle, weights, "tensor_problems", config, weights)
+    if "heads" in sound:
+        yield from _loaded(bundle, ("heads",), "head_problems")
     graph = tuple(role for role in _GRAPH if role in bundle.manifest.files)
     if sound >= set(graph):
         yield from _loaded(bundle, graph, "graph_problems", is_installed("onnxruntime"))

@@ -23,6 +23,7 @@ from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest, 
 from aves_artifacts.bundle.weights import StoredTensor, Weights, read_copy, read_state_dict
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
+_CENTROIDS = "centroids.layer."  # what a name begins with that no checkpoint has
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
 Found = list[tuple[Role, str]]  # the file, and a sentence that begins with its name
 _FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
@@ -59,6 +60,27 @@ def tensor_problems(bundle: Bundle, config: EncoderConfig, roles: tuple[Role, ..
     if found.keys() == readers.keys():
         problems += [("safetensors", problem) for problem in _copy_problems(found["safetensors"], found["torchaudio"])]
     return problems
+
+
+def head_problems(bundle: Bundle) -> Found:
+    """Tell where the heads are not the source's, whose hashes the ledger has; centroids have none, and only a form."""
+    dropped = [entry for entry in bundle.manifest.ledger if entry.action == "dropped" and entry.source is not None]
+    try:
+        heads = read_copy(bundle.path("heads"))
+    except InputError as error:
+        return [("heads", problem) for problem in error.problems]
+    problems = []
+    for name, tensor in heads.items():
+        same = (entry for entry in dropped if entry.source == name or str(entry.source).endswith(f".{name}"))
+        entry = next(same, None)
+        if name.startswith(_CENTROIDS):
+            if tensor.dtype != "float32" or tensor.shape[1:] != (bundle.manifest.encoder.dimension,):
+                problems.append(f"has {printable(name)} of {tensor.dtype} {list(tensor.shape)}")
+        elif entry is None:
+            problems.append(f"has {printable(name)}, which the ledger does not account for")
+        elif tensor.shape != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
+            problems.append(f"has another {printable(name)} than the source, whose hash the ledger has")
+    return [("heads", problem) for problem in _listed(problems)]
 
 
 def graph_problems(bundle: Bundle, run: bool) -> Found:

@@ -12,6 +12,7 @@ from pathlib import Path
 from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
 from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
+from aves_artifacts.bundle.outputs import EMBEDDINGS, LOGITS, OutputRecord
 from aves_artifacts.bundle.report_document import STATUSES, ReportDocument
 from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.files.writing import replacing
@@ -20,7 +21,8 @@ _WHAT: dict[Role, str] = {
     "torchaudio": "weights for torchaudio's `wav2vec2_model`",
     "config": "its arguments",
     "safetensors": "the same tensors",
-    "onnx": "the graph: `waveform` to `embeddings`",
+    "heads": "what stands on the encoder: projections, label embeddings, centroids",
+    "onnx": "the graph: `waveform` to its outputs",
     "onnx_data": "its weights, beside it",
 }
 
@@ -55,6 +57,16 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         rate=f"{rate // 1000} kHz" if rate % 1000 == 0 else f"{rate} Hz",
         second=f"{rate:_}",
         frames=manifest.config.frames(rate),
+        frame_rule=manifest.config.frame_rule,
+        two_seconds=(2 * rate, manifest.config.frames(2 * rate)),
+        outputs=_outputs(manifest),
+        variable=lambda output: re.sub(r"\W", "_", output.name),
+        quote=json.dumps,
+        shape=_shape,
+        told=_told,
+        projects=_projects(manifest),
+        last_layer=manifest.encoder.layers - 1,
+        centroids=next((output.layer for output in _outputs(manifest) if output.units is not None), None),
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
@@ -68,6 +80,34 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         licence_lines=list(_licence_lines(manifest.licence)),
         licence_sentence=licence_sentence(manifest.licence),
     )
+
+
+def _outputs(manifest: Manifest) -> list[OutputRecord]:
+    """What the graph gives, where that is something else than the embeddings and the logits of a head."""
+    recorded = list(manifest.graph.outputs) if manifest.graph else []
+    return recorded if any(output.name not in (EMBEDDINGS, LOGITS) for output in recorded) else []
+
+
+def _shape(output: OutputRecord) -> str:
+    return "int64 [batch, frames]" if output.dimension is None else f"[batch, frames, {output.dimension}]"
+
+
+def _told(output: OutputRecord) -> str:
+    """What an output is, in a few words for a table."""
+    if output.units is not None:
+        return f"the nearest of {output.units} centroids"
+    if output.name == LOGITS:
+        return "of the head, before any softmax"
+    if "projection" not in output.name:
+        return "features"
+    labels = "" if output.label_set is None else f", of the labels {code(output.label_set, cell=True)}"
+    return f"`final_proj` of these features{labels}"
+
+
+def _projects(manifest: Manifest) -> bool:
+    """Whether the heads file has a projection: the ledger knows what the checkpoint had."""
+    sources = (str(entry.source) for entry in manifest.ledger if entry.action == "dropped")
+    return "heads" in manifest.files and any(name.endswith("final_proj.weight") for name in sources)
 
 
 def _file_row(manifest: Manifest, role: Role) -> str:

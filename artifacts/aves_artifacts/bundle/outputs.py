@@ -95,6 +95,12 @@ def is_deep(name: str) -> bool:
     return found is not None and found.layer is not None
 
 
+def is_of_heads(name: str) -> bool:
+    """Whether this is computed by what a port's own weights have no place for: a projection, or units."""
+    found = Output.of(name)
+    return found is not None and found.kind in ("projection", "units")
+
+
 @dataclass(frozen=True)
 class GraphOutputs:
     """The outputs of a graph from anywhere, known by their names; a first one of no known name has the embeddings.

@@ -113,13 +113,20 @@ def torchaudio_to_onnx(
 
 
 def torchaudio_to_fairseq(
-    weights: Path, config: Path, like: Path, out: Path, *, pretrained: Path | None = None, force: bool = False
+    weights: Path,
+    config: Path,
+    like: Path,
+    out: Path,
+    *,
+    pretrained: Path | None = None,
+    heads: Path | None = None,
+    force: bool = False,
 ) -> tuple[str, ...]:
     """Write TorchAudio weights into a copy of the checkpoint ``like``; return remarks on it. Raises InputError."""
     from aves_convert.weights.to_fairseq import fairseq_port
 
-    with staged(out.parent, [out.name], force=force) as staging, unchanged(weights, config, like, pretrained):
-        made = fairseq_port(weights, EncoderConfig.read(config), like, pretrained)
+    with staged(out.parent, [out.name], force=force) as staging, unchanged(weights, config, like, pretrained, heads):
+        made = fairseq_port(weights, EncoderConfig.read(config), like, pretrained, heads)
         write_torch_file(made.contents, staging / out.name)
     return made.remarks
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
+from aves_artifacts.bundle.outputs import Output, is_layer
 
 if TYPE_CHECKING:
     from aves_convert.conversion.stand_in import Geometry
@@ -81,3 +82,19 @@ class Terms:
             known.licence if self.licence is None else self.licence,
             known.citation if self.citation is None else self.citation,
         )
+
+
+def by_layer(files: Sequence[str]) -> dict[int | None, Path]:
+    """Sort files of centroids as commands take them: ``layer.N=FILE`` by N, a FILE for all layers under None.
+
+    Raises InputError for a layer that is given twice.
+    """
+    found: dict[int | None, Path] = {}
+    for each in files:
+        before, equals, path = each.partition("=")
+        output = Output.of(before) if equals and is_layer(before) else None
+        layer = None if output is None else output.layer
+        if layer in found:
+            raise InputError(f"centroids are given twice for {'all layers' if output is None else before}")
+        found[layer] = Path(each) if output is None else Path(path)
+    return found

@@ -24,7 +24,7 @@ from aves_convert.graph.extractor import write_channel, write_extractor
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.outputs import write_outputs
 from aves_convert.graph.sizes import Sizes
-from aves_convert.graph.transformer import Depth, is_left_out, write_encoder, write_shapes
+from aves_convert.graph.transformer import depth_of, is_left_out, write_encoder, write_shapes
 from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def encoder_graph(
     sizes = Sizes(graph, config, write_channel(graph))
     features = write_extractor(graph, config, sizes)
     shapes = write_shapes(graph, config, sizes)
-    depth = _depth(outputs, config)
+    depth = depth_of(outputs, config)
     encoded = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset), depth)
     write_outputs(sizes, encoded, outputs, heads, shapes)
     for name, shape in encoder_shapes(config).items():
@@ -66,13 +66,6 @@ def encoder_graph(
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
     return _model(sizes, [heads.record(output, config) for output in outputs], domains, metadata)
-
-
-def _depth(outputs: Sequence[Output], config: EncoderConfig) -> Depth:
-    """As far as the last of the outputs needs."""
-    final = any(output.layer is None for output in outputs)
-    last = max((output.layer for output in outputs if output.layer is not None), default=-1)
-    return Depth(config.encoder_num_layers if final else last + 1, final)
 
 
 def _model(

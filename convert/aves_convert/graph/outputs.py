@@ -11,7 +11,7 @@ from aves_convert.graph.attention import Shapes
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.sizes import Sizes
 from aves_convert.graph.transformer import Encoded
-from aves_convert.weights.heads import CENTROIDS, PROJECTION, Floats, Heads
+from aves_convert.weights.heads import CENTROIDS, Floats, Heads, projection_name
 
 
 def write_outputs(sizes: Sizes, encoded: Encoded, outputs: Sequence[Output], heads: Heads, shapes: Shapes) -> None:
@@ -36,7 +36,7 @@ def write_outputs(sizes: Sizes, encoded: Encoded, outputs: Sequence[Output], hea
 
 def _projected(graph: GraphBuilder, x: str, output: Output, heads: Heads) -> str:
     """fairseq's ``final_proj``, or the part of it that is one label set's; its weight is in the graph once."""
-    stem = PROJECTION if output.label_set is None else f"{PROJECTION}.{output.label_set}"
+    stem = projection_name(output.label_set)
     parts = zip(("weight", "bias"), heads.projection(output.label_set), strict=True)
     weight, bias = (graph.constant(f"{stem}.{part}", values) for part, values in parts)
     return graph.node(output.name, "Gemm", x, weight, bias, transB=1)
@@ -49,16 +49,25 @@ def _units(graph: GraphBuilder, x: str, output: Output, heads: Heads) -> str:
     float32 rounds off is a part of what is summed. |x|² is the same for all centroids and left out.
     """
     assert output.layer is not None  # noqa: S101 - units are a layer's
-    module, (mean, centred, half) = output.name, centred_centroids(heads.centroids[output.layer])
-    stem = f"{CENTROIDS}{layer_name(output.layer)}"
-    x = graph.node(f"{module}.centred", "Sub", x, graph.constant(f"{stem}.mean", mean))
-    weight, bias = graph.constant(f"{stem}.negated", -centred), graph.constant(f"{stem}.half_squares", half)
+    module = output.name
+    constants = centroid_constants(output.layer, heads.centroids[output.layer])
+    mean, weight, bias = (graph.constant(name, values) for name, values in constants.items())
+    x = graph.node(f"{module}.centred", "Sub", x, mean)
     scores = graph.node(module, "Gemm", x, weight, bias, transB=1)
     return graph.node(module, "ArgMin", scores, axis=1, keepdims=0, select_last_index=0)
 
 
-def centred_centroids(centroids: Floats) -> tuple[Floats, Floats, Floats]:
-    """The mean [dim] of centroids [k, dim], they less it, and half of their squares' sums [k]; each rounded once."""
+def centroid_constants(layer: int, centroids: Floats) -> dict[str, Floats]:
+    """What a graph has of a layer's centroids [k, dim], each rounded once.
+
+    Their mean [dim]; they less it, negated; and half of the sums of these squares [k].
+    """
     mean = centroids.astype(np.float64).mean(axis=0).astype(np.float32)
     centred = centroids.astype(np.float64) - mean
-    return mean, centred.astype(np.float32), ((centred * centred).sum(axis=1) / 2).astype(np.float32)
+    halves = (centred * centred).sum(axis=1) / 2
+    stem = f"{CENTROIDS}{layer_name(layer)}"
+    return {
+        f"{stem}.mean": mean,
+        f"{stem}.negated": (-centred).astype(np.float32),
+        f"{stem}.half_squares": halves.astype(np.float32),
+    }

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.bundle.outputs import Output
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.attention import Attend, Shapes
 from aves_convert.graph.builder import GraphBuilder
@@ -72,6 +74,13 @@ def write_encoder(
     if config.encoder_layer_norm_first:
         x = graph.layer_norm(f"{_TRANSFORMER}.layer_norm", x, dim)
     return Encoded(tuple(layers), graph.float32(x))
+
+
+def depth_of(outputs: Sequence[Output], config: EncoderConfig) -> Depth:
+    """How deep an encoder is written that gives these outputs."""
+    final = any(output.layer is None for output in outputs)
+    last = max((output.layer for output in outputs if output.layer is not None), default=-1)
+    return Depth(config.encoder_num_layers if final else last + 1, final)
 
 
 def is_left_out(name: str, config: EncoderConfig, depth: Depth) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, ending, stem_of
+from aves_artifacts.bundle.manifest import MANIFEST, GraphRecord, ending, stem_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
@@ -34,7 +35,7 @@ def inspect_json(path: Path, size: int) -> Inspection:
     return Inspection(
         path,
         "TorchAudio model config",
-        {**config.kwargs(), "hop": config.hop, "receptive_field": config.receptive_field},
+        {**config.kwargs(), "hop": config.hop, "receptive_field": config.receptive_field, "frames": config.frame_rule},
         shell_command("aves-convert", *words),
     )
 
@@ -48,7 +49,8 @@ def inspect_folder(folder: Path) -> Inspection:
         "name": manifest.name,
         "files": {role: f"{record.name}, {record.size} bytes" for role, record in manifest.files.items()},
         "source": manifest.source.to_entries(),
-        "encoder": asdict(manifest.encoder),
+        "encoder": {**asdict(manifest.encoder), "frames": manifest.config.frame_rule},
+        "graph": "not recorded" if manifest.graph is None else _graph(manifest.graph),
         "tensors": {action: actions.count(action) for action in dict.fromkeys(actions)},
         "licence": manifest.licence or "not recorded",
         "report": "none" if manifest.report is None else "passed" if manifest.report.passed else "failed",
@@ -65,6 +67,13 @@ def inspect_folder(folder: Path) -> Inspection:
         None if problems else shell_command("aves-verify", "--bundle", folder, *original),
         tuple(f"{folder}: {problem}; make the bundle anew with: aves-convert bundle" for problem in problems),
     )
+
+
+def _graph(graph: GraphRecord) -> dict[str, Any]:
+    """How the graph was written, and the form of each output by its name."""
+    sizes = {output.name: output.dimension for output in graph.outputs}
+    shapes = {name: f"float [batch, frames, {size}]" for name, size in sizes.items() if size is not None}
+    return {**asdict(graph), "outputs": {name: shapes.get(name, "int64 [batch, frames]") for name in sizes}}
 
 
 def _missing(bundle: Bundle) -> Iterator[str]:

@@ -137,6 +137,7 @@ def _geometry(config: EncoderConfig) -> dict[str, Any]:
         "extractor": f"{len(config.extractor_conv_layer_config)} convolutions, {config.extractor_mode}",
         "hop": config.hop,
         "receptive_field": config.receptive_field,
+        "frames": config.frame_rule,
     }
 
 

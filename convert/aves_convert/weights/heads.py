@@ -68,6 +68,14 @@ class Heads:
         rows = slice((label_set or 0) * self.projected, ((label_set or 0) + 1) * self.projected)
         return self.tensors[_WEIGHT][rows], self.tensors[_BIAS][rows]
 
+    def single_projections(self) -> dict[str, Floats]:
+        """Weight and bias of every projection, under ``projection_name``."""
+        found = {}
+        for output in self.projections_of(None):
+            for part, values in zip(("weight", "bias"), self.projection(output.label_set), strict=True):
+                found[f"{projection_name(output.label_set)}.{part}"] = values
+        return found
+
     def projections_of(self, layer: int | None) -> tuple[Output, ...]:
         """The outputs that there are of a layer, or of the embeddings: one for each projection."""
         several = self.projections > 1
@@ -77,6 +85,12 @@ class Heads:
         """Add centroids by layer, in the place of those that there are."""
         added = {f"{CENTROIDS}{layer_name(layer)}": values for layer, values in centroids.items()}
         return replace(self, tensors={**self.tensors, **added})
+
+    def has(self, output: Output) -> bool:
+        """Whether what an output of heads is made of is there; of others nothing is needed."""
+        if output.kind == "units":
+            return output.layer in self.centroids
+        return output.kind != "projection" or (output.label_set or 0) < self.projections
 
     def record(self, output: Output, config: EncoderConfig) -> OutputRecord:
         """What is recorded of an output of this encoder."""
@@ -93,6 +107,11 @@ class Heads:
 NO_HEADS = Heads()
 
 
+def projection_name(label_set: int | None) -> str:
+    """What a projection is called by itself: as a module of a graph, and in what is told of it."""
+    return PROJECTION if label_set is None else f"{PROJECTION}.{label_set}"
+
+
 def heads_of(checkpoint: Checkpoint, arch: Architecture, *, allow_non_finite: bool = False) -> Heads:
     """Take the heads of a checkpoint that was found whole; of a fine-tuned one that is at most the labels' embeddings.
 
@@ -100,7 +119,7 @@ def heads_of(checkpoint: Checkpoint, arch: Architecture, *, allow_non_finite: bo
     """
     found, problems = {}, []
     for name in checkpoint.tensors:
-        short = next((each for each in _NAMES if name == each or name.endswith(f".{each}")), None)
+        short = head_name(name)
         if short is None or name not in arch.dropped:
             continue
         found[short] = np.ascontiguousarray(checkpoint.tensors[name].float32())
@@ -113,6 +132,12 @@ def heads_of(checkpoint: Checkpoint, arch: Architecture, *, allow_non_finite: bo
             hint="{allow_non_finite} converts them as they are",
         )
     return Heads({name: found[name] for name in _NAMES if name in found}, _label_sets(checkpoint, found))
+
+
+def head_name(source: str | None) -> str | None:
+    """What a tensor of a checkpoint is called among the heads; None where it is none of them."""
+    found = (name for name in _NAMES if source is not None and (source == name or source.endswith(f".{name}")))
+    return next(found, None)
 
 
 def _label_sets(checkpoint: Checkpoint, tensors: Mapping[str, Floats]) -> tuple[str, ...]:

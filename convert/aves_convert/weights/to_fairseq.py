@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.bundle.manifest import LedgerEntry
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
@@ -28,6 +28,7 @@ from aves_convert.pickles.records import Global, Record, preview
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.torch_files.writer import STORAGE_CLASSES, PickledObject
+from aves_convert.weights.heads import CENTROIDS, Heads, head_name, read_heads
 from aves_convert.weights.ledger import account, identity
 from aves_convert.weights.state_dict import read_state_dict
 
@@ -47,12 +48,15 @@ class FairseqPort:
     remarks: tuple[str, ...]
 
 
-def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: Path | None = None) -> FairseqPort:
+def fairseq_port(
+    weights: Path, config: EncoderConfig, like: Path, pretrained: Path | None = None, heads: Path | None = None
+) -> FairseqPort:
     """Put TorchAudio weights, in either naming of weight norm, into the structure of the checkpoint ``like``.
 
     The tensors stand in the order of ``like`` and have its element types; where a value does not fit into half
     precision, the tensor stays float32, which fairseq loads as well. Weights that came from ``like`` return bit by bit.
-    ``pretrained`` is what ``like`` was fine-tuned from, where it lacks that one's settings.
+    ``pretrained`` is what ``like`` was fine-tuned from, where it lacks that one's settings. ``heads`` are the
+    projections and label embeddings to put in the place of those of ``like``; centroids have no place there.
     Raises InputError where geometry or tensors differ, or where ``like`` holds what cannot be written again.
     """
     file = open_torch_file(like)
@@ -64,9 +68,10 @@ def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: P
     ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     state_dict = read_state_dict(weights, config)
     _refuse_lost(state_dict, ledger, weights, like)
+    replaced = {} if heads is None else _replaced(read_heads(heads, config), ledger, heads, like)
     wide: list[str] = []
     model = {
-        entry.source: _tensor(entry, checkpoint.tensors[entry.source], state_dict, wide)
+        entry.source: _tensor(entry, checkpoint.tensors[entry.source], {**state_dict, **replaced}, wide)
         for entry in ledger
         if entry.source is not None
     }
@@ -111,15 +116,29 @@ def _refuse_lost(
             )
 
 
+def _replaced(heads: Heads, ledger: tuple[LedgerEntry, ...], path: Path, like: Path) -> dict[str, NDArray[np.float32]]:
+    """The heads under the names that they have in ``like``. Raises InputError where it has no place for one."""
+    places = {short: entry for entry in ledger if (short := head_name(entry.source)) is not None}
+    given = {name: tensor for name, tensor in heads.tensors.items() if not name.startswith(CENTROIDS)}
+    problems = [f"{name}: {like} has no such tensor" for name in given if name not in places]
+    problems += [
+        f"{name} has shape {list(tensor.shape)}, {like} {list(places[name].shape)}"
+        for name, tensor in given.items()
+        if name in places and tensor.shape != places[name].shape
+    ]
+    raise_if_any(problems, f"{path}: not the heads of that checkpoint")
+    return {str(places[name].source): tensor for name, tensor in given.items()}
+
+
 def _tensor(
     entry: LedgerEntry, like: LazyTensor, state_dict: Mapping[str, NDArray[np.float32]], wide: list[str]
 ) -> NDArray[Any]:
     """One tensor of the model; the names of those whose values do not fit the checkpoint's type go into ``wide``."""
     if like.dtype.name not in STORAGE_CLASSES:
         raise InputError(f"{like.storage.file.path}: {entry.source} is {entry.dtype}, which cannot be written again")
-    if entry.target is None:
+    tensor = state_dict.get(entry.target or str(entry.source))
+    if tensor is None:
         return like.read()
-    tensor = state_dict[entry.target]
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit stays wide
         narrowed = tensor.astype(like.dtype, copy=False)
         if np.all((narrowed.astype(tensor.dtype, copy=False) == tensor) | (tensor != tensor)):

@@ -2,7 +2,6 @@ import pytest
 from tests.support.documents import BASE
 
 from aves_artifacts.bundle.graph_contract import onnx_metadata
-from aves_artifacts.bundle.outputs import is_layer, layer_name
 
 
 @pytest.mark.parametrize(("normalize", "said"), [(True, "true"), (False, "false"), (None, "unknown")])
@@ -19,9 +18,3 @@ def test_a_graph_says_what_a_user_of_the_lone_file_must_know(normalize: bool | N
         "licence": "unknown",
         "source_sha256": "0f",
     }
-
-
-def test_layers_are_known_by_their_names() -> None:
-    assert layer_name(11) == "layer.11"
-    assert is_layer(layer_name(0))
-    assert not is_layer("logits")

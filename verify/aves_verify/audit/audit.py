@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import listed, printable
-from aves_artifacts.bundle.outputs import LOGITS, is_layer
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, GraphOutputs, Output
 from aves_convert.graph.file_weights import graph_weights
-from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
-from aves_verify.audit.steps import FINAL, steps
+from aves_verify.audit.steps import OUTPUT, steps
 from aves_verify.backends.backend import RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -151,19 +150,23 @@ def _stages(graph: Traced, values: Values, waveform: NDArray[np.float32], loaded
     if loaded.exact is None:
         return ()
     outputs = dict(_outputs(graph))
-    arrays = {**values.arrays, **{site: values.arrays.get(name, _NOTHING) for site, name in outputs.items()}}
-    return stage_errors(steps(loaded.config, tuple(outputs)), _weights(loaded.exact), waveform, arrays)
+    where = steps(loaded.config, tuple(outputs))
+    ends = [step.site for step in where if step.operator == OUTPUT]
+    arrays = {**values.arrays, **{site: values.arrays.get(outputs[site], _NOTHING) for site in ends}}
+    return stage_errors(where, _weights(loaded.exact), waveform, arrays)
 
 
 def _outputs(graph: Traced) -> Iterator[tuple[str, str]]:
     """What the encoder returns, and the graph's names of it."""
-    yield FINAL, graph.outputs[0]
-    yield from ((name, name) for name in graph.outputs[1:] if name == LOGITS or is_layer(name))
+    for site, name in GraphOutputs(graph.outputs).called.items():
+        output = Output.of(site)
+        if site == FINAL or (output is not None and site != EMBEDDINGS):
+            yield site, name
 
 
 def _weights(exact: TorchaudioBackend) -> Weight:
     """The original's weights in float64, by the names that the state dict has."""
-    return {old_weight_norm_name(name): tensor for name, tensor in exact.model.state_dict().items()}.__getitem__
+    return exact.tensors().__getitem__
 
 
 def _narrow(graph: Traced) -> Iterator[str]:

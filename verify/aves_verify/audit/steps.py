@@ -12,12 +12,12 @@ from functools import partial
 
 from torch import Tensor
 
-from aves_artifacts.bundle.outputs import LOGITS
+from aves_artifacts.bundle.outputs import FINAL, LOGITS, Output, layer_name
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.weights.heads import projection_name
 from aves_verify.audit import functions as f
 
 WAVEFORM = "waveform"
-FINAL = "final"  # the site of what the encoder returns
 HEAD = "aux"
 OUTPUT = "output"  # the operator of what the encoder returns: what it is given, unchanged
 POSITIONAL = "encoder.transformer.pos_conv_embed.conv"
@@ -46,9 +46,10 @@ class Step:
 
 
 def steps(config: EncoderConfig, outputs: Sequence[str] = (FINAL,)) -> tuple[Step, ...]:
-    """Every step of an encoder of this geometry, in the order in which values are computed.
+    """Every step that these outputs of an encoder need, in the order in which values are computed.
 
-    ``outputs`` are what the port gives, of "final", "layer.0" … and "logits": the last steps, each one value unchanged.
+    ``outputs`` are what the port gives, such as "final", "layer.0", "layer.0.projection" and "logits": the last steps,
+    each one value unchanged. Units are none of them; the layer that they are chosen by is then the last step.
     """
     found = list(_extractor(config))
     found += _projection(config, found[-1].site)
@@ -65,8 +66,37 @@ def steps(config: EncoderConfig, outputs: Sequence[str] = (FINAL,)) -> tuple[Ste
             Step(HEAD, "head", "linear", (found[-1].site,), partial(f.linear, HEAD), added=config.encoder_embed_dim)
         )
         given[LOGITS] = HEAD
+    for name in outputs:
+        output = Output.of(name)
+        if output is not None and output.kind == "projection":
+            x = given[FINAL] if output.layer is None else given.get(layer_name(output.layer))
+            if x is not None:
+                found.append(_projection_of(config, name, output, x))
+                given[name] = found[-1].site
     found += [Step(name, _output(name), OUTPUT, (given[name],), f.same) for name in outputs if name in given]
-    return tuple(found)
+    units = [output for name in outputs if (output := Output.of(name)) is not None and output.kind == "units"]
+    ends = [given.get(layer_name(output.layer)) for output in units if output.layer is not None]
+    return tuple(_needed(found, (*outputs, *(site for site in ends if site is not None))))
+
+
+def _projection_of(config: EncoderConfig, name: str, output: Output, x: str) -> Step:
+    head = projection_name(output.label_set)
+    linear = partial(f.linear, head)
+    return Step(
+        f"{head}:{name}", _output(name), "linear", (x,), linear, added=config.encoder_embed_dim, is_module=False
+    )
+
+
+def _needed(found: Sequence[Step], ends: Sequence[str]) -> Iterator[Step]:
+    """Without what leads to none of these sites: layers behind the last one, a head that is not asked for."""
+    wanted, ahead = set[str](), [name for name in ends if name in (step.site for step in found)]
+    sources = {step.site: step.sources for step in found}
+    while ahead:
+        site = ahead.pop()
+        if site not in wanted:
+            wanted.add(site)
+            ahead += [source for source in sources[site] if source in sources]
+    return (step for step in found if step.site in wanted)
 
 
 def _output(name: str) -> str:

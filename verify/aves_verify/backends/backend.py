@@ -22,6 +22,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import MODULES, is_installed, ways
 from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.weights.heads import NO_HEADS, Heads
 from aves_verify.comparison.compare import TOLERANCES
 from aves_verify.subjects.subject import FILES
 
@@ -30,7 +31,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MAKER = re.compile(r"[\w.]+:\w+")
 
 # "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
-# model's head, before any softmax; arrays are [batch, frames, dim].
+# model's head, before any softmax; "layer.8.projection" and so on -> see ``Output``. Arrays are [batch, frames, dim],
+# those of units int64 [batch, frames].
 Embeddings = Mapping[str, NDArray[Any]]
 
 
@@ -54,7 +56,8 @@ class Encoder(Protocol):
         """Compute the embeddings of waveforms [batch, samples] at 16 kHz: float32 [batch, frames, dim] by name.
 
         ``final`` is what the original returns; with ``layers`` there are ``layer.0``, ``layer.1``, … too, and
-        ``logits`` where there is a head. Raises RunError for an input that it does not run on.
+        ``logits`` where there is a head. A graph whose outputs were named gives those, whatever is asked: see
+        ``GraphOutputs``, which tells what a graph's names mean. Raises RunError for an input that it does not run on.
         """
         ...
 
@@ -85,6 +88,7 @@ class Given:
     config: EncoderConfig | None
     options: Mapping[str, str] = field(default_factory=dict)
     pretrained: Path | None = None  # what a fairseq checkpoint was fine-tuned from, where it lacks that one's config
+    heads: Heads = NO_HEADS  # what TorchAudio's weights and fairseq's checkpoint have no place for; in this process
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.bundle.outputs import LOGITS, layer_name
+from aves_artifacts.bundle.outputs import LOGITS, Output, layer_name
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.weights.heads import NO_HEADS, Heads
+from aves_convert.weights.torch_heads import TorchHeads
 from aves_verify.backends.backend import Embeddings, Given
 from aves_verify.backends.fairseq_models import load_original
 
 
 def load(given: Given) -> FairseqBackend:
     """Load a checkpoint. Raises InputError."""
-    return FairseqBackend(read_checkpoint(given.path, given.pretrained))
+    return FairseqBackend(read_checkpoint(given.path, given.pretrained), given.heads)
 
 
 class FairseqBackend:
@@ -30,9 +32,14 @@ class FairseqBackend:
 
     name = kind = "fairseq"
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raise InputError where fairseq does not import, or where config and weights make none of its models."""
+    def __init__(self, checkpoint: Checkpoint, heads: Heads = NO_HEADS) -> None:
+        """Raise InputError where fairseq does not import, or where config and weights make none of its models.
+
+        ``heads``: how many projections its ``final_proj`` is made of, and the centroids of units, which are not
+        fairseq's to know.
+        """
         self._model = load_original(checkpoint)
+        self._heads, self._torch_heads = heads, TorchHeads(heads)
         self.version: str = importlib.import_module("fairseq").__version__
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
@@ -56,4 +63,17 @@ class FairseqBackend:
                 # the rest of its forward; transposed as there, because products round by their operands' layout
                 head_input = fine_tuned.final_dropout(final.transpose(0, 1))
                 embeddings[LOGITS] = fine_tuned.proj(head_input).transpose(0, 1)
+            found = {index: result[0].transpose(0, 1) for index, result in enumerate(results)} if layers else {}
+            embeddings |= self._of_heads(encoder, final, found)
             return {name: tensor.contiguous().numpy() for name, tensor in embeddings.items()}
+
+    def _of_heads(self, encoder: Any, final: torch.Tensor, layers: dict[int, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What its own ``final_proj`` makes of each, chunk by chunk as in its loss, and the units."""
+        found: dict[str, torch.Tensor] = {}
+        for index, x in ((None, final), *layers.items()):
+            outputs = self._heads.projections_of(index)
+            parts = encoder.final_proj(x).chunk(len(outputs), dim=-1) if outputs else ()
+            found |= {output.name: part for output, part in zip(outputs, parts, strict=True)}
+        for index in self._heads.centroids.keys() & layers.keys():
+            found[Output("units", index).name] = self._torch_heads.units(layers[index], index)
+        return found

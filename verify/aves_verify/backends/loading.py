@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,21 +12,24 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.outputs import is_deep, is_layer
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.concurrency import pool
+from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.weights.state_dict import read_state_dict
+from aves_convert.conversion.convert import with_centroids
+from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads
 from aves_convert.weights.to_torchaudio import to_torchaudio
+from aves_verify.backends.against_original import head_problems, ported_config, ported_weights, weight_searches
 from aves_verify.backends.as_documented import loading_problems
 from aves_verify.backends.backend import IMPLEMENTATIONS, Backend, Given, Implementation, implementation
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.comparison.weight_search import onnx_weights
-from aves_verify.comparison.weights import WeightSearch, fingerprint, torchaudio_weights
-from aves_verify.subjects.subject import CONFIG, Subject
+from aves_verify.comparison.weights import WeightSearch, fingerprint
+from aves_verify.subjects.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class Loaded:
     weights: Mapping[str, WeightSearch]  # by file, where there is an original to hold them against
     ported_config: EncoderConfig | None = None  # what the TorchAudio port's config says, where there is an original
     has_original: bool = False  # whether settings are the original's own word
+    heads: Heads = NO_HEADS  # the original's, with the centroids that units are chosen by
+
+    @property
+    def named(self) -> frozenset[str]:
+        """What graphs give of layers by name, and is compared though nobody asks for layers."""
+        graphs = [port for port in self.backends[1:] if isinstance(port, SeparateBackend)]
+        return frozenset(
+            name
+            for graph in graphs
+            for name in graph.gives
+            if is_deep(name) and not (graph.gives_layers and is_layer(name))
+        )
 
 
 def load(
@@ -67,18 +82,27 @@ def load(
             "record the checkpoint that this port was made from"
         )
     original = state_dict if checkpoint is not None or recording is not None else {}
+    heads, ported_heads = _heads(subject, checkpoint, config)
     with pool(2) as thread:
         # beside the torch models: other processes and comparing arrays keep no other thread from running
         given = {row.name: _given(row, subject, config, options.get(row.name, {})) for row in rows}
+        if "torchaudio" in given:
+            given["torchaudio"] = replace(given["torchaudio"], heads=ported_heads)
+        if "fairseq" in given:
+            given["fairseq"] = replace(given["fairseq"], heads=heads)
         apart = {row.name: thread.submit(_apart, row, given[row.name]) for row in rows if not row.here}
         loading = thread.submit(_loading_problems, subject) if "torchaudio" in read and judged else None
-        compared = thread.submit(_weight_searches, subject, read, config, original) if original and judged else None
+        graph = next((apart[row.name] for row in rows if row.reads == "onnx"), None)
+        sought = (subject, read, config, original, heads, graph)
+        compared = thread.submit(weight_searches, *sought) if original and judged else None
         here: dict[str, Backend] = {
             row.name: recording if recording is not None and row.name == "fairseq" else _here(row, given[row.name])
             for row in rows
             if row.here
         }
-        exact = TorchaudioBackend(config, state_dict, dtype=torch.float64) if state_dict and judged else None
+        exact = (
+            TorchaudioBackend(config, state_dict, dtype=torch.float64, heads=heads) if state_dict and judged else None
+        )
         backends = tuple(here[row.name] if row.here else apart[row.name].result() for row in rows)
         weights = compared.result() if compared else {}
         documented = loading.result() if loading else []
@@ -88,10 +112,16 @@ def load(
         exact=exact,
         config=config,
         normalize=_normalize(subject, checkpoint, recording),
-        problems=(*_settings_problems(subject, checkpoint, recording), *problems, *documented),
+        problems=(
+            *_settings_problems(subject, checkpoint, recording),
+            *problems,
+            *(head_problems(subject, heads, ported_heads) if checkpoint is not None else ()),
+            *documented,
+        ),
         weights=weights,
         ported_config=EncoderConfig.read(subject.config) if "torchaudio" in read and subject.config else None,
         has_original=checkpoint is not None or recording is not None,
+        heads=heads,
     )
 
 
@@ -124,7 +154,7 @@ def _given(row: Implementation, subject: Subject, config: EncoderConfig, options
     path = subject.file(row.reads) or subject.recording
     assert path is not None  # noqa: S101 - load() refused a missing file
     if row.reads == "torchaudio":
-        config = _ported_config(subject)
+        config = ported_config(subject)
     return Given(path, config, row.chosen(options), subject.pretrained)
 
 
@@ -147,27 +177,23 @@ def _weights(
         converted = to_torchaudio(checkpoint, allow_non_finite=True)
         return converted.config, dict(converted.state_dict)
     if subject.torchaudio is not None:
-        return _torchaudio_weights(subject)
+        return ported_weights(subject)
     if recording is not None:
         return recording.config, {}
     raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
 
 
-def _weight_searches(
-    subject: Subject, read: Collection[str], config: EncoderConfig, original: Mapping[str, NDArray[np.float32]]
-) -> dict[str, WeightSearch]:
-    """What became of the original's weights in each file, before anything is computed with them."""
-    found: dict[str, WeightSearch] = {}
-    if "torchaudio" in read and subject.torchaudio is not None:
-        ported_config, ported = _torchaudio_weights(subject)
-        if ported_config.architecture_entries() != config.architecture_entries():
-            problem = f"torchaudio: {subject.config} is not the original's geometry"
-            found["torchaudio"] = WeightSearch(len(original), 0, problems=(problem,))
-        elif set(ported) == set(original):
-            found["torchaudio"] = torchaudio_weights(original, ported, subject.torchaudio)
-    if "onnx" in read and subject.onnx is not None:
-        found["onnx"] = onnx_weights(original, subject.onnx)
-    return found
+def _heads(subject: Subject, checkpoint: Checkpoint | None, config: EncoderConfig) -> tuple[Heads, Heads]:
+    """The original's heads, and those that lie beside the TorchAudio weights.
+
+    Centroids are those that are given, else the port's: a checkpoint has none. Without a checkpoint all are the port's.
+    """
+    ported = NO_HEADS if subject.heads is None else read_heads(subject.heads, config)
+    heads = ported if checkpoint is None else heads_of(checkpoint, architecture(checkpoint), allow_non_finite=True)
+    everywhere = subject.centroids.get(None)
+    layers = range(config.encoder_num_layers) if everywhere is not None else ()  # whichever has units
+    heads = heads.with_centroids(ported.centroids)
+    return with_centroids(heads, subject.centroids, config, layers), ported
 
 
 def _settings_problems(
@@ -184,22 +210,10 @@ def _settings_problems(
         )
 
 
-def _torchaudio_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
-    config = _ported_config(subject)
-    assert subject.torchaudio is not None  # noqa: S101 - else there is no config either
-    return config, read_state_dict(subject.torchaudio, config)
-
-
-def _ported_config(subject: Subject) -> EncoderConfig:
-    if subject.torchaudio is None or subject.config is None:
-        raise InputError(f"{subject.name}: TorchAudio weights without their config", hint=CONFIG)
-    return EncoderConfig.read(subject.config)
-
-
 def _loading_problems(subject: Subject) -> list[str]:
     """Does the TorchAudio port load as its users load it?"""
     assert subject.torchaudio is not None  # noqa: S101 - load() refused a missing file
-    return list(loading_problems(subject.torchaudio, _torchaudio_weights(subject)[1]))
+    return list(loading_problems(subject.torchaudio, ported_weights(subject)[1]))
 
 
 def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:

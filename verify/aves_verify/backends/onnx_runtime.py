@@ -49,6 +49,7 @@ def load(given: Given) -> OnnxSession:
         threads=int(threads) if threads else None,
         optimisation=given.options.get("optimisation", "all"),
         provider=provider,
+        layers=None if given.config is None else given.config.encoder_num_layers,
     )
 
 
@@ -81,17 +82,24 @@ def provider_named(name: str) -> str:
 class OnnxSession:
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
-    Others are known by their names: ``layer.0`` … and ``logits``.
+    Others are known by their names, such as ``layer.0`` and ``logits``; see ``GraphOutputs``.
     """
 
     version: str = onnxruntime.__version__
 
     def __init__(
-        self, path: Path, *, threads: int | None = None, optimisation: str = "all", provider: str = CPU
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        optimisation: str = "all",
+        provider: str = CPU,
+        layers: int | None = None,
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        Raises InputError for what is no such graph, and for a provider that there is not.
+        ``layers``: how many the encoder has. Raises InputError for what is no such graph, and for a provider that there
+        is not.
         """
         self.path, self._provider = path, provider_named(provider)
         options = onnxruntime.SessionOptions()
@@ -113,7 +121,7 @@ class OnnxSession:
         self._input: str = inputs[0].name
         batch, samples = inputs[0].shape
         self._fixed = (batch, samples) if isinstance(batch, int) and isinstance(samples, int) else None
-        self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()))
+        self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()), layers)
 
     def _started(self, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
         """A session with the provider that is asked for, and nothing left to that one's own choice."""
@@ -149,6 +157,7 @@ class OnnxSession:
             settings=settings,
             problems=(f"no node ran on {self._provider}: the numbers are those of others",) if idle else (),
             gives_layers=self._outputs.give_layers,
+            outputs=tuple(self._outputs.called),
             metadata=dict(self._session.get_modelmeta().custom_metadata_map),
             unknown_outputs=self._outputs.unknown,
             fixed_shape=self._fixed,

@@ -22,7 +22,7 @@ _LAYERS = 24
 class OnnxBackend(SeparateBackend):
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
-    Others are known by their names: ``layer.0`` … and ``logits``.
+    Others are known by their names, such as ``layer.0`` and ``logits``; see ``GraphOutputs``.
     """
 
     def __init__(

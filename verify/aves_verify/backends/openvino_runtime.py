@@ -24,7 +24,7 @@ _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, 
 
 def load(given: Given) -> OpenvinoSession:
     """Load a graph as the options say. Raises InputError."""
-    return OpenvinoSession(given.path, given.options)
+    return OpenvinoSession(given.path, given.options, None if given.config is None else given.config.encoder_num_layers)
 
 
 def check(options: Mapping[str, str]) -> None:
@@ -40,13 +40,13 @@ def check(options: Mapping[str, str]) -> None:
 class OpenvinoSession:
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
-    Others are known by their names: ``layer.0`` … and ``logits``.
+    Others are known by their names, such as ``layer.0`` and ``logits``; see ``GraphOutputs``.
     """
 
     version: str = openvino.__version__
 
-    def __init__(self, path: Path, options: Mapping[str, str]) -> None:
-        """Read and compile ``path``. Raises InputError for what is no such graph."""
+    def __init__(self, path: Path, options: Mapping[str, str], layers: int | None = None) -> None:
+        """Read and compile ``path``, of an encoder of so many layers. Raises InputError for what is no such graph."""
         self.path, core = path, openvino.Core()
         device = _device(core, options["device"])
         # By itself it computes in fewer bits where the device has instructions for them.
@@ -64,7 +64,7 @@ class OpenvinoSession:
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         shape = inputs[0].partial_shape
         self._fixed = None if shape.is_dynamic else (shape[0].get_length(), shape[1].get_length())
-        self._outputs = GraphOutputs(_names(self._compiled.outputs))
+        self._outputs = GraphOutputs(_names(self._compiled.outputs), layers)
         name = core.get_property(device.partition(":")[0], "FULL_DEVICE_NAME")
         self._settings = {
             "device": device if name == device else f"{device} ({printable(name)})",
@@ -79,6 +79,7 @@ class OpenvinoSession:
             version=self.version,
             settings=self._settings,
             gives_layers=self._outputs.give_layers,
+            outputs=tuple(self._outputs.called),
             unknown_outputs=self._outputs.unknown,
             fixed_shape=self._fixed,
         )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable, quoted
-from aves_artifacts.bundle.outputs import is_layer
+from aves_artifacts.bundle.outputs import is_deep
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import MAX_DOCUMENT, parse_json
 from aves_artifacts.files.file_bytes import FileBytes
@@ -81,7 +81,7 @@ class RecordedBackend:
             )
         prefix = f"{self.about.inputs.index(sha256)}/"
         outputs = {name.removeprefix(prefix): name for name in self._places if name.startswith(prefix)}
-        return {output: self._output(name) for output, name in outputs.items() if layers or not is_layer(output)}
+        return {output: self._output(name) for output, name in outputs.items() if layers or not is_deep(output)}
 
     def _output(self, name: str) -> NDArray[np.float32]:
         start, shape = self._places[name]

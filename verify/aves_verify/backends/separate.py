@@ -37,6 +37,7 @@ class About:
     settings: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     gives_layers: bool = False
+    outputs: tuple[str, ...] = ()  # by the names that ``run`` gives them; none: not known
     metadata: Mapping[str, str] = field(default_factory=dict)
     unknown_outputs: tuple[str, ...] = ()
     fixed_shape: tuple[int, int] | None = None  # of the input [batch, samples], where the file takes no other at all
@@ -103,6 +104,11 @@ class SeparateBackend:
     def gives_layers(self) -> bool:
         """Whether it computes each layer too."""
         return bool(self._about.gives_layers)
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names of its outputs, as ``run`` gives them; none where that is not known."""
+        return self._about.outputs
 
     @property
     def fixed_batch(self) -> int | None:
@@ -222,8 +228,8 @@ def run(number: int, waveform: NDArray[np.float32], layers: bool) -> Embeddings:
     row, path, encoder = _OPENED[number]
     with _told(row, f"{path}: {row.called} fails on a waveform {list(waveform.shape)}", RunError):
         found: Any = encoder.run(waveform, layers=layers)
-        if not isinstance(found, Mapping) or "final" not in found:
-            raise TypeError(f"expected a mapping of names to arrays with final, found {quoted(found)}")
+        if not isinstance(found, Mapping) or not found:
+            raise TypeError(f"expected a mapping of names to arrays, found {quoted(found)}")
         for name, value in found.items():
             if not isinstance(name, str) or not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
                 raise TypeError(f"expected arrays of numbers by name, found {quoted(value)} as {quoted(name)}")

@@ -40,6 +40,14 @@ selection = options.all_of(
     ),
     options.config(required=False),
     click.option(
+        "--heads",
+        type=path_type(),
+        metavar="FILE",
+        help="The .heads.safetensors beside the TorchAudio weights, which is then compared too. By default that of the "
+        "bundle.",
+    ),
+    options.centroids,
+    click.option(
         "--onnx",
         type=path_type(),
         metavar="FILE",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
+from aves_convert.conversion.request import by_layer
 from aves_convert.graph.options import Layers
 from aves_verify.subjects import subject
 from aves_verify.subjects.published import Ports, bring, of_configuration
@@ -30,6 +31,8 @@ class Selection:
     torchaudio: Path | None = None
     config: Path | None = None
     onnx: Path | None = None
+    heads: Path | None = None
+    centroids: tuple[str, ...] = ()
 
     def subjects(self, layers: Layers) -> list[Pending]:
         """One subject for each configuration. Raises InputError for options that do not go together."""
@@ -43,7 +46,9 @@ class Selection:
             found = subject.of_bundle(self.bundle, self.fairseq)
         else:
             found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
-        return [ready(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+            found = dataclasses.replace(found, heads=self.heads)
+        found = dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference)
+        return [ready(dataclasses.replace(found, centroids=by_layer(self.centroids)))]
 
     def _chosen(self) -> list[Configuration | Path]:
         """What the names stand for; all configurations are those that have an original to compare with."""
@@ -74,7 +79,9 @@ class Selection:
             raise InputError("--stand-in goes with NAME… or --all-configs")
         if (self.download or self.ports == "published") and (self.stand_in or not names):
             raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
-        if names and any((self.fairseq, self.pretrained, self.reference)):
+        if self.heads is not None and self.torchaudio is None:
+            raise InputError("--heads goes with --torchaudio: it is what those weights have no place for")
+        if names and any((self.fairseq, self.pretrained, self.reference, self.centroids)):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:
             raise InputError(

@@ -90,6 +90,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Flips:
+    """Frames to which port and reference give other units.
+
+    ``margin``: of the flip that rounding explains least, by how much the port's centroid is farther from the exact
+    features than the reference's, or nearer, as a difference of squared distances. ``explained``: how much of that
+    rounding explains in that frame.
+    """
+
+    frames: int
+    flipped: int
+    unexplained: int
+    margin: float = 0.0
+    explained: float = 0.0
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A port's output for one clip and layer against the reference's.
 
@@ -113,6 +129,7 @@ class Comparison:
     noise: NoiseFloor | None = None
     quantiles: Quantiles | None = None
     near_zero: NearZero | None = None
+    flips: Flips | None = None  # of units alone
     max_abs_at: Place | None = None
     max_rel_at: Place | None = None
 

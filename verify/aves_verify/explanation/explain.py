@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import printable
+from aves_artifacts.bundle.outputs import FINAL
 from aves_verify.comparison.noise import rms
-from aves_verify.explanation.points import FINAL, GROUP_NORM, Point
+from aves_verify.explanation.points import GROUP_NORM, Point
 
 # A value farther than this from the exact one, relative to its RMS, is another value: correct neighbours (before and
 # after a norm, a residual sum and its larger part) differ by more.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aves_artifacts.bundle.outputs import FINAL
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.transformer import Depth
 
-FINAL = "final"  # the site of what the encoder returns
 INPUT = ":input"  # a site with this ending is what goes into the module, not what comes out
 
 
@@ -61,12 +62,12 @@ _PRE_NORM = (
 )
 
 
-def points(config: EncoderConfig) -> tuple[Point, ...]:
-    """List every point of an encoder of this geometry, in the order of computing."""
-    return tuple(Point(*row) for row in _rows(config))
+def points(config: EncoderConfig, depth: Depth | None = None) -> tuple[Point, ...]:
+    """List every point of an encoder of this geometry, in the order of computing; by default of all of it."""
+    return tuple(Point(*row) for row in _rows(config, depth or Depth(config.encoder_num_layers, final=True)))
 
 
-def _rows(config: EncoderConfig) -> Iterator[tuple[str, str, str]]:
+def _rows(config: EncoderConfig, depth: Depth) -> Iterator[tuple[str, str, str]]:
     for i in range(len(config.extractor_conv_layer_config)):
         module, stage = f"feature_extractor.conv_layers.{i}", f"conv block {i}"
         yield f"{module}.conv", stage, "convolution"
@@ -81,9 +82,11 @@ def _rows(config: EncoderConfig) -> Iterator[tuple[str, str, str]]:
     else:
         yield f"{norm}{INPUT}", "positional convolution", "sum"
         yield norm, "positional convolution", "layer norm"
-    for i in range(config.encoder_num_layers):
+    for i in range(depth.layers):
         for site, operator in _PRE_NORM if config.encoder_layer_norm_first else _POST_NORM:
             yield site.format(i), f"layer {i}", operator
+    if not depth.final:
+        return
     if config.encoder_layer_norm_first:
         yield norm, "last layer norm", "layer norm"
     if config.aux_num_out is not None:

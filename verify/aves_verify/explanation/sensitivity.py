@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.outputs import FINAL
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
@@ -94,7 +95,9 @@ def _answer(run: Callable[[], Array]) -> Array | None:
 
 
 def _final(backend: Backend, waveform: Array) -> Array:
-    return backend.run(waveform)["final"]
+    """The final embeddings, or the first of what is given instead."""
+    found = backend.run(waveform)
+    return found.get(FINAL, next(iter(found.values())))
 
 
 def _optimised(backend: OnnxBackend, waveform: Array, level: str) -> Array:

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import printable
+from aves_artifacts.bundle.outputs import FINAL, GraphOutputs
 from aves_verify.audit.graph_values import traced
 from aves_verify.backends.backend import Embeddings, RunError
-from aves_verify.explanation.points import FINAL, INPUT, Point
+from aves_verify.explanation.points import INPUT, Point
 
 Values = Mapping[str, NDArray[Any]]
 
@@ -52,14 +53,16 @@ def _keep(found: dict[str, NDArray[Any]], site: str) -> Callable[[Any], None]:
 def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int]) -> Values:
     """Compute every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
 
-    Only those of the given ``sizes`` (numbers of elements) are kept, and the first output under the name "final".
-    Raises RunError where it cannot be run, or its output is in numbers that cannot be read.
+    Only those of the given ``sizes`` (numbers of elements) are kept, and the embeddings under the name "final", where
+    the graph gives them. Raises RunError where it cannot be run, or these are in numbers that cannot be read.
     """
     graph = traced(path, waveform)
     arrays = graph.values[0].arrays
     names = [name for node in graph.nodes for name in node.output if name in arrays]
     kept = {name: arrays[name] for name in names if arrays[name].dtype.kind == "f" and arrays[name].size in sizes}
-    final = graph.outputs[0]
+    final = GraphOutputs(graph.outputs).called.get(FINAL)
+    if final is None:
+        return kept
     if final not in arrays:
         raise RunError(f"{path}: its output {printable(final)} cannot be read")
     return kept | {FINAL: arrays[final]}

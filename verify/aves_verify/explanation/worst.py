@@ -9,8 +9,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.transformer import Depth, depth_of
 from aves_verify.backends.backend import Backend, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -66,7 +68,7 @@ def _explained(
 ) -> Explanation:
     """Explain a port's error on the beginning of a waveform, of at most so many samples."""
     assert loaded.exact is not None  # noqa: S101 - explain_worst looked
-    beginning, where = waveform[:, :longest], points(loaded.config)
+    beginning, where = waveform[:, :longest], points(loaded.config, _depth(backend, loaded.config))
     seconds, partly = beginning.shape[1] / SAMPLE_RATE, beginning.shape != waveform.shape
     exact = _values(loaded.exact, beginning, where, ())
     sizes = {value.size for value in exact.values()}
@@ -75,6 +77,14 @@ def _explained(
     except RunError as error:
         return Explanation(backend.name, name, seconds, (), partly, str(error))
     return explain(where, exact, own, port, backend=backend.name, clip=name, seconds=seconds, partly=partly)
+
+
+def _depth(backend: Backend, config: EncoderConfig) -> Depth | None:
+    """How far a graph goes, by what it gives; None for what goes to the end, or is not known."""
+    gives = backend.gives if isinstance(backend, OnnxBackend) else ()
+    known = (Output.of(EMBEDDINGS if name == FINAL else name) for name in gives)
+    outputs = [output for output in known if output is not None]
+    return depth_of(outputs, config) if outputs else None
 
 
 def _fitting(config: EncoderConfig, samples: int) -> int:

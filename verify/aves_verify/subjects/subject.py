@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +35,8 @@ class Subject:
     known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by the files' names
     problems: tuple[str, ...] = ()
     manifest_name: str | None = None  # what the manifest calls it, where there is one
+    heads: Path | None = None  # what the TorchAudio weights have no place for
+    centroids: Mapping[int | None, Path] = field(default_factory=dict)  # of units, as in ``Source``
 
     def file(self, name: str) -> Path | None:
         """The path of one of ``FILES``; None where it is not given."""
@@ -42,13 +44,14 @@ class Subject:
 
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
-        return self.fairseq, self.pretrained, self.torchaudio, self.config, self.onnx, self.recording
+        files = (self.fairseq, self.pretrained, self.torchaudio, self.config, self.heads, self.onnx, self.recording)
+        return (*files, *self.centroids.values())
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB."""
         files = {name: self.file(name) for name in FILES if name in read}
         if "torchaudio" in read:
-            files["config"] = self.config
+            files |= {"config": self.config, "heads": self.heads}
         if "onnx" in read and self.onnx is not None:
             files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
         return {
@@ -144,6 +147,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         torchaudio=bundle.path("torchaudio"),
         config=bundle.path("config"),
         onnx=bundle.path("onnx"),
+        heads=bundle.path("heads") if "heads" in manifest.files else None,
         normalize=manifest.encoder.normalize,
         known_sha256=known,
         problems=problems,

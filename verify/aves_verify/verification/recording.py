@@ -60,7 +60,8 @@ def record(
     hashes, names = [], []
     for i, item in enumerate(inputs):
         for layer, output in backend.run(item.waveform, layers=layers == "all").items():
-            tensors[f"{i}/{layer}"] = output
+            if output.dtype == np.float32:  # units are chosen by centroids that no recording knows
+                tensors[f"{i}/{layer}"] = output
         hashes.append(waveform_sha256(item.waveform))
         names.append(item.name)
     identity = (SCHEMA, backend.name, backend.version, layers, normalize, config.to_json(), weights)

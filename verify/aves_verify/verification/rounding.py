@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.weights.state_dict import old_weight_norm_name
 from aves_verify.audit.steps import COARSE_WAYS, WAVEFORM, Compute, Step, steps
 from aves_verify.backends.backend import Embeddings
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -25,7 +24,7 @@ def in_float32(
 
     A norm over the whole clip is where careless sums lose most, and all that follows makes more of it.
     """
-    weights = {old_weight_norm_name(name): tensor for name, tensor in exact.model.state_dict().items()}
+    weights = exact.tensors()
 
     def weight(name: str) -> Tensor:
         tensor: Tensor = weights[name].float()

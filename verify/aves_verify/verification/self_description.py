@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import parse_json
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
@@ -29,6 +34,28 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
         called = onnx.metadata.get("configuration")
         if name is not None and called not in (None, "unknown", name):
             yield f"onnx: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
+
+
+def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
+    """Of which layer, how wide and of which labels the file says that its outputs are; users choose by it."""
+    if (said := onnx.metadata.get("outputs")) is None:
+        return
+    known = [output for name in onnx.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None]
+    expected = [asdict(loaded.heads.record(output, loaded.config)) for output in known if loaded.heads.has(output)]
+    try:
+        found = parse_json(said)
+    except ValueError:
+        found = None
+    if not loaded.has_original:  # the names of label sets are the original's to know
+        found, expected = _without_labels(found), _without_labels(expected)
+    if found != expected:
+        told = f"onnx: {onnx.path} says outputs {quoted(said)}"
+        yield f"{told}, the original {quoted(json.dumps(expected, ensure_ascii=False))}"
+
+
+def _without_labels(outputs: object) -> Any:
+    entries = outputs if isinstance(outputs, list) else []
+    return [{**entry, "label_set": None} if isinstance(entry, dict) else entry for entry in entries]
 
 
 def description_notes(loaded: Loaded) -> Iterator[str]:
@@ -81,6 +108,7 @@ def _metadata_problems(onnx: OnnxBackend, loaded: Loaded, source: str | None) ->
         source_sha256=source or "",
         licence="",
     )
+    yield from _output_problems(onnx, loaded)
     names = [name for name in _FACTS if name != "normalize" or loaded.has_original]
     for name in (*names, *(["source_sha256"] if source else [])):
         found = onnx.metadata.get(name)

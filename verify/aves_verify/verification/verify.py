@@ -31,7 +31,8 @@ from aves_verify.sounds.ran import InputFacts, Ran, what_ran
 from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
-from aves_verify.verification.comparing import compare_input, runs_again, timed
+from aves_verify.verification.answers import timed
+from aves_verify.verification.comparing import compare_input, runs_again
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.progress import Progress
 from aves_verify.verification.self_description import description_notes, description_problems, fixed_samples, onnx_of
@@ -183,7 +184,7 @@ def _usable(loaded: Loaded, plan: Plan) -> tuple[tuple[AnyClip, ...], list[str]]
     clips, problems, free = [], [], available()
     for given in plan.clips or reference_signals(receptive_field=geometry.receptive_field, hop=geometry.hop):
         clip = given if fixed is None else of_length(given, fixed)
-        problem = unusable(clip, geometry, free, layers=plan.layers == "all")
+        problem = unusable(clip, geometry, free, layers=plan.layers == "all" or bool(loaded.named))
         if problem:
             problems.append(problem)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aves_artifacts.base.messages import escaped
-from aves_artifacts.bundle.outputs import LOGITS
+from aves_artifacts.bundle.outputs import FINAL, is_layer
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation
 from aves_verify.report.pictures.svg import BAD, INK, MUTED, Picture, look_of, picture, plain_powers
@@ -68,10 +68,11 @@ def ratio_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
 
 def layers_picture(identity: str, ports: Sequence[Port]) -> Picture | None:
     """Draw the error over the layers, the worst clip of each; None where only last outputs were compared."""
-    names = list(dict.fromkeys(c.layer for port in ports for c in port.comparisons if c.layer != LOGITS))
+    found = (c.layer for port in ports for c in port.comparisons)
+    names = list(dict.fromkeys(name for name in found if name == FINAL or is_layer(name)))
     if len(names) < 2:
         return None
-    names.sort(key=lambda name: np.inf if name == "final" else int(name.rpartition(".")[2]))
+    names.sort(key=lambda name: np.inf if name == FINAL else int(name.rpartition(".")[2]))
     measured = all(c.error_ratio is not None for port in ports for c in port.comparisons if np.isfinite(c.max_abs))
     what = "error ratio" if measured else "max |diff|"
     curves = {port.backend: [_over_clips(port, name, ratio=measured) for name in names] for port in ports}

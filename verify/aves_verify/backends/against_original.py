@@ -1,0 +1,102 @@
+"""Holding a port's files against the original before anything is computed: weights, and what stands on the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
+from aves_artifacts.encoder import EncoderConfig
+from aves_convert.graph.outputs import centroid_constants
+from aves_convert.graph.transformer import depth_of, is_left_out
+from aves_convert.weights.heads import CENTROIDS, Heads, projection_name
+from aves_convert.weights.state_dict import read_state_dict
+from aves_verify.backends.separate import SeparateBackend
+from aves_verify.comparison.weight_search import onnx_weights
+from aves_verify.comparison.weights import WeightSearch, torchaudio_weights
+from aves_verify.subjects.subject import CONFIG, Subject
+
+
+def weight_searches(
+    subject: Subject,
+    read: Collection[str],
+    config: EncoderConfig,
+    original: Mapping[str, NDArray[np.float32]],
+    heads: Heads,
+    graph: Future[SeparateBackend] | None,
+) -> dict[str, WeightSearch]:
+    """What became of the original's weights in each file, before anything is computed with them."""
+    found: dict[str, WeightSearch] = {}
+    if "torchaudio" in read and subject.torchaudio is not None:
+        ported_config, ported = ported_weights(subject)
+        if ported_config.architecture_entries() != config.architecture_entries():
+            problem = f"torchaudio: {subject.config} is not the original's geometry"
+            found["torchaudio"] = WeightSearch(len(original), 0, problems=(problem,))
+        elif set(ported) == set(original):
+            found["torchaudio"] = torchaudio_weights(original, ported, subject.torchaudio)
+    if graph is not None and subject.onnx is not None:
+        found["onnx"] = onnx_weights(_used(original, config, heads, graph.result()), subject.onnx)
+    return found
+
+
+def head_problems(subject: Subject, heads: Heads, ported: Heads) -> Iterator[str]:
+    """Are the heads beside the TorchAudio weights the original's, bit by bit?"""
+    if subject.heads is None or subject.torchaudio is None:
+        return
+    for name in heads.tensors.keys() | ported.tensors.keys():
+        mine, theirs = ported.tensors.get(name), heads.tensors.get(name)
+        if mine is None and name.startswith(CENTROIDS):
+            continue  # given for the graph alone
+        if mine is None:
+            yield f"torchaudio: {subject.heads} lacks {name}, which the original has"
+        elif theirs is None:
+            yield f"torchaudio: {subject.heads} has {name}, which the original has not"
+        elif mine.shape != theirs.shape or mine.tobytes() != theirs.tobytes():
+            yield f"torchaudio: {subject.heads}: {name} is not the original's"
+    if heads.label_sets != ported.label_sets:
+        said, right = (list(each.label_sets) for each in (ported, heads))
+        yield f"torchaudio: {subject.heads} says label sets {said}, the original {right}"
+
+
+def _used(
+    original: Mapping[str, NDArray[np.float32]], config: EncoderConfig, heads: Heads, graph: SeparateBackend
+) -> dict[str, NDArray[np.float32]]:
+    """The weights that a graph with these outputs has; all where nothing is known of them."""
+    outputs = [
+        output for name in graph.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None
+    ]
+    if not outputs:
+        return dict(original)
+    depth = depth_of(outputs, config)
+    used = {
+        name: values
+        for name, values in original.items()
+        if not is_left_out(name, config, depth) and (not name.startswith("aux.") or Output("logits") in outputs)
+    }
+    projections = {projection_name(output.label_set) for output in outputs if output.kind == "projection"}
+    single = heads.single_projections()
+    used |= {name: values for name, values in single.items() if name.rpartition(".")[0] in projections}
+    exporter = graph.about.metadata.get("exporter")
+    for layer in (output.layer for output in outputs if output.kind == "units"):
+        if exporter is not None and layer in heads.centroids:
+            centroids = heads.centroids[layer]
+            used |= centroid_constants(layer, centroids) if exporter == "graph" else {f"{CENTROIDS}{layer}": centroids}
+    return used
+
+
+def ported_weights(subject: Subject) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
+    """The TorchAudio port's config and weights. Raises InputError."""
+    config = ported_config(subject)
+    assert subject.torchaudio is not None  # noqa: S101 - else there is no config either
+    return config, read_state_dict(subject.torchaudio, config)
+
+
+def ported_config(subject: Subject) -> EncoderConfig:
+    """The config beside the TorchAudio weights. Raises InputError where there is none."""
+    if subject.torchaudio is None or subject.config is None:
+        raise InputError(f"{subject.name}: TorchAudio weights without their config", hint=CONFIG)
+    return EncoderConfig.read(subject.config)
