@@ -107,7 +107,7 @@ def test_a_bundle_says_what_became_of_every_tensor(tiny_checkpoint: Path, tmp_pa
     assert "next: aves-verify --bundle" in result.output
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     assert len(manifest["ledger"]) == 54
-    assert set(manifest["files"]) == {"torchaudio", "config", "safetensors", "onnx", "card"}
+    assert set(manifest["files"]) == {"torchaudio", "config", "safetensors", "heads", "onnx", "card"}
     assert manifest["encoder"]["normalize"] is False
     config = EncoderConfig.read(tmp_path / "b" / manifest["files"]["config"]["name"])
     assert config.encoder_embed_dim == 24

@@ -81,7 +81,7 @@ def comparison(backend: str, status: str = "pass", flagged: int | None = 0, **en
 
 def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
     """What aves-verify would say of these files, with ``entries`` of its one configuration replaced."""
-    hashed = ("torchaudio", "config", "onnx", "onnx_data")
+    hashed = ("torchaudio", "config", "heads", "onnx", "onnx_data")
     config = {
         "name": manifest.name,
         "source": "file",

@@ -18,7 +18,7 @@ def test_a_bundle_is_read_as_it_was_made(tiny_bundle: Bundle) -> None:
     assert hash_problems(again) == []
 
 
-@pytest.mark.parametrize("role", ["torchaudio", "config", "safetensors", "onnx"])
+@pytest.mark.parametrize("role", ["torchaudio", "config", "safetensors", "heads", "onnx"])
 def test_every_changed_or_missing_file_is_named(bundle: Bundle, role) -> None:
     changed = bundle.path(role)
     changed.write_bytes(bytes(b ^ 1 for b in changed.read_bytes()))

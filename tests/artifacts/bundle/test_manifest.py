@@ -53,7 +53,8 @@ MANIFESTS = st.builds(
     a_manifest,
     name=NAMES,
     files=st.fixed_dictionaries(
-        {role: RECORDS for role in FILE_NAMES if role != "onnx_data"}, optional={"onnx_data": RECORDS}
+        {role: RECORDS for role in FILE_NAMES if role not in ("heads", "onnx_data")},
+        optional={"heads": RECORDS, "onnx_data": RECORDS},
     ),
     source=st.builds(SourceRecord, NAMES, SIZES, DIGESTS, TEXT, st.none() | SIZES, st.booleans(), st.none() | RECORDS),
     encoder=st.builds(EncoderFacts, COUNTS, st.booleans(), COUNTS, COUNTS, COUNTS, COUNTS),

@@ -17,7 +17,7 @@ from aves_convert.graph.options import Exporter, OnnxOptions
 def test_the_manifest_that_is_given_back_is_the_one_on_disk(tiny_checkpoint: Path, tmp_path: Path) -> None:
     bundle = make_bundle(Source(tiny_checkpoint), Target(tmp_path, "tiny"))
     assert (tmp_path / MANIFEST).read_text() == bundle.manifest.to_json()
-    assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "onnx", "card"}
+    assert set(bundle.manifest.files) == {"torchaudio", "config", "safetensors", "heads", "onnx", "card"}
 
 
 @pytest.mark.parametrize("exporter", ["graph", "torch"])

@@ -31,7 +31,7 @@ print(*platform.python_version_tuple()[:2], torch.__version__, numpy.__version__
 
 def digests(folder: Path) -> dict[str, str]:
     """Of every file that holds a model; the manifest and the card tell the versions."""
-    names = [FILE_NAMES[role].format(name="x") for role in ("torchaudio", "config", "safetensors", "onnx")]
+    names = [FILE_NAMES[role].format(name="x") for role in ("torchaudio", "config", "safetensors", "heads", "onnx")]
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (*names, "all.onnx")}
 
 
