@@ -155,6 +155,12 @@ class Implementation:
         return {**self.options, **options}
 
 
+def check_threads(runtime: str, threads: str) -> None:
+    """Raise InputError for an option ``threads`` that is neither empty nor a number of threads."""
+    if threads and not (threads.isascii() and threads.isdecimal() and int(threads)):
+        raise InputError(f"{runtime}: threads is {printable(threads)}, expected a whole number from 1 on")
+
+
 def _imported(reference: str) -> Any:
     module, _, function = reference.partition(":")
     return getattr(importlib.import_module(module), function)

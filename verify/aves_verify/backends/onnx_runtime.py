@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
 from aves_artifacts.bundle.graph_contract import GraphOutputs
-from aves_verify.backends.backend import Embeddings, Given, RunError
+from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads
 from aves_verify.backends.separate import About
 
 _LEVELS = {
@@ -55,11 +55,10 @@ def load(given: Given) -> OnnxSession:
 def check(options: Mapping[str, str]) -> None:
     """Raise InputError for a provider that there is not, and for other options that cannot be meant."""
     provider_named(options["provider"])
-    optimisation, threads = options["optimisation"], options["threads"]
+    optimisation = options["optimisation"]
     if optimisation not in _LEVELS:
         raise InputError(f"ONNX Runtime has no optimisation {printable(optimisation)}; it has {', '.join(_LEVELS)}")
-    if threads and not (threads.isascii() and threads.isdecimal() and int(threads)):
-        raise InputError(f"ONNX Runtime: threads is {printable(threads)}, expected a whole number from 1 on")
+    check_threads("ONNX Runtime", options["threads"])
 
 
 def provider_named(name: str) -> str:
