@@ -123,6 +123,13 @@ class Implementation:
         for value, known, what in ((self.reads, FILES, "reads"), (self.kind, tuple(TOLERANCES), "kind")):
             if value not in known:
                 raise InputError(f"{what} is {quoted(value)}, expected one of {', '.join(known)}")
+        if not isinstance(self.modules, tuple) or not all(isinstance(module, str) for module in self.modules):
+            raise InputError(f"modules is {quoted(self.modules)}, expected a tuple of names, such as ('toy_runtime',)")
+        if not isinstance(self.options, Mapping):
+            raise InputError(f"options is {quoted(self.options)}, expected text by name, such as {{'device': 'cpu'}}")
+        for text in (*self.options, *self.options.values()):
+            if not isinstance(text, str):
+                raise InputError(f"options has {quoted(text)}, expected text by name, such as {{'device': 'cpu'}}")
 
     @property
     def called(self) -> str:

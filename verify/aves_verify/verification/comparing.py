@@ -124,19 +124,31 @@ def runs_again(item: Input, shapes: Collection[tuple[int, ...]]) -> bool:
 
 
 def _again(backend: Backend, answers: _Answers, found: Embeddings, plan: Plan, *, new: bool) -> Iterator[Comparison]:
-    """Run once more in the same session, which must give the same bits.
+    """Run once more in the same session, which must give the same bits; what does not is compared, and fails.
 
     Many runtimes choose kernels and lay out memory when a shape is ``new``: its first run is not like the others.
     """
     second = _run_port(backend, answers.item, answers.seconds, layers=answers.layers)
-    if not isinstance(second, RunError) and all(
-        name in second and np.array_equal(found[name], second[name], equal_nan=True) for name in found
-    ):
+    if isinstance(second, RunError):
+        what = "the first run of a shape is followed by one that fails" if new else "a second run fails"
+        others = {"final"}
+    else:
+        what = "the first run of a shape differs from its second" if new else "a second run gives something else"
+        others = {name for name in {**found, **second} if not _same_bits(found.get(name), second.get(name))}
+    if not others:
         return
-    what = "the first run of a shape differs from its second" if new else "a second run gives something else"
-    for comparison in _compare_port(backend, answers, second, plan, AGAIN):
-        reason = f"{what}; {comparison.reason}".removesuffix("; ")
-        yield replace(comparison, status="fail", reason=reason)
+    compared = {comparison.layer: comparison for comparison in _compare_port(backend, answers, second, plan, AGAIN)}
+    for layer in sorted(others):
+        told = compared.get(layer)
+        if told is None:  # the first run alone gave it, and nothing of the original has its name
+            clip, tolerance = f"{answers.item.name}{AGAIN}", _tolerance(backend, answers, plan)
+            reason = f"it gives {layer} no more"
+            told = Comparison(backend.name, answers.reference, clip, layer, tolerance, "fail", reason)
+        yield replace(told, status="fail", reason=f"{what}; {told.reason}".removesuffix("; "))
+
+
+def _same_bits(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other, equal_nan=True)
 
 
 def _otherwise(backend: OnnxBackend, answers: _Answers, plan: Plan) -> Iterator[Comparison]:
@@ -172,7 +184,7 @@ def _compare_port(
     ``how`` it was run stands behind the input's name.
     """
     reference, clip = answers.reference, f"{answers.item.name}{how}"
-    tolerance = plan.tolerances["unmeasured" if answers.loaded.exact is None else backend.kind]
+    tolerance = _tolerance(backend, answers, plan)
     if isinstance(found, RunError):
         yield Comparison(backend.name, reference, clip, "final", tolerance, "fail", str(found))
         return
@@ -186,6 +198,10 @@ def _compare_port(
         has, lacks = (backend.name, reference) if layer in found else (reference, backend.name)
         reason = f"{has} gives {layer}, {lacks} does not"
         yield Comparison(backend.name, reference, clip, layer, tolerance, "fail", reason)
+
+
+def _tolerance(backend: Backend, answers: _Answers, plan: Plan) -> Tolerance:
+    return plan.tolerances["unmeasured" if answers.loaded.exact is None else backend.kind]
 
 
 def _compare_layer(
