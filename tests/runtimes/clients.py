@@ -66,7 +66,11 @@ _NO_DOUBLE = Fault(
     "WebGPU has no float64, and these imports' wasm has none either; `--precision mixed` is for a processor",
     "https://github.com/microsoft/onnxruntime/pull/17472",
 )
-_COMPILED = Fault(("port",), "the code that torch compiles for the group norm is less exact where there is an offset")
+_COMPILED = Fault(
+    ("port",),
+    "the code that torch compiles for the group norm is less exact where there is an offset",
+    "https://github.com/pytorch/pytorch/issues/141541",
+)
 _SPELLED = Fault(("export",), "no LayerNormalization, which exporters write from opset 17 on")
 _ORT = ("onnxruntime==1.32.0", "numpy==2.4.6")
 _TOOLS = ("onnx==1.23.2", *_ORT)
@@ -225,7 +229,14 @@ CLIENTS = {
             "ExecuTorch, XNNPACK",
             "executorch_xnnpack.py",
             "executorch==1.5.1",
-            faults=(Fault(("port",), "its group norm loses digits where a recording has an offset"),),
+            faults=(
+                Fault(
+                    ("port",),
+                    "its group norm takes the mean of squares less the square of the mean for the variance, which loses "
+                    "digits where a recording has an offset",
+                    "https://github.com/pytorch/executorch/pull/16727",
+                ),
+            ),
         ),
         _torch("esp-aves", "esp_aves.py"),
         _torch("avex", "avex_checkpoint.py", "avex==1.4.0"),
@@ -236,7 +247,7 @@ CLIENTS = {
 def fault(cell: Mapping[str, Any]) -> dict[str, str] | None:
     """By whose fault a cell is not good, where it is the client's own."""
     client = CLIENTS.get(cell["client"])
-    if cell["verdict"] == "good" or client is None:
+    if cell["verdict"] in ("good", "runs") or client is None:
         return None
     told = next((fault for fault in client.faults if cell["graph"] in fault.graphs), None)
     return None if told is None else {"why": told.why, "thread": told.thread}
