@@ -169,7 +169,6 @@ CLIENTS = {
             ("iree-base-compiler[onnx]", "iree-base-runtime", "numpy"),
             "fixed",
             longest=16_000,
-            shortest=4_001,
             faults=(
                 Fault(
                     ("fixed",),
@@ -177,8 +176,6 @@ CLIENTS = {
                     "gives no numbers there",
                 ),
             ),
-            note="with a length below 2,600 samples it does not compile the convolution that cuts blocks, as only one "
-            "comes out",
         ),
         Client(
             "MNN",
@@ -232,8 +229,8 @@ CLIENTS = {
             faults=(
                 Fault(
                     ("port",),
-                    "its group norm takes the mean of squares less the square of the mean for the variance, which loses "
-                    "digits where a recording has an offset",
+                    "its group norm takes the mean of squares less the square of the mean for the variance, which "
+                    "loses digits where a recording has an offset",
                     "https://github.com/pytorch/executorch/pull/16727",
                 ),
             ),

@@ -65,7 +65,10 @@ def original_errors(given: Iterable[Input], answers: Mapping[str, Answers]) -> d
 def judged(
     run: Run, errors: Errors, original: Mapping[bool, float], export: Mapping[bool, float] | None, *, exact: bool
 ) -> tuple[Verdict, str]:
-    """The verdict of a cell and why, by its worst error. ``export``: the ordinary export's errors in the same client, where it runs."""
+    """The verdict of a cell and why, by its worst error.
+
+    ``export``: the ordinary export's errors in the same client, where it runs.
+    """
     if run.errors:
         name, told = next(iter(run.errors.items()))
         return "fails", f"{name}: {told}" if name else told
