@@ -187,7 +187,7 @@ IMPLEMENTATIONS = {
             "onnx",
             "aves_verify.backends.onnx_runtime:load",
             title="ONNX Runtime",
-            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": ""},
+            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": "", "device": ""},
             check="aves_verify.backends.onnx_runtime:check",
         ),
         Implementation(

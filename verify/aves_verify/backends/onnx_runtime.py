@@ -31,9 +31,17 @@ CPU = "CPUExecutionProvider"
 # What a provider would otherwise choose by itself: fewer bits than float32, or an algorithm by a race on the clock.
 _PINNED = {
     "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"},
-    "TensorrtExecutionProvider": {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
+    "TensorrtExecutionProvider": {"trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0"},
     "OpenVINOExecutionProvider": {"device_type": "CPU", "precision": "FP32"},
     "CoreMLExecutionProvider": {"AllowLowPrecisionAccumulationOnGPU": "0"},
+}
+_SINCE = {"trt_bf16_enable": (1, 23)}  # ONNX Runtimes before refuse a provider for an option that they do not know
+_VERSION = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+# What a provider calls the device that it computes on; others have but one.
+_DEVICE = {
+    "CUDAExecutionProvider": "device_id",
+    "TensorrtExecutionProvider": "device_id",
+    "OpenVINOExecutionProvider": "device_type",
 }
 _TF32 = "NVIDIA_TF32_OVERRIDE"  # what NVIDIA's libraries read, TensorRT's too, which has no option of its own
 _LARGEST_PROFILE = 64 << 20  # bytes; a graph that loops writes a line for every node that it runs
@@ -49,12 +57,13 @@ def load(given: Given) -> OnnxSession:
         threads=int(threads) if threads else None,
         optimisation=given.options.get("optimisation", "all"),
         provider=provider,
+        device=given.options.get("device", ""),
     )
 
 
 def check(options: Mapping[str, str]) -> None:
     """Raise InputError for a provider that there is not, and for other options that cannot be meant."""
-    provider_named(options["provider"])
+    provider_options(provider_named(options["provider"]), options["device"])
     optimisation = options["optimisation"]
     if optimisation not in _LEVELS:
         raise InputError(f"ONNX Runtime has no optimisation {printable(optimisation)}; it has {', '.join(_LEVELS)}")
@@ -77,6 +86,25 @@ def provider_named(name: str) -> str:
     )
 
 
+def provider_options(provider: str, device: str = "") -> dict[str, str]:
+    """What a provider is given, so that nothing is left to its own choice; ``device`` as it calls one.
+
+    Raises InputError where the provider has no devices to choose from.
+
+    >>> provider_options("OpenVINOExecutionProvider", "GPU")
+    {'device_type': 'GPU', 'precision': 'FP32'}
+    """
+    pinned = {name: value for name, value in _PINNED.get(provider, {}).items() if _SINCE.get(name, (0, 0)) <= _VERSION}
+    if not device:
+        return pinned
+    if provider not in _DEVICE:
+        raise InputError(
+            f"ONNX Runtime: device is {printable(device)}, but {provider} has none to choose from; those that have are "
+            f"{', '.join(_DEVICE)}"
+        )
+    return {**pinned, _DEVICE[provider]: device}
+
+
 class OnnxSession:
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
@@ -86,13 +114,20 @@ class OnnxSession:
     version: str = onnxruntime.__version__
 
     def __init__(
-        self, path: Path, *, threads: int | None = None, optimisation: str = "all", provider: str = CPU
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        optimisation: str = "all",
+        provider: str = CPU,
+        device: str = "",
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        Raises InputError for what is no such graph, and for a provider that there is not.
+        Raises InputError for what is no such graph, and for a provider or a device that there is not.
         """
         self.path, self._provider = path, provider_named(provider)
+        self._options = provider_options(self._provider, device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.graph_optimization_level = _LEVELS[optimisation]
@@ -123,7 +158,7 @@ class OnnxSession:
             options.enable_profiling = True
             self._profiles = tempfile.TemporaryDirectory(prefix="aves-profile-")
             options.profile_file_prefix = str(Path(self._profiles.name) / "nodes")
-            providers = [(self._provider, _PINNED.get(self._provider, {})), CPU]
+            providers = [(self._provider, self._options), CPU]
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
@@ -140,6 +175,8 @@ class OnnxSession:
     def facts(self) -> About:
         """What the file says of itself, and how it runs here."""
         settings = {"provider": self._provider}
+        if device := self._options.get(_DEVICE.get(self._provider, "")):
+            settings["device"] = printable(device)
         if self._nodes is not None:
             settings["nodes"] = " and ".join(f"{count} on {name}" for name, count in self._nodes.most_common())
         idle = self._nodes is not None and self._provider not in self._nodes
