@@ -28,13 +28,21 @@ _FOLDERS = re.compile(re.escape(tempfile.gettempdir()) + r"/\S*/")
 
 @dataclass
 class Session:
-    """What all clients share: files, inputs and answers; and the times that theirs are compared with."""
+    """What all clients share: files, inputs and answers; and the times that theirs are compared with.
+
+    ``small``: the same of a small encoder, which some clients run always; its times are compared with nothing.
+    """
 
     files: Files
     given: Sequence[Input]
     answers: Mapping[str, Answers]
     timeout: float
     fastest: dict[str, float] = field(default_factory=dict)  # seconds by the input's name
+    small: Session | None = None
+
+    def of(self, client: Client) -> Session:
+        """What this client runs: of the small encoder, where that is another and the client's own."""
+        return self.small if client.small and self.small is not None else self
 
     def for_client(self, client: Client) -> list[Input]:
         """The inputs that a client takes."""
@@ -46,6 +54,7 @@ def cells(client: Client, session: Session, packages: str, before: Mapping[str, 
 
     ``before``: the versions that the pinned ones gave; where the newest are the same, nothing is run again.
     """
+    session = session.of(client)
     wanted = client.pinned if packages == "pinned" else client.newest
     with tempfile.TemporaryDirectory(prefix="aves-runtime-", ignore_cleanup_errors=True) as folder:
         try:

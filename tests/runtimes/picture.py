@@ -10,7 +10,7 @@ import matplotlib as mpl
 from tests.runtimes.table import GRAPHS
 
 # Okabe and Ito's colours, which most people with colour blindness tell apart; the words are there as well.
-COLOURS = {"good": "#009e73", "inexact": "#e69f00", "fails": "#d55e00", "not run": "#bbbbbb"}
+COLOURS = {"good": "#009e73", "runs": "#56b4e9", "inexact": "#e69f00", "fails": "#d55e00", "not run": "#bbbbbb"}
 
 
 def draw(cells: Sequence[dict[str, Any]], svg: Path) -> None:

@@ -38,12 +38,18 @@ def chosen(given: argparse.Namespace) -> list[Client]:
 
 
 def prepared(given: argparse.Namespace, folder: Path) -> Session:
-    """The files, the inputs and the right answers."""
+    """The files, the inputs and the right answers; of a small encoder too, where a client runs no other."""
     torch.set_num_threads(2)
-    if given.fairseq is not None:
-        checkpoint = given.fairseq
-    else:
-        checkpoint = files.small_checkpoint(folder) if given.quick else files.base_checkpoint(folder)
+    if given.quick and given.fairseq is None:
+        return _prepared(given, files.small_checkpoint(folder), folder)
+    session = _prepared(given, given.fairseq or files.base_checkpoint(folder), folder)
+    if any(client.small for client in chosen(given)):
+        (folder / "small").mkdir()
+        session.small = _prepared(given, files.small_checkpoint(folder / "small"), folder / "small")
+    return session
+
+
+def _prepared(given: argparse.Namespace, checkpoint: Path, folder: Path) -> Session:
     recording = None if given.audio is None else read_clip(given.audio).waveform
     one_each = list(inputs.inputs(inputs.QUICK if given.quick else inputs.LENGTHS[-1], recording))
     longest = max(client.longest for client in chosen(given) if client.takes == "fixed") if _any_fixed(given) else 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.runtimes.clients import CLIENTS
+from tests.runtimes.verdict import FINE
 
 START, END = "<!-- made by nox -s runtimes -->", "<!-- end -->"
 GRAPHS = {
@@ -25,8 +26,9 @@ Cell = dict[str, Any]
 
 def markdown(cells: Sequence[Cell], about: str) -> str:
     """Everything between the page's marks. ``about``: which model on which machine."""
-    good = sum(cell["verdict"] == "good" for cell in cells)
-    parts = [f"**{good} of {len(cells)} cells are good.** {about}", "\n".join(_rows(cells))]
+    good, run = (sum(cell["verdict"] == verdict for cell in cells) for verdict in ("good", "runs"))
+    others = f", and {run} run: they give other numbers on purpose" if run else ""
+    parts = [f"**{good} of {len(cells)} cells are good{others}.** {about}", "\n".join(_rows(cells))]
     for title, lines in (("What fails, and by whose fault", _failures(cells)), ("Notes", _notes(cells))):
         parts += [f"### {title}", "\n".join(f"- {line}" for line in lines) or "Nothing."]
     return "\n\n".join(parts) + "\n"
@@ -36,7 +38,7 @@ def _rows(cells: Sequence[Cell]) -> Iterator[str]:
     yield f"| {' | '.join(_HEAD)} |"
     yield "|" + "---|" * len(_HEAD)
     for cell in cells:
-        verdict = cell["verdict"] if cell["verdict"] in ("good", "not run") else f"**{cell['verdict']}**"
+        verdict = cell["verdict"] if cell["verdict"] in ("good", "runs", "not run") else f"**{cell['verdict']}**"
         numbers = (
             cell.get("runs", "-"),
             _number(cell.get("max_error"), ".1e"),
@@ -60,10 +62,10 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _failures(cells: Sequence[Cell]) -> Iterator[str]:
-    """Each cell that is not good; what several graphs of a client have in common once."""
+    """Each cell that is neither good nor runs; what several graphs of a client have in common once."""
     lines: dict[str, list[str]] = {}
     for cell in cells:
-        if cell["verdict"] == "good":
+        if cell["verdict"] in FINE:
             continue
         told = one_line(cell["why"])
         if cell["fault"] is not None:

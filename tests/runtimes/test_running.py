@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from tests.runtimes.cells import Session, cells
-from tests.runtimes.clients import Client
+from tests.runtimes.clients import CLIENTS, Client
 from tests.runtimes.environments import Environment, NoEnvironmentError, make_environment
 from tests.runtimes.files import Files
 from tests.runtimes.inputs import Answers, Input
@@ -36,6 +36,17 @@ def test_a_client_that_does_as_it_should(tmp_path: Path) -> None:
     assert {name: x.shape for name, x in found.outputs.items()} == {"short": (1, 400), "long": (2, 800)}
     assert set(found.seconds) == {"short", "long"}
     assert (found.outputs["long"] == 2).all()
+
+
+def test_a_client_of_a_small_encoder_runs_that_and_no_other() -> None:
+    small = Session(Files(Path("small"), Path(), Path()), GIVEN, {}, 1.0)
+    both = Session(Files(Path("base"), Path(), Path()), GIVEN, {}, 1.0, small=small)
+    found = {name: both.of(client).files.folder.name for name, client in CLIENTS.items()}
+    assert {name for name, folder in found.items() if folder == "small"} == {
+        "browser /webgpu, WebGPU",
+        "browser /jspi, WebGPU",
+    }
+    assert small.of(CLIENTS["browser /jspi, WebGPU"]) is small  # where the whole session is of a small encoder
 
 
 def test_an_error_for_one_input_leaves_the_others(tmp_path: Path) -> None:

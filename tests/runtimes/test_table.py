@@ -46,6 +46,13 @@ def test_a_row_has_everything_that_was_measured() -> None:
     assert "### What fails, and by whose fault\n\nNothing." in text
 
 
+def test_what_only_ran_is_not_called_good() -> None:
+    text = markdown([cell("tract", "float32"), cell("quantize_dynamic", "float32", "runs")], "")
+    assert "**1 of 2 cells are good, and 1 run: they give other numbers on purpose.**" in text
+    assert "| 0.98 | runs |" in text
+    assert "Nothing." in text
+
+
 def test_a_client_that_did_not_run_has_a_row() -> None:
     bare = {"client": "IREE", "packages": "newest", "graph": "fixed", "verdict": "not run", "why": "no", "fault": None}
     text = markdown([{**bare, "versions": {}}], "")
@@ -125,10 +132,11 @@ def test_the_docs_hold_what_their_data_says() -> None:
     measured = {(one["client"], one["graph"]) for one in DATA["cells"] if one["packages"] == "pinned"}
     every = {(client.name, graph) for client in CLIENTS.values() for graph in GRAPHS[client.takes]}
     assert measured <= every
-    # half an hour each at full size where a processor computes WebGPU; the page says so
-    assert {client for client, _ in every - measured} <= {"browser /webgpu, WebGPU", "browser /jspi, WebGPU"}
+    # of these a small encoder is run, by the next full session; the page says so
+    assert {client for client, _ in every - measured} <= {name for name, client in CLIENTS.items() if client.small}
 
 
 def test_the_default_graph_is_good_wherever_the_client_is_not_at_fault() -> None:
     bad = [one for one in DATA["cells"] if one["graph"] in ("float32", "fixed", "port") and one["verdict"] != "good"]
-    assert [one["client"] for one in bad if one["fault"] is None] == []
+    judged = [one for one in bad if CLIENTS[one["client"]].exact or one["verdict"] != "runs"]
+    assert [one["client"] for one in judged if one["fault"] is None] == []

@@ -71,8 +71,13 @@ def test_a_client_that_does_not_run_fails_with_its_reason(run: Run, why: str) ->
     assert verdict(run, exact=False)[0] == "fails"
 
 
-def test_other_numbers_on_purpose_are_good_where_they_are_numbers() -> None:
-    assert verdict(ran(0.5, 0.5), exact=False) == ("good", "")
+def test_of_other_numbers_on_purpose_it_is_told_that_they_are_numbers() -> None:
+    assert verdict(ran(0.5, 0.5), exact=False) == ("runs", "")
+
+
+def test_the_worst_error_is_told_whichever_input_comes_first() -> None:
+    assert verdict(ran(2e-6, 3e-4))[1] == "largest error with an offset 3.0e-04, allowed 1.5e-06"
+    assert verdict(ran(3e-4, 2e-6))[1] == "largest error without an offset 3.0e-04, allowed 1.5e-06"
 
 
 def cell(client: str, found: str, graph: str = "float32") -> dict[str, Any]:
@@ -90,3 +95,7 @@ def test_a_cell_that_was_good_and_is_not_is_named() -> None:
     now = [cell("tract", "inexact"), cell("MNN", "fails"), cell("new", "fails"), cell("tract", "fails", "mixed")]
     assert regressions(before, now) == ["tract (pinned), float32: was good, now inexact: x"]
     assert regressions(before, [cell("tract", "good")]) == []
+    assert regressions([cell("eight bits", "runs")], [cell("eight bits", "fails")]) == [
+        "eight bits (pinned), float32: ran, now fails: x"
+    ]
+    assert regressions([cell("eight bits", "good")], [cell("eight bits", "runs")]) == []

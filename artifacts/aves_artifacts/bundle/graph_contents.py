@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aves_artifacts.base.messages import first_line, listed, quoted
@@ -12,11 +13,14 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import WAVEFORM, stated
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.bundle.outputs import EMBEDDINGS
+from aves_artifacts.files.file_bytes import FileBytes
+from aves_artifacts.files.protobuf_fields import Fields
 
 if TYPE_CHECKING:
     import onnx
 
 _MOST_TOLD = 5  # files
+_ONNX = ("", "ai.onnx")  # the names of the standard's own operators
 
 
 def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
@@ -31,7 +35,7 @@ def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
         yield f"is no ONNX graph: {first_line(error)}"
         return
     data = bundle.manifest.files.get("onnx_data")
-    outside, interface = _files_outside(graph), _interface(graph)
+    outside, interface = _files_outside(graph), _interface(graph, path)
     del graph
     recorded = {data.name} if data else set()
     if outside != recorded:
@@ -67,27 +71,52 @@ class _Interface:
     inputs: list[_Value]
     outputs: list[_Value]
     says: dict[str, str]
+    opset: int
     holds_float64: bool
 
 
-def _interface(model: onnx.ModelProto) -> _Interface:
+def _interface(model: onnx.ModelProto, path: Path) -> _Interface:
     weights = {tensor.name for tensor in model.graph.initializer}  # which old graphs list among the inputs
     return _Interface(
         [_declared(value) for value in model.graph.input if value.name not in weights],
         [_declared(value) for value in model.graph.output],
         {entry.key: entry.value for entry in model.metadata_props},
-        _holds_float64(model.graph),
+        max((each.version for each in model.opset_import if each.domain in _ONNX), default=0),
+        holds_float64(path),
     )
 
 
-def _holds_float64(graph: onnx.GraphProto) -> bool:
-    """Whether a weight, a constant of a node, or what a Cast makes is in float64: with one of these it begins."""
-    from onnx import TensorProto
+def holds_float64(path: Path) -> bool:
+    """Whether a weight, a constant of a node, or what a Cast makes is in float64: with one of these it begins.
 
-    attributes = [(node.op_type, each) for node in graph.node for each in node.attribute]
-    made = (each.i for op, each in attributes if (op, each.name) == ("Cast", "to"))
-    held = (tensor.data_type for tensor in (*graph.initializer, *(each.t for _, each in attributes)))
-    return TensorProto.DOUBLE in (*made, *held)
+    The file is read piece by piece, without its weights. Raises OSError, ValueError or DecodeError for no graph.
+    """
+    from onnx import ModelProto
+
+    fields = Fields(FileBytes(path))
+    return any(
+        number == ModelProto.GRAPH_FIELD_NUMBER and _float64_within(fields, begin, end)
+        for _, number, begin, end in fields.within(0, len(fields.data))
+    )
+
+
+def _float64_within(fields: Fields, begin: int, end: int) -> bool:
+    """Whether there is such a node or weight in the graph between these bytes."""
+    from onnx import GraphProto, NodeProto, TensorProto
+
+    for _, part, start, stop in fields.within(begin, end):
+        if part == GraphProto.NODE_FIELD_NUMBER:
+            node = NodeProto.FromString(fields.data[start:stop])
+            made = [each.i for each in node.attribute if (node.op_type, each.name) == ("Cast", "to")]
+            if TensorProto.DOUBLE in (*made, *(each.t.data_type for each in node.attribute)):
+                return True
+        elif part == GraphProto.INITIALIZER_FIELD_NUMBER:
+            for _, number, first, last in fields.within(start, stop):
+                if number == TensorProto.DATA_TYPE_FIELD_NUMBER:
+                    if fields.number(first, last)[0] == TensorProto.DOUBLE:
+                        return True
+                    break
+    return False
 
 
 def _declared(value: onnx.ValueInfoProto) -> _Value:
@@ -119,6 +148,8 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
         expected |= {"precision": graph.precision, "attention": graph.attention, "exporter": graph.exporter}
         if graph.precision == "float32" and graph.exporter == "graph" and interface.holds_float64:
             yield "holds float64, the manifest says precision 'float32'"
+        if interface.opset != graph.opset:
+            yield f"is of opset {interface.opset}, the manifest says {graph.opset}"
         fixed = tuple(size for size in interface.inputs[0][2] if isinstance(size, int) and size)
         if fixed != (graph.fixed_shape or ()):
             yield f"takes sizes {list(fixed)} alone, the manifest says {list(graph.fixed_shape or ())}"

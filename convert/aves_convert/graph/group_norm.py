@@ -50,8 +50,10 @@ def write_normalised_convolution(graph: GraphBuilder, config: EncoderConfig, x: 
     if config.extractor_conv_bias:
         graph.read(f"{module}.conv.bias", channels)
     rows = _centred_rows(graph, f"{module}.conv", x, kernel, stride)
-    products = (_products_in_float64 if graph.mixed else _products_in_blocks)(graph, f"{module}.conv", rows)
-    weight = _scaled_weight(graph, module, channels, kernel, products)
+    fixed = graph.options.fixed_shape
+    positions = None if fixed is None else (fixed[1] - kernel) // stride + 1
+    products = (_products_in_float64 if graph.mixed else _products_in_blocks)(graph, f"{module}.conv", rows, positions)
+    weight = _scaled_weight(graph, module, channels, kernel, products, positions)
     y = graph.node(f"{module}.conv", "MatMul", weight, graph.float32(rows))
     return graph.node(f"{module}.conv", "Unsqueeze", y, graph.constant("height_axis", [2]))
 
@@ -67,7 +69,7 @@ def _centred_rows(graph: GraphBuilder, module: str, x: str, kernel: int, stride:
     return graph.node(module, "Pad", centred, graph.constant("pad_one_row", [0, 0, 0, 0, 1, 0]), _number(graph, 1))
 
 
-def _products_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
+def _products_in_float64(graph: GraphBuilder, module: str, rows: str, _positions: int | None) -> str:
     """The rows' products summed over all positions, [batch, 1, kernel + 1, kernel + 1]."""
     # ONNX Runtime 1.17 fuses a Transpose with a MatMul also in float64, and then has no kernel for it; Einsum it leaves
     # alone.
@@ -75,15 +77,15 @@ def _products_in_float64(graph: GraphBuilder, module: str, rows: str) -> str:
     return graph.node(f"{module}.products", "Unsqueeze", products, graph.constant("channel_axis", [1]))
 
 
-def _products_in_blocks(graph: GraphBuilder, module: str, rows: str) -> str:
+def _products_in_blocks(graph: GraphBuilder, module: str, rows: str, positions: int | None) -> str:
     """The rows' products summed over the positions of each block, [batch, blocks, kernel + 1, kernel + 1], in float32.
 
     The blocks are cut by a convolution whose kernels each take one position, at strides of a block. Slice and Reshape
     would need the number of positions, rounded up, which many runtimes cannot follow: they want to know shapes early.
     """
     module = f"{module}.products"
-    # Zeros behind, so that no position is left over; those that fill no block are not taken.
-    padded = graph.node(module, "Pad", rows, graph.constant("pad_block", [0, 0, 0, 0, 0, _BLOCK - 1]))
+    behind = _zeros_behind(positions, _BLOCK)
+    padded = graph.node(module, "Pad", rows, graph.constant("pad_block", [0, 0, 0, 0, 0, behind]))
     image = graph.node(module, "Unsqueeze", padded, graph.constant("channel_axis", [1]))  # [batch, 1, rows, positions]
     places = graph.constant("identity_kernel", np.eye(_BLOCK, dtype=np.float32)[:, None, None])
     blocks = graph.convolution(f"{module}.blocks", image, places, kernel=_BLOCK, stride=_BLOCK)
@@ -93,7 +95,18 @@ def _products_in_blocks(graph: GraphBuilder, module: str, rows: str) -> str:
     return graph.node(module, "MatMul", left, right)
 
 
-def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int, products: str) -> str:
+def _zeros_behind(size: int | None, block: int) -> int:
+    """How many zeros go behind an axis, so that nothing is left over when it is cut into blocks.
+
+    Where its size is not known, those that then fill no block are not taken. Where it is, there are none of these: IREE
+    compiles no convolution that gives one position and leaves some out.
+    """
+    return block - 1 if size is None else -size % block
+
+
+def _scaled_weight(
+    graph: GraphBuilder, module: str, channels: int, kernel: int, products: str, positions: int | None
+) -> str:
     """W' with a last column of b', which the row of ones adds: no further pass over the output."""
     norm = f"{module}.layer_norm"
     weight = in_basis(graph.read_float64(f"{module}.conv.weight", channels, 1, kernel)[:, 0])
@@ -109,7 +122,8 @@ def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int,
     squares = graph.node(f"{norm}.squares", "Mul", half_square, padded)
     squares = graph.node(f"{norm}.squares", "ReduceSum", squares, graph.constant("last_axis", [-1]), keepdims=0)
     squares = graph.node(f"{norm}.squares", "Transpose", squares, perm=[0, 2, 1])
-    total = _sum_over_blocks(graph, f"{norm}.variance", squares)
+    blocks = None if positions is None else -(-positions // _BLOCK)
+    total = _sum_over_blocks(graph, f"{norm}.variance", squares, blocks)
     variance = graph.node(f"{norm}.variance", "Div", total, _count(graph, f"{module}.conv", products, kernel))
     variance = graph.node(norm, "Max", variance, _number(graph, 0))  # rounding may go below
     variance = graph.node(norm, "Add", variance, _number(graph, EPSILON))
@@ -119,12 +133,13 @@ def _scaled_weight(graph: GraphBuilder, module: str, channels: int, kernel: int,
     return graph.float32(graph.node(f"{norm}.scaled_weight", "Add", scaled, shift))
 
 
-def _sum_over_blocks(graph: GraphBuilder, module: str, x: str) -> str:
+def _sum_over_blocks(graph: GraphBuilder, module: str, x: str, blocks: int | None) -> str:
     """[batch, channels, blocks] -> [batch, channels, 1]; in float32 some blocks at a time, and then these."""
     last, axis = graph.constant("last_axis", [-1]), graph.constant("channel_axis", [1])
     if graph.mixed:
         return graph.node(module, "ReduceSum", x, last)
-    padded = graph.node(module, "Pad", x, graph.constant("pad_blocks", [0, 0, 0, 0, 0, _BLOCKS - 1]))
+    behind = _zeros_behind(blocks, _BLOCKS)
+    padded = graph.node(module, "Pad", x, graph.constant("pad_blocks", [0, 0, 0, 0, 0, behind]))
     image = graph.node(module, "Unsqueeze", padded, axis)  # [batch, 1, channels, blocks]
     ones = graph.constant("ones_kernel", np.ones((1, 1, 1, _BLOCKS), np.float32))
     some = graph.convolution(module, image, ones, kernel=_BLOCKS, stride=_BLOCKS)

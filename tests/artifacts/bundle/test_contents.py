@@ -209,6 +209,10 @@ WELL_DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
         regraphed(through_float64),
         "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",
     ),
+    "a graph of another opset": (
+        regraphed(lambda model: setattr(model.opset_import[0], "version", 16)),
+        "aves-base-bio.onnx is of opset 16, the manifest says 17",
+    ),
     "a graph with a constant in float64": (
         regraphed(beside_float64),
         "aves-base-bio.onnx holds float64, the manifest says precision 'float32'",

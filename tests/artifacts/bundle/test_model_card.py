@@ -65,9 +65,24 @@ def test_the_card_says_which_runtimes_the_graph_is_for() -> None:
     assert "OpenVINO and TensorRT compute them in float32" in told(precision="mixed")
     assert "an operator of opset 23" in told(opset=23)
     assert "runs in ONNX Runtime alone" in told(attention="fused")
+    both = told(attention="fused", precision="mixed")
+    assert "runs in ONNX Runtime alone" in both
+    assert "some sums in float64" in both
     assert "an ordinary export" in told(exporter="torch")
     assert "takes 1 waveform of 16000 samples" in told(fixed_shape=(1, 16_000)).replace("\n", " ")
     assert "takes 3 waveforms of" in told(fixed_shape=(3, 16_000))
+
+
+def test_the_card_says_what_runtimes_want_beside_the_file() -> None:
+    def told(**entries: Any) -> str:
+        text = card(graph=dataclasses.replace(GraphRecord(17, "float32", "standard", "graph"), **entries))
+        return " ".join(text.split("## Runtimes")[1].split("## ")[0].split())
+
+    assert "inputs of one frame (400 to 719 samples) a compiled model of their own" in told()
+    assert "**IREE** compiles a graph of one length alone, which `--fixed-length N` writes" in told(exporter="torch")
+    for entries in ({}, {"attention": "fused"}, {"fixed_shape": (1, 16_000)}):
+        assert "`docs/runtimes.md` of aves-ports" in told(**entries)
+        assert ("OpenVINO" in told(**entries)) == (not entries)
 
 
 def test_a_package_that_leaves_out_the_last_norm_is_warned_of() -> None:

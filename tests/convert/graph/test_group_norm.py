@@ -61,6 +61,21 @@ def test_a_constant_waveform_gives_what_silence_gives(level: float) -> None:
     assert_exact({"embeddings": silence}, exact)
 
 
+@pytest.mark.parametrize("samples", [60, 325, 330, 4_001, 10_245, 10_250])  # 11, 64, 65, 799, 2048 and 2049 positions
+def test_of_a_known_length_no_convolution_that_cuts_blocks_leaves_zeros_out(samples: int) -> None:
+    """One that gives a single position and does is what IREE does not compile."""
+    state_dict, waveform = weights(TINY), clip(samples)
+    model = encoder_graph(TINY, state_dict, OnnxOptions(fixed_shape=(1, samples)))
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    widths = {value.name: value.type.tensor_type.shape.dim[-1].dim_value for value in inferred.value_info}
+    cutting = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1].endswith("_kernel")]
+    strides = {node.name: {each.name: list(each.ints) for each in node.attribute}["strides"][-1] for node in cutting}
+    assert [strides[node.name] for node in cutting] == [64, 32]
+    assert [widths[node.input[0]] % strides[node.name] for node in cutting] == [0, 0]
+    anywhere = run(encoder_graph(TINY, state_dict), waveform)["embeddings"]
+    np.testing.assert_array_equal(run(model, waveform)["embeddings"], anywhere)
+
+
 def test_each_clip_of_a_batch_is_normalised_alone() -> None:
     model = encoder_graph(TINY, weights(TINY))
     loud, quiet = clip(3000, gain=1.0, offset=0.5), clip(3000, gain=1e-3)

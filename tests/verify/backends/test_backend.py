@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import toymaker
@@ -53,10 +54,18 @@ def test_an_unknown_name_lists_the_known_ones(name: str, told: str) -> None:
         ({"make": "toymaker.running"}, "make is 'toymaker.running', expected module:function"),
         ({"make": 3}, "make is 3, expected module:function"),
         ({"reads": "tflite"}, "reads is 'tflite', expected one of fairseq, torchaudio, onnx"),
+        (
+            {"modules": "toy_runtime"},
+            r"modules is 'toy_runtime', expected a tuple of names, such as \('toy_runtime',\)",
+        ),
+        ({"modules": (3,)}, "modules is .*, expected a tuple of names"),
+        ({"options": {"threads": 1}}, "options has 1, expected text by name, such as {'device': 'cpu'}"),
+        ({"options": {1: "threads"}}, "options has 1, expected text by name"),
+        ({"options": "fast"}, "options is 'fast', expected text by name"),
         ({"kind": "lenient"}, "kind is 'lenient', expected one of torchaudio, onnx, unmeasured"),
     ],
 )
-def test_a_row_that_cannot_be_is_refused(change: dict[str, str], told: str) -> None:
+def test_a_row_that_cannot_be_is_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         Implementation(**{"name": "toy", "reads": "onnx", "make": "a:b", **change})
 

@@ -14,9 +14,9 @@ from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph.encoder import encoder_graph
-from aves_verify.backends import separate
+from aves_verify.backends import onnx_runtime, separate
 from aves_verify.backends.backend import IMPLEMENTATIONS, RunError
-from aves_verify.backends.onnx_runtime import OnnxSession
+from aves_verify.backends.onnx_runtime import OnnxSession, provider_options
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import about, check
 
@@ -132,11 +132,24 @@ def test_a_provider_that_is_not_here_is_told_with_those_that_are(graph: Path) ->
         ("optimisation", "most", "no optimisation most; it has none, basic, extended, all"),
         ("threads", "abc", "threads is abc, expected a whole number from 1 on"),
         ("threads", "0", "threads is 0, expected"),
+        ("device", "GPU", "device is GPU, but CPUExecutionProvider has none to choose from; those that have are CUDA"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_told(option: str, value: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         check(IMPLEMENTATIONS["onnx"], {option: value})
+
+
+def test_nothing_is_left_to_a_providers_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensorrt = {"trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0"}
+    monkeypatch.setattr(onnx_runtime, "_VERSION", (1, 32))
+    assert provider_options("TensorrtExecutionProvider") == tensorrt
+    assert provider_options("TensorrtExecutionProvider", "1") == {**tensorrt, "device_id": "1"}
+    assert provider_options("OpenVINOExecutionProvider") == {"device_type": "CPU", "precision": "FP32"}
+    assert provider_options("OpenVINOExecutionProvider", "GPU") == {"device_type": "GPU", "precision": "FP32"}
+    assert provider_options("CPUExecutionProvider") == {}
+    monkeypatch.setattr(onnx_runtime, "_VERSION", (1, 22))  # which refuses what it does not know
+    assert "trt_bf16_enable" not in provider_options("TensorrtExecutionProvider")
 
 
 def test_the_report_has_the_provider(graph: Path) -> None:

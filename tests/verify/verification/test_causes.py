@@ -22,7 +22,8 @@ from aves_verify.backends.separate import About, SeparateBackend
 from aves_verify.cli import main
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.noise import NoiseFloor
-from aves_verify.sounds.probes import CALLS
+from aves_verify.sounds.clip import Clip
+from aves_verify.sounds.probes import CALLS, calls_probe
 from aves_verify.subjects.subject import of_bundle, of_files
 from aves_verify.verification.causes import holds_double, with_causes
 from aves_verify.verification.plan import Plan
@@ -122,18 +123,28 @@ def offset_in_double(checkpoint: Path, path: Path) -> Path:
     return path
 
 
+def calls_on_offsets(count: int) -> tuple[Clip, ...]:
+    """What is drawn for every run, of so many seeds: one that is lucky in its rounding proves nothing."""
+    drawn = (calls_probe(seed, receptive_field=400, normalize=False) for seed in range(count))
+    return tuple(Clip(f"calls {seed}", item.waveform[0], CALLS) for seed, item in enumerate(drawn))
+
+
 @pytest.mark.slow
 def test_openvino_fails_on_calls_on_an_offset_where_onnx_runtime_passes(tiny_checkpoint: Path, tmp_path: Path) -> None:
     weights, config = fairseq_to_torchaudio(Source(tiny_checkpoint), Target(tmp_path / "b", "tiny"))
     graph = offset_in_double(tiny_checkpoint, tmp_path / "x.onnx")
     subject = of_files(fairseq=tiny_checkpoint, torchaudio=weights, config=config, onnx=graph)
-    report = verify_subject(subject, Plan(backends=("fairseq", "torchaudio", "onnx", "openvino"), explain=True))
+    backends = ("fairseq", "torchaudio", "onnx", "openvino")
+    report = verify_subject(subject, Plan(calls_on_offsets(9), backends, explain=True, seed=1))
     assert {c.backend for c in report.comparisons if c.status == "fail"} == {"openvino"}
-    (found,) = (c for c in report.comparisons if (c.backend, c.clip) == ("openvino", CALLS))
-    assert found.status == "fail"
-    assert found.error_ratio is not None
-    assert found.error_ratio > found.tolerance.error_ratio
-    assert "the graph holds double, here computed as f32, and the same file passes in ONNX Runtime" in found.reason
+    calls = [c for c in report.comparisons if c.backend == "openvino" and c.clip.startswith("calls ")]
+    failed = [c for c in calls if c.status == "fail" and c.layer == "final"]
+    # How the sums of one sound round is the processor's. With AVX-512, with AMX or not: 3.3 to 30, and eight fail.
+    assert len(failed) >= 3
+    for found in failed:
+        assert found.error_ratio is not None
+        assert found.error_ratio > found.tolerance.error_ratio
+        assert "the graph holds double, here computed as f32, and the same file passes in ONNX Runtime" in found.reason
     assert not report.problems
     assert report.backends["openvino"]["double"] == "computed as f32"
     assert any("openvino: only its outputs were compared" in note for note in report.notes)

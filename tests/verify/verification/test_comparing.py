@@ -179,5 +179,28 @@ def test_a_second_run_that_fails_is_told() -> None:
             return super().run(waveform, layers=layers)
 
     ((_, first), (_, second)) = rerun(Tiring("torchaudio", ANSWER), Input("x", WAVE), Input("y", WAVE))
-    assert first.reason == "the first run of a shape differs from its second; too tired"
-    assert second.reason == "a second run gives something else; too tired"
+    assert first.reason == "the first run of a shape is followed by one that fails; too tired"
+    assert second.reason == "a second run fails; too tired"
+
+
+def test_of_several_outputs_only_those_fail_that_a_second_run_gives_otherwise() -> None:
+    class Changing(Warming):
+        def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+            return {"embeddings": self._answer, **super().run(waveform, layers=layers)}
+
+    ((*_, again),) = rerun(Changing("torchaudio", ANSWER), Input("x", WAVE))
+    assert (again.clip, again.layer, again.status) == ("x, run again", "final", "fail")
+    ((*once,),) = rerun(Changing("torchaudio", ANSWER, off=0.0), Input("x", WAVE))
+    assert [c.layer for c in once] == ["final", "embeddings"]
+
+
+def test_an_output_that_a_second_run_lacks_fails() -> None:
+    class Losing(Warming):
+        def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+            seen = waveform.shape in self._seen
+            outputs = super().run(waveform, layers=layers)
+            return outputs if seen else {**outputs, "embeddings": self._answer}
+
+    ((*_, again),) = rerun(Losing("torchaudio", ANSWER, off=0.0), Input("x", WAVE))
+    assert (again.clip, again.layer, again.status) == ("x, run again", "embeddings", "fail")
+    assert again.reason == "the first run of a shape differs from its second; it gives embeddings no more"

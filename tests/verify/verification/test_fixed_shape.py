@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import onnx
 import pytest
 from tests.support.comparisons import of_clips
+from tests.support.tiny_encoders import TINY, weights
 from tests.verify.faults.graph_edits import set_weight
 
+from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
+from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
+from aves_verify.backends.backend import IMPLEMENTATIONS, Given
+from aves_verify.backends.loading import Loaded
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.report.report import ConfigReport
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
+from aves_verify.verification.self_description import fixed_samples
 from aves_verify.verification.verify import verify_subject
 
 pytestmark = pytest.mark.slow
@@ -57,3 +65,17 @@ def test_a_fault_in_it_is_found_and_explained(tiny_checkpoint: Path, tmp_path: P
     assert {c.backend for c in report.comparisons if c.status == "fail"} == {"onnx", "openvino"}
     (text,) = (each.text for each in report.explanations if each.backend == "onnx")
     assert "layer 1, output projection" in text
+
+
+def test_two_ports_of_different_lengths_are_refused_in_one_line(tmp_path: Path) -> None:
+    ports = []
+    for name, samples in (("onnx", 4_000), ("openvino", SAMPLES)):
+        path, row = tmp_path / f"{name}.onnx", IMPLEMENTATIONS[name]
+        onnx.save(encoder_graph(TINY, weights(TINY), OnnxOptions(fixed_shape=(1, samples))), path)
+        ports.append(SeparateBackend(row, Given(path, TINY, row.chosen({}))))
+    loaded = Loaded(tuple(ports), None, TINY, normalize=False, problems=(), weights={})
+    told = r"onnx takes 4000 samples, openvino takes 5000 samples; .*`backends`"
+    with pytest.raises(InputError, match=told) as caught:
+        fixed_samples(loaded)
+    assert len(str(caught.value).splitlines()) == 1
+    assert fixed_samples(dataclasses.replace(loaded, backends=loaded.backends[1:])) == SAMPLES

@@ -127,6 +127,13 @@ class Implementation:
         for value, known, what in ((self.reads, FILES, "reads"), (self.kind, tuple(TOLERANCES), "kind")):
             if value not in known:
                 raise InputError(f"{what} is {quoted(value)}, expected one of {', '.join(known)}")
+        if not isinstance(self.modules, tuple) or not all(isinstance(module, str) for module in self.modules):
+            raise InputError(f"modules is {quoted(self.modules)}, expected a tuple of names, such as ('toy_runtime',)")
+        if not isinstance(self.options, Mapping):
+            raise InputError(f"options is {quoted(self.options)}, expected text by name, such as {{'device': 'cpu'}}")
+        for text in (*self.options, *self.options.values()):
+            if not isinstance(text, str):
+                raise InputError(f"options has {quoted(text)}, expected text by name, such as {{'device': 'cpu'}}")
 
     @property
     def called(self) -> str:
@@ -159,6 +166,12 @@ class Implementation:
         return {**self.options, **options}
 
 
+def check_threads(runtime: str, threads: str) -> None:
+    """Raise InputError for an option ``threads`` that is neither empty nor a number of threads."""
+    if threads and not (threads.isascii() and threads.isdecimal() and int(threads)):
+        raise InputError(f"{runtime}: threads is {printable(threads)}, expected a whole number from 1 on")
+
+
 def _imported(reference: str) -> Any:
     module, _, function = reference.partition(":")
     return getattr(importlib.import_module(module), function)
@@ -178,7 +191,7 @@ IMPLEMENTATIONS = {
             "onnx",
             "aves_verify.backends.onnx_runtime:load",
             title="ONNX Runtime",
-            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": ""},
+            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": "", "device": ""},
             check="aves_verify.backends.onnx_runtime:check",
         ),
         Implementation(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
 from aves_artifacts.bundle.outputs import GraphOutputs
-from aves_verify.backends.backend import Embeddings, Given, RunError
+from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads
 from aves_verify.backends.separate import About
 
 _LEVELS = {
@@ -31,9 +31,17 @@ CPU = "CPUExecutionProvider"
 # What a provider would otherwise choose by itself: fewer bits than float32, or an algorithm by a race on the clock.
 _PINNED = {
     "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"},
-    "TensorrtExecutionProvider": {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
+    "TensorrtExecutionProvider": {"trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0"},
     "OpenVINOExecutionProvider": {"device_type": "CPU", "precision": "FP32"},
     "CoreMLExecutionProvider": {"AllowLowPrecisionAccumulationOnGPU": "0"},
+}
+_SINCE = {"trt_bf16_enable": (1, 23)}  # ONNX Runtimes before refuse a provider for an option that they do not know
+_VERSION = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+# What a provider calls the device that it computes on; others have but one.
+_DEVICE = {
+    "CUDAExecutionProvider": "device_id",
+    "TensorrtExecutionProvider": "device_id",
+    "OpenVINOExecutionProvider": "device_type",
 }
 _TF32 = "NVIDIA_TF32_OVERRIDE"  # what NVIDIA's libraries read, TensorRT's too, which has no option of its own
 _LARGEST_PROFILE = 64 << 20  # bytes; a graph that loops writes a line for every node that it runs
@@ -50,17 +58,17 @@ def load(given: Given) -> OnnxSession:
         optimisation=given.options.get("optimisation", "all"),
         provider=provider,
         layers=None if given.config is None else given.config.encoder_num_layers,
+        device=given.options.get("device", ""),
     )
 
 
 def check(options: Mapping[str, str]) -> None:
     """Raise InputError for a provider that there is not, and for other options that cannot be meant."""
-    provider_named(options["provider"])
-    optimisation, threads = options["optimisation"], options["threads"]
+    provider_options(provider_named(options["provider"]), options["device"])
+    optimisation = options["optimisation"]
     if optimisation not in _LEVELS:
         raise InputError(f"ONNX Runtime has no optimisation {printable(optimisation)}; it has {', '.join(_LEVELS)}")
-    if threads and not (threads.isascii() and threads.isdecimal() and int(threads)):
-        raise InputError(f"ONNX Runtime: threads is {printable(threads)}, expected a whole number from 1 on")
+    check_threads("ONNX Runtime", options["threads"])
 
 
 def provider_named(name: str) -> str:
@@ -79,6 +87,25 @@ def provider_named(name: str) -> str:
     )
 
 
+def provider_options(provider: str, device: str = "") -> dict[str, str]:
+    """What a provider is given, so that nothing is left to its own choice; ``device`` as it calls one.
+
+    Raises InputError where the provider has no devices to choose from.
+
+    >>> provider_options("OpenVINOExecutionProvider", "GPU")
+    {'device_type': 'GPU', 'precision': 'FP32'}
+    """
+    pinned = {name: value for name, value in _PINNED.get(provider, {}).items() if _SINCE.get(name, (0, 0)) <= _VERSION}
+    if not device:
+        return pinned
+    if provider not in _DEVICE:
+        raise InputError(
+            f"ONNX Runtime: device is {printable(device)}, but {provider} has none to choose from; those that have are "
+            f"{', '.join(_DEVICE)}"
+        )
+    return {**pinned, _DEVICE[provider]: device}
+
+
 class OnnxSession:
     """An ONNX file from anywhere; its first input is the waveform, its first output the final embeddings.
 
@@ -95,13 +122,15 @@ class OnnxSession:
         optimisation: str = "all",
         provider: str = CPU,
         layers: int | None = None,
+        device: str = "",
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``layers``: how many the encoder has. Raises InputError for what is no such graph, and for a provider that there
-        is not.
+        ``layers``: of the encoder. Raises InputError for what is no such graph, and for a provider or a device
+        that there is not.
         """
         self.path, self._provider = path, provider_named(provider)
+        self._options = provider_options(self._provider, device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.graph_optimization_level = _LEVELS[optimisation]
@@ -132,7 +161,7 @@ class OnnxSession:
             options.enable_profiling = True
             self._profiles = tempfile.TemporaryDirectory(prefix="aves-profile-")
             options.profile_file_prefix = str(Path(self._profiles.name) / "nodes")
-            providers = [(self._provider, _PINNED.get(self._provider, {})), CPU]
+            providers = [(self._provider, self._options), CPU]
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
@@ -149,6 +178,8 @@ class OnnxSession:
     def facts(self) -> About:
         """What the file says of itself, and how it runs here."""
         settings = {"provider": self._provider}
+        if device := self._options.get(_DEVICE.get(self._provider, "")):
+            settings["device"] = printable(device)
         if self._nodes is not None:
             settings["nodes"] = " and ".join(f"{count} on {name}" for name, count in self._nodes.most_common())
         idle = self._nodes is not None and self._provider not in self._nodes

@@ -32,20 +32,22 @@ class OnnxBackend(SeparateBackend):
         threads: int | None = None,
         optimisation: str = "all",
         provider: str = "CPUExecutionProvider",
+        device: str = "",
         config: EncoderConfig | None = None,
         loan: Loan | None = None,
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``provider``: what runs the operators. ``loan`` is the process in which it is loaded, beside another file, by
-        default one of its own. Raises InputError for what is no such graph, and for one that takes too long or too much
-        memory.
+        ``provider``: what runs the operators, on the ``device`` of those that have several. ``loan`` is the process in
+        which it is loaded, beside another file, by default one of its own. Raises InputError for what is no such graph,
+        and for one that takes too long or too much memory.
         """
         self.optimisation = optimisation
         options = {
             "provider": provider,
             "optimisation": optimisation,
             "threads": "" if threads is None else str(threads),
+            "device": device,
         }
         super().__init__(IMPLEMENTATIONS["onnx"], Given(path, config, options), loan=loan)
 
@@ -58,6 +60,7 @@ class OnnxBackend(SeparateBackend):
             threads=int(threads) if threads else None,
             optimisation=options["optimisation"],
             provider=options["provider"],
+            device=options["device"],
             config=given.config,
         )
 

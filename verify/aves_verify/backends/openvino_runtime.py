@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
 from aves_artifacts.bundle.outputs import GraphOutputs
-from aves_verify.backends.backend import Embeddings, Given, RunError
+from aves_artifacts.encoder import EncoderConfig
+from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads
 from aves_verify.backends.separate import About
 
 _SEVERAL = ("AUTO", "HETERO", "MULTI")  # devices that pass the work on to others
 _FLOATS = ("f64", "f32", "f16", "bf16")
+_ONE_FRAME, _APART = "inputs of one frame", "in a compiled model of their own"
 _EXPECTED = "expected a graph with the input waveform [batch, samples] float32, as aves-convert writes"
 
 
 def load(given: Given) -> OpenvinoSession:
     """Load a graph as the options say. Raises InputError."""
-    return OpenvinoSession(given.path, given.options, None if given.config is None else given.config.encoder_num_layers)
+    return OpenvinoSession(given.path, given.options, given.config)
 
 
 def check(options: Mapping[str, str]) -> None:
@@ -35,6 +38,7 @@ def check(options: Mapping[str, str]) -> None:
             f"OpenVINO computes in {', '.join(_FLOATS[1:])}, not in {printable(options['precision'])}",
             hint="give one of them with {openvino_precision}",
         )
+    check_threads("OpenVINO", options["threads"])
 
 
 class OpenvinoSession:
@@ -45,14 +49,16 @@ class OpenvinoSession:
 
     version: str = openvino.__version__
 
-    def __init__(self, path: Path, options: Mapping[str, str], layers: int | None = None) -> None:
-        """Read and compile ``path``, of an encoder of so many layers. Raises InputError for what is no such graph."""
-        self.path, core = path, openvino.Core()
+    def __init__(self, path: Path, options: Mapping[str, str], config: EncoderConfig | None = None) -> None:
+        """Read and compile ``path``; with a ``config`` it is known which inputs are of one frame. Raises InputError."""
+        self.path, self._config, core = path, config, openvino.Core()
         device = _device(core, options["device"])
         # By itself it computes in fewer bits where the device has instructions for them.
         hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": options["precision"]}
         if options["threads"]:
             hints["INFERENCE_NUM_THREADS"] = int(options["threads"])
+        self._compile = partial(core.compile_model, path, device, hints)
+        self._of_one_frame: openvino.CompiledModel | None = None  # once there is such an input
         try:
             model = core.read_model(path)
             self._compiled = core.compile_model(model, device, hints)
@@ -64,7 +70,9 @@ class OpenvinoSession:
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         shape = inputs[0].partial_shape
         self._fixed = None if shape.is_dynamic else (shape[0].get_length(), shape[1].get_length())
-        self._outputs = GraphOutputs(_names(self._compiled.outputs), layers)
+        self._outputs = GraphOutputs(
+            _names(self._compiled.outputs), None if config is None else config.encoder_num_layers
+        )
         name = core.get_property(device.partition(":")[0], "FULL_DEVICE_NAME")
         self._settings = {
             "device": device if name == device else f"{device} ({printable(name)})",
@@ -77,18 +85,30 @@ class OpenvinoSession:
         """How it runs here; OpenVINO tells nothing of what the file says of itself."""
         return About(
             version=self.version,
-            settings=self._settings,
+            settings={**self._settings, **({_ONE_FRAME: _APART} if self._of_one_frame else {})},
             gives_layers=self._outputs.give_layers,
             outputs=tuple(self._outputs.called),
             unknown_outputs=self._outputs.unknown,
             fixed_shape=self._fixed,
         )
 
+    def _model_for(self, samples: int) -> openvino.CompiledModel:
+        """The compiled model for waveforms of this length.
+
+        One whose first input was of one frame gives nonsense for longer ones from then on, whatever wrote the graph:
+        inputs of one frame and the others never meet in one model.
+        """
+        if self._config is None or self._fixed is not None or self._config.frames(samples) != 1:
+            return self._compiled
+        if self._of_one_frame is None:
+            self._of_one_frame = self._compile()
+        return self._of_one_frame
+
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last."""
         names = self._outputs.wanted(self.path, layers=layers)
         try:
-            found = self._compiled([np.ascontiguousarray(waveform)])
+            found = self._model_for(waveform.shape[1])([np.ascontiguousarray(waveform)])
         except Exception as error:  # as above
             shape = list(waveform.shape)
             raise RunError(f"{self.path}: OpenVINO fails on a waveform {shape}: {_said(error)}") from None

@@ -82,17 +82,17 @@ def compare_port(
     ``how`` it was run stands behind the input's name.
     """
     reference, clip = answers.reference, f"{answers.item.name}{how}"
-    tolerance = plan.tolerances["unmeasured" if answers.loaded.exact is None else backend.kind]
+    tolerance = tolerance_of(backend, answers, plan)
     expected = answers.expected
     if (
         not isinstance(found, RunError) and EMBEDDINGS in found
     ):  # a second output of this name, which users ask for by it
         expected = {**expected, EMBEDDINGS: expected[FINAL]}
-    asked = _asked(backend, answers, () if isinstance(found, RunError) else tuple(found))
+    names = asked(backend, answers, () if isinstance(found, RunError) else tuple(found))
     if isinstance(found, RunError):
-        yield Comparison(backend.name, reference, clip, asked[0], tolerance, "fail", str(found))
+        yield Comparison(backend.name, reference, clip, names[0], tolerance, "fail", str(found))
         return
-    for layer in asked:
+    for layer in names:
         if layer in found and layer in expected:
             yield _compare_layer(backend.name, clip, layer, found[layer], expected[layer], answers, tolerance)
             continue
@@ -101,7 +101,12 @@ def compare_port(
         yield Comparison(backend.name, reference, clip, layer, tolerance, "fail", reason)
 
 
-def _asked(backend: Backend, answers: Answers, came_out: Sequence[str]) -> tuple[str, ...]:
+def tolerance_of(backend: Backend, answers: Answers, plan: Plan) -> Tolerance:
+    """What a port may differ by; less strict where there is no exact answer."""
+    return plan.tolerances["unmeasured" if answers.loaded.exact is None else backend.kind]
+
+
+def asked(backend: Backend, answers: Answers, came_out: Sequence[str]) -> tuple[str, ...]:
     """What a port is held to: all that it gives, of layers what somebody named or asked for.
 
     Of a port that does not tell what it gives, what every encoder does and all that came out.

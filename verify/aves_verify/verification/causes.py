@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from aves_artifacts.files.file_bytes import FileBytes
-from aves_artifacts.files.protobuf_fields import Fields
+from aves_artifacts.bundle.graph_contents import holds_float64
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.comparison.compare import Comparison
@@ -64,27 +62,6 @@ def _judged(backend: Backend, found: Comparison, passed: Collection[tuple[str, s
 def holds_double(path: Path, modified: int) -> bool:  # noqa: ARG001 - a file that was written anew is another one
     """Whether something in an ONNX file is computed in double, by its casts and constants; False where none is read."""
     try:
-        fields = Fields(FileBytes(path))
-        for _, number, begin, end in fields.within(0, len(fields.data)):
-            if number == ModelProto.GRAPH_FIELD_NUMBER and _double_within(fields, begin, end):
-                return True
+        return holds_float64(path)
     except (OSError, ValueError, DecodeError):
-        pass  # told where it is loaded
-    return False
-
-
-def _double_within(fields: Fields, begin: int, end: int) -> bool:
-    """Whether a node of the graph between these bytes makes double, or a weight is."""
-    for _, part, start, stop in fields.within(begin, end):
-        if part == GraphProto.NODE_FIELD_NUMBER:
-            node = NodeProto.FromString(fields.data[start:stop])
-            casts = node.op_type == "Cast" and any(a.name == "to" and a.i == TensorProto.DOUBLE for a in node.attribute)
-            if casts or any(a.t.data_type == TensorProto.DOUBLE for a in node.attribute):
-                return True
-        elif part == GraphProto.INITIALIZER_FIELD_NUMBER:
-            for _, number, first, last in fields.within(start, stop):
-                if number == TensorProto.DATA_TYPE_FIELD_NUMBER:
-                    if fields.number(first, last)[0] == TensorProto.DOUBLE:
-                        return True
-                    break
-    return False
+        return False  # told where it is loaded

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import FINAL
@@ -18,7 +19,7 @@ from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
-from aves_verify.verification.answers import Answers, compare_port, timed
+from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of
 from aves_verify.verification.causes import AGAIN, with_causes
 from aves_verify.verification.plan import Plan
 
@@ -89,20 +90,33 @@ def runs_again(item: Input, shapes: Collection[tuple[int, ...]]) -> bool:
 
 
 def _again(backend: Backend, answers: Answers, found: Embeddings, plan: Plan, *, new: bool) -> Iterator[Comparison]:
-    """Run once more in the same session, which must give the same bits.
+    """Run once more in the same session, which must give the same bits; what does not is compared, and fails.
 
     Many runtimes choose kernels and lay out memory when a shape is ``new``: its first run is not like the others.
     """
     layers = _deeply(backend, answers.layers, answers.deep)
     second = _run_port(backend, answers.item, answers.seconds, layers=layers)
-    if not isinstance(second, RunError) and all(
-        name in second and np.array_equal(found[name], second[name], equal_nan=True) for name in found
-    ):
+    if isinstance(second, RunError):
+        what = "the first run of a shape is followed by one that fails" if new else "a second run fails"
+        others = list(asked(backend, answers, tuple(found)))[:1]
+    else:
+        what = "the first run of a shape differs from its second" if new else "a second run gives something else"
+        names = asked(backend, answers, tuple({**found, **second}))
+        others = [name for name in names if not _same_bits(found.get(name), second.get(name))]
+    if not others:
         return
-    what = "the first run of a shape differs from its second" if new else "a second run gives something else"
-    for comparison in compare_port(backend, answers, second, plan, AGAIN):
-        reason = f"{what}; {comparison.reason}".removesuffix("; ")
-        yield replace(comparison, status="fail", reason=reason)
+    compared = {comparison.layer: comparison for comparison in compare_port(backend, answers, second, plan, AGAIN)}
+    for layer in others:
+        told = compared.get(layer)
+        if told is None:  # the first run alone gave it, and nothing of the original has its name
+            clip, tolerance = f"{answers.item.name}{AGAIN}", tolerance_of(backend, answers, plan)
+            reason = f"it gives {layer} no more"
+            told = Comparison(backend.name, answers.reference, clip, layer, tolerance, "fail", reason)
+        yield replace(told, status="fail", reason=f"{what}; {told.reason}".removesuffix("; "))
+
+
+def _same_bits(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def _otherwise(backend: OnnxBackend, answers: Answers, plan: Plan) -> Iterator[Comparison]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
@@ -79,9 +80,16 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
 
 
 def fixed_samples(loaded: Loaded) -> int | None:
-    """How many samples a waveform must have, where a port takes no other number."""
-    known = (port.fixed_samples for port in loaded.backends if isinstance(port, SeparateBackend))
-    return next((samples for samples in known if samples is not None), None)
+    """How many samples a waveform must have, where a port takes no other number.
+
+    Raises InputError where two ports want different ones: no sound fits both.
+    """
+    ports = [port for port in loaded.backends if isinstance(port, SeparateBackend)]
+    known = {port.name: port.fixed_samples for port in ports if port.fixed_samples is not None}
+    if len(set(known.values())) > 1:
+        told = ", ".join(f"{name} takes {samples} samples" for name, samples in known.items())
+        raise InputError(f"no sound fits all ports: {told}; verify them apart", hint="name one of them in {backends}")
+    return next(iter(known.values()), None)
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:

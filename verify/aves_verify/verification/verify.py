@@ -70,9 +70,9 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     with timed(seconds, "load"):
         loaded = load(subject, plan.backends, plan.options)
     progress("looking inside", 0, 1)
+    clips, unusable = _usable(loaded, plan)
     audits = _audited(loaded, seconds)
     inside = [problem for audit in audits for problem in audit.problems]
-    clips, unusable = _usable(loaded, plan)
     comparisons: list[Comparison] = []
     kept = Kept()
     ran: list[InputFacts] = []
