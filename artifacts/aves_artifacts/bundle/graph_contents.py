@@ -12,7 +12,7 @@ from aves_artifacts.base.messages import first_line, listed, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import WAVEFORM, stated
 from aves_artifacts.bundle.manifest import Manifest
-from aves_artifacts.bundle.outputs import EMBEDDINGS
+from aves_artifacts.bundle.outputs import EMBEDDINGS, is_layer
 from aves_artifacts.files.file_bytes import FileBytes
 from aves_artifacts.files.protobuf_fields import Fields
 
@@ -172,7 +172,9 @@ def _output_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]
     for name, kind, axes in given:
         numbers = expected[name]
         wanted = (TensorProto.INT64, 2) if numbers is None else (TensorProto.FLOAT, 3)
-        if (kind, len(axes)) != wanted or (numbers is not None and axes[-1:] != (numbers,)):
+        if (name == EMBEDDINGS or is_layer(name)) and axes[-1:] != (dimension,):
+            yield f"does not give {name} of {dimension} numbers"
+        elif (kind, len(axes)) != wanted or (numbers is not None and axes[-1:] != (numbers,)):
             what = "int64 [batch, frames]" if numbers is None else f"float32 [batch, frames, {numbers}]"
             yield f"gives {quoted(name)} otherwise than as {what}"
     told = interface.says.get("outputs")  # which a graph with those that are there by default does not say

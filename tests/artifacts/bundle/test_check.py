@@ -43,6 +43,7 @@ NAMES = [
     "aves-base-bio.torchaudio.pt",
     "aves-base-bio.torchaudio.model_config.json",
     "aves-base-bio.safetensors",
+    "aves-base-bio.heads.safetensors",
     "aves-base-bio.onnx",
     "aves-base-bio.onnx.data",
     "README.md",
@@ -108,7 +109,7 @@ def test_a_light_install_says_what_it_left_out(verified: Bundle) -> None:
     result = check(verified.folder)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        f"{verified.folder}: 6 files are as they were made, with a report on them that passed",
+        f"{verified.folder}: 7 files are as they were made, with a report on them that passed",
         f"{verified.path('torchaudio')} not loaded with torch: pip install 'aves-ports[verify]'",
         f"{verified.path('onnx')} not loaded with ONNX Runtime: pip install 'aves-ports[verify]'",
     ]

@@ -255,8 +255,9 @@ def test_damage_that_a_light_install_does_not_find_is_in_what_it_left_out(
 def test_what_takes_too_much_to_load_is_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Limits, "of_loading", lambda _: Limits(60, 1 << 20))
     monkeypatch.setattr("aves_artifacts.base.process._idle", [])  # one that is new takes longer than a look at it
-    weights, graph = problems(bundle)
+    weights, heads, graph = problems(bundle)
     assert weights.startswith("aves-base-bio.torchaudio.pt is refused: it takes more than 0.0 GiB of memory")
+    assert heads.startswith("aves-base-bio.heads.safetensors is refused: it takes more than 0.0 GiB of memory")
     assert graph.startswith("aves-base-bio.onnx is refused: it takes more than 0.0 GiB of memory")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from tests.verify.faults.clean_exports import EXPORTS, verified
-from tests.verify.faults.fault import ENCODERS, Kind
+from tests.verify.faults.fault import ENCODERS, LABELS, Kind
 
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -38,7 +38,9 @@ def clean_runs(kind: Kind, seed: int, *, every: int = 1) -> Iterator[Comparison]
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
+        contents = checkpoint_contents(
+            ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm", "labels": LABELS}
+        )
         write_torch_file(contents, folder / "x.pt")
         make_bundle(Source(folder / "x.pt"), Target(folder / "bundle", "x"))
         loaded = load(of_bundle(folder / "bundle", folder / "x.pt"), ("fairseq", "torchaudio"))
@@ -75,7 +77,9 @@ def exports(kind: Kind, seed: int) -> Iterator[ConfigReport]:
     """Verifications of every kind of ordinary export; what is wrong with one is printed."""
     with tempfile.TemporaryDirectory() as name:
         checkpoint = Path(name) / "x.pt"
-        contents = checkpoint_contents(ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm"})
+        contents = checkpoint_contents(
+            ENCODERS[kind], seed=f"{kind}/{seed}", task={"normalize": kind == "pre-norm", "labels": LABELS}
+        )
         write_torch_file(contents, checkpoint)
         for export, make in EXPORTS.items():
             if export == "dynamo" and seed > 0:

@@ -17,13 +17,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 from tests.verify.faults import false_alarms
 from tests.verify.faults.export_faults import EXPORT_FAULTS
-from tests.verify.faults.fault import BATCH, ENCODERS, FILE, GRAPHS, REFUSED, WAVEFORM, Fault, Kind, Port
+from tests.verify.faults.fault import (
+    BATCH,
+    ENCODERS,
+    FILE,
+    GRAPHS,
+    LABELS,
+    NAMED,
+    REFUSED,
+    WAVEFORM,
+    Fault,
+    Kind,
+    Port,
+)
 from tests.verify.faults.file_faults import FILE_FAULTS
 from tests.verify.faults.graph_faults import GRAPH_FAULTS
 from tests.verify.faults.hidden_faults import HIDDEN_FAULTS
+from tests.verify.faults.output_faults import OUTPUT_FAULTS
 from tests.verify.faults.weight_faults import WEIGHT_FAULTS
 
 from aves_artifacts.base.errors import InputError
@@ -40,11 +54,16 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
 from aves_verify.verification.verify import verify_subject
 
-FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS, *EXPORT_FAULTS, *HIDDEN_FAULTS, *FILE_FAULTS)
+FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS, *EXPORT_FAULTS, *HIDDEN_FAULTS, *FILE_FAULTS, *OUTPUT_FAULTS)
 # Enough to see every fault: tonal, noisy, silent, with an offset, quiet, too loud, of odd length.
 NAMES = ("chirp", "soundscape", "silence", "dc_offset", "very_quiet", "beyond_full_scale", "odd_frames")
 CLIPS = tuple(c for c in reference_signals() if c.name in NAMES)
 FEW = tuple(c for c in CLIPS if c.name in ("chirp", "dc_offset", "odd_frames"))
+_OPTIONS: dict[Port, OnnxOptions] = {
+    "torch.onnx": OnnxOptions(exporter="torch"),
+    "onnx, all layers": OnnxOptions(layers="all"),
+    "named outputs": OnnxOptions(outputs=NAMED),
+}
 SEEDS = (0, 1)  # of the encoders' weights and of what is drawn: each fault is caught with every one
 _DRAWN = (0, 31)  # seeds of a verification whose long probe is no longer than it must be
 
@@ -83,9 +102,16 @@ class Original:
             options.optimized_model_filepath, options.log_severity_level = str(path), 3
             onnxruntime.InferenceSession(str(self.graph("torch.onnx")), options, providers=["CPUExecutionProvider"])
         elif not path.exists():
-            options = OnnxOptions(exporter="torch") if port == "torch.onnx" else OnnxOptions(layers="all")
-            fairseq_to_onnx(Source(self.checkpoint), path, options)
+            source = Source(self.checkpoint, centroids=self.centroids())
+            fairseq_to_onnx(source, path, _OPTIONS[port])
         return path
+
+    def centroids(self) -> dict[int | None, Path]:
+        """As far from each other as the features of layer 1 are."""
+        path = self.bundle.parent / "centroids.npy"
+        if not path.exists():
+            np.save(path, np.random.default_rng(0).standard_normal((12, 24)).astype(np.float32))
+        return {1: path}
 
     def recording(self) -> Path:
         """What fairseq computes of the few clips."""
@@ -103,7 +129,9 @@ def originals(seed: int = 0) -> Iterator[dict[Kind, Original]]:
         for kind, entries in ENCODERS.items():
             checkpoint = Path(folder) / f"{kind}.pt"
             drawn = kind if seed == 0 else f"{kind}/{seed}"
-            contents = checkpoint_contents(entries, seed=drawn, task={"normalize": kind == "pre-norm"})
+            contents = checkpoint_contents(
+                entries, seed=drawn, task={"normalize": kind == "pre-norm", "labels": LABELS}
+            )
             write_torch_file(contents, checkpoint)
             make_bundle(Source(checkpoint), Target(Path(folder) / kind, "x"))
             made[kind] = Original(checkpoint, Path(folder) / kind)
@@ -152,7 +180,9 @@ def subject(fault: Fault, original: Original, folder: Path) -> Subject:
     found = of_files(checkpoint, weights if graph is None else None, config if graph is None else None, graph)
     says = json.loads((folder / "manifest.json").read_text())["encoder"]["normalize"]
     recording = folder / "x.reference" if fault.port == "recording" else None
-    return dataclasses.replace(found, normalize=says, recording=recording)
+    heads = folder / "x.heads.safetensors" if graph is None else None
+    centroids = original.centroids() if fault.port == "named outputs" else {}
+    return dataclasses.replace(found, normalize=says, recording=recording, heads=heads, centroids=centroids)
 
 
 def _finding(fault: Fault, report: ConfigReport) -> Finding:

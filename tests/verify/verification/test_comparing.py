@@ -12,7 +12,7 @@ from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.sounds.inputs import Input
-from aves_verify.verification import comparing
+from aves_verify.verification import answers, comparing
 from aves_verify.verification.plan import Plan
 
 WAVE = clip(3000).numpy()
@@ -50,7 +50,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         sizes.append(sizes[0])
         return ({"final": (ANSWER + sizes[0] * NOISE).astype(np.float32)},)
 
-    monkeypatch.setattr(comparing, "in_float32", in_float32)
+    monkeypatch.setattr(answers, "in_float32", in_float32)
     return sizes
 
 
