@@ -20,12 +20,14 @@ class Source:
     """What is converted: a fairseq checkpoint, and how it is taken.
 
     ``pretrained`` is the checkpoint that it was fine-tuned from, needed where fairseq left that one's settings out;
-    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``.
+    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``, entries of the
+    config that are not fairseq's unless ``allow_unknown_config``.
     """
 
     path: Path
     pretrained: Path | None = None
     allow_non_finite: bool = False
+    allow_unknown_config: bool = False
 
     @classmethod
     def stand_in(cls, name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> Source:

@@ -13,6 +13,7 @@ from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
+from aves_convert.checkpoint.config_entries import MOST_RECORDED, unknown_entries
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.records import preview
@@ -57,20 +58,35 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
         "optimizer_state": checkpoint.has_optimizer_state,
         "moving_average": checkpoint.has_ema,
     }
-    try:
-        arch = architecture(checkpoint)
-        facts |= {"model_class": arch.model_class, "sample_rate": arch.sample_rate, "normalize": arch.normalize}
-        facts |= _geometry(arch.config)
-        ledger = account(checkpoint, arch, encoder_shapes(arch.config))
-    except InputError as error:
-        return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problems=error.problems)
-    mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
-    facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
-    facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
-    facts["converts"] = True
+    problems = _conversion(checkpoint, facts)
+    facts["converts"] = not problems
+    if problems:
+        return Inspection(file.path, "fairseq checkpoint", facts, problems=problems)
     return Inspection(
         file.path, "fairseq checkpoint", facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
     )
+
+
+def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...]:
+    """Add what a conversion would find to ``facts``; return why it would stop."""
+    problems: tuple[str, ...] = ()
+    try:
+        arch = architecture(checkpoint, allow_unknown_config=True)
+        facts |= {"model_class": arch.model_class, "sample_rate": arch.sample_rate, "normalize": arch.normalize}
+        facts |= _geometry(arch.config)
+        ledger = account(checkpoint, arch, encoder_shapes(arch.config))
+        mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
+        facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
+        facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
+    except InputError as error:
+        problems = error.problems
+    try:
+        if unknown := unknown_entries(checkpoint):
+            facts["unknown_config"] = {entry.name: entry.value for entry in unknown[:MOST_RECORDED]}
+        architecture(checkpoint)
+    except InputError as error:
+        problems = tuple(dict.fromkeys((*error.problems, *problems)))
+    return problems
 
 
 def _state_dict(file: TorchFile, kind: str) -> Inspection:

@@ -59,7 +59,7 @@ def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: P
     checkpoint = checkpoint_of(file)
     if pretrained is not None:
         checkpoint = with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
-    arch = architecture(checkpoint)
+    arch = architecture(checkpoint, allow_unknown_config=True)  # the config stays as it is
     _refuse_other_geometry(config, arch.config, weights, like)
     ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     state_dict = read_state_dict(weights, config)

@@ -144,7 +144,7 @@ def _weights(
 ) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
     if checkpoint is not None:
-        converted = to_torchaudio(checkpoint, allow_non_finite=True)
+        converted = to_torchaudio(checkpoint, allow_non_finite=True, allow_unknown_config=True)
         return converted.config, dict(converted.state_dict)
     if subject.torchaudio is not None:
         return _torchaudio_weights(subject)
