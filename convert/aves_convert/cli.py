@@ -23,6 +23,7 @@ _name = click.option(
 )
 _source_options = options.all_of(
     options.pretrained,
+    options.geometry,
     click.option(
         "--allow-non-finite",
         is_flag=True,
@@ -229,7 +230,8 @@ def bundle(
     actions = [entry.action for entry in made.manifest.ledger]
     dropped = [str(entry.source) for entry in made.manifest.ledger if entry.action == "dropped"]
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
-    settings = () if source.pretrained is None else ("--pretrained", source.pretrained)
+    given_settings = {"--pretrained": source.pretrained, "--geometry": source.geometry}
+    settings = [word for option, value in given_settings.items() if value is not None for word in (option, value)]
     click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
 
 
@@ -303,7 +305,7 @@ def _source(checkpoint: Path, given: dict[str, Any]) -> Source:
     """What is converted; its options are taken out of those that were given."""
     from aves_convert.conversion.request import Source
 
-    names = ("pretrained", "allow_non_finite", "allow_unknown_config")
+    names = ("pretrained", "geometry", "allow_non_finite", "allow_unknown_config")
     return Source(checkpoint, **{name: given.pop(name) for name in names})
 
 

@@ -26,11 +26,12 @@ from aves_convert.pickles.records import preview
 
 # Far above what was ever published (quantisers of depth 1 with 2 codebooks of 320 entries). A config is expanded to
 # names, so what it says must be bounded first.
-_LARGEST = {
-    "quantizer_depth": 1_000,
-    "quantizer_factor": 1_000_000,
-    "latent_groups": 1_000_000,
-    "latent_vars": 1_000_000,
+_BOUNDS = {
+    "quantizer_depth": (1, 1_000),
+    "quantizer_factor": (1, 1_000_000),
+    "latent_groups": (1, 1_000_000),
+    "latent_vars": (1, 1_000_000),
+    "encoder_layers_1": (0, 1_000),
 }
 
 
@@ -72,12 +73,16 @@ def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) 
     has_projection = config.extractor_conv_layer_config[-1][0] != config.encoder_embed_dim
     has_labels = prefix + "label_embs_concat" in checkpoint.tensors
     dropped = hubert_keys.dropped(name, cfg, config, label_sets=_label_sets(checkpoint), has_labels=has_labels)
+    dropped = {prefix + entry: rule for entry, rule in dropped.items()}
+    mapping = hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix)
+    if checkpoint.told is not None:
+        dropped = _of_what_is_there(checkpoint, dropped, prefix, mapping)
     return Architecture(
         model_class=name,
         config=config,
         has_projection=has_projection,
-        mapping=hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix),
-        dropped={prefix + entry: rule for entry, rule in dropped.items()},
+        mapping=mapping,
+        dropped=dropped,
         normalize=_entry(checkpoint.task_config, "normalize", bool, False, where),
         sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
         unknown=unknown,
@@ -86,7 +91,7 @@ def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) 
 
 def _refuse_entries(checkpoint: Checkpoint, cfg: Mapping[str, Any], unknown: tuple[UnknownEntry, ...]) -> None:
     """Raise InputError for what TorchAudio's model has not, and for entries that may do anything to the network."""
-    refused = _inexpressible(cfg)
+    refused = [*_inexpressible(cfg), *_conditioned(checkpoint, cfg)]
     if is_fine_tuned(checkpoint):
         replacing = {name: checkpoint.model_config.get(name) for name in REPLACING}
         refused += _inexpressible({name: value for name, value in replacing.items() if value is not None})
@@ -94,6 +99,7 @@ def _refuse_entries(checkpoint: Checkpoint, cfg: Mapping[str, Any], unknown: tup
         f"this model has {feature}, which TorchAudio's wav2vec2_model cannot express; there is no faithful port of it"
         for feature in dict.fromkeys(refused)
     ]
+    problems += hubert_keys.foreign_features(checkpoint.tensors)
     problems += first_of([f"the config says {entry}, {_UNKNOWN}" for entry in unknown], MOST_TOLD)
     hint = "{allow_unknown_config} converts as if such entries were not there" if unknown else ""
     if problems:
@@ -101,6 +107,13 @@ def _refuse_entries(checkpoint: Checkpoint, cfg: Mapping[str, Any], unknown: tup
 
 
 _UNKNOWN = "which is no entry of fairseq's: nobody knows what it does to the network"
+
+
+def _conditioned(checkpoint: Checkpoint, cfg: Mapping[str, Any]) -> list[str]:
+    """The final norm of a pre-norm ContentVec: the one of the speaker takes the encoder's place, which is untrained."""
+    if model_class(checkpoint) != "contentvec" or not cfg["layer_norm_first"] or not cfg["encoder_layers_1"]:
+        return []
+    return [f"a final norm conditioned on the speaker (encoder_layers_1={preview(cfg['encoder_layers_1'])})"]
 
 
 def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
@@ -113,6 +126,19 @@ def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
         for name, (allowed, _title) in INEXPRESSIBLE.items()
         if name in cfg and cfg[name] not in allowed
     ]
+
+
+def _of_what_is_there(
+    checkpoint: Checkpoint, dropped: Mapping[str, Dropped], prefix: str, mapping: Mapping[str, str]
+) -> dict[str, Dropped]:
+    """Of weights that somebody took out of a checkpoint: the parts of pretraining that are left, and what is around."""
+    found = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name in dropped:
+            found[name] = dropped[name]
+        elif not name.startswith(prefix) and name not in mapping:
+            found[name] = Dropped(hubert_keys.AROUND_REASON, tensor.shape, foreign=True)
+    return found
 
 
 def _head_size(checkpoint: Checkpoint, prefix: str) -> int | None:
@@ -130,9 +156,9 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
         if type(merged[name]) is not type(default) and not (type(default) is float and type(merged[name]) is int)
     ]
     wrong += [
-        f"{name} is {preview(merged[name])}, expected a number from 1 to {most}"
-        for name, most in _LARGEST.items()
-        if type(merged[name]) is int and not 1 <= merged[name] <= most
+        f"{name} is {preview(merged[name])}, expected a number from {least} to {most}"
+        for name, (least, most) in _BOUNDS.items()
+        if type(merged[name]) is int and not least <= merged[name] <= most
     ]
     if wrong:
         raise InputError(*(f"{where}: the model's config is damaged: {problem}" for problem in wrong))

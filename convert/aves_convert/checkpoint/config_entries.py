@@ -46,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "latent_vars": 320,
     "quantizer_depth": 1,
     "quantizer_factor": 3,
+    "encoder_layers_1": 3,  # ContentVec's
 }
 SHAPING = frozenset(DEFAULTS) | {"_name", "arch", "task", "w2v_args", "normalize", "sample_rate", "labels"}
 
@@ -96,8 +97,7 @@ TRAINING: dict[str, frozenset[str]] = {
         load_ema layer_decay freeze_regex
         """
     ),
-    # its layers conditioned on the speaker come after those that are ported, and their tensors are dropped by name
-    "ContentVec": _names("encoder_layers_1 ctr_layers logit_temp_ctr crop spk2info"),
+    "ContentVec": _names("ctr_layers logit_temp_ctr crop spk2info"),
     "the tasks": _names(
         """
         data fine_tuning label_dir label_rate enable_padding max_keep_size max_sample_size min_sample_size single_target

@@ -12,7 +12,6 @@ from aves_artifacts.bundle.model_card import write_card
 from aves_artifacts.files.concurrency import pool
 from aves_artifacts.files.file_record import file_record, unchanged
 from aves_artifacts.files.writing import staged
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import graph_metadata, taken, write_onnx_file, write_torchaudio_files
 from aves_convert.conversion.manifest import known_terms, manifest_of
 from aves_convert.conversion.remarks import Tell, silent
@@ -41,9 +40,9 @@ def make_bundle(
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
-    original_files = (source.path, source.pretrained)
-    with staged(target.folder, written, force=target.force) as staging, unchanged(*original_files):
-        read = read_checkpoint(*original_files)
+    read_files = (source.path, source.pretrained)
+    with staged(target.folder, written, force=target.force) as staging, unchanged(*read_files):
+        read = source.read()
         terms = terms.or_else(known_terms(target.name, read))
         converted = taken(source, read, tell)
         # while one file waits for the disk, another is written or hashed

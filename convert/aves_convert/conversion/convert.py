@@ -14,7 +14,6 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.file_record import sha256_of, unchanged
 from aves_artifacts.files.writing import staged
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.remarks import Tell, remarks, silent
 from aves_convert.conversion.request import Source, Target, Terms
@@ -30,9 +29,8 @@ def fairseq_to_torchaudio(source: Source, target: Target, *, tell: Tell = silent
     ``tell`` gets a line for everything that is out of the ordinary. Raises InputError.
     """
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
-    read = (source.path, source.pretrained)
-    with staged(target.folder, names, force=target.force) as staging, unchanged(*read):
-        converted = taken(source, read_checkpoint(*read), tell)
+    with staged(target.folder, names, force=target.force) as staging, unchanged(source.path, source.pretrained):
+        converted = taken(source, source.read(), tell)
         write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
 
@@ -54,7 +52,7 @@ def fairseq_to_onnx(
     """
     with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(source.path, source.pretrained):
         name = source.path.stem
-        read = read_checkpoint(source.path, source.pretrained)
+        read = source.read()
         terms = terms.or_else(known_terms(name, read))
         converted = taken(source, read, tell)
         metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)

@@ -53,6 +53,7 @@ def manifest_of(
             num_updates=checkpoint.num_updates,
             stand_in=checkpoint.stand_in,
             pretrained=pretrained,
+            geometry=checkpoint.geometry,
             unknown_config={entry.name: entry.value for entry in arch.unknown[:MOST_RECORDED]},
         ),
         encoder=EncoderFacts.of(arch.config, sample_rate=arch.sample_rate, normalize=arch.normalize),

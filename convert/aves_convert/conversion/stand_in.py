@@ -112,7 +112,8 @@ def checkpoint_contents(
     }
 
 
-_HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(("quantize", "latent"))} | {"_name", "label_rate"}
+_OTHERS = ("quantize", "latent", "encoder_layers_1")  # of wav2vec 2.0 and ContentVec
+_HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(_OTHERS)} | {"_name", "label_rate"}
 
 
 def _shapes(described: Architecture) -> dict[str, tuple[int, ...]]:

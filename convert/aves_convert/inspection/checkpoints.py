@@ -12,8 +12,11 @@ from aves_artifacts.base.messages import first_of, listed
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
-from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
+from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of
 from aves_convert.checkpoint.config_entries import MOST_RECORDED, unknown_entries
+from aves_convert.checkpoint.forms import kind_of
+from aves_convert.checkpoint.pretrained import PUBLISHED, completed
+from aves_convert.checkpoint.shapes import NOT_TOLD, Told
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.records import preview
@@ -48,6 +51,8 @@ def inspect_torch_file(path: Path) -> Inspection:
 
 def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     """A fairseq checkpoint, and whether its names, shapes and features are those of a model that converts."""
+    if checkpoint.told is not None:
+        return _weights(file, checkpoint, checkpoint.told)
     name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
     facts: dict[str, Any] = {
         **_format(file),
@@ -61,10 +66,36 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     problems = _conversion(checkpoint, facts)
     facts["converts"] = not problems
     if problems:
-        return Inspection(file.path, "fairseq checkpoint", facts, problems=problems)
+        return Inspection(file.path, checkpoint.kind, facts, problems=problems)
     return Inspection(
-        file.path, "fairseq checkpoint", facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
+        file.path, checkpoint.kind, facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
     )
+
+
+def _weights(file: TorchFile, checkpoint: Checkpoint, told: Told) -> Inspection:
+    """Weights without settings: what their tensors tell, and what must be said of them."""
+    facts = {
+        **_format(file),
+        "model_class": told.model_class,
+        **_tensors(checkpoint.tensors.values()),
+        "prefix": told.prefix or None,
+        "told_by_tensors": str(told),
+        "not_told": NOT_TOLD,
+        "sizes_that_fit": [name for name in PUBLISHED if _fits(checkpoint, name)],
+    }
+    words = ("bundle", file.path, "--pretrained", "CKPT", "--out", "ports")
+    return Inspection(file.path, checkpoint.kind, facts, shell_command("aves-convert", *words))
+
+
+def _fits(checkpoint: Checkpoint, geometry: str) -> bool:
+    """Whether weights can be of a published size, as far as tensors tell."""
+    try:
+        described = completed(checkpoint, None, geometry)
+        arch = architecture(described)
+        account(described, arch, encoder_shapes(arch.config))
+    except InputError:
+        return False
+    return True
 
 
 def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...]:

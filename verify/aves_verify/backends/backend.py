@@ -84,7 +84,8 @@ class Given:
     path: Path
     config: EncoderConfig | None
     options: Mapping[str, str] = field(default_factory=dict)
-    pretrained: Path | None = None  # what a fairseq checkpoint was fine-tuned from, where it lacks that one's config
+    pretrained: Path | None = None  # what a fairseq checkpoint was made from, where it lacks that one's config
+    geometry: str | None = None  # the published size of a checkpoint's weights, where it lacks all settings
 
 
 @dataclass(frozen=True)

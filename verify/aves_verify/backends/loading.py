@@ -15,7 +15,6 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.as_documented import loading_problems
@@ -58,7 +57,7 @@ def load(
     rows = in_order(names)
     read = {row.reads for row in rows}
     _check_files(subject, rows)
-    checkpoint = read_checkpoint(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
+    checkpoint = subject.read() if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)
     if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
@@ -125,7 +124,7 @@ def _given(row: Implementation, subject: Subject, config: EncoderConfig, options
     assert path is not None  # noqa: S101 - load() refused a missing file
     if row.reads == "torchaudio":
         config = _ported_config(subject)
-    return Given(path, config, row.chosen(options), subject.pretrained)
+    return Given(path, config, row.chosen(options), subject.pretrained, subject.geometry)
 
 
 def _here(row: Implementation, given: Given) -> Backend:

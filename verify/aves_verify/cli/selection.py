@@ -26,6 +26,7 @@ class Selection:
     bundle: Path | None = None
     fairseq: Path | None = None
     pretrained: Path | None = None
+    geometry: str | None = None
     reference: Path | None = None
     torchaudio: Path | None = None
     config: Path | None = None
@@ -43,7 +44,8 @@ class Selection:
             found = subject.of_bundle(self.bundle, self.fairseq)
         else:
             found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
-        return [ready(dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference))]
+        completed = dataclasses.replace(found, pretrained=self.pretrained, geometry=self.geometry)
+        return [ready(dataclasses.replace(completed, recording=self.reference))]
 
     def _chosen(self) -> list[Configuration | Path]:
         """What the names stand for; all configurations are those that have an original to compare with."""
@@ -74,14 +76,16 @@ class Selection:
             raise InputError("--stand-in goes with NAME… or --all-configs")
         if (self.download or self.ports == "published") and (self.stand_in or not names):
             raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
-        if names and any((self.fairseq, self.pretrained, self.reference)):
+        if names and any((self.fairseq, self.pretrained, self.geometry, self.reference)):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:
             raise InputError(
-                "--bundle goes with --fairseq, --pretrained and --reference alone; for other files leave --bundle out"
+                "--bundle goes with --fairseq, --pretrained, --geometry and --reference alone; for other files leave "
+                "--bundle out"
             )
-        if self.pretrained is not None and self.fairseq is None:
-            raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
+        for option, given in (("--pretrained", self.pretrained), ("--geometry", self.geometry)):
+            if given is not None and self.fairseq is None:
+                raise InputError(f"{option} goes with --fairseq: it completes the original's settings")
         if self.reference is not None and self.fairseq is not None:
             raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")
 

@@ -13,6 +13,8 @@ from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_artifacts.files.file_record import sha256_of
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in
@@ -29,7 +31,8 @@ class Subject:
     torchaudio: Path | None
     config: Path | None
     onnx: Path | None
-    pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
+    pretrained: Path | None = None  # what fairseq's checkpoint was made from, where it lacks that one's config
+    geometry: str | None = None  # the published size of that checkpoint's weights, where it lacks all settings
     recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
     known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by the files' names
@@ -39,6 +42,11 @@ class Subject:
     def file(self, name: str) -> Path | None:
         """The path of one of ``FILES``; None where it is not given."""
         return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[name]
+
+    def read(self) -> Checkpoint:
+        """Read the original. Raises InputError; it must have been given."""
+        assert self.fairseq is not None  # noqa: S101 - the caller's duty
+        return read_checkpoint(self.fairseq, self.pretrained, self.geometry)
 
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
