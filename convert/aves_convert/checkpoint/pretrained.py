@@ -100,7 +100,8 @@ def _with_settings(checkpoint: Checkpoint, told: Told, given: _Given) -> Checkpo
     if name in _PRETRAINED:
         settings = {"_name": name, "w2v_args": {"model": {**encoder, "_name": _PRETRAINED[name]}, "task": {}}}
         return replace(checkpoint, model_config=settings, task_config=task)
-    task["labels"] = [f"set {index}" for index in range(told.label_sets)]
+    if name != "wav2vec2":
+        task["labels"] = [f"set {index}" for index in range(told.label_sets)]
     return replace(checkpoint, model_config={**encoder, "_name": name}, task_config=task)
 
 

@@ -134,36 +134,33 @@ def _model(shapes: Shapes) -> str:
 
 
 def _pretraining(shapes: Shapes, model: str) -> tuple[dict[str, Any], int]:
-    """The entries that size the parts of pretraining, as far as they are there, and the number of label sets."""
-    rows = _size(shapes, "final_proj.weight", 2)
-    entries: dict[str, Any] = {"target_glu": "target_glu.0.weight" in shapes}
+    """The entries that size the parts of pretraining, none of which need be there, and the number of label sets."""
+    rows = _size(shapes, "final_proj.weight", 2) or 0
+    glu = "target_glu.0.weight" in shapes
     if model == "wav2vec2":
-        return {**entries, **_quantizer(shapes, rows)}, 1
+        return {"final_dim": rows, "target_glu": glu, **_quantizer(shapes)}, 1
     labels = shapes.get("label_embs_concat", ())
-    final = labels[1] if len(labels) == 2 and labels[1] else rows
-    if final:
-        entries["final_dim"] = final
-    sets = rows // final if rows and final and rows % final == 0 else 1
+    final = labels[1] if len(labels) == 2 else rows
+    sets = rows // final if final and rows % final == 0 else 0
+    entries = {"final_dim": final, "target_glu": glu, "untie_final_proj": sets > 1, "quantize_targets": False}
     if model == "contentvec":
-        further = {
-            name.split(".")[2] for name in shapes if name.startswith("encoder.layers.") and ".weight_ln." in name
-        }
-        entries["encoder_layers_1"] = len(further)
-    return {**entries, "untie_final_proj": sets > 1}, sets
+        conditioned = [name for name in shapes if name.startswith("encoder.layers.") and ".weight_ln." in name]
+        entries["encoder_layers_1"] = len({name.split(".")[2] for name in conditioned})
+    return entries, max(sets, 1)
 
 
-def _quantizer(shapes: Shapes, final: int | None) -> dict[str, Any]:
-    entries: dict[str, Any] = {"final_dim": final} if final else {}
+def _quantizer(shapes: Shapes) -> dict[str, Any]:
+    """wav2vec 2.0's: ``vars`` is [1, groups * entries, size / groups], ``project_q`` takes what has that size."""
     codebook, projection = shapes.get("quantizer.vars", ()), shapes.get("project_q.weight", ())
     if len(codebook) != 3 or len(projection) != 2 or not codebook[2] or not projection[1] // codebook[2]:
-        return entries
+        return {"quantize_targets": False}
     groups = projection[1] // codebook[2]
-    depth = len({name for name in shapes if name.startswith("quantizer.weight_proj.") and name.endswith(".weight")})
-    entries |= {"quantize_targets": True, "latent_dim": projection[1], "latent_groups": groups}
+    entries = {"quantize_targets": True, "latent_dim": projection[1], "latent_groups": groups}
     entries |= {"latent_vars": codebook[1] // groups, "quantizer_depth": 1}
     first = shapes.get("quantizer.weight_proj.0.0.weight", ())
     if len(first) == 2 and first[1]:
-        entries |= {"quantizer_depth": depth, "quantizer_factor": first[0] // first[1]}
+        weights = [name for name in shapes if name.startswith("quantizer.weight_proj.") and name.endswith(".weight")]
+        entries |= {"quantizer_depth": len(weights), "quantizer_factor": first[0] // first[1]}
     return entries
 
 

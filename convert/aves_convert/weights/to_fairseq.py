@@ -58,7 +58,8 @@ def fairseq_port(weights: Path, config: EncoderConfig, like: Path, pretrained: P
     file = open_torch_file(like)
     checkpoint = checkpoint_of(file)
     if checkpoint.kind != "fairseq checkpoint":
-        raise InputError(f"{like}: a {checkpoint.kind}, expected a checkpoint as fairseq's trainer writes it")
+        found = f"file of another kind ({checkpoint.kind})"
+        raise InputError(f"{like}: a {found}, expected a checkpoint as fairseq's trainer writes it")
     if pretrained is not None:
         checkpoint = with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
     arch = architecture(checkpoint, allow_unknown_config=True)  # the config stays as it is
