@@ -6,7 +6,6 @@ Each is made of a checkpoint that fairseq built and saved, so that fairseq's own
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from tests.support.fairseq_models import Original
 from torch import nn
+
+from aves_verify.backends.fairseq_import import import_hubert
 
 SPEAKER = 64  # dimensions of ContentVec's speaker embedding; its trainer has 256
 
@@ -131,6 +132,6 @@ ALONE: dict[str, Callable[[Mapping[str, torch.Tensor]], dict[str, Any]]] = {
 
 def saved(contents: object, path: Path) -> Path:
     """The file as torch.save writes it, with fairseq's own Dictionary in it where there is one."""
-    importlib.import_module("fairseq.data")
+    import_hubert()
     torch.save(contents, path)
     return path

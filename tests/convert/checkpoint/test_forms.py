@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import filecmp
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +21,10 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import read_bundle
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.cli import main as convert
+from aves_convert.conversion.request import Source
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
+from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.cli import main as verify
 
 pytestmark = pytest.mark.slow
@@ -255,6 +258,9 @@ def test_a_lightning_file_from_inspection_to_report(hubert: Made, tmp_path: Path
     command = done.stdout.splitlines()[-1].removeprefix("next: aves-verify ").split()
     verified = CliRunner().invoke(verify, [*command, "--seed", "1"])
     assert verified.exit_code == 0, verified.output
+    again = CliRunner().invoke(verify, [str(path), "--pretrained", str(hubert.path), "--seed", "1"])
+    assert again.exit_code == 0, again.output
+    assert CliRunner().invoke(verify, [str(path)]).exit_code == 2
 
 
 def test_a_file_with_settings_needs_none(hubert: Made, contentvec: Path, tmp_path: Path) -> None:
@@ -302,3 +308,15 @@ def test_contentvec_goes_back(contentvec: Path, tmp_path: Path) -> None:
     returned, original = (torch.load(path, weights_only=False)["model"] for path in (back, contentvec))
     assert list(returned) == list(original)
     assert all(torch.equal(returned[name], value) for name, value in original.items())
+
+
+@pytest.mark.full_size
+def test_a_base_model_alone_is_the_whole_file_byte_for_byte(tmp_path: Path) -> None:
+    import_hubert()  # the file has a Dictionary of fairseq's
+    whole = Source.stand_in("bio", tmp_path / "whole.pt").path
+    alone = saved({"model": torch.load(whole, weights_only=False)["model"]}, tmp_path / "alone.pt")
+    for path, words in ((whole, ()), (alone, ("--geometry", "base"))):
+        done = run("fairseq2torchaudio", path, "--out", tmp_path / path.stem, "--name", "x", *words)
+        assert done.exit_code == 0, done.output
+    names = ["x.torchaudio.model_config.json", "x.torchaudio.pt"]
+    assert filecmp.cmpfiles(tmp_path / "whole", tmp_path / "alone", names, shallow=False) == (names, [], [])

@@ -57,7 +57,10 @@ class Selection:
         if isinstance(chosen, Path):
             if self.stand_in:
                 raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
-            return Pending(chosen.stem, "file", subject.converted(chosen, layers=layers))
+            made = subject.converted(chosen, layers=layers, pretrained=self.pretrained, geometry=self.geometry)
+            return Pending(chosen.stem, "file", made)
+        if self.pretrained is not None or self.geometry is not None:
+            raise InputError(f"{chosen.name}: --pretrained and --geometry complete a file, this is of the catalogue")
         if self.stand_in:
             made = subject.stand_in_for(chosen, geometry=subject.geometry_of(chosen), layers=layers)
             return Pending(chosen.name, "stand-in", made)
@@ -76,7 +79,8 @@ class Selection:
             raise InputError("--stand-in goes with NAME… or --all-configs")
         if (self.download or self.ports == "published") and (self.stand_in or not names):
             raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
-        if names and any((self.fairseq, self.pretrained, self.geometry, self.reference)):
+        completing = any((self.pretrained, self.geometry))  # the path of a checkpoint is a name too
+        if (names and any((self.fairseq, self.reference))) or (self.all_configs and completing):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:
             raise InputError(
@@ -84,7 +88,7 @@ class Selection:
                 "--bundle out"
             )
         for option, given in (("--pretrained", self.pretrained), ("--geometry", self.geometry)):
-            if given is not None and self.fairseq is None:
+            if given is not None and self.fairseq is None and not names:
                 raise InputError(f"{option} goes with --fairseq: it completes the original's settings")
         if self.reference is not None and self.fairseq is not None:
             raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")

@@ -111,7 +111,7 @@ def stand_in_for(
     with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
         checkpoint = Path(folder) / f"{configuration.file_name}.pt"
         write_stand_in(configuration.name, checkpoint, geometry=geometry)
-        subject = _made(checkpoint, Path(folder), layers, source="stand-in")
+        subject = _made(Source(checkpoint), Path(folder), layers, source="stand-in")
         yield replace(subject, name=configuration.name)
 
 
@@ -127,15 +127,22 @@ def geometry_of(configuration: Configuration) -> Geometry:
 
 
 @contextmanager
-def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]:
-    """Convert a checkpoint from anywhere; the ports are removed after. Raises InputError for another file."""
+def converted(
+    checkpoint: Path, *, layers: Layers = "last", pretrained: Path | None = None, geometry: str | None = None
+) -> Iterator[Subject]:
+    """Convert a checkpoint from anywhere; the ports are removed after. Raises InputError for another file.
+
+    ``pretrained`` or ``geometry`` give the settings that a file may lack.
+    """
+    original = Source(checkpoint, pretrained, geometry=geometry)
     with tempfile.TemporaryDirectory(prefix="aves-ports-") as folder:
-        yield _made(checkpoint, Path(folder), layers, source="file")
+        yield _made(original, Path(folder), layers, source="file")
 
 
-def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Subject:
-    bundle = make_bundle(Source(checkpoint), Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
-    return _from_bundle(bundle, source=source, fairseq=checkpoint, problems=())
+def _made(original: Source, folder: Path, layers: Layers, *, source: str) -> Subject:
+    bundle = make_bundle(original, Target(folder, original.path.stem), OnnxOptions(layers=layers))
+    made = _from_bundle(bundle, source=source, fairseq=original.path, problems=())
+    return replace(made, pretrained=original.pretrained, geometry=original.geometry)
 
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
