@@ -6,6 +6,7 @@ Each is made of a checkpoint that fairseq built and saved, so that fairseq's own
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,10 @@ def without_pretraining(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.
 ALONE: dict[str, Callable[[Mapping[str, torch.Tensor]], dict[str, Any]]] = {
     "model alone": lambda weights: {"model": dict(weights)},
     "model, cfg lost": lambda weights: {"args": None, "cfg": None, "model": dict(weights), "epoch": 3},
+    "empty cfg": lambda weights: {"args": None, "cfg": {}, "model": dict(weights)},
     "state dict": dict,
+    "ordered": OrderedDict,
+    "torch.compile": wrapped("_orig_mod.module.encoder."),
     "model.": wrapped("model."),
     "hubert.": wrapped("hubert."),
     "module.model.": wrapped("module.model."),

@@ -96,7 +96,10 @@ def _of_fairseq(path: Path, root: dict[object, object]) -> Checkpoint:
 def _of_s3prl(path: Path, root: dict[object, object]) -> Checkpoint:
     """What s3prl's converter made of a fairseq checkpoint. Raises InputError and ValueError."""
     settings = {"model": plain(root["model_cfg"]), "task": plain(root.get("task_cfg"))}
-    settings = resolved({name: entries if type(entries) is dict else {} for name, entries in settings.items()})
+    missing = [f"{name}_cfg" for name, entries in settings.items() if type(entries) is not dict]
+    if missing:  # without that of the task nobody knows whether the waveform is normalised
+        raise ValueError(f"it has no settings in {' and '.join(missing)}")
+    settings = resolved(settings)
     return Checkpoint(
         path=path,
         model_config=settings["model"],

@@ -42,7 +42,7 @@ def kind_of(root: object) -> Kind:
     """Tell what the object in a torch file is, by its keys."""
     if type(root) is not dict:
         return "other"
-    if type(root.get("model")) is dict and any(type(root.get(key)) in (dict, Record) for key in ("cfg", "args")):
+    if type(root.get("model")) is dict and any(map(_is_filled, (root.get("cfg"), root.get("args")))):
         return "fairseq checkpoint"
     if type(root.get("model_weight")) is dict and type(root.get("model_cfg")) in (dict, Record):
         return "s3prl checkpoint"
@@ -51,6 +51,11 @@ def kind_of(root: object) -> Kind:
         inside = _kind_of_tensors(weights_of(root))
         return inside if inside in _NESTED else kind
     return kind
+
+
+def _is_filled(settings: object) -> bool:
+    """Whether these are settings: some tools keep the entry, and nothing in it."""
+    return (type(settings) is dict and bool(settings)) or (type(settings) is Record and bool(settings.state))
 
 
 def weights_of(root: Mapping[object, object]) -> dict[object, object]:

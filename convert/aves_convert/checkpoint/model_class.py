@@ -29,6 +29,7 @@ def model_class(checkpoint: Checkpoint) -> str:
     name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
     if name is None:  # some released files lost the entry; the tensors tell
         name = "hubert" if wrapper(checkpoint) + "label_embs_concat" in checkpoint.tensors else None
+        name = "contentvec" if wrapper(checkpoint) + "layer_proj.weight" in checkpoint.tensors else name
         name = "wav2vec2" if wrapper(checkpoint) + "quantizer.vars" in checkpoint.tensors else name
     if name in CLASSES:
         return str(name)

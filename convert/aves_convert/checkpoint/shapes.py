@@ -17,6 +17,7 @@ from aves_convert.checkpoint.hubert_keys import ENCODER_PREFIX, HEAD_PREFIX
 
 Shapes = Mapping[str, tuple[int, ...]]
 FIRST = "feature_extractor.conv_layers.0.0.weight"  # every encoder has this one, and no other part of a model
+_POSITION = "encoder.pos_conv.0"
 NOT_TOLD = (
     "the strides of its convolutions, the heads of its attention, whether its norms come before or after, and whether "
     "the waveform is normalised"
@@ -76,6 +77,8 @@ def told_by(shapes: Shapes, where: str) -> Told:
     entries = {**_extractor(inside), **_transformer(inside)}
     missing = [f"the tensors do not tell {name}" for name, value in entries.items() if value is None]
     missing += [] if convolutions else ["its convolutions are none"]
+    if entries["conv_pos"] is None and f"{_POSITION}.weight" in inside:
+        missing.append(f"its weight norm was folded into {_POSITION}.weight; save it with weight_g and weight_v")
     raise_if_any(missing, f"{where}: not the weights of a whole HuBERT or wav2vec 2.0")
     model = _model(inside)
     pretraining, label_sets = _pretraining(inside, model)
@@ -115,7 +118,7 @@ def _transformer(shapes: Shapes) -> dict[str, Any]:
     layers = 0  # those with ordinary norms: ContentVec has others behind them
     while f"encoder.layers.{layers}.self_attn_layer_norm.weight" in shapes:
         layers += 1
-    position = shapes.get("encoder.pos_conv.0.weight_v", ())
+    position = shapes.get(f"{_POSITION}.weight_v", ())
     grouped = len(position) == 3 and position[1] > 0 and position[0] % position[1] == 0
     return {
         "encoder_embed_dim": embed,

@@ -72,11 +72,15 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     )
 
 
+# Without the parts of pretraining HuBERT and wav2vec 2.0 are the same network.
+_EITHER = {"hubert": "hubert or wav2vec2", "hubert_ctc": "hubert_ctc or wav2vec_ctc"}
+
+
 def _weights(file: TorchFile, checkpoint: Checkpoint, told: Told) -> Inspection:
     """Weights without settings: what their tensors tell, and what must be said of them."""
     facts = {
         **_format(file),
-        "model_class": told.model_class,
+        "model_class": _EITHER.get(told.model_class, told.model_class) if told.ambiguous else told.model_class,
         **_tensors(checkpoint.tensors.values()),
         "prefix": told.prefix or None,
         "told_by_tensors": str(told),

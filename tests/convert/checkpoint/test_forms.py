@@ -154,6 +154,16 @@ def test_what_s3prl_converted(made: Made, tmp_path: Path) -> None:
     np.testing.assert_array_equal(given["final"], made.original.embeddings(waveform()).numpy())
 
 
+@pytest.mark.parametrize("missing", ["task_cfg", "model_weight", "model_cfg"])
+def test_what_s3prl_would_not_load_either(missing: str, hubert: Made, tmp_path: Path) -> None:
+    """Without the task's settings nobody knows whether the waveform is normalised: that is not guessed."""
+    contents = {name: part for name, part in peoples_files.s3prl(hubert.original.state).items() if name != missing}
+    refused = run("bundle", saved(contents, tmp_path / "x.pt"), "--out", tmp_path / "ports")
+    assert refused.exit_code == 2
+    told = "it has no settings in task_cfg" if missing == "task_cfg" else "no fairseq checkpoint"
+    assert told in refused.output
+
+
 def test_contentvec_as_its_trainer_writes_it(contentvec: Path, hubert: Made) -> None:
     checkpoint = read_checkpoint(contentvec)
     port = to_torchaudio(checkpoint)
@@ -175,6 +185,11 @@ def test_contentvecs_legacy_file(contentvec: Path, hubert: Made, tmp_path: Path)
     contents = peoples_files.legacy_contentvec(torch.load(contentvec, weights_only=False))
     assert set(contents["model"]) == set(hubert.weights)
     assert_same(to_torchaudio(read_checkpoint(saved(contents, tmp_path / "x.pt"))), hubert.port())
+
+
+def test_contentvec_that_lost_its_name(contentvec: Path, hubert: Made, tmp_path: Path) -> None:
+    path = changed(contentvec, tmp_path / "x.pt", _name=None)
+    assert_same(to_torchaudio(read_checkpoint(path)), hubert.port())
 
 
 def changed(path: Path, out: Path, **model: Any) -> Path:
@@ -271,6 +286,8 @@ def test_a_file_with_settings_needs_none(hubert: Made, contentvec: Path, tmp_pat
             assert refused.exit_code == 2
             assert f"leave {words[0]} out" in refused.output
     path = saved({"model": dict(hubert.weights)}, tmp_path / "y.pt")
+    told = json.loads(run("inspect", path, "--json").stdout)["facts"]["model_class"]
+    assert told == "hubert"
     refused = run("bundle", path, "--out", tmp_path, "--pretrained", hubert.path, "--geometry", "base")
     assert refused.exit_code == 2
     assert "settings from two places; give --pretrained or --geometry" in refused.output

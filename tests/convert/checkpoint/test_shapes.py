@@ -152,6 +152,20 @@ def test_a_geometry_that_is_none() -> None:
         completed(alone(told_by(shapes_of({}), "x.pt")), None, "huge")
 
 
+def test_without_the_parts_of_pretraining_the_class_is_the_pretrained_ones() -> None:
+    """HuBERT and wav2vec 2.0 are the same network then."""
+    parts = ("final_proj", "label_embs_concat", "mask_emb")
+    told = told_by(without(*parts), "x.pt")
+    assert (told.model_class, told.ambiguous) == ("hubert", True)
+    for name in ("hubert", "wav2vec2", "contentvec"):
+        settings = Checkpoint(Path("y.pt"), {"_name": name, **TINY}, {}, {})
+        wanted = "wav2vec2" if name == "wav2vec2" else "hubert"
+        assert completed(alone(told), settings, None).model_config["_name"] == wanted
+    settings = Checkpoint(Path("y.pt"), {"_name": "wav2vec2", **TINY}, {}, {})
+    with pytest.raises(InputError, match=r"x\.pt: weights of a hubert model, y\.pt is of a wav2vec2"):
+        completed(alone(told_by(shapes_of(TINY), "x.pt")), settings, None)
+
+
 def test_nothing_is_taken_from_a_pretrained_file_that_lacks_settings_itself() -> None:
     told = told_by(shapes_of({}), "x.pt")
     with pytest.raises(InputError, match=r"y\.pt: weights without their settings"):
@@ -177,6 +191,10 @@ def without(*parts: str) -> dict[str, tuple[int, ...]]:
         (without("encoder.layer_norm"), "the tensors do not tell encoder_embed_dim"),
         (without("feature_extractor.conv_layers.0.2"), "the tensors do not tell extractor_mode"),
         ({**without(), FIRST: (16, 1)}, "its convolutions are none"),
+        (
+            {**without("encoder.pos_conv.0.weight"), "encoder.pos_conv.0.weight": (24, 6, 16)},
+            "its weight norm was folded into encoder.pos_conv.0.weight",
+        ),
         ({**without(), "encoder.pos_conv.0.weight_v": (24, 0, 16)}, "the tensors do not tell conv_pos"),
         ({**without(), "encoder.pos_conv.0.weight_v": (24, 5, 16)}, "the tensors do not tell conv_pos_groups"),
         ({**without(), "encoder.layers.0.fc1.weight": ()}, "the tensors do not tell encoder_ffn_embed_dim"),
