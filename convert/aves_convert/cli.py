@@ -9,6 +9,7 @@ import click
 
 from aves_artifacts.base import options
 from aves_artifacts.base.command_line import Group, say
+from aves_artifacts.base.messages import listed
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
 
@@ -21,6 +22,7 @@ _name = click.option(
     metavar="NAME",
     help="What the files' names begin with, e.g. NAME.onnx.  [default: CKPT's own name without its ending]",
 )
+_MOST_DROPPED = 12  # names on one line; all of them are in the manifest
 _source_options = options.all_of(
     options.pretrained,
     options.geometry,
@@ -229,7 +231,7 @@ def bundle(
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
     actions = [entry.action for entry in made.manifest.ledger]
     dropped = [str(entry.source) for entry in made.manifest.ledger if entry.action == "dropped"]
-    click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
+    click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({listed(dropped, _MOST_DROPPED)})")
     given_settings = {"--pretrained": source.pretrained, "--geometry": source.geometry}
     settings = [word for option, value in given_settings.items() if value is not None for word in (option, value)]
     click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")

@@ -27,7 +27,7 @@ def remarks(checkpoint: Checkpoint, converted: TorchaudioPort) -> Iterator[str]:
         if rule.foreign:
             foreign.setdefault(rule.reason, []).append(name)
     for reason, names in foreign.items():
-        yield f"{checkpoint.path}: dropped {len(names)} tensors {reason}: {listed(list(map(printable, names)), 5)}"
+        yield f"{checkpoint.path}: dropped {listed(list(map(printable, names)), 5)}: {reason}"
     for entry in converted.architecture.unknown:
         yield f"{checkpoint.path}: passed over {entry} of the config, which is no entry of fairseq's"
 

@@ -129,6 +129,27 @@ def test_the_options_of_a_whole_training(tmp_path: Path) -> None:
     assert [entry.name for entry in unknown_entries(described({"clip_norm": 25}))] == ["model.clip_norm"]
 
 
+@pytest.mark.parametrize(
+    ("model", "task", "criterion", "words"),
+    [
+        ("wav2vec2", "audio_pretraining", "wav2vec", []),
+        ("wav2vec_ctc", "audio_finetuning", "ctc", ["--w2v-path", "x.pt"]),
+        ("hubert", "hubert_pretraining", "hubert", ["--labels", "[1]"]),
+    ],
+)
+def test_fairseqs_own_command_line_has_nothing_unknown(model: str, task: str, criterion: str, words: list[str]) -> None:
+    import_hubert()
+    with quiet():
+        options = importlib.import_module("fairseq.options")
+        importlib.import_module("fairseq.optim.lr_scheduler")
+        parser = options.get_training_parser(default_task=task)
+        of_training = ["--optimizer", "adam", "--lr-scheduler", "polynomial_decay", "--total-num-update", "10"]
+        words = ["data", "--task", task, "--arch", model, "--criterion", criterion, *of_training, *words]
+        given = vars(options.parse_args_and_arch(parser, words))
+    assert len(given) > 150
+    assert unknown_entries(described({**given, "_name": given["arch"]}, {**given, "_name": given["task"]})) == ()
+
+
 def test_what_the_published_contentvec_has_left_in_its_config() -> None:
     """Its authors made their "legacy" file from the trainer's by another ``_name``; the model's entries stayed."""
     left = {"encoder_layers_1": 3, "ctr_layers": [-6], "logit_temp_ctr": 0.1, "num_negatives": 100}

@@ -249,7 +249,9 @@ def test_contentvec_from_file_to_report(contentvec: Path, tmp_path: Path) -> Non
     assert "contrastive" in told["dropped"]["layer_proj.weight"]
     done = run("bundle", contentvec, "--out", tmp_path / "ports")
     assert done.exit_code == 0, done.output
-    assert "conditioned on the speaker" in done.stderr
+    assert "dropped layer_proj.weight, layer_proj.bias: projection of ContentVec's contrastive loss" in done.stderr
+    assert "and 45 more: of ContentVec's layers behind the encoder's, whose norms are conditioned on" in done.stderr
+    assert "and 44 more)" in done.stdout
     ledger = {entry.source: entry for entry in read_bundle(tmp_path / "ports").manifest.ledger}
     assert "contrastive" in ledger["layer_proj.bias"].reason
     verified = CliRunner().invoke(
@@ -269,7 +271,7 @@ def test_a_lightning_file_from_inspection_to_report(hubert: Made, tmp_path: Path
     assert done.exit_code == 0, done.output
     assert "the tensors tell 7 convolutions" in done.stderr
     assert f"{hubert.path} says strides of [5, 2, 2, 2, 2, 2, 2], 4 heads, post-norm" in done.stderr
-    assert "dropped 2 tensors of the model around the encoder" in done.stderr
+    assert "dropped classifier.weight, classifier.bias: of the model around the encoder" in done.stderr
     command = done.stdout.splitlines()[-1].removeprefix("next: aves-verify ").split()
     verified = CliRunner().invoke(verify, [*command, "--seed", "1"])
     assert verified.exit_code == 0, verified.output
