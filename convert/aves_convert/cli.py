@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aves_artifacts.base import options
-from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.command_line import Group, say
+from aves_artifacts.base.messages import listed
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
 
 if TYPE_CHECKING:
+    from aves_convert.conversion.request import Source
     from aves_convert.graph.options import OnnxOptions
 
 _name = click.option(
@@ -20,10 +22,23 @@ _name = click.option(
     metavar="NAME",
     help="What the files' names begin with, e.g. NAME.onnx.  [default: CKPT's own name without its ending]",
 )
-_non_finite = click.option(
-    "--allow-non-finite",
-    is_flag=True,
-    help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as damaged.",
+_MOST_DROPPED = 12  # names on one line; all of them are in the manifest
+_source_options = options.all_of(
+    options.pretrained,
+    options.geometry,
+    click.option(
+        "--allow-non-finite",
+        is_flag=True,
+        help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as "
+        "damaged.",
+    ),
+    click.option(
+        "--allow-unknown-config",
+        is_flag=True,
+        help="Convert although the config has entries that are not fairseq's, as if they were not there. By default "
+        "such a checkpoint is refused: nobody knows what they do to the network.",
+    ),
+    options.centroids,
 )
 
 
@@ -134,26 +149,15 @@ def inspect_file(file: Path, as_json: bool) -> None:
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
 @options.out("DIR", "the two files", folder=True)
 @_name
-@options.pretrained
+@_source_options
 @options.force
-@_non_finite
 @click.option(
     "--heads",
     is_flag=True,
     help="Write NAME.heads.safetensors too, with what the weights have no place for: final_proj, the label embeddings, "
     "and {centroids}. By default it is not written.",
 )
-@options.centroids
-def fairseq2torchaudio(
-    checkpoint: Path,
-    out: Path,
-    name: str | None,
-    pretrained: Path | None,
-    force: bool,
-    allow_non_finite: bool,
-    heads: bool,
-    centroids: tuple[str, ...],
-) -> None:
+def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: bool, heads: bool, **given: Any) -> None:
     """Convert a fairseq checkpoint to TorchAudio.
 
     Writes NAME.torchaudio.pt, the weights, and NAME.torchaudio.model_config.json, the arguments of torchaudio's
@@ -161,15 +165,17 @@ def fairseq2torchaudio(
     """
     from aves_artifacts.base.errors import InputError
     from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_torchaudio
-    from aves_convert.conversion.request import Source, Target, by_layer
+    from aves_convert.conversion.request import Target
 
-    if centroids and not heads:
+    source = _source(checkpoint, given)
+    if source.centroids and not heads:
         raise InputError("centroids have no place in TorchAudio's weights", hint="add {heads}")
+    remarks: list[str] = []
     with showing(f"converting {checkpoint.name}"):
-        source = Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids))
         target = Target(out, name or checkpoint.stem, force)
-        written = fairseq_to_torchaudio(source, target)
+        written = fairseq_to_torchaudio(source, target, tell=remarks.append)
         written += [fairseq_to_heads(source, target)] if heads else []
+    _tell(remarks)
     for path in written:
         click.echo(path)
 
@@ -210,28 +216,20 @@ def torchaudio2onnx(
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
 @options.out("F.onnx", "the ONNX graph")
 @_licence(_OF_THE_CATALOGUE)
-@options.pretrained
+@_source_options
 @_onnx_options
-@options.centroids
 @options.force
-@_non_finite
-def fairseq2onnx(
-    checkpoint: Path,
-    out: Path,
-    licence: str | None,
-    pretrained: Path | None,
-    centroids: tuple[str, ...],
-    force: bool,
-    allow_non_finite: bool,
-    **onnx: Any,
-) -> None:
+def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, **given: Any) -> None:
     """Convert a fairseq checkpoint to ONNX."""
     from aves_convert.conversion.convert import fairseq_to_onnx
-    from aves_convert.conversion.request import Source, Terms, by_layer
+    from aves_convert.conversion.request import Terms
 
+    remarks: list[str] = []
     with showing(f"converting {checkpoint.name}"):
-        source = Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids))
-        click.echo(fairseq_to_onnx(source, out, _onnx(onnx), Terms(licence), force=force))
+        source = _source(checkpoint, given)
+        written = fairseq_to_onnx(source, out, _onnx(given), Terms(licence), force=force, tell=remarks.append)
+    _tell(remarks)
+    click.echo(written)
 
 
 @main.command()
@@ -244,22 +242,17 @@ def fairseq2onnx(
     metavar="TEXT",
     help=f"How the weights' authors are cited, for the model card.  [default: {_OF_THE_CATALOGUE}]",
 )
-@options.pretrained
+@_source_options
 @_onnx_options
-@options.centroids
 @options.force
-@_non_finite
 def bundle(
     checkpoint: Path,
     out: Path,
     name: str | None,
     licence: str | None,
     citation: str | None,
-    pretrained: Path | None,
-    centroids: tuple[str, ...],
     force: bool,
-    allow_non_finite: bool,
-    **onnx: Any,
+    **given: Any,
 ) -> None:
     """Convert a fairseq checkpoint to all formats.
 
@@ -267,22 +260,22 @@ def bundle(
     manifest.json, which has the hash of each file and says what became of every tensor.
     """
     from aves_convert.conversion.bundle import make_bundle
-    from aves_convert.conversion.request import Source, Target, Terms, by_layer
+    from aves_convert.conversion.request import Target, Terms
     from aves_convert.inspection.finding import shell_command
 
+    remarks: list[str] = []
     with showing(f"bundling {checkpoint.name}"):
-        made = make_bundle(
-            Source(checkpoint, pretrained, allow_non_finite, by_layer(centroids)),
-            Target(out, name or checkpoint.stem, force),
-            _onnx(onnx),
-            Terms(licence, citation),
-        )
+        source = _source(checkpoint, given)
+        target = Target(out, name or checkpoint.stem, force)
+        made = make_bundle(source, target, _onnx(given), Terms(licence, citation), tell=remarks.append)
+    _tell(remarks)
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
     actions = [entry.action for entry in made.manifest.ledger]
     dropped = [str(entry.source) for entry in made.manifest.ledger if entry.action == "dropped"]
-    click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({', '.join(dropped)})")
-    settings = () if pretrained is None else ("--pretrained", pretrained)
+    click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({listed(dropped, _MOST_DROPPED)})")
+    given_settings = {"--pretrained": source.pretrained, "--geometry": source.geometry}
+    settings = [word for option, value in given_settings.items() if value is not None for word in (option, value)]
     click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
 
 
@@ -351,6 +344,20 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
     with showing(f"writing {out.name}"):
         write_stand_in(name, out, geometry=geometry, seed=seed)
     click.echo(out)
+
+
+def _source(checkpoint: Path, given: dict[str, Any]) -> Source:
+    """What is converted; its options are taken out of those that were given."""
+    from aves_convert.conversion.request import Source, by_layer
+
+    names = ("pretrained", "geometry", "allow_non_finite", "allow_unknown_config")
+    centroids = by_layer(given.pop("centroids"))
+    return Source(checkpoint, **{name: given.pop(name) for name in names}, centroids=centroids)
+
+
+def _tell(remarks: list[str]) -> None:
+    for remark in remarks:
+        say(remark, err=True)
 
 
 def _onnx(chosen: dict[str, Any]) -> OnnxOptions:

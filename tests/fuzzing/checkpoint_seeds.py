@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.support import hostile_files
 from tests.support.hostile_files import PAYLOADS, STREAMS, TENSORS
-from tests.support.pickle_bytes import Raw, checkpoint, name, new, opcodes, pickled, reduced
+from tests.support.pickle_bytes import Raw, checkpoint, name, new, opcodes, pickled, reduced, tensor
 from tests.support.torch_file_bytes import legacy, torch_zip, with_entries
 
 
@@ -22,6 +22,11 @@ def file_of(data: bytes) -> bytes:
         return torch_zip(checkpoint(cfg={"model": {"entry": Raw(rest)}, "task": {}}))
     if mode == b"t":
         return torch_zip(checkpoint(task_state={"dictionaries": [Raw(rest)]}, optimizer_history=[Raw(rest)]))
+    if mode == b"w":
+        return torch_zip({"state_dict": Raw(rest), "epoch": 1})
+    if mode == b"s":
+        parts = {"model_cfg": {"entry": Raw(rest)}, "task_cfg": {}, "dictionaries_symbols": [Raw(rest)]}
+        return torch_zip({**parts, "model_weight": checkpoint()["model"]})
     if mode == b"l":
         return legacy(checkpoint(model={"mask_emb": Raw(rest)}))
     if mode == b"v":
@@ -36,13 +41,27 @@ def seeds() -> list[bytes]:
     found += [legacy(checkpoint()), with_entries(), pickled({"a": 1})]
     found += [mode + raw.opcodes for raw, _ in (PAYLOADS | TENSORS).values() for mode in (b"c", b"t", b"l")]
     found += [b"c" + opcodes(root["cfg"]) for root, _ in STREAMS.values() if isinstance(root, dict) and "cfg" in root]
-    found += [b"c" + opcodes(value) for value in _settings()]
+    found += [mode + opcodes(value) for value in _settings() for mode in (b"c", b"s")]
+    found += [b"w" + opcodes({prefix + name: tensor() for name in _NAMES}) for prefix in ("", "model.", "w2v_encoder.")]
     found.append(b"t" + opcodes(new(name("fairseq.data.dictionary", "Dictionary"), {"symbols": ["a", "b"]})))
     untyped = Raw(opcodes(("storage", name("torch.storage", "UntypedStorage"), "0", "cpu", 24, ("view", 8, 16))) + b"Q")
     rebuild, float32 = name("torch._utils", "_rebuild_tensor_v3"), name("torch", "float32")
     found.append(b"v" + opcodes(reduced(rebuild, untyped, 1, (3,), (1,), False, None, float32)))
     found.append(b"\x08\x08\x12\x04test\x3a\x00")  # an ONNX model of an empty graph
     return [seed for seed in found if len(seed) < 20_000]
+
+
+_NAMES = (
+    "feature_extractor.conv_layers.0.0.weight",
+    "feature_extractor.conv_layers.0.2.weight",
+    "encoder.pos_conv.0.weight_v",
+    "encoder.layer_norm.weight",
+    "encoder.layers.0.self_attn_layer_norm.weight",
+    "encoder.layers.0.self_attn.k_proj.weight",
+    "encoder.layers.0.fc1.weight",
+    "label_embs_concat",
+    "quantizer.vars",
+)
 
 
 def _settings() -> list[object]:

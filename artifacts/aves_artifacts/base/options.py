@@ -64,8 +64,14 @@ pretrained = click.option(
     "--pretrained",
     type=path_type(),
     metavar="CKPT",
-    help="The checkpoint that a fine-tuned one was made from. Needed only where the fine-tuned file lacks the "
-    "encoder's settings; by default they are read from that file itself.",
+    help="The checkpoint that this one was made from. Needed only for a file that lacks settings: a fine-tuned one "
+    "without the encoder's, or weights alone. By default they are read from the file itself.",
+)
+geometry = click.option(
+    "--geometry",
+    type=click.Choice(["base", "large", "xlarge"]),
+    help="For weights alone, the size that HuBERT was published in: it says what no tensor tells, such as strides and "
+    "heads, and must be the tensors' own. By default settings are read from the file, or with --pretrained.",
 )
 
 

@@ -54,12 +54,15 @@ class SourceRecord(FileRecord):
     num_updates: int | None  # updates of its training; None: not recorded
     stand_in: bool  # seeded weights that were never trained
     pretrained: FileRecord | None = None  # the checkpoint it was fine-tuned from, where the settings are that one's
+    geometry: str | None = None  # the published size whose settings were taken, of weights without any
+    unknown_config: Mapping[str, str] = field(default_factory=dict)  # entries that nobody knows, passed over: values
 
     def to_entries(self) -> dict[str, Any]:
-        """The entries of the manifest's JSON; ``pretrained`` stands there only where there is one."""
+        """The entries of the manifest's JSON; what only some checkpoints have stands there only where they do."""
         entries = asdict(self)
-        if self.pretrained is None:
-            del entries["pretrained"]
+        for name in ("pretrained", "geometry", "unknown_config"):
+            if not entries[name]:
+                del entries[name]
         return entries
 
 

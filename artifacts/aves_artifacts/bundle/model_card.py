@@ -75,6 +75,8 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         table=list(port_rows(report)) if report else [],
         source=manifest.source,
         source_name=code(manifest.source.name),
+        geometry=without_markup(manifest.source.geometry or ""),
+        unknown_config=", ".join(code(f"{name}={value}") for name, value in manifest.source.unknown_config.items()),
         versions=manifest.versions,
         citation=[without_markup(line) for line in manifest.citation.splitlines()],
         licence_lines=list(_licence_lines(manifest.licence)),

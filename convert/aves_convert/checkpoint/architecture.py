@@ -6,67 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import MOST_TOLD, InputError
+from aves_artifacts.base.messages import first_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint import hubert_keys
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.config_entries import (
+    DEFAULTS,
+    INEXPRESSIBLE,
+    LAYER_TYPES,
+    REPLACING,
+    UnknownEntry,
+    unknown_entries,
+)
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
 from aves_convert.checkpoint.hubert_keys import Dropped
-from aves_convert.checkpoint.model_class import encoder_entries, model_class, wrapper
+from aves_convert.checkpoint.model_class import encoder_entries, is_fine_tuned, model_class, wrapper
 from aves_convert.pickles.records import preview
 
-# The defaults of fairseq 0.12.2's HubertConfig; Wav2Vec2Config has the same. fairseq fills in what an old file lacks.
-DEFAULTS: dict[str, Any] = {
-    "extractor_mode": "default",
-    "conv_feature_layers": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2",
-    "conv_bias": False,
-    "encoder_embed_dim": 768,
-    "dropout_input": 0.0,
-    "conv_pos": 128,
-    "conv_pos_groups": 16,
-    "encoder_layers": 12,
-    "encoder_attention_heads": 12,
-    "attention_dropout": 0.1,
-    "encoder_ffn_embed_dim": 3072,
-    "activation_dropout": 0.0,
-    "dropout": 0.1,
-    "layer_norm_first": False,
-    "encoder_layerdrop": 0.0,
-    "final_dim": 0,
-    "target_glu": False,
-    "untie_final_proj": False,
-    "quantize_targets": False,
-    "latent_dim": 0,
-    "latent_groups": 2,
-    "latent_vars": 320,
-    "quantizer_depth": 1,
-    "quantizer_factor": 3,
-}
-
-# What TorchAudio's wav2vec2_model cannot express: config entry -> (the values that it can, the name of the rest).
-INEXPRESSIBLE: dict[str, tuple[tuple[Any, ...], str]] = {
-    "layer_type": (("transformer",), "another kind of layer"),
-    "activation_fn": (("gelu",), "an activation other than exact GELU"),
-    "pos_conv_depth": ((1,), "a stack of positional convolutions, as data2vec has"),
-    "conv_pos_batch_norm": ((False,), "a batch-norm positional convolution"),
-    "conv_pos_pre_norm": ((False,), "a layer norm before the positional convolution"),
-    "pos_enc_type": (("abs", ""), "relative or rotary positions"),
-    "attn_type": (("",), "ESPnet attention"),
-    "quantize_input": ((False,), "quantised input"),
-    "use_adp": ((False,), "adapters"),
-    "adp_num": ((-1, 0), "adapters"),
-    "instance_norm_target_layer": ((False,), "data2vec targets"),
-    "crop_seq_to_multiple": ((1,), "its output cropped to a multiple of some frames"),
-}
 # Far above what was ever published (quantisers of depth 1 with 2 codebooks of 320 entries). A config is expanded to
 # names, so what it says must be bounded first.
-_LARGEST = {
-    "quantizer_depth": 1_000,
-    "quantizer_factor": 1_000_000,
-    "latent_groups": 1_000_000,
-    "latent_vars": 1_000_000,
+_BOUNDS = {
+    "quantizer_depth": (1, 1_000),
+    "quantizer_factor": (1, 1_000_000),
+    "latent_groups": (1, 1_000_000),
+    "latent_vars": (1, 1_000_000),
+    "encoder_layers_1": (0, 1_000),
 }
-LAYER_TYPES = {"conformer": "conformer layers", "trf_adp": "adapters in its layers"}
 
 
 @dataclass(frozen=True)
@@ -80,23 +46,21 @@ class Architecture:
     dropped: Mapping[str, Dropped] = field(repr=False)  # fairseq name -> why
     normalize: bool  # the waveform of each clip is brought to zero mean and unit variance before the network
     sample_rate: int  # in Hz
+    unknown: tuple[UnknownEntry, ...] = ()  # entries of the config that were passed over though nobody knows them
 
 
-def architecture(checkpoint: Checkpoint) -> Architecture:
-    """Derive the encoder from a checkpoint's config. Raises InputError naming every feature that has no port."""
+def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) -> Architecture:
+    """Derive the encoder from a checkpoint's config.
+
+    Raises InputError naming every feature that has no port, and every entry of the config that nobody knows unless
+    ``allow_unknown_config``.
+    """
     where = str(checkpoint.path)
     name = model_class(checkpoint)
     fine_tuned = name.endswith("_ctc")
     cfg = _with_defaults(encoder_entries(checkpoint), where)
-    refused = _inexpressible(cfg)
-    if refused:
-        raise InputError(
-            *(
-                f"{where}: this model has {feature}, which TorchAudio's wav2vec2_model cannot express; there is no "
-                "faithful port of it"
-                for feature in refused
-            )
-        )
+    unknown = unknown_entries(checkpoint)
+    _refuse_entries(checkpoint, cfg, () if allow_unknown_config else unknown)
     config = _encoder_config(cfg, where)
     # every layer has 16 tensors; half of them may be missing and are then named
     count = len(checkpoint.tensors)
@@ -109,15 +73,47 @@ def architecture(checkpoint: Checkpoint) -> Architecture:
     has_projection = config.extractor_conv_layer_config[-1][0] != config.encoder_embed_dim
     has_labels = prefix + "label_embs_concat" in checkpoint.tensors
     dropped = hubert_keys.dropped(name, cfg, config, label_sets=_label_sets(checkpoint), has_labels=has_labels)
+    dropped = {prefix + entry: rule for entry, rule in dropped.items()}
+    mapping = hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix)
+    if checkpoint.told is not None:
+        dropped = _of_what_is_there(checkpoint, dropped, prefix, mapping)
     return Architecture(
         model_class=name,
         config=config,
         has_projection=has_projection,
-        mapping=hubert_keys.mapping(config, has_projection=has_projection, prefix=prefix, head_prefix=head_prefix),
-        dropped={prefix + entry: rule for entry, rule in dropped.items()},
+        mapping=mapping,
+        dropped=dropped,
         normalize=_entry(checkpoint.task_config, "normalize", bool, False, where),
         sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
+        unknown=unknown,
     )
+
+
+def _refuse_entries(checkpoint: Checkpoint, cfg: Mapping[str, Any], unknown: tuple[UnknownEntry, ...]) -> None:
+    """Raise InputError for what TorchAudio's model has not, and for entries that may do anything to the network."""
+    refused = [*_inexpressible(cfg), *_conditioned(checkpoint, cfg)]
+    if is_fine_tuned(checkpoint):
+        replacing = {name: checkpoint.model_config.get(name) for name in REPLACING}
+        refused += _inexpressible({name: value for name, value in replacing.items() if value is not None})
+    problems = [
+        f"this model has {feature}, which TorchAudio's wav2vec2_model cannot express; there is no faithful port of it"
+        for feature in dict.fromkeys(refused)
+    ]
+    problems += hubert_keys.foreign_features(checkpoint.tensors)
+    problems += first_of([f"the config says {entry}, {_UNKNOWN}" for entry in unknown], MOST_TOLD)
+    hint = "{allow_unknown_config} converts as if such entries were not there" if unknown else ""
+    if problems:
+        raise InputError(*(f"{checkpoint.path}: {problem}" for problem in problems), hint=hint)
+
+
+_UNKNOWN = "which is no entry of fairseq's: nobody knows what it does to the network"
+
+
+def _conditioned(checkpoint: Checkpoint, cfg: Mapping[str, Any]) -> list[str]:
+    """The final norm of a pre-norm ContentVec: the one of the speaker takes the encoder's place, which is untrained."""
+    if model_class(checkpoint) != "contentvec" or not cfg["layer_norm_first"] or not cfg["encoder_layers_1"]:
+        return []
+    return [f"a final norm conditioned on the speaker (encoder_layers_1={preview(cfg['encoder_layers_1'])})"]
 
 
 def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
@@ -130,6 +126,19 @@ def _inexpressible(cfg: Mapping[str, Any]) -> list[str]:
         for name, (allowed, _title) in INEXPRESSIBLE.items()
         if name in cfg and cfg[name] not in allowed
     ]
+
+
+def _of_what_is_there(
+    checkpoint: Checkpoint, dropped: Mapping[str, Dropped], prefix: str, mapping: Mapping[str, str]
+) -> dict[str, Dropped]:
+    """Of weights that somebody took out of a checkpoint: the parts of pretraining that are left, and what is around."""
+    found = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name in dropped:
+            found[name] = dropped[name]
+        elif not name.startswith(prefix) and name not in mapping:
+            found[name] = Dropped(hubert_keys.AROUND_REASON, tensor.shape, foreign=True)
+    return found
 
 
 def _head_size(checkpoint: Checkpoint, prefix: str) -> int | None:
@@ -147,9 +156,9 @@ def _with_defaults(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:
         if type(merged[name]) is not type(default) and not (type(default) is float and type(merged[name]) is int)
     ]
     wrong += [
-        f"{name} is {preview(merged[name])}, expected a number from 1 to {most}"
-        for name, most in _LARGEST.items()
-        if type(merged[name]) is int and not 1 <= merged[name] <= most
+        f"{name} is {preview(merged[name])}, expected a number from {least} to {most}"
+        for name, (least, most) in _BOUNDS.items()
+        if type(merged[name]) is int and not least <= merged[name] <= most
     ]
     if wrong:
         raise InputError(*(f"{where}: the model's config is damaged: {problem}" for problem in wrong))

@@ -1,20 +1,24 @@
 """A fairseq checkpoint, read without fairseq and without executing anything of it.
 
 Follows ``fairseq/checkpoint_utils.py`` (``save_checkpoint``, ``load_checkpoint_to_cpu``) and ``fairseq/trainer.py``
-(``state_dict``) of 0.12.2, and the layout from before ``cfg`` (an ``args`` Namespace).
+(``state_dict``) of 0.12.2, and the layout from before ``cfg`` (an ``args`` Namespace). What s3prl has made of one is
+read too (``upstream/hubert/convert.py``), and weights that somebody has taken out of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed, quoted
+from aves_artifacts.base.messages import listed
+from aves_convert.checkpoint.forms import Kind, advice, kind_of, weights_of
+from aves_convert.checkpoint.hubert_keys import foreign_features
 from aves_convert.checkpoint.settings import attribute_of, plain, resolved
+from aves_convert.checkpoint.shapes import Told, told_by
 from aves_convert.pickles.records import Record, preview
 from aves_convert.torch_files.reader import TorchFile
 from aves_convert.torch_files.tensors import LazyTensor
@@ -28,7 +32,8 @@ class Checkpoint:
     ``tensors`` is the ``model`` state dict in the file's order. ``dictionaries`` are the symbols of each label set, in
     the order in which fairseq's task holds them. ``num_updates`` is how long the model was trained, where it says so.
     ``pretrained`` is the file that the encoder's settings were taken from, where this one lacks them. ``stand_in``: the
-    weights are seeded, and were never trained.
+    weights are seeded, and were never trained. ``told``: what the tensors tell, of a file without any settings; where
+    the others do not come from another file, they are those of the published ``geometry``.
     """
 
     path: Path
@@ -41,6 +46,9 @@ class Checkpoint:
     has_ema: bool = False
     pretrained: Path | None = None
     stand_in: bool = False
+    kind: Kind = "fairseq checkpoint"
+    told: Told | None = None
+    geometry: str | None = None
 
     @property
     def dictionary_sizes(self) -> tuple[int, ...]:
@@ -51,86 +59,84 @@ class Checkpoint:
 def checkpoint_of(file: TorchFile) -> Checkpoint:
     """Find the fairseq checkpoint in an opened torch file. Raises InputError where there is none."""
     root, where = file.root, str(file.path)
-    if type(root) is not dict or kind_of(root) != "fairseq checkpoint":
-        raise InputError(f"{where}: {_advice(root)}")
-    tensors = _tensors(root["model"], where)
-    file.refuse_repeated(tensors.values())
+    kind = kind_of(root)
+    reader = _READERS.get(kind)
+    if type(root) is not dict or reader is None:
+        raise InputError(f"{where}: {advice(root)}")
+    try:
+        checkpoint = reader(file.path, root)
+    except ValueError as error:
+        raise InputError(f"{where}: unusable {kind}: {error}") from None
+    file.refuse_repeated(checkpoint.tensors.values())
+    return checkpoint
+
+
+def _of_fairseq(path: Path, root: dict[object, object]) -> Checkpoint:
+    """What fairseq's trainer wrote. Raises InputError and ValueError."""
+    tensors = _tensors(root["model"], str(path))
+    extra = root.get("extra_state")
     try:
         model, task = _model_and_task(root)
-        return Checkpoint(
-            path=file.path,
-            model_config=model,
-            task_config=task,
-            tensors=MappingProxyType(tensors),
-            dictionaries=_dictionaries(root.get("task_state")),
-            num_updates=_num_updates(root.get("optimizer_history")),
-            has_optimizer_state=bool(root.get("last_optimizer_state")),
-            has_ema=_has_ema(root),
-            stand_in=type(extra := root.get("extra_state")) is dict and "stand_in" in extra,
-        )
-    except ValueError as error:
-        raise InputError(f"{where}: unusable fairseq checkpoint: {error}") from None
-
-
-def kind_of(root: object) -> Kind:
-    """Tell what the object in a torch file is, by its keys."""
-    if type(root) is not dict:
-        return "other"
-    if type(root.get("model")) is dict and any(type(root.get(key)) in (dict, Record) for key in ("cfg", "args")):
-        return "fairseq checkpoint"
-    names = [name for name, value in root.items() if type(name) is str and type(value) is LazyTensor]
-    if not names or 2 * len(names) < len(root):
-        return "other"
-    for kind, part in _MARKS.items():
-        if any(part in name for name in names):
-            return kind
-    return "state dict"
-
-
-Kind: TypeAlias = Literal[
-    "fairseq checkpoint",
-    "TorchAudio state dict",
-    "TorchAudio state dict (parametrizations)",
-    "Hugging Face state dict",
-    "fairseq state dict",
-    "state dict",
-    "other",
-]
-# A part of a name that only this kind has; the first that fits counts.
-_MARKS: dict[Kind, str] = {
-    "TorchAudio state dict (parametrizations)": "transformer.pos_conv_embed.conv.parametrizations.",
-    "TorchAudio state dict": "encoder.transformer.",
-    "Hugging Face state dict": "feature_projection.",
-    "fairseq state dict": ".self_attn.",
-}
-_PORT = "already converted; to go on give it to aves-convert torchaudio2onnx, with its .model_config.json"
-_ADVICE: dict[Kind, str] = {
-    "TorchAudio state dict": f"a TorchAudio state dict (weight_g, weight_v), {_PORT}",
-    "TorchAudio state dict (parametrizations)": f"a TorchAudio state dict (parametrizations.weight), {_PORT}",
-    "Hugging Face state dict": "a Hugging Face model, expected the checkpoint of fairseq that it was made from",
-    "fairseq state dict": "weights of a fairseq model without their settings; expected the whole file that fairseq's "
-    "trainer wrote, with the entries cfg and model",
-    "state dict": "a state dict of another model, expected a checkpoint that fairseq's trainer wrote",
-}
-
-
-def _advice(root: object) -> str:
-    """What a file holds instead of a fairseq checkpoint, and what to do."""
-    kind = kind_of(root)
-    if kind in _ADVICE:
-        return f"this is {_ADVICE[kind]}"
-    if type(root) is dict:
-        names = ", ".join(quoted(key, 30) for key in list(root)[:6] if type(key) is str)
-        held = f"a dict with the entries {names or '(none)'}"
-    else:
-        held = f"a {type(root).__name__}" if type(root) is not Record else f"a {root.global_}"
-    return (
-        f"holds {held}, no fairseq checkpoint (expected the entries cfg, or args, and model); give the .pt of fairseq"
+    except ValueError:
+        _refuse_foreign(tensors, str(path))  # WavLM has the same layout
+        raise
+    return Checkpoint(
+        path=path,
+        model_config=model,
+        task_config=task,
+        tensors=MappingProxyType(tensors),
+        dictionaries=_dictionaries(root.get("task_state")),
+        num_updates=_num_updates(root.get("optimizer_history")),
+        has_optimizer_state=bool(root.get("last_optimizer_state")),
+        has_ema=_has_ema(root),
+        stand_in=type(extra) is dict and "stand_in" in extra,
     )
 
 
-def _tensors(model: dict[object, object], where: str) -> dict[str, LazyTensor]:
+def _of_s3prl(path: Path, root: dict[object, object]) -> Checkpoint:
+    """What s3prl's converter made of a fairseq checkpoint. Raises InputError and ValueError."""
+    settings = {"model": plain(root["model_cfg"]), "task": plain(root.get("task_cfg"))}
+    missing = [f"{name}_cfg" for name, entries in settings.items() if type(entries) is not dict]
+    if missing:  # without that of the task nobody knows whether the waveform is normalised
+        raise ValueError(f"it has no settings in {' and '.join(missing)}")
+    settings = resolved(settings)
+    return Checkpoint(
+        path=path,
+        model_config=settings["model"],
+        task_config=settings["task"],
+        tensors=MappingProxyType(_tensors(root["model_weight"], str(path))),
+        dictionaries=_symbols(root.get("dictionaries_symbols")),
+        kind="s3prl checkpoint",
+    )
+
+
+def _of_weights(path: Path, root: dict[object, object]) -> Checkpoint:
+    """Weights without their settings, wherever in a file. Raises InputError."""
+    inside = {name: value for name, value in weights_of(root).items() if type(value) is LazyTensor}
+    tensors = _tensors(inside, str(path))
+    _refuse_foreign(tensors, str(path))
+    told = told_by({name: tensor.shape for name, tensor in tensors.items()}, str(path))
+    settings = {"_name": told.model_class}
+    return Checkpoint(path, settings, {}, MappingProxyType(tensors), kind="fairseq state dict", told=told)
+
+
+_READERS: dict[Kind, Callable[[Path, dict[object, object]], Checkpoint]] = {
+    "fairseq checkpoint": _of_fairseq,
+    "s3prl checkpoint": _of_s3prl,
+    "fairseq state dict": _of_weights,
+}
+
+
+def _refuse_foreign(tensors: Iterable[str], where: str) -> None:
+    """Raise InputError where tensors tell of a model that has no port, before anything is asked of its settings."""
+    features = foreign_features(tensors)
+    if features:
+        raise InputError(*(f"{where}: {feature}" for feature in features))
+
+
+def _tensors(model: object, where: str) -> dict[str, LazyTensor]:
     """The state dict. Raises InputError when it holds something else than tensors."""
+    assert isinstance(model, dict)  # noqa: S101 - told from its kind
     tensors = {name: value for name, value in model.items() if type(name) is str and type(value) is LazyTensor}
     if len(tensors) < len(model):
         wrong = [f"{preview(name)} is {preview(value)}" for name, value in model.items() if name not in tensors]
@@ -159,10 +165,14 @@ def _dictionaries(task_state: object) -> tuple[tuple[str, ...], ...]:
         return ()
     several = task_state.get("dictionaries")
     records = several if isinstance(several, list | tuple) else [task_state.get("target_dictionary")]
+    return _symbols([attribute_of(record, "symbols") for record in records if type(record) is Record])
+
+
+def _symbols(label_sets: object) -> tuple[tuple[str, ...], ...]:
+    """The symbols of each set that is a list. Raises ValueError where there are more than any model has."""
     found = []
     left = _MAX_SYMBOLS
-    for record in records:
-        symbols = attribute_of(record, "symbols") if type(record) is Record else None
+    for symbols in label_sets if type(label_sets) is list else []:
         if type(symbols) is list:
             left -= 1 + len(symbols)
             if left < 0:

@@ -4,15 +4,16 @@ Templates have the holes ``{conv}`` (convolution of the extractor), ``{layer}`` 
 (weight and bias). They are expanded from the config to exact names before anything is converted.
 
 Sources: fairseq 0.12.2 ``models/hubert/hubert.py`` and ``models/wav2vec/wav2vec2.py``; torchaudio
-``models/wav2vec2/components.py``.
+``models/wav2vec2/components.py``; ContentVec ``models/hubert/contentvec.py`` and ``models/wav2vec/wav2vec2_1.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aves_artifacts.base.messages import printable
 from aves_artifacts.encoder import EncoderConfig
 
 # --- what may stand before a name -------------------------------------------------------------------------------------
@@ -82,10 +83,14 @@ def mapping(config: EncoderConfig, *, has_projection: bool, prefix: str = "", he
 
 @dataclass(frozen=True)
 class Dropped:
-    """A tensor that the encoder does not use. A shape entry is a size, or None where any size is right."""
+    """A tensor that the encoder does not use. A shape entry is a size, or None where any size is right.
+
+    ``foreign``: fairseq's own class has no such tensor either.
+    """
 
     reason: str
     shape: tuple[int | None, ...]
+    foreign: bool = False
 
 
 _MASK_REASON = "embedding that replaces masked frames in pretraining; nothing is masked in use"
@@ -93,6 +98,11 @@ _HEAD_REASON = "projection of the pretraining loss; not part of the encoder"
 _LABEL_REASON = "embeddings of the pretraining labels; not part of the encoder"
 _GLU_REASON = "gate on the pretraining labels; not part of the encoder"
 _QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encoder"
+_CONTRAST_REASON = "projection of ContentVec's contrastive loss; not part of the encoder"
+_SPEAKER_REASON = (
+    "of ContentVec's layers behind the encoder's, whose norms are conditioned on the speaker; features are taken before"
+)
+AROUND_REASON = "of the model around the encoder; a port has no place for it"
 
 
 def dropped(
@@ -112,14 +122,33 @@ def dropped(
         # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
         # unless the pretraining dictionaries were out of reach (hubert.py, remove_pretraining_modules)
         return found | (labels if has_labels and model == "hubert_ctc" else {})
-    if model == "hubert":
+    if model in ("hubert", "contentvec"):
         outputs = final * label_sets if cfg["untie_final_proj"] else final
         found |= labels | _linear("final_proj", outputs, embed, _HEAD_REASON)
+        found |= _speaker_layers(cfg, config, final) if model == "contentvec" else {}
     else:
         found |= _quantizer(cfg, channels, final) | _linear("final_proj", final, embed, _HEAD_REASON)
     if cfg["target_glu"]:
         found |= _linear("target_glu.0", final * 2, final, _GLU_REASON)
     return found
+
+
+def _speaker_layers(cfg: Mapping[str, Any], config: EncoderConfig, final: int) -> dict[str, Dropped]:
+    """What ContentVec has beside HuBERT's tensors: its norms are two linear layers, from the speaker's embedding."""
+    embed, forward, first = config.encoder_embed_dim, config.encoder_ff_interm_features, config.encoder_num_layers
+    linear = {f"self_attn.{part}_proj": (embed, embed) for part in ("k", "v", "q", "out")}
+    linear |= {"fc1": (forward, embed), "fc2": (embed, forward)}
+    norms = ["encoder.cond_layer_norm"] if cfg["encoder_layers_1"] else []
+    found = _linear("layer_proj", final, embed, _CONTRAST_REASON)
+    for layer in range(first, first + cfg["encoder_layers_1"]):
+        prefix = f"encoder.layers.{layer}"
+        norms += [f"{prefix}.self_attn_layer_norm", f"{prefix}.final_layer_norm"]
+        for name, (rows, columns) in linear.items():
+            found |= _linear(f"{prefix}.{name}", rows, columns, _SPEAKER_REASON)
+    for norm in norms:
+        for part in ("weight_ln", "bias_ln"):
+            found[f"{norm}.{part}.weight"] = Dropped(_SPEAKER_REASON, (embed, None))
+    return {name: Dropped(rule.reason, rule.shape, foreign=True) for name, rule in found.items()}
 
 
 def _quantizer(cfg: Mapping[str, Any], channels: int, final: int) -> dict[str, Dropped]:
@@ -160,3 +189,46 @@ def _expand(
                 fillings = [{**filling, hole: value} for filling in fillings for value in values]
         names |= {prefix + source.format(**filling): target.format(**filling) for filling in fillings}
     return names
+
+
+# --- other models that look like these --------------------------------------------------------------------------------
+
+# A part of a tensor's name that only this kind of model has -> (what it is, what a port of it would need).
+_FOREIGN: dict[str, tuple[str, str]] = {
+    ".relative_attention_bias.": (
+        "WavLM's gated relative positions",
+        "torchaudio's wavlm_model, and a graph with that attention",
+    ),
+    "patch_embedding.": ("BEATs's patches of a spectrogram", "an encoder without convolutions over the waveform"),
+    ".adapter_layer.": (
+        "adapters in its layers, as MMS has",
+        "an encoder that adds the adapter of one language to each layer's output",
+    ),
+    "modality_encoders.": ("the encoders of data2vec 2.0", "its attention with ALiBi biases"),
+    "encoder.pos_conv.0.0.": (
+        "a stack of positional convolutions, as data2vec has",
+        "an encoder with these five convolutions, each with a layer norm",
+    ),
+    "encoder.pos_conv.0.running_mean": (
+        "a batch-norm positional convolution",
+        "that norm folded into a convolution without weight norm, which the encoder has no place for",
+    ),
+    ".conv_module.": ("conformer layers", "an encoder with conformer layers"),
+    "encoder.pos_conv.0.parametrizations.": (
+        "its weight norm as torch's parametrizations spell it",
+        "the same tensors as weight_g (original0) and weight_v (original1), which older torch and fairseq save",
+    ),
+}
+
+
+def foreign_features(names: Iterable[str]) -> list[str]:
+    """Tell from the names of tensors what has no port: what it is, which tensor says so, what a port would need."""
+    found: dict[str, str] = {}
+    for name in names:
+        for part, (what, needed) in _FOREIGN.items():
+            if part not in found and part in name:
+                found[part] = (
+                    f"this model has {what} (tensor {printable(name)}); there is no faithful port of it, which would "
+                    f"need {needed}"
+                )
+    return list(found.values())

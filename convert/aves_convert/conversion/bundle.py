@@ -12,32 +12,46 @@ from aves_artifacts.bundle.model_card import write_card
 from aves_artifacts.files.concurrency import pool
 from aves_artifacts.files.file_record import file_record, unchanged
 from aves_artifacts.files.writing import staged
-from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.convert import converted_heads, graph_metadata, write_onnx_file, write_torchaudio_files
+from aves_convert.conversion.convert import (
+    converted_heads,
+    graph_metadata,
+    taken,
+    write_onnx_file,
+    write_torchaudio_files,
+)
 from aves_convert.conversion.manifest import known_terms, manifest_of
+from aves_convert.conversion.remarks import Tell, silent
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.weights.heads import write_heads
-from aves_convert.weights.to_torchaudio import hashed, to_torchaudio
+from aves_convert.weights.to_torchaudio import hashed
 
 BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
 
 
-def make_bundle(source: Source, target: Target, options: OnnxOptions = OnnxOptions(), terms: Terms = Terms()) -> Bundle:
+def make_bundle(
+    source: Source,
+    target: Target,
+    options: OnnxOptions = OnnxOptions(),
+    terms: Terms = Terms(),
+    *,
+    tell: Tell = silent,
+) -> Bundle:
     """Write every port of a checkpoint, the model card and the manifest into a folder; return the bundle.
 
-    A folder gets all of it or nothing. Raises InputError.
+    A folder gets all of it or nothing. ``tell`` gets a line for everything that is out of the ordinary. Raises
+    InputError.
     """
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
-    original_files = (source.path, source.pretrained)
-    with staged(target.folder, written, force=target.force) as staging, unchanged(*original_files):
-        read = read_checkpoint(*original_files)
+    read_files = (source.path, source.pretrained)
+    with staged(target.folder, written, force=target.force) as staging, unchanged(*read_files):
+        read = source.read()
         terms = terms.or_else(known_terms(target.name, read))
-        converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
+        converted = taken(source, read, tell)
         heads = converted_heads(source, read, options.units)
         options.graph_outputs(converted.config, heads)  # what there is not is told before anything is written
         # while one file waits for the disk, another is written or hashed

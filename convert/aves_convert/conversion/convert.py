@@ -18,8 +18,8 @@ from aves_artifacts.files.file_record import sha256_of, unchanged
 from aves_artifacts.files.writing import staged
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.manifest import encodable_name, known_terms
+from aves_convert.conversion.remarks import Tell, remarks, silent
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
@@ -29,12 +29,14 @@ from aves_convert.weights.state_dict import read_state_dict
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
-def fairseq_to_torchaudio(source: Source, target: Target) -> list[Path]:
-    """Convert a fairseq checkpoint to TorchAudio weights and their config; return the two paths. Raises InputError."""
+def fairseq_to_torchaudio(source: Source, target: Target, *, tell: Tell = silent) -> list[Path]:
+    """Convert a fairseq checkpoint to TorchAudio weights and their config; return the two paths.
+
+    ``tell`` gets a line for everything that is out of the ordinary. Raises InputError.
+    """
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
-    read = (source.path, source.pretrained)
-    with staged(target.folder, names, force=target.force) as staging, unchanged(*read):
-        converted = to_torchaudio(read_checkpoint(*read), allow_non_finite=source.allow_non_finite)
+    with staged(target.folder, names, force=target.force) as staging, unchanged(source.path, source.pretrained):
+        converted = taken(source, source.read(), tell)
         write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
 
@@ -47,7 +49,7 @@ def fairseq_to_heads(source: Source, target: Target) -> Path:
     name = FILE_NAMES["heads"].format(name=target.name)
     read = (source.path, source.pretrained)
     with staged(target.folder, [name], force=target.force) as staging, unchanged(*read):
-        heads = converted_heads(source, read_checkpoint(*read))
+        heads = converted_heads(source, source.read())
         if not heads.tensors:
             raise InputError(f"{source.path}: has no projections and no label embeddings", hint="give {centroids}")
         write_heads(heads, staging / name)
@@ -61,17 +63,19 @@ def fairseq_to_onnx(
     terms: Terms = Terms(),
     *,
     force: bool = False,
+    tell: Tell = silent,
 ) -> Path:
     """Convert a fairseq checkpoint to the ONNX file ``out``; return its path.
 
     Weights of more than 2 GB lie beside it, in ``OUT.data``. The graph says the licence of ``terms``, by default what
-    the catalogue has under the checkpoint's name. Raises InputError, also where ``out`` is there without ``force``.
+    the catalogue has under the checkpoint's name. ``tell`` gets a line for everything that is out of the ordinary.
+    Raises InputError, also where ``out`` is there without ``force``.
     """
     with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(source.path, source.pretrained):
         name = source.path.stem
-        read = read_checkpoint(source.path, source.pretrained)
+        read = source.read()
         terms = terms.or_else(known_terms(name, read))
-        converted = to_torchaudio(read, allow_non_finite=source.allow_non_finite)
+        converted = taken(source, read, tell)
         metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
         heads = converted_heads(source, read, options.units)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name, heads)
@@ -160,6 +164,16 @@ def with_centroids(
     arrays = {path: read_centroids(path, config.encoder_embed_dim) for path in files.values()}
     placed |= {layer: path for layer, path in files.items() if layer is not None}
     return heads.with_centroids({layer: arrays[path] for layer, path in sorted(placed.items())})
+
+
+def taken(source: Source, checkpoint: Checkpoint, tell: Tell) -> TorchaudioPort:
+    """Convert what was read of a source as it asks for, and tell what is out of the ordinary. Raises InputError."""
+    converted = to_torchaudio(
+        checkpoint, allow_non_finite=source.allow_non_finite, allow_unknown_config=source.allow_unknown_config
+    )
+    for line in remarks(checkpoint, converted):
+        tell(line)
+    return converted
 
 
 def write_torchaudio_files(converted: TorchaudioPort, folder: Path, names: list[str]) -> None:

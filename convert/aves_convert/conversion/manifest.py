@@ -11,6 +11,7 @@ from aves_artifacts.bundle.manifest import EncoderFacts, GraphRecord, Manifest, 
 from aves_artifacts.configurations.catalog import by_file_name
 from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.config_entries import MOST_RECORDED
 from aves_convert.conversion.request import Terms
 from aves_convert.graph.options import Exporter, OnnxOptions
 from aves_convert.weights.heads import Heads
@@ -54,6 +55,8 @@ def manifest_of(
             num_updates=checkpoint.num_updates,
             stand_in=checkpoint.stand_in,
             pretrained=pretrained,
+            geometry=checkpoint.geometry,
+            unknown_config={entry.name: entry.value for entry in arch.unknown[:MOST_RECORDED]},
         ),
         encoder=EncoderFacts.of(arch.config, sample_rate=arch.sample_rate, normalize=arch.normalize),
         config=arch.config,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.outputs import Output, is_layer
+from aves_convert.checkpoint.reading import read_checkpoint
 
 if TYPE_CHECKING:
+    from aves_convert.checkpoint.checkpoint import Checkpoint
     from aves_convert.conversion.stand_in import Geometry
 
 _OTHER = "give another with {name}"
@@ -21,15 +23,24 @@ _OTHER = "give another with {name}"
 class Source:
     """What is converted: a fairseq checkpoint, and how it is taken.
 
-    ``pretrained`` is the checkpoint that it was fine-tuned from, needed where fairseq left that one's settings out;
-    nothing else of it is used. Weights that are NaN or infinite are refused unless ``allow_non_finite``. ``centroids``:
-    files with those of a layer's units, by layer; under None, those of every layer whose units are wanted.
+    ``pretrained`` is the checkpoint that it was made from, needed where the file lacks settings: fairseq leaves those
+    of the encoder out of fine-tuned ones, and weights alone have none; nothing else of it is used. For weights of a
+    size that HuBERT was published in, ``geometry`` (base, large or xlarge) will do. Weights that are NaN or infinite
+    are refused unless ``allow_non_finite``, entries of the config that are not fairseq's unless
+    ``allow_unknown_config``. ``centroids``: files with those of a layer's units, by layer; under None, those of every
+    layer whose units are wanted.
     """
 
     path: Path
     pretrained: Path | None = None
     allow_non_finite: bool = False
+    allow_unknown_config: bool = False
+    geometry: str | None = None
     centroids: Mapping[int | None, Path] = field(default_factory=dict)
+
+    def read(self) -> Checkpoint:
+        """Read the checkpoint and what completes it. Raises InputError."""
+        return read_checkpoint(self.path, self.pretrained, self.geometry)
 
     @classmethod
     def stand_in(cls, name: str, path: Path, *, geometry: Geometry = "base", seed: int = 0) -> Source:

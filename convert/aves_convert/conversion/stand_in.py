@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from aves_artifacts.encoder import encoder_shapes
 from aves_artifacts.files.concurrency import pool
-from aves_convert.checkpoint.architecture import DEFAULTS, Architecture, architecture
+from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.config_entries import DEFAULTS
 from aves_convert.torch_files.writer import PickledObject, write_torch_file
 
 Geometry = Literal["base", "large", "tiny"]
@@ -83,7 +84,8 @@ def checkpoint_contents(
         "normalize": False,
         **(task or {}),
     }
-    described = architecture(Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={}))
+    checkpoint = Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={})
+    described = architecture(checkpoint, allow_unknown_config=True)  # whatever the caller wants to try
     shapes = _shapes(described)
     with pool(_THREADS) as threads:
         weights = threads.map(lambda name: _weight(name, shapes[name], f"{seed}/{name}"), shapes)
@@ -110,7 +112,8 @@ def checkpoint_contents(
     }
 
 
-_HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(("quantize", "latent"))} | {"_name", "label_rate"}
+_OTHERS = ("quantize", "latent", "encoder_layers_1")  # of wav2vec 2.0 and ContentVec
+_HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(_OTHERS)} | {"_name", "label_rate"}
 
 
 def _shapes(described: Architecture) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,11 @@ from aves_artifacts.base.messages import first_of, listed
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 from aves_convert.checkpoint.architecture import architecture
-from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of, kind_of
+from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of
+from aves_convert.checkpoint.config_entries import MOST_RECORDED, unknown_entries
+from aves_convert.checkpoint.forms import kind_of
+from aves_convert.checkpoint.pretrained import PUBLISHED, completed
+from aves_convert.checkpoint.shapes import NOT_TOLD, Told
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.records import preview
@@ -47,6 +51,8 @@ def inspect_torch_file(path: Path) -> Inspection:
 
 def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     """A fairseq checkpoint, and whether its names, shapes and features are those of a model that converts."""
+    if checkpoint.told is not None:
+        return _weights(file, checkpoint, checkpoint.told)
     name = checkpoint.model_config.get("_name") or checkpoint.model_config.get("arch")
     facts: dict[str, Any] = {
         **_format(file),
@@ -57,20 +63,65 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
         "optimizer_state": checkpoint.has_optimizer_state,
         "moving_average": checkpoint.has_ema,
     }
+    problems = _conversion(checkpoint, facts)
+    facts["converts"] = not problems
+    if problems:
+        return Inspection(file.path, checkpoint.kind, facts, problems=problems)
+    return Inspection(
+        file.path, checkpoint.kind, facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
+    )
+
+
+# Without the parts of pretraining HuBERT and wav2vec 2.0 are the same network.
+_EITHER = {"hubert": "hubert or wav2vec2", "hubert_ctc": "hubert_ctc or wav2vec_ctc"}
+
+
+def _weights(file: TorchFile, checkpoint: Checkpoint, told: Told) -> Inspection:
+    """Weights without settings: what their tensors tell, and what must be said of them."""
+    facts = {
+        **_format(file),
+        "model_class": _EITHER.get(told.model_class, told.model_class) if told.ambiguous else told.model_class,
+        **_tensors(checkpoint.tensors.values()),
+        "prefix": told.prefix or None,
+        "told_by_tensors": str(told),
+        "not_told": NOT_TOLD,
+        "sizes_that_fit": [name for name in PUBLISHED if _fits(checkpoint, name)],
+    }
+    words = ("bundle", file.path, "--pretrained", "CKPT", "--out", "ports")
+    return Inspection(file.path, checkpoint.kind, facts, shell_command("aves-convert", *words))
+
+
+def _fits(checkpoint: Checkpoint, geometry: str) -> bool:
+    """Whether weights can be of a published size, as far as tensors tell."""
     try:
-        arch = architecture(checkpoint)
+        described = completed(checkpoint, None, geometry)
+        arch = architecture(described)
+        account(described, arch, encoder_shapes(arch.config))
+    except InputError:
+        return False
+    return True
+
+
+def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...]:
+    """Add what a conversion would find to ``facts``; return why it would stop."""
+    problems: tuple[str, ...] = ()
+    try:
+        arch = architecture(checkpoint, allow_unknown_config=True)
         facts |= {"model_class": arch.model_class, "sample_rate": arch.sample_rate, "normalize": arch.normalize}
         facts |= _geometry(arch.config)
         ledger = account(checkpoint, arch, encoder_shapes(arch.config))
+        mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
+        facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
+        facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
     except InputError as error:
-        return Inspection(file.path, "fairseq checkpoint", {**facts, "converts": False}, problems=error.problems)
-    mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
-    facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
-    facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
-    facts["converts"] = True
-    return Inspection(
-        file.path, "fairseq checkpoint", facts, shell_command("aves-convert", "bundle", file.path, "--out", "ports")
-    )
+        problems = error.problems
+    try:
+        if unknown := unknown_entries(checkpoint):
+            facts["unknown_config"] = {entry.name: entry.value for entry in unknown[:MOST_RECORDED]}
+        architecture(checkpoint)
+    except InputError as error:
+        problems = tuple(dict.fromkeys((*error.problems, *problems)))
+    return problems
 
 
 def _state_dict(file: TorchFile, kind: str) -> Inspection:

@@ -61,9 +61,12 @@ def fairseq_port(
     """
     file = open_torch_file(like)
     checkpoint = checkpoint_of(file)
+    if checkpoint.kind != "fairseq checkpoint":
+        found = f"file of another kind ({checkpoint.kind})"
+        raise InputError(f"{like}: a {found}, expected a checkpoint as fairseq's trainer writes it")
     if pretrained is not None:
         checkpoint = with_pretrained_settings(checkpoint, read_checkpoint(pretrained))
-    arch = architecture(checkpoint)
+    arch = architecture(checkpoint, allow_unknown_config=True)  # the config stays as it is
     _refuse_other_geometry(config, arch.config, weights, like)
     ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     state_dict = read_state_dict(weights, config)

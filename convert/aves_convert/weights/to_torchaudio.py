@@ -32,13 +32,15 @@ class TorchaudioPort:
         return self.architecture.config
 
 
-def to_torchaudio(checkpoint: Checkpoint, *, allow_non_finite: bool = False) -> TorchaudioPort:
+def to_torchaudio(
+    checkpoint: Checkpoint, *, allow_non_finite: bool = False, allow_unknown_config: bool = False
+) -> TorchaudioPort:
     """Convert a checkpoint to TorchAudio's model; half precision is widened exactly, no value is changed.
 
-    Raises InputError with every unknown, missing or misshapen tensor, and for weights that are NaN or infinite unless
-    ``allow_non_finite``.
+    Raises InputError with every unknown, missing or misshapen tensor, for weights that are NaN or infinite unless
+    ``allow_non_finite``, and for entries of the config that nobody knows unless ``allow_unknown_config``.
     """
-    arch = architecture(checkpoint)
+    arch = architecture(checkpoint, allow_unknown_config=allow_unknown_config)
     expected = encoder_shapes(arch.config)
     ledger = account(checkpoint, arch, expected)
     by_target = {entry.target: entry for entry in ledger if entry.target is not None}

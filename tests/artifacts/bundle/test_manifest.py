@@ -33,6 +33,7 @@ from aves_artifacts.files.file_record import FileRecord
         a_manifest(report=ReportRecord("report.json", 3, HASH, passed=True), licence="MIT"),
         a_manifest(files={**a_manifest().files, "onnx_data": FileRecord("x.onnx.data", 5, HASH)}),
         a_manifest(source=dataclasses.replace(SOURCE, pretrained=FileRecord("y.pt", 7, HASH), num_updates=3)),
+        a_manifest(source=dataclasses.replace(SOURCE, geometry="base", unknown_config={"model.new": "True"})),
         a_manifest(config=dataclasses.replace(BASE, aux_num_out=32)),
         a_manifest(ledger=(MAPPED, DROPPED, LedgerEntry(None, "c", "created", "it is the identity", (), "float32"))),
     ],

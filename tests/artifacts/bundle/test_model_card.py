@@ -56,6 +56,15 @@ def test_terms_are_told_or_told_to_be_missing() -> None:
     assert "> A. Uthor. \\*Title\\*.\n> Journal." in text
 
 
+def test_the_card_says_what_was_passed_over_and_where_settings_came_from() -> None:
+    assert "settings" not in card()
+    assert "not fairseq's" not in card()
+    source = dataclasses.replace(SOURCE, geometry="ba*se", unknown_config={"model.new": "`True`", "task.x": "1"})
+    text = card(source=source)
+    assert 'are of the published size "ba\\*se".' in text
+    assert "they were passed over:\n`` model.new=`True` ``, `task.x=1`.\n" in text
+
+
 def test_the_card_says_which_runtimes_the_graph_is_for() -> None:
     def told(**entries: Any) -> str:
         return card(graph=dataclasses.replace(GraphRecord(17, "float32", "standard", "graph"), **entries))

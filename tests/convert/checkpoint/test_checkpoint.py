@@ -14,7 +14,7 @@ from tests.support.trainers_files import CFG, MODEL, fake, read
 from tests.support.watched import nothing_runs
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.checkpoint.checkpoint import kind_of
+from aves_convert.checkpoint.forms import kind_of
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.torch_files.reader import open_torch_file
 
@@ -97,7 +97,7 @@ ADVICE = {
     "TorchAudio state dict": r"\(weight_g, weight_v\), already converted.*aves-convert torchaudio2onnx",
     "TorchAudio state dict (parametrizations)": r"\(parametrizations.weight\), already converted.*torchaudio2onnx",
     "Hugging Face state dict": "a Hugging Face model, expected the checkpoint of fairseq",
-    "fairseq state dict": "without their settings; expected the whole file",
+    "fairseq state dict": r"it has no feature_extractor\.conv_layers\.0\.0\.weight, which every HuBERT",
     "state dict": "a state dict of another model",
 }
 
@@ -114,6 +114,8 @@ def test_other_files_are_recognised(kind: str, tmp_path: Path) -> None:
 
 def test_weights_without_settings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a dict with the entries 'model', 'step', no fairseq checkpoint"):
+        read(tmp_path, {"model": {}, "step": 3})
+    with pytest.raises(InputError, match="a state dict of another model: it has no feature_extractor"):
         read(tmp_path, {"model": MODEL, "step": 3})
     with pytest.raises(InputError, match="no settings of the model"):
         read(tmp_path, {"cfg": {"task": {}}, "model": MODEL})

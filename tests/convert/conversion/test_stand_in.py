@@ -59,7 +59,7 @@ def test_most_outputs_of_all_lie_near_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize("geometry", ["base", "large"])
 def test_geometries_are_the_published_ones(geometry: str) -> None:
     from aves_artifacts.configurations.catalog import catalog
-    from aves_convert.checkpoint.architecture import DEFAULTS
+    from aves_convert.checkpoint.config_entries import DEFAULTS
 
     entries = {**DEFAULTS, **GEOMETRIES[geometry]}
     sizes = {"base": (12, 768, 3072, 12), "large": (24, 1024, 4096, 16)}

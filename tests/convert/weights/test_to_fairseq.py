@@ -159,8 +159,8 @@ def _one_mentioned_often(contents: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_fairseq_needs_and_cannot_be_written_is_refused(tmp_path: Path) -> None:
     contents = checkpoint_contents(TINY, seed="test")
-    contents["cfg"]["task"]["odd"] = _Odd()
-    with pytest.raises(InputError, match=r"fairseq needs .* cfg.task.odd"):
+    contents["cfg"]["task"]["label_dir"] = _Odd()
+    with pytest.raises(InputError, match=r"fairseq needs .* cfg.task.label_dir"):
         there_and_back(saved(tmp_path, contents))
 
 

@@ -177,7 +177,7 @@ def test_the_config_is_the_one_that_users_know(tmp_path: Path) -> None:
 
 
 def test_fairseqs_defaults_are_those_of_fairseq() -> None:
-    from aves_convert.checkpoint.architecture import DEFAULTS
+    from aves_convert.checkpoint.config_entries import DEFAULTS
     from aves_verify.backends.fairseq_import import import_hubert
 
     import_hubert()

@@ -11,7 +11,8 @@ from aves_convert.conversion.stand_in import GEOMETRIES
 
 Kind = Literal["post-norm", "pre-norm"]
 # What is damaged. Of graphs there are five: ours, ours with every layer as an output, ours with outputs by name, what
-# torch.onnx.export makes, and what ONNX Runtime makes of that. A recording stands for fairseq; of a bundle the manifest is read too.
+# torch.onnx.export makes, and what ONNX Runtime makes of that. A recording stands for fairseq; of a bundle the manifest
+# is read too.
 Port = Literal[
     "torchaudio", "onnx", "onnx, all layers", "named outputs", "torch.onnx", "ORT-optimised", "recording", "bundle"
 ]
@@ -20,8 +21,8 @@ GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "named outputs", "torch.
 NAMED = ("layer.1.projection", "layer.1.units", "projection", "layer.2")
 
 
-# fairseq's model config of the two encoders: three layers, so that they can be shifted; a pre-norm one with biases. Each
-# was pretrained with two sets of labels.
+# fairseq's model config of the two encoders: three layers, so that they can be shifted; a pre-norm one with biases. Both
+# were pretrained with two sets of labels.
 _SMALL = {**GEOMETRIES["tiny"], "encoder_layers": 3, "untie_final_proj": True}
 LABELS = ["km", "phn"]
 ENCODERS: dict[Kind, dict[str, Any]] = {

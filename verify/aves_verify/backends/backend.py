@@ -87,7 +87,8 @@ class Given:
     path: Path
     config: EncoderConfig | None
     options: Mapping[str, str] = field(default_factory=dict)
-    pretrained: Path | None = None  # what a fairseq checkpoint was fine-tuned from, where it lacks that one's config
+    pretrained: Path | None = None  # what a fairseq checkpoint was made from, where it lacks that one's config
+    geometry: str | None = None  # the published size of a checkpoint's weights, where it lacks all settings
     heads: Heads = NO_HEADS  # what TorchAudio's weights and fairseq's checkpoint have no place for; in this process
 
 

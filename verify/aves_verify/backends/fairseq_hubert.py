@@ -20,7 +20,7 @@ from aves_verify.backends.fairseq_models import load_original
 
 def load(given: Given) -> FairseqBackend:
     """Load a checkpoint. Raises InputError."""
-    return FairseqBackend(read_checkpoint(given.path, given.pretrained), given.heads)
+    return FairseqBackend(read_checkpoint(given.path, given.pretrained, given.geometry), given.heads)
 
 
 class FairseqBackend:

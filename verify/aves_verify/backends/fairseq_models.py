@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import one_line, printable, reason_of
+from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
 from aves_convert.checkpoint.hubert_keys import ENCODER_PREFIX, HEAD_PREFIX
@@ -31,12 +32,15 @@ _MODULES = {
     "hubert_ctc": "fairseq.models.hubert.hubert_asr",
     "wav2vec2": "fairseq.models.wav2vec.wav2vec2",
     "wav2vec_ctc": "fairseq.models.wav2vec.wav2vec2_asr",
+    "contentvec": "fairseq.models.hubert.hubert",
 }
 _CLASSES = {
     "hubert": "HubertModel",
     "hubert_ctc": "HubertCtc",
     "wav2vec2": "Wav2Vec2Model",
     "wav2vec_ctc": "Wav2VecCtc",
+    # its own class is in no release of fairseq; up to the layers of the speaker it computes what HuBERT's computes
+    "contentvec": "HubertModel",
 }
 
 
@@ -91,10 +95,10 @@ def _build(name: str, checkpoint: Checkpoint) -> Any:
     built = getattr(module, _CLASSES[name])
     config = _configs(name, checkpoint)
     _refuse_larger_than_file(config.model, checkpoint)
-    if name == "hubert":
-        return built(config.model, config.task, _dictionaries(checkpoint))
     if name == "wav2vec2":
         return built(config.model)
+    if not name.endswith("_ctc"):
+        return built(config.model, config.task, _dictionaries(checkpoint))
     return _build_fine_tuned(module, built, config, checkpoint)
 
 
@@ -126,6 +130,9 @@ def _dictionaries(checkpoint: Checkpoint) -> list[Any]:
     rows = labels.shape[0] if labels is not None and labels.shape else None
     if fine_tuned:  # the dictionary in the file is that of the letters
         return [None if rows is None else range(rows)]
+    if checkpoint.told is not None:  # how many of the rows belong to which set makes no difference to the encoder
+        sets = checkpoint.told.label_sets
+        return [None] * sets if rows is None else [range(rows - sets + 1), *[range(1)] * (sets - 1)]
     sizes = checkpoint.dictionary_sizes or (() if rows is None else (rows,))
     return [range(size) for size in sizes]
 
@@ -134,7 +141,7 @@ def _configs(name: str, checkpoint: Checkpoint) -> Any:
     """The encoder's ``model`` and ``task`` config, merged over fairseq's defaults as its ``build_model`` does."""
     omegaconf = importlib.import_module("omegaconf").OmegaConf
     merge = importlib.import_module("fairseq.dataclass.utils").merge_with_parent
-    pretrained = "hubert" if name.startswith("hubert") else "wav2vec2"
+    pretrained = "wav2vec2" if name.startswith("wav2vec") else "hubert"
     module = importlib.import_module(_MODULES[pretrained])
     model_config = module.HubertConfig if pretrained == "hubert" else module.Wav2Vec2Config
     entries = {key: value for key, value in encoder_entries(checkpoint).items() if value is not None}
@@ -187,13 +194,26 @@ def _refuse_larger_than_file(model_config: Any, checkpoint: Checkpoint) -> None:
             raise InputError(f"{name} says {size}, more than the file has tensors for")
 
 
+def _unused(model: Any, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of fairseq's model that the encoder's output does not depend on."""
+    prefix = ENCODER_PREFIX if name.endswith("_ctc") else ""
+    parts = ("mask_emb", "label_embs_concat", "final_proj.", "target_glu.", "quantizer.", "project_q.")
+    names = tuple(prefix + part for part in parts)
+    return {key: tensor for key, tensor in model.state_dict().items() if key.startswith(names)}
+
+
 def _load(model: Any, name: str, checkpoint: Checkpoint) -> None:
     """Put the file's weights in place of the uninitialised ones. Raises InputError naming each that does not fit."""
     wrapped = wrapper(checkpoint)
+    dropped = architecture(checkpoint, allow_unknown_config=True).dropped
     state = {
-        key.removeprefix(wrapped): torch.from_numpy(tensor.float32()) for key, tensor in checkpoint.tensors.items()
+        key.removeprefix(wrapped): torch.from_numpy(tensor.float32())
+        for key, tensor in checkpoint.tensors.items()
+        if not (key in dropped and dropped[key].foreign)
     }
     model.upgrade_state_dict(state)
+    if checkpoint.told is not None:  # somebody took these weights out, without the parts of pretraining
+        state |= {key: torch.zeros_like(unused) for key, unused in _unused(model, name).items() if key not in state}
     # torch's own method: fairseq's, which does no more than the upgrade above, does not know assign; nor does torch 2.0
     load = torch.nn.Module.load_state_dict
     assign = {"assign": True} if "assign" in inspect.signature(load).parameters else {}

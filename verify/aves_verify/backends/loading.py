@@ -17,7 +17,6 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
-from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import with_centroids
 from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads
 from aves_convert.weights.to_torchaudio import to_torchaudio
@@ -73,7 +72,7 @@ def load(
     rows = in_order(names)
     read = {row.reads for row in rows}
     _check_files(subject, rows)
-    checkpoint = read_checkpoint(subject.fairseq, subject.pretrained) if subject.fairseq is not None else None
+    checkpoint = subject.read() if subject.fairseq is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)
     if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
@@ -155,7 +154,7 @@ def _given(row: Implementation, subject: Subject, config: EncoderConfig, options
     assert path is not None  # noqa: S101 - load() refused a missing file
     if row.reads == "torchaudio":
         config = ported_config(subject)
-    return Given(path, config, row.chosen(options), subject.pretrained)
+    return Given(path, config, row.chosen(options), subject.pretrained, subject.geometry)
 
 
 def _here(row: Implementation, given: Given) -> Backend:
@@ -174,7 +173,7 @@ def _weights(
 ) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
     """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
     if checkpoint is not None:
-        converted = to_torchaudio(checkpoint, allow_non_finite=True)
+        converted = to_torchaudio(checkpoint, allow_non_finite=True, allow_unknown_config=True)
         return converted.config, dict(converted.state_dict)
     if subject.torchaudio is not None:
         return ported_weights(subject)

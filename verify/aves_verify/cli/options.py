@@ -32,6 +32,7 @@ selection = options.all_of(
         help="The original, a fairseq checkpoint. By default the one that the catalogue has for NAME, else none.",
     ),
     options.pretrained,
+    options.geometry,
     click.option(
         "--torchaudio",
         type=path_type(),

@@ -27,6 +27,7 @@ class Selection:
     bundle: Path | None = None
     fairseq: Path | None = None
     pretrained: Path | None = None
+    geometry: str | None = None
     reference: Path | None = None
     torchaudio: Path | None = None
     config: Path | None = None
@@ -47,8 +48,9 @@ class Selection:
         else:
             found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
             found = dataclasses.replace(found, heads=self.heads)
-        found = dataclasses.replace(found, pretrained=self.pretrained, recording=self.reference)
-        return [ready(dataclasses.replace(found, centroids=by_layer(self.centroids)))]
+        completed = dataclasses.replace(found, pretrained=self.pretrained, geometry=self.geometry)
+        given = by_layer(self.centroids)
+        return [ready(dataclasses.replace(completed, recording=self.reference, centroids=given))]
 
     def _chosen(self) -> list[Configuration | Path]:
         """What the names stand for; all configurations are those that have an original to compare with."""
@@ -60,7 +62,10 @@ class Selection:
         if isinstance(chosen, Path):
             if self.stand_in:
                 raise InputError(f"{chosen}: --stand-in goes with a configuration of the catalogue, this is a file")
-            return Pending(chosen.stem, "file", subject.converted(chosen, layers=layers))
+            made = subject.converted(chosen, layers=layers, pretrained=self.pretrained, geometry=self.geometry)
+            return Pending(chosen.stem, "file", made)
+        if self.pretrained is not None or self.geometry is not None:
+            raise InputError(f"{chosen.name}: --pretrained and --geometry complete a file, this is of the catalogue")
         if self.stand_in:
             made = subject.stand_in_for(chosen, geometry=subject.geometry_of(chosen), layers=layers)
             return Pending(chosen.name, "stand-in", made)
@@ -81,14 +86,17 @@ class Selection:
             raise InputError("--download and --ports go with NAME… or --all-configs, and without --stand-in")
         if self.heads is not None and self.torchaudio is None:
             raise InputError("--heads goes with --torchaudio: it is what those weights have no place for")
-        if names and any((self.fairseq, self.pretrained, self.reference, self.centroids)):
+        completing = any((self.pretrained, self.geometry))  # the path of a checkpoint is a name too
+        if (names and any((self.fairseq, self.reference, self.centroids))) or (self.all_configs and completing):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:
             raise InputError(
-                "--bundle goes with --fairseq, --pretrained and --reference alone; for other files leave --bundle out"
+                "--bundle goes with --fairseq, --pretrained, --geometry and --reference alone; for other files leave "
+                "--bundle out"
             )
-        if self.pretrained is not None and self.fairseq is None:
-            raise InputError("--pretrained goes with --fairseq: it completes the original's settings")
+        for option, given in (("--pretrained", self.pretrained), ("--geometry", self.geometry)):
+            if given is not None and self.fairseq is None and not names:
+                raise InputError(f"{option} goes with --fairseq: it completes the original's settings")
         if self.reference is not None and self.fairseq is not None:
             raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")
 

@@ -13,6 +13,8 @@ from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_artifacts.files.file_record import sha256_of
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in
@@ -29,7 +31,8 @@ class Subject:
     torchaudio: Path | None
     config: Path | None
     onnx: Path | None
-    pretrained: Path | None = None  # what fairseq's checkpoint was fine-tuned from, where it lacks that one's config
+    pretrained: Path | None = None  # what fairseq's checkpoint was made from, where it lacks that one's config
+    geometry: str | None = None  # the published size of that checkpoint's weights, where it lacks all settings
     recording: Path | None = None  # fairseq's outputs, in the place of fairseq
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
     known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by the files' names
@@ -41,6 +44,11 @@ class Subject:
     def file(self, name: str) -> Path | None:
         """The path of one of ``FILES``; None where it is not given."""
         return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[name]
+
+    def read(self) -> Checkpoint:
+        """Read the original. Raises InputError; it must have been given."""
+        assert self.fairseq is not None  # noqa: S101 - the caller's duty
+        return read_checkpoint(self.fairseq, self.pretrained, self.geometry)
 
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
@@ -106,7 +114,7 @@ def stand_in_for(
     with tempfile.TemporaryDirectory(prefix=f"aves-stand-in-{configuration.name}-") as folder:
         checkpoint = Path(folder) / f"{configuration.file_name}.pt"
         write_stand_in(configuration.name, checkpoint, geometry=geometry)
-        subject = _made(checkpoint, Path(folder), layers, source="stand-in")
+        subject = _made(Source(checkpoint), Path(folder), layers, source="stand-in")
         yield replace(subject, name=configuration.name)
 
 
@@ -122,15 +130,22 @@ def geometry_of(configuration: Configuration) -> Geometry:
 
 
 @contextmanager
-def converted(checkpoint: Path, *, layers: Layers = "last") -> Iterator[Subject]:
-    """Convert a checkpoint from anywhere; the ports are removed after. Raises InputError for another file."""
+def converted(
+    checkpoint: Path, *, layers: Layers = "last", pretrained: Path | None = None, geometry: str | None = None
+) -> Iterator[Subject]:
+    """Convert a checkpoint from anywhere; the ports are removed after. Raises InputError for another file.
+
+    ``pretrained`` or ``geometry`` give the settings that a file may lack.
+    """
+    original = Source(checkpoint, pretrained, geometry=geometry)
     with tempfile.TemporaryDirectory(prefix="aves-ports-") as folder:
-        yield _made(checkpoint, Path(folder), layers, source="file")
+        yield _made(original, Path(folder), layers, source="file")
 
 
-def _made(checkpoint: Path, folder: Path, layers: Layers, *, source: str) -> Subject:
-    bundle = make_bundle(Source(checkpoint), Target(folder, checkpoint.stem), OnnxOptions(layers=layers))
-    return _from_bundle(bundle, source=source, fairseq=checkpoint, problems=())
+def _made(original: Source, folder: Path, layers: Layers, *, source: str) -> Subject:
+    bundle = make_bundle(original, Target(folder, original.path.stem), OnnxOptions(layers=layers))
+    made = _from_bundle(bundle, source=source, fairseq=original.path, problems=())
+    return replace(made, pretrained=original.pretrained, geometry=original.geometry)
 
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
