@@ -86,7 +86,7 @@ def checkpoint_contents(
     }
     checkpoint = Checkpoint(path=Path(seed), model_config=model_cfg, task_config=task_cfg, tensors={})
     described = architecture(checkpoint, allow_unknown_config=True)  # whatever the caller wants to try
-    shapes = _shapes(described)
+    shapes = _shapes(described, len(task_cfg["labels"]))
     with pool(_THREADS) as threads:
         weights = threads.map(lambda name: _weight(name, shapes[name], f"{seed}/{name}"), shapes)
         tensors = {name: weight.astype(dtype, copy=False) for name, weight in zip(shapes, weights, strict=True)}
@@ -116,12 +116,14 @@ _OTHERS = ("quantize", "latent", "encoder_layers_1")  # of wav2vec 2.0 and Conte
 _HUBERT_ENTRIES = {name for name in DEFAULTS if not name.startswith(_OTHERS)} | {"_name", "label_rate"}
 
 
-def _shapes(described: Architecture) -> dict[str, tuple[int, ...]]:
+def _shapes(described: Architecture, label_sets: int) -> dict[str, tuple[int, ...]]:
     """fairseq's name -> shape of every tensor, those that a port drops included."""
     sizes = encoder_shapes(described.config)
     shapes = {source: sizes[target] for source, target in described.mapping.items()}
     dropped = {name: rule.shape for name, rule in described.dropped.items()}
-    return shapes | {name: tuple(size or _LABELS + 4 for size in shape) for name, shape in dropped.items()}
+    return shapes | {
+        name: tuple(size or label_sets * (_LABELS + 4) for size in shape) for name, shape in dropped.items()
+    }
 
 
 def _weight(name: str, shape: tuple[int, ...], seed: str) -> NDArray[np.float32]:

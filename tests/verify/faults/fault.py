@@ -21,8 +21,8 @@ GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "named outputs", "torch.
 NAMED = ("layer.1.projection", "layer.1.units", "projection", "layer.2")
 
 
-# fairseq's model config of the two encoders: three layers, so that they can be shifted; a pre-norm one with biases. Both
-# were pretrained with two sets of labels.
+# fairseq's model config of the two encoders: three layers, so that they can be shifted; a pre-norm one with biases.
+# Both had two sets of labels.
 _SMALL = {**GEOMETRIES["tiny"], "encoder_layers": 3, "untie_final_proj": True}
 LABELS = ["km", "phn"]
 ENCODERS: dict[Kind, dict[str, Any]] = {

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import printable
-from aves_artifacts.bundle.outputs import FINAL
 from aves_verify.comparison.noise import rms
 from aves_verify.explanation.points import GROUP_NORM, Point
 
@@ -156,8 +155,9 @@ def explain(
     of one, ``partly`` of a longer clip.
     """
     by_size: dict[int, list[tuple[str, NDArray[Any]]]] = {}
+    returned = {point.site for point in points if point.is_output}
     for name, value in port.items():
-        if name == FINAL:
+        if name in returned:
             continue  # what a port returns is that alone, and cannot be found elsewhere
         by_size.setdefault(value.size, []).append((name, value))
     stages = []
@@ -165,7 +165,9 @@ def explain(
         answer = np.squeeze(exact[point.site])
         scale = max(rms(answer), float(np.finfo(np.float32).tiny))
         rounding = max(rms(np.squeeze(own[point.site]) - answer) / scale, _EPS / 4)
-        candidates = [(FINAL, port[FINAL])] if point.site == FINAL else by_size.get(answer.size, [])
+        candidates = by_size.get(answer.size, [])
+        if point.site in returned:
+            candidates = [(point.site, port[point.site])] if point.site in port else []
         nearest, error = _closest(answer, candidates)
         relative = None if nearest is None else error / scale
         stages.append(PointError(point.stage, point.operator, point.site, nearest, rounding, relative))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from aves_artifacts.bundle.outputs import FINAL
@@ -19,6 +19,11 @@ class Point:
     site: str  # the module of torchaudio's wav2vec2_model that computes it, with ":input" what that module is given
     stage: str
     operator: str
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is what a port returns."""
+        return self.stage.startswith("output")
 
 
 GROUP_NORM = "group norm"  # the operator over the whole clip
@@ -65,6 +70,11 @@ _PRE_NORM = (
 def points(config: EncoderConfig, depth: Depth | None = None) -> tuple[Point, ...]:
     """List every point of an encoder of this geometry, in the order of computing; by default of all of it."""
     return tuple(Point(*row) for row in _rows(config, depth or Depth(config.encoder_num_layers, final=True)))
+
+
+def output_points(names: Iterable[str]) -> tuple[Point, ...]:
+    """Of outputs beside the embeddings, each by its name; they are what the port returns under it."""
+    return tuple(Point(name, f"output {name}", "what is returned") for name in names)
 
 
 def _rows(config: EncoderConfig, depth: Depth) -> Iterator[tuple[str, str, str]]:

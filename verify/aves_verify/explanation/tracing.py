@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import printable
-from aves_artifacts.bundle.outputs import FINAL, GraphOutputs
+from aves_artifacts.bundle.outputs import GraphOutputs
 from aves_verify.audit.graph_values import traced
 from aves_verify.backends.backend import Embeddings, RunError
 from aves_verify.explanation.points import INPUT, Point
@@ -38,7 +38,7 @@ def torchaudio_values(run: Callable[[], Embeddings], model: torch.nn.Module, poi
             else:
                 hook = module.register_forward_hook(lambda _m, _inputs, output, keep=keep: keep(output))
             hooks.callback(hook.remove)
-        found[FINAL] = run()[FINAL]
+        found |= run()
     return {point.site: found[point.site] for point in points if point.site in found}
 
 
@@ -53,16 +53,17 @@ def _keep(found: dict[str, NDArray[Any]], site: str) -> Callable[[Any], None]:
 def onnx_values(path: Path, waveform: NDArray[np.float32], sizes: Collection[int]) -> Values:
     """Compute every floating-point value of an ONNX graph on a waveform [batch, samples], in the order of its nodes.
 
-    Only those of the given ``sizes`` (numbers of elements) are kept, and the embeddings under the name "final", where
-    the graph gives them. Raises RunError where it cannot be run, or these are in numbers that cannot be read.
+    Only those of the given ``sizes`` (numbers of elements) are kept, and what the graph gives, under the names that a
+    backend has for it, such as "final". Raises RunError where it cannot be run, or that cannot be read.
     """
     graph = traced(path, waveform)
     arrays = graph.values[0].arrays
     names = [name for node in graph.nodes for name in node.output if name in arrays]
     kept = {name: arrays[name] for name in names if arrays[name].dtype.kind == "f" and arrays[name].size in sizes}
-    final = GraphOutputs(graph.outputs).called.get(FINAL)
-    if final is None:
-        return kept
-    if final not in arrays:
-        raise RunError(f"{path}: its output {printable(final)} cannot be read")
-    return kept | {FINAL: arrays[final]}
+    given = GraphOutputs(graph.outputs).called
+    unreadable = [name for name in given.values() if name not in arrays]
+    if unreadable:
+        raise RunError(f"{path}: its output {printable(unreadable[0])} cannot be read")
+    return {name: value for name, value in kept.items() if name not in given} | {
+        site: arrays[name] for site, name in given.items()
+    }

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_of_heads
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.transformer import Depth, depth_of
@@ -19,7 +19,7 @@ from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation, explain
-from aves_verify.explanation.points import Point, points
+from aves_verify.explanation.points import Point, output_points, points
 from aves_verify.explanation.tracing import Values, torchaudio_values
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import network_input
@@ -68,15 +68,25 @@ def _explained(
 ) -> Explanation:
     """Explain a port's error on the beginning of a waveform, of at most so many samples."""
     assert loaded.exact is not None  # noqa: S101 - explain_worst looked
-    beginning, where = waveform[:, :longest], points(loaded.config, _depth(backend, loaded.config))
+    named = _named(loaded, backend)
+    beginning, where = (
+        waveform[:, :longest],
+        (*points(loaded.config, _depth(backend, loaded.config)), *output_points(named)),
+    )
     seconds, partly = beginning.shape[1] / SAMPLE_RATE, beginning.shape != waveform.shape
-    exact = _values(loaded.exact, beginning, where, ())
+    exact = _values(loaded.exact, beginning, where, (), layers=bool(named))
     sizes = {value.size for value in exact.values()}
     try:
-        own, port = (_values(encoder, beginning, where, sizes) for encoder in (original, backend))
+        own, port = (_values(encoder, beginning, where, sizes, layers=bool(named)) for encoder in (original, backend))
     except RunError as error:
         return Explanation(backend.name, name, seconds, (), partly, str(error))
     return explain(where, exact, own, port, backend=backend.name, clip=name, seconds=seconds, partly=partly)
+
+
+def _named(loaded: Loaded, backend: Backend) -> tuple[str, ...]:
+    """What a graph gives beside the embeddings and each layer; units are whole numbers, which have no error."""
+    gives = backend.gives if isinstance(backend, OnnxBackend) else ()
+    return tuple(name for name in gives if name in loaded.named or is_of_heads(name) if not name.endswith(".units"))
 
 
 def _depth(backend: Backend, config: EncoderConfig) -> Depth | None:
@@ -106,10 +116,17 @@ def _severity(comparison: Comparison) -> tuple[int, float]:
     return STATUSES.index(comparison.status), np.inf if ratio is None else ratio
 
 
-def _values(backend: Backend, waveform: NDArray[np.float32], where: Sequence[Point], sizes: Collection[int]) -> Values:
+def _values(
+    backend: Backend,
+    waveform: NDArray[np.float32],
+    where: Sequence[Point],
+    sizes: Collection[int],
+    *,
+    layers: bool,
+) -> Values:
     if isinstance(backend, OnnxBackend):
         values: Values = backend.apart("aves_verify.explanation.tracing", "onnx_values", waveform, sizes)
         return values
     if not isinstance(backend, TorchaudioBackend):
         raise RunError(f"{backend.name} does not give its inner values")
-    return torchaudio_values(lambda: backend.run(waveform), backend.model, where)
+    return torchaudio_values(lambda: backend.run(waveform, layers=layers), backend.model, where)
