@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from tests.verify.faults.fault import FILE, OUTPUT, Fault
+from tests.verify.faults.fault import BATCH, FILE, OUTPUT, Fault
 from tests.verify.faults.graph_edits import Model, in_graph, node, set_weight
 
 from aves_convert.torch_files.safetensors_writer import write_safetensors
@@ -103,7 +103,7 @@ _IN_GRAPHS: dict[str, tuple[tuple[str, ...], Callable[[Model], None]]] = {
     "centroids off by their mean": ((OUTPUT,), weights(np.zeros_like, f"{_UNITS}mean")),
     "the farthest centroid": ((OUTPUT,), kept_by("ArgMax")),
     "centroids in half precision": (
-        (FILE, OUTPUT),
+        (FILE, OUTPUT, BATCH, "length", "level"),
         weights(lambda a: a.astype(np.float16).astype(np.float32), f"{_UNITS}negated"),
     ),
 }

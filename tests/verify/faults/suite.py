@@ -213,6 +213,8 @@ _TELLING = {
 def _stage(report: ConfigReport) -> str:
     """The stage that the report names: by explanation or audit, by the inputs that fail, or by its problems."""
     for explanation in report.explanations:
+        if explanation.lost is not None and explanation.lost.stage.startswith("output "):
+            return "output"  # however an inner value departs, by so little
         if explanation.first is not None:
             return explanation.first.stage.partition(" layer.")[0]
     for problem in report.problems:
@@ -248,11 +250,11 @@ _ABOUT = """\
 # What the verifier catches
 
 Each fault is a realistic porting mistake, put into a good port of a small encoder and verified against fairseq: into
-our graph, plain or with all layers, into what `torch.onnx.export` writes and what ONNX Runtime makes of that, into
-TorchAudio weights and their config, into a recording that stands for fairseq, and into a bundle. "Outputs": the
-numbers fail. "Weights": a tensor is not the original's, or is not used. "Inside": a stage, an operator or an attribute
-within the graph. "Settings": what a file says of itself, or how its users read it. The stage is the first one that is
-named; of a fault that shows on some inputs alone, these inputs.
+our graph, plain, with all layers or with outputs by name, into what `torch.onnx.export` writes and what ONNX Runtime
+makes of that, into TorchAudio weights, their config and their heads, into a recording that stands for fairseq, and into
+a bundle. "Outputs": the numbers fail. "Weights": a tensor is not the original's, or is not used. "Inside": a stage, an
+operator or an attribute within the graph. "Settings": what a file says of itself, or how its users read it. The stage is
+the first one that is named; of a fault that shows on some inputs alone, these inputs.
 """
 
 

@@ -96,7 +96,13 @@ class Explanation:
 
     @property
     def lost(self) -> PointError | None:
-        """The point from which on the port computes something else, up to its output; None where that is right."""
+        """The point from which on the port computes something else, up to its output; None where that is right.
+
+        Of outputs beside the embeddings each is an end.
+        """
+        named = (stage for stage in self.stages if stage.stage.startswith("output ") and not stage.found)
+        if (wrong := next(named, None)) is not None:
+            return wrong
         last = max((i for i, stage in enumerate(self.stages) if stage.found), default=-1)
         return self.stages[last + 1] if last + 1 < len(self.stages) else None
 
