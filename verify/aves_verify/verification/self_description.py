@@ -42,21 +42,27 @@ def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
     if (said := onnx.metadata.get("outputs")) is None:
         return
     known = [output for name in onnx.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None]
-    expected = [asdict(loaded.heads.record(output, loaded.config)) for output in known if loaded.heads.has(output)]
+    expected = [_known_of(output, loaded) for output in known]
     try:
         found = parse_json(said)
     except ValueError:
         found = None
-    if not loaded.has_original:  # the names of label sets are the original's to know
-        found, expected = _without_labels(found), _without_labels(expected)
-    if found != expected:
+    entries = found if isinstance(found, list) and all(isinstance(entry, dict) for entry in found) else []
+    if [entry.get("name") for entry in entries] != [entry["name"] for entry in expected] or any(
+        entry.get(key, entries) != value
+        for entry, right in zip(entries, expected, strict=True)
+        for key, value in right.items()
+    ):
         told = f"onnx: {onnx.path} says outputs {quoted(said)}"
         yield f"{told}, the original {quoted(json.dumps(expected, ensure_ascii=False))}"
 
 
-def _without_labels(outputs: object) -> Any:
-    entries = outputs if isinstance(outputs, list) else []
-    return [{**entry, "label_set": None} if isinstance(entry, dict) else entry for entry in entries]
+def _known_of(output: Output, loaded: Loaded) -> dict[str, Any]:
+    """What must be said of an output, as far as it is known: a recording has no heads, a port no names of labels."""
+    if not loaded.heads.has(output):
+        return {"name": output.name, "layer": output.layer}
+    record = asdict(loaded.heads.record(output, loaded.config))
+    return record if loaded.has_original else {key: value for key, value in record.items() if key != "label_set"}
 
 
 def description_notes(loaded: Loaded) -> Iterator[str]:
