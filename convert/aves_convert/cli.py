@@ -105,6 +105,12 @@ _onnx_options = options.all_of(
         metavar="N",
         help="How many waveforms at once a graph with {fixed_length} takes.  [default: 1]",
     ),
+    click.option(
+        "--channel-axis",
+        is_flag=True,
+        help="A graph for waveforms [batch, 1, samples], as tools of voice conversion give them. By default it takes "
+        "[batch, samples].",
+    ),
     options.layers("What the graph gives"),
     click.option(
         "--outputs",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aves_artifacts.base.messages import first_line, listed, quoted
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.graph_contract import WAVEFORM, stated
+from aves_artifacts.bundle.graph_contract import WAVEFORM, is_waveform, stated
 from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.bundle.outputs import EMBEDDINGS, is_layer
 from aves_artifacts.files.file_bytes import FileBytes
@@ -128,8 +128,10 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
     """Inputs, outputs and metadata."""
     from onnx import TensorProto
 
-    if [(name, kind, len(axes)) for name, kind, axes in interface.inputs] != [(WAVEFORM, TensorProto.FLOAT, 2)]:
-        yield "does not take one waveform [batch, samples] float32"
+    channel = manifest.graph is not None and manifest.graph.channel_axis
+    given = [(name, kind, len(axes)) for name, kind, axes in interface.inputs if is_waveform(axes)]
+    if len(interface.inputs) != 1 or given != [(WAVEFORM, TensorProto.FLOAT, 3 if channel else 2)]:
+        yield f"does not take one waveform [batch, {'1, ' if channel else ''}samples] float32"
         return
     encoder = manifest.encoder
     yield from _output_problems(interface, manifest)
@@ -150,7 +152,7 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
             yield "holds float64, the manifest says precision 'float32'"
         if interface.opset != graph.opset:
             yield f"is of opset {interface.opset}, the manifest says {graph.opset}"
-        fixed = tuple(size for size in interface.inputs[0][2] if isinstance(size, int) and size)
+        fixed = tuple(size for size in interface.inputs[0][2][:: 2 if channel else 1] if isinstance(size, int) and size)
         if fixed != (graph.fixed_shape or ()):
             yield f"takes sizes {list(fixed)} alone, the manifest says {list(graph.fixed_shape or ())}"
     for name, value in expected.items():

@@ -6,13 +6,19 @@ Whoever writes a graph, checks one or runs one has them from here.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from aves_artifacts.base.versions import own_version
 from aves_artifacts.encoder import EncoderConfig
 
 PRODUCER = "aves-convert"
-WAVEFORM = "waveform"  # the input, [batch, samples]
+WAVEFORM = "waveform"  # the input, [batch, samples], or with an axis for its only channel [batch, 1, samples]
 _UNKNOWN = "unknown"
+
+
+def is_waveform(axes: Sequence[object]) -> bool:
+    """Whether an input with these axes takes waveforms: [batch, samples], or [batch, 1, samples]."""
+    return len(axes) == 2 or (len(axes) == 3 and axes[1] == 1)
 
 
 def stated(

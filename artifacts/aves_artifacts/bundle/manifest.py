@@ -99,6 +99,7 @@ class GraphRecord:
     attention: str  # "standard" or "fused"
     exporter: str  # "graph" or "torch"
     fixed_shape: tuple[int, int] | None = None  # batch and samples of its only input; None: any
+    channel_axis: bool = False  # whether its input is [batch, 1, samples]
     outputs: tuple[OutputRecord, ...] = ()  # in its order; none: made before they were recorded
 
 

@@ -60,6 +60,7 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         frame_rule=manifest.config.frame_rule,
         two_seconds=(2 * rate, manifest.config.frames(2 * rate)),
         outputs=_outputs(manifest),
+        channel_axis=manifest.graph is not None and manifest.graph.channel_axis,
         variable=lambda output: re.sub(r"\W", "_", output.name),
         quote=json.dumps,
         shape=_shape,

@@ -74,6 +74,7 @@ def manifest_of(
             attention=options.attention,
             exporter=options.exporter,
             fixed_shape=options.fixed_shape,
+            channel_axis=options.channel_axis,
             outputs=tuple(heads.record(each, arch.config) for each in options.graph_outputs(arch.config, heads)),
         ),
     )

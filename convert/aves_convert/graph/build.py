@@ -60,6 +60,7 @@ def write_graph(
         **metadata,
         "exporter": options.exporter,
         "attention": options.attention,
+        **({"channel_axis": "true"} if options.channel_axis else {}),
         **_given([heads.record(output, config) for output in outputs], options),
         "precision": options.precision,
     }
@@ -107,7 +108,8 @@ def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...], *, fixed
         yield f"outputs are {[o.name for o in model.graph.output]}, expected {list(outputs)}"
     for value in (*model.graph.input, *model.graph.output):
         axes = value.type.tensor_type.shape.dim
-        known = [axis.dim_value for axis in axes[:2] if axis.HasField("dim_value")]
+        free = (axes[0], axes[-1]) if value.name == WAVEFORM else axes[:2]
+        known = [axis.dim_value for axis in free if axis.HasField("dim_value")]
         if known and not fixed:
             yield f"{value.name} has fixed axes {known}, expected dynamic batch and time"
         if fixed and not all(axis.HasField("dim_value") for axis in axes):

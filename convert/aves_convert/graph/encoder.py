@@ -73,7 +73,8 @@ def _model(
 ) -> onnx.ModelProto:
     """The graph with its input, its outputs, versions and metadata."""
     model, shape = sizes.graph.model, sizes.graph.options.fixed_shape or ("batch", "samples")
-    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, shape)
+    axes = (shape[0], 1, shape[1]) if sizes.graph.options.channel_axis else shape
+    waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, axes)
     values = [
         helper.make_tensor_value_info(output.name, TensorProto.INT64, [shape[0], sizes.frames()])
         if output.dimension is None

@@ -20,7 +20,8 @@ _IN_FLOAT64 = 2  # convolutions
 
 def write_channel(graph: GraphBuilder) -> str:
     """Append the waveforms as convolutions take them, [batch, 1, 1, samples]."""
-    # Not Unsqueeze: of an empty batch Reshape is an error, and Einsum below a division by zero that ends the process.
+    # Also of waveforms that have an axis for their channel. Not Unsqueeze: of an empty batch Reshape is an error, and
+    # Einsum below a division by zero that ends the process.
     return graph.node("feature_extractor", "Reshape", WAVEFORM, graph.constant("one_channel", [0, 1, 1, -1]))
 
 

@@ -26,6 +26,7 @@ class OnnxOptions:
     on attention is one of them. ``exporter``: written from the weights, or traced with ``torch.onnx.export``.
     ``attention``: ``fused`` runs on ONNX Runtime alone and takes less memory; ``standard`` wherever the opset does.
     ``precision``: ``float32`` for every runtime; ``mixed`` has sums and norms in float64, for runtimes that compute it.
+    ``channel_axis``: waveforms have an axis for their only channel, [batch, 1, samples], as some tools give them.
     ``fixed_shape``: a graph for so many waveforms of so many samples alone, [batch, samples], with no size unknown.
     """
 
@@ -35,6 +36,7 @@ class OnnxOptions:
     attention: Attention = "standard"
     precision: Precision = "float32"
     fixed_shape: tuple[int, int] | None = None
+    channel_axis: bool = False
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ class _Encoder(torch.nn.Module):
             self.needed = len(model.encoder.transformer.layers)
 
     def forward(self, waveform: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        waveform = waveform[:, 0] if waveform.ndim == 3 else waveform
         features, _ = self.model.feature_extractor(waveform, None)
         layers = self.model.encoder.extract_features(features, num_layers=self.needed)
         transformer = self.model.encoder.transformer
@@ -82,10 +83,11 @@ def torch_export(
     encoder = _Encoder(model, outputs, heads).eval()
     names = [output.name for output in outputs]
     example = torch.zeros(options.fixed_shape or (2, config.receptive_field + 8 * config.hop))
+    example = example[:, None] if options.channel_axis else example
     arguments: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         arguments["dynamo"] = False
-    axes = {WAVEFORM: {0: "batch", 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in names}
+    axes = {WAVEFORM: {0: "batch", example.ndim - 1: "samples"}} | {name: {0: "batch", 1: "frames"} for name in names}
     try:
         with _quiet(), torch.inference_mode():
             torch.onnx.export(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable, reason_of
+from aves_artifacts.bundle.graph_contract import is_waveform
 from aves_artifacts.bundle.manifest import ending
 from aves_artifacts.files.file_bytes import FileBytes
 from aves_artifacts.files.protobuf_fields import Fields, prefix
@@ -134,7 +135,7 @@ def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str 
         return f"{path}: its weights are in {listed(missing, 3)}, which is missing beside it"
     if len(inputs) == 1:
         described = inputs[0].type.tensor_type
-        if described.elem_type == 1 and len(described.shape.dim) == 2:
+        if described.elem_type == 1 and is_waveform([axis.dim_value for axis in described.shape.dim]):
             return None
     found = listed([printable(f"{_text(value.name)} {_described(value)}") for value in inputs], 3) or "none"
     return f"{path}: an ONNX graph of another kind: inputs are {found}; expected one waveform [batch, samples] float32"

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import first_line, size_text
-from aves_verify.backends.backend import RunError
+from aves_verify.backends.backend import RunError, with_axes
 
 Array = NDArray[Any]
 
@@ -106,7 +106,8 @@ def _sharing(values: Values, first: Mapping[str, Array]) -> Values:
 
 def _values(session: onnxruntime.InferenceSession, waveform: NDArray[np.float32]) -> Values:
     entry = session.get_inputs()[0].name
-    given = {entry: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(waveform))}
+    axes = len(session.get_inputs()[0].shape)
+    given = {entry: onnxruntime.OrtValue.ortvalue_from_numpy(with_axes(waveform, axes))}
     found = session.run_with_ort_values(None, given)
     arrays: dict[str, Array] = {entry: waveform}
     narrow: dict[str, str] = {}

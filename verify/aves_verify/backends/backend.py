@@ -36,6 +36,11 @@ _MAKER = re.compile(r"[\w.]+:\w+")
 Embeddings = Mapping[str, NDArray[Any]]
 
 
+def with_axes(waveform: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
+    """Waveforms [batch, samples] as a graph takes them: with three ``axes`` there is one for their only channel."""
+    return np.ascontiguousarray(waveform[:, None] if axes == 3 else waveform)
+
+
 class RunError(InputError):
     """A port that loads, but does not run on an input that the original takes."""
 

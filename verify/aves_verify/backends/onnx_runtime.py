@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
+from aves_artifacts.bundle.graph_contract import is_waveform
 from aves_artifacts.bundle.outputs import GraphOutputs
-from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads
+from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads, with_axes
 from aves_verify.backends.separate import About
 
 _LEVELS = {
@@ -144,11 +145,12 @@ class OnnxSession:
         self._profiling = provider_named(provider) != CPU
         self._session = self._started(options)
         inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not is_waveform(inputs[0].shape):
             found = listed([printable(f"{i.name} {i.type} {i.shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         self._input: str = inputs[0].name
-        batch, samples = inputs[0].shape
+        self._axes = len(inputs[0].shape)
+        batch, samples = inputs[0].shape[0], inputs[0].shape[-1]
         self._fixed = (batch, samples) if isinstance(batch, int) and isinstance(samples, int) else None
         self._outputs = GraphOutputs(tuple(output.name for output in self._session.get_outputs()), layers)
 
@@ -198,7 +200,7 @@ class OnnxSession:
         """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last."""
         names = self._outputs.wanted(self.path, layers=layers)
         try:
-            values = self._session.run(list(names.values()), {self._input: np.ascontiguousarray(waveform)})
+            values = self._session.run(list(names.values()), {self._input: with_axes(waveform, self._axes)})
         except Exception as error:  # as above
             shape = list(waveform.shape)
             raise RunError(f"{self.path}: ONNX Runtime fails on a waveform {shape}: {first_line(error)}") from None

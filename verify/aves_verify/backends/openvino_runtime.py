@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
+from aves_artifacts.bundle.graph_contract import is_waveform
 from aves_artifacts.bundle.outputs import GraphOutputs
 from aves_artifacts.encoder import EncoderConfig
-from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads
+from aves_verify.backends.backend import Embeddings, Given, RunError, check_threads, with_axes
 from aves_verify.backends.separate import About
 
 _SEVERAL = ("AUTO", "HETERO", "MULTI")  # devices that pass the work on to others
@@ -65,11 +66,12 @@ class OpenvinoSession:
         except Exception as error:  # OpenVINO raises RuntimeError, and whatever its parts raise
             raise InputError(f"{path}: OpenVINO cannot load it ({_said(error)}); {_EXPECTED}") from None
         inputs = self._compiled.inputs
-        if len(inputs) != 1 or inputs[0].element_type != openvino.Type.f32 or inputs[0].partial_shape.rank != 2:
+        if len(inputs) != 1 or inputs[0].element_type != openvino.Type.f32 or not _takes_waveforms(inputs[0]):
             found = listed([printable(f"{i.any_name} {i.element_type} {i.partial_shape}") for i in inputs], 3)
             raise InputError(f"{path}: inputs are {found}; {_EXPECTED}")
         shape = inputs[0].partial_shape
-        self._fixed = None if shape.is_dynamic else (shape[0].get_length(), shape[1].get_length())
+        self._axes = len(shape)
+        self._fixed = None if shape.is_dynamic else (shape[0].get_length(), shape[-1].get_length())
         self._outputs = GraphOutputs(
             _names(self._compiled.outputs), None if config is None else config.encoder_num_layers
         )
@@ -108,7 +110,7 @@ class OpenvinoSession:
         """See ``Encoder.run``. Raises InputError where layers are wanted and the file gives only the last."""
         names = self._outputs.wanted(self.path, layers=layers)
         try:
-            found = self._model_for(waveform.shape[1])([np.ascontiguousarray(waveform)])
+            found = self._model_for(waveform.shape[1])([with_axes(waveform, self._axes)])
         except Exception as error:  # as above
             shape = list(waveform.shape)
             raise RunError(f"{self.path}: OpenVINO fails on a waveform {shape}: {_said(error)}") from None
@@ -126,6 +128,12 @@ def _device(core: openvino.Core, asked: str) -> str:
         f"{', '.join(core.available_devices)}",
         hint="give one of them with {openvino_device}, or install its driver",
     )
+
+
+def _takes_waveforms(entry: openvino.ConstOutput) -> bool:
+    shape = entry.partial_shape
+    known = shape.rank.is_static
+    return known and is_waveform([None if axis.is_dynamic else axis.get_length() for axis in shape])
 
 
 def _names(outputs: Sequence[openvino.ConstOutput]) -> tuple[str, ...]:
