@@ -51,15 +51,6 @@ def _licence(otherwise: str) -> options.Option:
     )
 
 
-def _heads(why: str) -> options.Option:
-    return click.option(
-        "--heads",
-        type=path_type(),
-        metavar="FILE",
-        help=f"The .heads.safetensors that belongs to the weights, {why}. By default there is none.",
-    )
-
-
 _OF_THE_CATALOGUE = "what the catalogue has for a checkpoint of this name, else none"
 _onnx_options = options.all_of(
     click.option(
@@ -192,7 +183,7 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
 @options.out("F.onnx", "the ONNX graph")
 @_licence("none")
 @_onnx_options
-@_heads("for projections and units")
+@options.heads("for projections and units")
 @options.centroids
 @options.force
 def torchaudio2onnx(
@@ -297,7 +288,7 @@ def bundle(
 )
 @options.out("F.pt", "a fairseq checkpoint")
 @options.pretrained
-@_heads("to put them in the place of those of CKPT")
+@options.heads("to put them in the place of those of CKPT")
 @options.force
 def torchaudio2fairseq(
     weights: Path, config: Path, like: Path, out: Path, pretrained: Path | None, heads: Path | None, force: bool

@@ -87,6 +87,17 @@ def config(*, required: bool) -> Option:
     )
 
 
+def heads(why: str) -> Option:
+    """The option for what lies beside TorchAudio weights, as they have no place for it; ``why`` it is given."""
+    return click.option(
+        "--heads",
+        type=path_type(),
+        metavar="FILE",
+        help=f"The .heads.safetensors that belongs to the weights, {why}. By default there is none, but of a bundle its "
+        "own.",
+    )
+
+
 centroids = click.option(
     "--centroids",
     multiple=True,

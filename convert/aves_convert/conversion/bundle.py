@@ -52,7 +52,7 @@ def make_bundle(
         read = source.read()
         terms = terms.or_else(known_terms(target.name, read))
         converted = taken(source, read, tell)
-        heads = converted_heads(source, read, options.units)
+        heads = converted_heads(source, read, converted.architecture, options.units)
         options.graph_outputs(converted.config, heads)  # what there is not is told before anything is written
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:

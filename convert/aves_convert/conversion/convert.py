@@ -16,7 +16,7 @@ from aves_artifacts.bundle.outputs import layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.file_record import sha256_of, unchanged
 from aves_artifacts.files.writing import staged
-from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.architecture import Architecture, architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.remarks import Tell, remarks, silent
@@ -49,7 +49,9 @@ def fairseq_to_heads(source: Source, target: Target) -> Path:
     name = FILE_NAMES["heads"].format(name=target.name)
     read = (source.path, source.pretrained)
     with staged(target.folder, [name], force=target.force) as staging, unchanged(*read):
-        heads = converted_heads(source, source.read())
+        checkpoint = source.read()
+        arch = architecture(checkpoint, allow_unknown_config=source.allow_unknown_config)
+        heads = converted_heads(source, checkpoint, arch)
         if not heads.tensors:
             raise InputError(f"{source.path}: has no projections and no label embeddings", hint="give {centroids}")
         write_heads(heads, staging / name)
@@ -77,7 +79,7 @@ def fairseq_to_onnx(
         terms = terms.or_else(known_terms(name, read))
         converted = taken(source, read, tell)
         metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
-        heads = converted_heads(source, read, options.units)
+        heads = converted_heads(source, read, converted.architecture, options.units)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name, heads)
     return out
 
@@ -135,9 +137,8 @@ def torchaudio_to_fairseq(
     return made.remarks
 
 
-def converted_heads(source: Source, checkpoint: Checkpoint, units: Sequence[int] = ()) -> Heads:
+def converted_heads(source: Source, checkpoint: Checkpoint, arch: Architecture, units: Sequence[int] = ()) -> Heads:
     """Take the heads of a checkpoint, with the centroids for the ``units`` of these layers. Raises InputError."""
-    arch = architecture(checkpoint)
     heads = heads_of(checkpoint, arch, allow_non_finite=source.allow_non_finite)
     return with_centroids(heads, source.centroids, arch.config, units)
 

@@ -163,6 +163,6 @@ def _exported(
     from aves_convert.graph.torch_export import torch_export
 
     with tempfile.TemporaryDirectory(prefix="aves-export-") as folder:
-        model = torch_export(config, state_dict, options, heads, Path(folder) / "exported.onnx")
+        model = torch_export(config, state_dict, options, Path(folder) / "exported.onnx", heads)
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

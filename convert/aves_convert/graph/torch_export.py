@@ -19,7 +19,7 @@ from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.bundle.outputs import Output
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.weights.heads import Heads
+from aves_convert.weights.heads import NO_HEADS, Heads
 from aves_convert.weights.model import load_model
 from aves_convert.weights.torch_heads import TorchHeads
 
@@ -66,8 +66,8 @@ def torch_export(
     config: EncoderConfig,
     state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
     options: OnnxOptions,
-    heads: Heads,
     temporary: Path,
+    heads: Heads = NO_HEADS,
 ) -> onnx.ModelProto:
     """Trace the TorchAudio model with this torch's exporter; ``temporary`` is a file that may be overwritten.
 

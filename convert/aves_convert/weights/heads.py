@@ -157,9 +157,8 @@ def _label_sets(checkpoint: Checkpoint, tensors: Mapping[str, Floats]) -> tuple[
 
 def write_heads(heads: Heads, path: Path) -> None:
     """Write ``NAME.heads.safetensors``. Raises InputError."""
-    write_safetensors(
-        heads.tensors, path, metadata={"format": "pt", _SETS: json.dumps(heads.label_sets, ensure_ascii=False)}
-    )
+    # One entry: of several the library writes one first today and another tomorrow, and the bytes are to be the same.
+    write_safetensors(heads.tensors, path, metadata={_SETS: json.dumps(heads.label_sets, ensure_ascii=False)})
 
 
 def read_heads(path: Path, config: EncoderConfig) -> Heads:

@@ -61,7 +61,7 @@ def test_a_good_bundle_passes(verified: Bundle, tiny_bundle: Bundle) -> None:
     assert sorted(os.listdir(verified.folder)) == sorted(NAMES)
     result = check(verified.folder)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "6 files are as they were made, with a report on them that passed" in result.stdout
+    assert "7 files are as they were made, with a report on them that passed" in result.stdout
     assert "no report: they were not verified" in check(tiny_bundle.folder).stdout
 
 

@@ -412,7 +412,7 @@ def test_the_command_publishes_and_signs(passed: Verified, tmp_path: Path, key: 
     command = ["publish", str(passed.bundle.folder), str(tmp_path / "place"), "--version", "1", "--stand-in"]
     result = CliRunner().invoke(main, [*command, "--dry-run"])
     assert result.exit_code == 0, result.output
-    assert "new; 10 files" in result.output
+    assert "new; 11 files" in result.output
     assert not (tmp_path / "place").exists()
     result = CliRunner().invoke(main, [*command, "--sign-key", str(private)])
     assert result.exit_code == 0, result.output

@@ -43,7 +43,8 @@ def test_coarse_sums_give_the_same_but_for_rounding(variant: str, way: int) -> N
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_steps_that_are_modules_are_the_points_of_an_explanation(variant: str) -> None:
-    modules = [(s.site, s.stage, s.operator) for s in steps(tiny(variant)) if s.is_module and s.operator != OUTPUT]
+    each = steps(tiny(variant), (FINAL, "logits"))
+    modules = [(s.site, s.stage, s.operator) for s in each if s.is_module and s.operator != OUTPUT]
     assert modules == [(p.site, p.stage, p.operator) for p in points(tiny(variant)) if p.site != FINAL]
 
 

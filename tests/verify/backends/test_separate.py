@@ -68,7 +68,7 @@ def test_numbers_come_as_they_are_and_what_is_known_is_asked_anew() -> None:
         ("leaves", "fails on a waveform [1, 800]: SystemExit: 3"),
         ("crashes", "toy of the package toymaker does not run a waveform [1, 800] within limits: its process ended"),
         ("refuses", "not this one"),
-        ("nothing", "TypeError: expected a mapping of names to arrays, found {}"),
+        ("nothing", "TypeError: expected a mapping of names to arrays, found {...}"),
         ("a list", "TypeError: expected a mapping of names to arrays, found [...]"),
         ("text", "TypeError: expected arrays of numbers by name, found 'text' as 'final'"),
         ("objects", "TypeError: expected arrays of numbers by name, found a ndarray as 'final'"),

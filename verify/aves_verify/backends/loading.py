@@ -188,7 +188,11 @@ def _heads(subject: Subject, checkpoint: Checkpoint | None, config: EncoderConfi
     Centroids are those that are given, else the port's: a checkpoint has none. Without a checkpoint all are the port's.
     """
     ported = NO_HEADS if subject.heads is None else read_heads(subject.heads, config)
-    heads = ported if checkpoint is None else heads_of(checkpoint, architecture(checkpoint), allow_non_finite=True)
+    if checkpoint is None:
+        heads = ported
+    else:
+        arch = architecture(checkpoint, allow_unknown_config=True)
+        heads = heads_of(checkpoint, arch, allow_non_finite=True)
     everywhere = subject.centroids.get(None)
     layers = range(config.encoder_num_layers) if everywhere is not None else ()  # whichever has units
     heads = heads.with_centroids(ported.centroids)

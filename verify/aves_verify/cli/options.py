@@ -40,13 +40,7 @@ selection = options.all_of(
         help="A TorchAudio port, which needs --config too. By default that of NAME or of the bundle.",
     ),
     options.config(required=False),
-    click.option(
-        "--heads",
-        type=path_type(),
-        metavar="FILE",
-        help="The .heads.safetensors beside the TorchAudio weights, which is then compared too. By default that of the "
-        "bundle.",
-    ),
+    options.heads("which is then compared too"),
     options.centroids,
     click.option(
         "--onnx",

@@ -73,7 +73,7 @@ def points(config: EncoderConfig, depth: Depth | None = None) -> tuple[Point, ..
 
 
 def output_points(names: Iterable[str]) -> tuple[Point, ...]:
-    """Of outputs beside the embeddings, each by its name; they are what the port returns under it."""
+    """List outputs beside the embeddings, each by the name under which a port returns it."""
     return tuple(Point(name, f"output {name}", "what is returned") for name in names)
 
 
