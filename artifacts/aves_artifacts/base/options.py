@@ -93,8 +93,8 @@ def heads(why: str) -> Option:
         "--heads",
         type=path_type(),
         metavar="FILE",
-        help=f"The .heads.safetensors that belongs to the weights, {why}. By default there is none, but of a bundle its "
-        "own.",
+        help=f"The .heads.safetensors that belongs to the weights, {why}. By default there is none, but of a bundle "
+        "its own.",
     )
 
 
