@@ -65,7 +65,7 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         quote=json.dumps,
         shape=_shape,
         told=_told,
-        projects=_projects(manifest),
+        projections=_projections(manifest),
         last_layer=manifest.encoder.layers - 1,
         centroids=next((output.layer for output in _outputs(manifest) if output.units is not None), None),
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
@@ -107,10 +107,14 @@ def _told(output: OutputRecord) -> str:
     return f"`final_proj` of these features{labels}"
 
 
-def _projects(manifest: Manifest) -> bool:
-    """Whether the heads file has a projection: the ledger knows what the checkpoint had."""
-    sources = (str(entry.source) for entry in manifest.ledger if entry.action == "dropped")
-    return "heads" in manifest.files and any(name.endswith("final_proj.weight") for name in sources)
+def _projections(manifest: Manifest) -> int:
+    """How many projections the heads file has: the ledger knows what the checkpoint had."""
+    if "heads" not in manifest.files:
+        return 0
+    shapes = {str(entry.source): entry.shape for entry in manifest.ledger if entry.action == "dropped"}
+    rows = next((shape[0] for name, shape in shapes.items() if name.endswith("final_proj.weight")), 0)
+    size = next((shape[1] for name, shape in shapes.items() if name.endswith("label_embs_concat")), rows)
+    return rows // size if size else 0
 
 
 def _file_row(manifest: Manifest, role: Role) -> str:
@@ -122,13 +126,15 @@ def port_rows(report: ReportDocument) -> Iterator[str]:
     """The cells of the card's table: for each port the worst over its comparisons."""
     for backend in dict.fromkeys(comparison.backend for comparison in report.comparisons):
         found = [comparison for comparison in report.comparisons if comparison.backend == backend]
+        numbers = [comparison for comparison in found if not comparison.layer.endswith(".units")] or found
+        ratios = [comparison.error_ratio for comparison in numbers if comparison.error_ratio is not None]
         tolerance = max((comparison.tolerance for comparison in found), key=lambda each: each.atol)
         cells = (
             backend,
             max((comparison.status for comparison in found), key=STATUSES.index),
-            _worst(max, (comparison.max_abs for comparison in found), ".1e"),
-            _worst(min, (comparison.cosine_min for comparison in found), ".5f"),
-            _worst(max, (comparison.error_ratio for comparison in found), ".2f"),
+            _worst(max, (comparison.max_abs for comparison in numbers), ".1e"),
+            _worst(min, (comparison.cosine_min for comparison in numbers), ".5f"),
+            f"{max(ratios):.2f}" if ratios else "-",
             str(sum(comparison.flagged for comparison in found)),
             f"{tolerance.atol:g} + {tolerance.rtol:g} of the value, error ratio {tolerance.error_ratio:g}",
         )

@@ -47,8 +47,7 @@ def make_bundle(
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
-    read_files = (source.path, source.pretrained)
-    with staged(target.folder, written, force=target.force) as staging, unchanged(*read_files):
+    with staged(target.folder, written, force=target.force) as staging, unchanged(*source.files):
         read = source.read()
         terms = terms.or_else(known_terms(target.name, read))
         converted = taken(source, read, tell)

@@ -35,7 +35,7 @@ def fairseq_to_torchaudio(source: Source, target: Target, *, tell: Tell = silent
     ``tell`` gets a line for everything that is out of the ordinary. Raises InputError.
     """
     names = [FILE_NAMES["torchaudio"].format(name=target.name), FILE_NAMES["config"].format(name=target.name)]
-    with staged(target.folder, names, force=target.force) as staging, unchanged(source.path, source.pretrained):
+    with staged(target.folder, names, force=target.force) as staging, unchanged(*source.files):
         converted = taken(source, source.read(), tell)
         write_torchaudio_files(converted, staging, names)
     return [target.folder / name for name in names]
@@ -47,8 +47,7 @@ def fairseq_to_heads(source: Source, target: Target) -> Path:
     Returns its path. Raises InputError, also where the checkpoint has none of it and no centroids are given.
     """
     name = FILE_NAMES["heads"].format(name=target.name)
-    read = (source.path, source.pretrained)
-    with staged(target.folder, [name], force=target.force) as staging, unchanged(*read):
+    with staged(target.folder, [name], force=target.force) as staging, unchanged(*source.files):
         checkpoint = source.read()
         arch = architecture(checkpoint, allow_unknown_config=source.allow_unknown_config)
         heads = converted_heads(source, checkpoint, arch)
@@ -73,7 +72,7 @@ def fairseq_to_onnx(
     the catalogue has under the checkpoint's name. ``tell`` gets a line for everything that is out of the ordinary.
     Raises InputError, also where ``out`` is there without ``force``.
     """
-    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(source.path, source.pretrained):
+    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(*source.files):
         name = source.path.stem
         read = source.read()
         terms = terms.or_else(known_terms(name, read))
@@ -101,7 +100,8 @@ def torchaudio_to_onnx(
     NAME.heads.safetensors with projections, ``centroids`` are those of units as in ``Source``. The graph says the
     licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
     """
-    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(weights, config, heads):
+    read = (weights, config, heads, *centroids.values())
+    with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(*read):
         encoder = EncoderConfig.read(config)
         state_dict = read_state_dict(weights, encoder)
         metadata = onnx_metadata(
@@ -159,9 +159,7 @@ def with_centroids(
     everywhere = files.get(None)
     placed = {layer: everywhere for layer in units if layer not in files} if everywhere is not None else {}
     if everywhere is not None and not placed:
-        raise InputError(
-            f"{everywhere}: centroids of no layer", hint="name it: {centroids} layer.N=FILE, or {outputs} layer.N.units"
-        )
+        raise InputError(f"{everywhere}: centroids of no layer", hint="name the layer: {centroids} layer.N=FILE")
     arrays = {path: read_centroids(path, config.encoder_embed_dim) for path in files.values()}
     placed |= {layer: path for layer, path in files.items() if layer is not None}
     return heads.with_centroids({layer: arrays[path] for layer, path in sorted(placed.items())})

@@ -38,6 +38,11 @@ class Source:
     geometry: str | None = None
     centroids: Mapping[int | None, Path] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """Every file that is read of it."""
+        return (self.path, self.pretrained, *self.centroids.values())
+
     def read(self) -> Checkpoint:
         """Read the checkpoint and what completes it. Raises InputError."""
         return read_checkpoint(self.path, self.pretrained, self.geometry)

@@ -70,7 +70,9 @@ class OnnxOptions:
             return (Output("features"), *(Output("features", i) for i in layers), *head)
         asked = [output for name in self.outputs if (output := Output.of(name)) is not None]
         problems = [problem for output in asked if (problem := _problem(output, config, heads))]
-        raise_if_any(problems, "no graph with these outputs")
+        lacks_centroids = any(output.kind == "units" and not heads.has(output) for output in asked)
+        hint = "give them with {centroids} layer.N=FILE" if lacks_centroids else ""
+        raise_if_any(problems, "no graph with these outputs", hint=hint)
         given: list[Output] = []
         for output in asked:
             several = output.kind == "projection" and output.label_set is None

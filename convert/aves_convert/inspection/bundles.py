@@ -11,6 +11,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.manifest import MANIFEST, GraphRecord, ending, stem_of
+from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
@@ -71,9 +72,13 @@ def inspect_folder(folder: Path) -> Inspection:
 
 def _graph(graph: GraphRecord) -> dict[str, Any]:
     """How the graph was written, and the form of each output by its name."""
-    sizes = {output.name: output.dimension for output in graph.outputs}
-    shapes = {name: f"float [batch, frames, {size}]" for name, size in sizes.items() if size is not None}
-    return {**asdict(graph), "outputs": {name: shapes.get(name, "int64 [batch, frames]") for name in sizes}}
+    return {**asdict(graph), "outputs": "; ".join(map(_told, graph.outputs)) or "not recorded"}
+
+
+def _told(output: OutputRecord) -> str:
+    form = f"[batch, frames, {output.dimension}]" if output.units is None else f"{output.units} units [batch, frames]"
+    of = "" if output.label_set is None else f", of the labels {output.label_set}"
+    return f"{output.name} {form}{of}"
 
 
 def _missing(bundle: Bundle) -> Iterator[str]:

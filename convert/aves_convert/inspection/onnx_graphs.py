@@ -16,6 +16,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.bundle.graph_contract import is_waveform
 from aves_artifacts.bundle.manifest import ending
+from aves_artifacts.bundle.outputs import is_of_heads
 from aves_artifacts.files.file_bytes import FileBytes
 from aves_artifacts.files.protobuf_fields import Fields, prefix
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
@@ -125,7 +126,13 @@ def inspect_onnx(path: Path, data: FileBytes) -> Inspection:
     if walk.files:
         facts["weights_outside"] = sorted(walk.files)
     problem = _problem(path, inputs, walk)
-    return Inspection(path, "ONNX graph", facts, None if problem else _next(path), (problem,) if problem else ())
+    return Inspection(
+        path,
+        "ONNX graph",
+        facts,
+        None if problem else _next(path, heads=any(map(is_of_heads, facts["outputs"]))),
+        (problem,) if problem else (),
+    )
 
 
 def _problem(path: Path, inputs: list[onnx.ValueInfoProto], walk: _Walk) -> str | None:
@@ -148,13 +155,14 @@ def _is_there(folder: Path, name: str) -> bool:
         return False
 
 
-def _next(path: Path) -> str:
+def _next(path: Path, *, heads: bool) -> str:
     """Compare it with whatever lies beside it."""
     original = sibling(path, ending("onnx"), ".pt")
     weights = sibling(path, ending("onnx"), ending("torchaudio"))
     config = sibling(path, ending("onnx"), ending("config"))
     if original is None and weights and config:
-        files = ("--torchaudio", weights, "--config", config)
+        beside = sibling(path, ending("onnx"), ending("heads")) if heads else None
+        files = ("--torchaudio", weights, "--config", config, *(("--heads", beside) if beside else ()))
         return shell_command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")
     return shell_command("aves-verify", "--fairseq", original or "CKPT", "--onnx", path, "--backends", "fairseq,onnx")
 

@@ -41,6 +41,8 @@ def read_centroids(path: Path, dimension: int) -> NDArray[np.float32]:
         narrow = np.ascontiguousarray(values, np.float32)
     if not np.isfinite(narrow).all():
         raise InputError(f"{path}: holds values that are NaN, infinite or beyond float32")
+    if not (np.square(narrow, dtype=np.float64).sum(axis=1) <= np.finfo(np.float32).max).all():
+        raise InputError(f"{path}: holds values so large that their distances are beyond float32")
     return narrow
 
 

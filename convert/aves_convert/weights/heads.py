@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,15 +185,30 @@ def read_heads(path: Path, config: EncoderConfig) -> Heads:
 
 def _is_centroids(name: str, config: EncoderConfig) -> bool:
     layer = Output.of(name.removeprefix(CENTROIDS)) if name.startswith(CENTROIDS) else None
-    return layer is not None and layer.kind == "features" and 0 <= (layer.layer or 0) < config.encoder_num_layers
+    return (
+        layer is not None
+        and layer.kind == "features"
+        and layer.layer is not None
+        and layer.layer < config.encoder_num_layers
+    )
+
+
+def _is_matrix(tensor: NDArray[Any], columns: int | None) -> bool:
+    fits = tensor.ndim == 2 and len(tensor) > 0 and columns in (None, tensor.shape[1])
+    return tensor.dtype == np.float32 and fits
 
 
 def _problems(heads: Heads, config: EncoderConfig) -> list[str]:
     dim, tensors = config.encoder_embed_dim, heads.tensors
     problems = [
-        f"{name} is {tensor.dtype} {list(tensor.shape)}, expected float32 [n, {dim}]"
+        f"{name} is {tensor.dtype} {list(tensor.shape)}, expected float32 [n, {'any' if name == LABELS else dim}]"
         for name, tensor in tensors.items()
-        if name not in (_BIAS, LABELS) and (tensor.dtype != np.float32 or tensor.ndim != 2 or tensor.shape[1] != dim)
+        if name != _BIAS and not _is_matrix(tensor, None if name == LABELS else dim)
+    ]
+    problems += [
+        f"{name} holds values that are NaN or infinite"
+        for name, tensor in tensors.items()
+        if tensor.dtype == np.float32 and not np.isfinite(tensor).all()
     ]
     if (_WEIGHT in tensors) != (_BIAS in tensors):
         problems.append(f"there is only one of {_WEIGHT} and {_BIAS}")

@@ -28,7 +28,7 @@ from aves_convert.pickles.records import Global, Record, preview
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.tensors import LazyTensor
 from aves_convert.torch_files.writer import STORAGE_CLASSES, PickledObject
-from aves_convert.weights.heads import CENTROIDS, Heads, head_name, read_heads
+from aves_convert.weights.heads import CENTROIDS, Heads, head_name, heads_of, read_heads
 from aves_convert.weights.ledger import account, identity
 from aves_convert.weights.state_dict import read_state_dict
 
@@ -71,7 +71,13 @@ def fairseq_port(
     ledger = account(checkpoint, arch, encoder_shapes(arch.config))
     state_dict = read_state_dict(weights, config)
     _refuse_lost(state_dict, ledger, weights, like)
-    replaced = {} if heads is None else _replaced(read_heads(heads, config), ledger, heads, like)
+    replaced = (
+        {}
+        if heads is None
+        else _replaced(
+            read_heads(heads, config), heads_of(checkpoint, arch, allow_non_finite=True), ledger, heads, like
+        )
+    )
     wide: list[str] = []
     model = {
         entry.source: _tensor(entry, checkpoint.tensors[entry.source], {**state_dict, **replaced}, wide)
@@ -119,7 +125,9 @@ def _refuse_lost(
             )
 
 
-def _replaced(heads: Heads, ledger: tuple[LedgerEntry, ...], path: Path, like: Path) -> dict[str, NDArray[np.float32]]:
+def _replaced(
+    heads: Heads, former: Heads, ledger: tuple[LedgerEntry, ...], path: Path, like: Path
+) -> dict[str, NDArray[np.float32]]:
     """The heads under the names that they have in ``like``. Raises InputError where it has no place for one."""
     places = {short: entry for entry in ledger if (short := head_name(entry.source)) is not None}
     given = {name: tensor for name, tensor in heads.tensors.items() if not name.startswith(CENTROIDS)}
@@ -129,6 +137,8 @@ def _replaced(heads: Heads, ledger: tuple[LedgerEntry, ...], path: Path, like: P
         for name, tensor in given.items()
         if name in places and tensor.shape != places[name].shape
     ]
+    if heads.projections and heads.label_sets != former.label_sets:
+        problems.append(f"projections of the label sets {list(heads.label_sets)}, {like} {list(former.label_sets)}")
     raise_if_any(problems, f"{path}: not the heads of that checkpoint")
     return {str(places[name].source): tensor for name, tensor in given.items()}
 

@@ -12,13 +12,17 @@ from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 from tests.support.bundles import as_document, comparison, report_on
 from tests.support.documents import SOURCE, a_manifest
+from tests.support.fairseq_models import Variant, build
 
 from aves_artifacts.bundle.manifest import GraphRecord
 from aves_artifacts.bundle.model_card import model_card
 from aves_artifacts.bundle.report_document import parse_report
+from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import import_torchaudio
 
@@ -180,6 +184,32 @@ def test_the_snippets_run_and_agree(
     assert [array.shape for array in found] == [(1, 49, 24)] * 2
     np.testing.assert_allclose(*found, atol=3e-4)
     assert "49 frames of 24 numbers" in Path("README.md").read_text()
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("kind", ["hubert", "hubert_ctc"])
+def test_the_snippet_of_units_runs_and_agrees_with_the_graph(
+    kind: str, layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+    import torch
+
+    path = tmp_path / "x.pt"
+    torch.save(build(Variant(kind), tmp_path).state, path)
+    dimension = architecture(read_checkpoint(path)).config.encoder_embed_dim
+    np.save(tmp_path / "c.npy", np.random.default_rng(0).standard_normal((5, dimension)).astype(np.float32))
+    options = OnnxOptions(outputs=("embeddings", f"layer.{layer}.units"))
+    source = Source(path, centroids={None: tmp_path / "c.npy"})
+    bundle = make_bundle(source, Target(tmp_path / "bundle", "x"), options)
+    monkeypatch.chdir(bundle.folder)
+    import_torchaudio()
+    wave = np.random.default_rng(0).standard_normal((1, 16_000)).astype(np.float32)
+    names: dict[str, Any] = {"NOISE": wave}
+    for snippet in snippets(Path("README.md").read_text()):
+        noisy = snippet.replace("torch.zeros(1, 16_000)", "torch.from_numpy(NOISE)")
+        exec(noisy, names)  # noqa: S102 - our own card
+    (units,) = onnxruntime.InferenceSession("x.onnx").run([f"layer.{layer}.units"], {"waveform": wave})
+    np.testing.assert_array_equal(names["units"].numpy(), units)
 
 
 def test_the_tensors_load_with_safetensors_alone(tmp_path: Path) -> None:

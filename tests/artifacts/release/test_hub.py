@@ -72,7 +72,7 @@ def test_git_keeps_the_weights_out_of_itself(bundle: Path, tmp_path: Path) -> No
     command = ["git", "-C", str(out), "check-attr", "filter", *os.listdir(out)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     large = {line.split(":")[0] for line in lines if line.endswith("filter: lfs")}
-    assert large == {f"{NAME}.torchaudio.pt", f"{NAME}.safetensors", f"{NAME}.onnx"}
+    assert large == {f"{NAME}.{part}" for part in ("torchaudio.pt", "safetensors", "heads.safetensors", "onnx")}
 
 
 def test_what_is_there_is_replaced_with_force_alone(bundle: Path, tmp_path: Path) -> None:
@@ -100,15 +100,15 @@ def test_the_files_arrive_in_one_commit(bundle: Path, tmp_path: Path, hub: HubSe
     out = tmp_path / "hub"
     ended = pushing(bundle, out, hub, HF_TOKEN=TOKEN)
     assert ended.returncode == 0, ended.stderr
-    assert f"{hub.address}/me/owls/tree/{'c' * 40}: 8 files are there as they are here" in ended.stdout
+    assert f"{hub.address}/me/owls/tree/{'c' * 40}: 9 files are there as they are here" in ended.stdout
     assert hub.repositories == ["me/owls"]
     assert len(hub.commits) == 1
     assert hub.files == {name: (out / name).read_bytes() for name in os.listdir(out)}
-    assert hub.large == {f"{NAME}.torchaudio.pt", f"{NAME}.safetensors", f"{NAME}.onnx"}
-    assert len(hub.uploads) == 3
+    assert hub.large == {f"{NAME}.{part}" for part in ("torchaudio.pt", "safetensors", "heads.safetensors", "onnx")}
+    assert len(hub.uploads) == 4
     ended = pushing(bundle, out, hub, HF_TOKEN=TOKEN)  # again: the large files are known
     assert ended.returncode == 0, ended.stderr
-    assert len(hub.uploads) == 3
+    assert len(hub.uploads) == 4
 
 
 def test_without_a_token_nothing_is_done(bundle: Path, tmp_path: Path, hub: HubServer) -> None:

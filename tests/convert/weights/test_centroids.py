@@ -37,6 +37,7 @@ def test_arrays_of_every_kind_of_file(tmp_path: Path) -> None:
         (VALUES[:0], r"float32 \[0, 4\]"),
         (VALUES * np.nan, "NaN, infinite"),
         (np.full((1, 4), 1e300), "beyond float32"),
+        (np.full((1, 4), 1e25), "their distances are beyond float32"),
         (np.array([[1, None]], object), "cannot read centroids"),
     ],
 )

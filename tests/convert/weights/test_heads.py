@@ -98,6 +98,14 @@ def test_heads_of_another_checkpoint_do_not_go_back(tmp_path: Path) -> None:
     assert not (tmp_path / "z.pt").exists()
 
 
+def test_projections_do_not_go_back_under_other_labels(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "x.pt", UNTIED, TWO)
+    weights, config = fairseq_to_torchaudio(Source(path), Target(tmp_path, "x"))
+    write_heads(dataclasses.replace(heads(path), label_sets=TWO[::-1]), tmp_path / "x.heads.safetensors")
+    with pytest.raises(InputError, match=r"label sets \['phn', 'km'\]"):
+        torchaudio_to_fairseq(weights, config, path, tmp_path / "z.pt", heads=tmp_path / "x.heads.safetensors")
+
+
 @pytest.mark.parametrize(
     ("tensors", "metadata", "told"),
     [
@@ -106,6 +114,10 @@ def test_heads_of_another_checkpoint_do_not_go_back(tmp_path: Path) -> None:
         ({"centroids.layer.0": np.zeros((2, 23), np.float32)}, {}, r"float32 \[2, 23\], expected float32 \[n, 24\]"),
         ({"centroids.layer.0": np.zeros((2, 24), np.float64)}, {}, "is float64"),
         ({"final_proj.weight": np.zeros((2, 24), np.float32)}, {}, "only one of"),
+        ({"centroids.embeddings": np.zeros((2, 24), np.float32)}, {}, "has 'centroids.embeddings'"),
+        ({"centroids.layer.0": np.zeros((0, 24), np.float32)}, {}, r"float32 \[0, 24\]"),
+        ({"centroids.layer.0": np.full((2, 24), np.nan, np.float32)}, {}, "NaN or infinite"),
+        ({"label_embs_concat": np.zeros((2,), np.int32)}, {}, r"int32 \[2\], expected float32 \[n, any\]"),
         (
             {"final_proj.weight": np.zeros((3, 24), np.float32), "final_proj.bias": np.zeros(3, np.float32)},
             {"label_sets": '["a", "b"]'},

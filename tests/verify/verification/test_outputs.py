@@ -91,9 +91,10 @@ def test_units_of_a_lone_graph_need_the_centroids(tmp_path: Path) -> None:
     source = Source(path, centroids={1: given})
     graph = fairseq_to_onnx(source, tmp_path / "x.onnx", OnnxOptions(outputs=("layer.1.units",)))
     subject, plan = of_files(path, None, None, graph), Plan(CLIPS, backends=("fairseq", "onnx"))
-    without = verify_subject(subject, plan)
-    assert not without.passed
-    assert "onnx gives layer.1.units, fairseq does not" in {c.reason for c in without.comparisons}
+    with pytest.raises(InputError, match=r"gives layer\.1\.units, and there are no centroids"):
+        verify_subject(subject, plan)
+    with pytest.raises(InputError, match=r"no centroids to compute it from; give `centroids` layer\.N=FILE"):
+        verify_subject(dataclasses.replace(subject, centroids={0: given}), plan)
     assert verify_subject(dataclasses.replace(subject, centroids={None: given}), plan).passed
     other = centroids(tmp_path / "other.npy", seed=1)
     assert not verify_subject(dataclasses.replace(subject, centroids={1: other}), plan).passed
@@ -111,6 +112,41 @@ def test_a_recording_holds_what_is_made_of_layers(tmp_path: Path) -> None:
     make_recording(subject, "fairseq", CLIPS, tmp_path / "last", layers="last")
     with pytest.raises(InputError, match="only the last layer was recorded"):
         verify_subject(dataclasses.replace(recorded, recording=tmp_path / "last"), plan)
+
+
+def test_a_recording_stands_for_the_original_of_a_bundle_with_units(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "x.pt", UNTIED, TWO)
+    options = OnnxOptions(outputs=("layer.1.units", "layer.1.projection", "embeddings"))
+    source = Source(path, centroids={None: centroids(tmp_path / "c.npy")})
+    made = make_bundle(source, Target(tmp_path / "b", "x"), options)
+    make_recording(of_bundle(made.folder, path), "fairseq", CLIPS, tmp_path / "ref", layers="all")
+    subject = dataclasses.replace(of_bundle(made.folder), recording=tmp_path / "ref")
+    report = verify_subject(subject, Plan(CLIPS))
+    assert report.passed, (report.problems, {c.reason for c in report.comparisons if c.status == "fail"})
+    assert "layer.1.units" in layers_of(report, "onnx") & layers_of(report, "torchaudio")
+
+
+def test_ports_alone_are_compared_by_the_heads_that_lie_beside_them(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "x.pt", PRE_NORM, TWO)
+    source = Source(path, centroids={None: centroids(tmp_path / "c.npy")})
+    options = OnnxOptions(outputs=("layer.0.units", "projection", "layer.1.projection.1"))
+    made = make_bundle(source, Target(tmp_path / "b", "x"), options)
+    files = (None, made.path("torchaudio"), made.path("config"), made.path("onnx"))
+    plan = Plan(CLIPS, backends=("torchaudio", "onnx"), explain=True)
+    with pytest.raises(InputError, match="and there are no"):
+        verify_subject(of_files(*files), plan)
+    report = verify_subject(dataclasses.replace(of_files(*files), heads=made.path("heads")), plan)
+    assert report.passed, (report.problems, {c.reason for c in report.comparisons if c.status == "fail"})
+    assert "units: the centroids are those of the ports themselves: no file of them was given" in report.notes
+
+
+def test_units_of_a_heads_file_are_compared_though_no_graph_gives_them(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "x.pt")
+    source = Source(path, centroids={1: centroids(tmp_path / "c.npy")})
+    made = make_bundle(source, Target(tmp_path / "b", "x"))
+    report = verify_subject(of_bundle(made.folder, path), Plan(CLIPS, backends=("fairseq", "torchaudio")))
+    assert report.passed
+    assert "layer.1.units" in layers_of(report, "torchaudio")
 
 
 @pytest.mark.parametrize("entry", ["layer", "dimension", "label_set", "name"])

@@ -149,7 +149,7 @@ def _clips(loaded: Loaded, fixed: int | None) -> Iterator[Clip]:
 def _stages(graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded) -> tuple[StageError, ...]:
     if loaded.exact is None:
         return ()
-    outputs = dict(_outputs(graph))
+    outputs = {site: name for site, name in _outputs(graph) if site == FINAL or _is_known(site, loaded)}
     where = steps(loaded.config, tuple(outputs))
     ends = [step.site for step in where if step.operator == OUTPUT]
     arrays = {**values.arrays, **{site: values.arrays.get(outputs[site], _NOTHING) for site in ends}}
@@ -162,6 +162,12 @@ def _outputs(graph: Traced) -> Iterator[tuple[str, str]]:
         output = Output.of(site)
         if site == FINAL or (output is not None and site != EMBEDDINGS):
             yield site, name
+
+
+def _is_known(site: str, loaded: Loaded) -> bool:
+    """Whether there is what an output is made of: a port alone may have no projections."""
+    output = Output.of(site)
+    return output is not None and loaded.heads.has(output)
 
 
 def _weights(exact: TorchaudioBackend) -> Weight:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.outputs import is_deep, is_layer
+from aves_artifacts.bundle.outputs import Output, is_deep, is_layer
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.architecture import architecture
@@ -43,18 +43,21 @@ class Loaded:
     weights: Mapping[str, WeightSearch]  # by file, where there is an original to hold them against
     ported_config: EncoderConfig | None = None  # what the TorchAudio port's config says, where there is an original
     has_original: bool = False  # whether settings are the original's own word
+    centroids_given: bool = False  # by whoever verifies, not by the port
     heads: Heads = NO_HEADS  # the original's, with the centroids that units are chosen by
 
     @property
     def named(self) -> frozenset[str]:
         """What graphs give of layers by name, and is compared though nobody asks for layers."""
         graphs = [port for port in self.backends[1:] if isinstance(port, SeparateBackend)]
-        return frozenset(
+        given = {
             name
             for graph in graphs
             for name in graph.gives
             if is_deep(name) and not (graph.gives_layers and is_layer(name))
-        )
+        }
+        heads = [port.heads for port in self.backends[1:] if isinstance(port, TorchaudioBackend)]
+        return frozenset(given | {Output("units", layer).name for each in heads for layer in each.centroids})
 
 
 def load(
@@ -106,6 +109,7 @@ def load(
         weights = compared.result() if compared else {}
         documented = loading.result() if loading else []
     problems = [problem for search in weights.values() for problem in search.problems]
+    _refuse_unknown(backends[1:], heads, has_original=checkpoint is not None or recording is not None)
     return Loaded(
         backends=backends,
         exact=exact,
@@ -121,6 +125,7 @@ def load(
         ported_config=EncoderConfig.read(subject.config) if "torchaudio" in read and subject.config else None,
         has_original=checkpoint is not None or recording is not None,
         heads=heads,
+        centroids_given=bool(subject.centroids),
     )
 
 
@@ -146,6 +151,20 @@ def _check_files(subject: Subject, rows: Sequence[Implementation]) -> None:
             f"{', '.join(row.name for row in rows)}",
             hint="add fairseq to {backends}, or leave {reference} out",
         )
+
+
+def _refuse_unknown(ports: Sequence[Backend], heads: Heads, *, has_original: bool) -> None:
+    """Raise InputError where a graph gives what nobody can compute: units of no centroids, projections of nothing."""
+    for graph in (port for port in ports if isinstance(port, SeparateBackend)):
+        for output in (output for name in graph.gives if (output := Output.of(name)) is not None):
+            if heads.has(output) or (output.kind == "projection" and has_original):
+                continue
+            what, option = (
+                ("centroids", "{centroids} layer.N=FILE") if output.kind == "units" else ("heads", "{heads} FILE")
+            )
+            raise InputError(
+                f"{graph.path}: gives {output.name}, and there are no {what} to compute it from", hint=f"give {option}"
+            )
 
 
 def _given(row: Implementation, subject: Subject, config: EncoderConfig, options: Mapping[str, str]) -> Given:

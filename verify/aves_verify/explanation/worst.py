@@ -86,7 +86,8 @@ def _explained(
 def _named(loaded: Loaded, backend: Backend) -> tuple[str, ...]:
     """What a graph gives beside the embeddings and each layer; units are whole numbers, which have no error."""
     gives = backend.gives if isinstance(backend, OnnxBackend) else ()
-    return tuple(name for name in gives if name in loaded.named or is_of_heads(name) if not name.endswith(".units"))
+    named = [output for name in gives if name in loaded.named or is_of_heads(name) if (output := Output.of(name))]
+    return tuple(output.name for output in named if output.kind != "units" and loaded.heads.has(output))
 
 
 def _depth(backend: Backend, config: EncoderConfig) -> Depth | None:

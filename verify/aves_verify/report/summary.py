@@ -31,29 +31,34 @@ class Port:
         return max((c.status for c in self.comparisons), key=STATUSES.index)
 
     @property
+    def measured(self) -> tuple[Comparison, ...]:
+        """The comparisons of numbers; units have flips instead. All of them where there are no others."""
+        return tuple(c for c in self.comparisons if c.flips is None) or self.comparisons
+
+    @property
     def largest(self) -> Comparison:
         """The comparison with the largest difference."""
-        return max(self.comparisons, key=_size)
+        return max(self.measured, key=_size)
 
     @property
     def max_abs(self) -> float:
         """The largest absolute difference, whatever the size of the layer's values."""
-        return max(c.max_abs for c in self.comparisons)
+        return max(c.max_abs for c in self.measured)
 
     @property
     def mean_abs(self) -> float:
         """The largest mean of the absolute differences of one output."""
-        return max(c.mean_abs for c in self.comparisons)
+        return max(c.mean_abs for c in self.measured)
 
     @property
     def max_rel(self) -> float:
         """The largest relative difference."""
-        return max(c.max_rel for c in self.comparisons)
+        return max(c.max_rel for c in self.measured)
 
     @property
     def cosine_min(self) -> float:
         """The smallest cosine, which is that of the most different frame."""
-        return min(c.cosine_min for c in self.comparisons)
+        return min(c.cosine_min for c in self.measured)
 
     @property
     def error_ratio(self) -> float | None:
@@ -90,8 +95,20 @@ def notes(config: ConfigReport) -> Iterator[str]:
         if told := ", ".join(f"{what} {value}" for what, value in known.items() if what != "version"):
             yield f"{backend}: version {known['version']}, {told}"
     yield from filter(None, (audit.text for audit in config.audits))
+    yield from _flips(config)
     yield from _looked_closer(config)
     yield from config.notes
+
+
+def _flips(config: ConfigReport) -> Iterator[str]:
+    """How many frames have another unit in a port than in the original."""
+    for port in ports(config):
+        for layer in dict.fromkeys(c.layer for c in port.comparisons if c.flips is not None):
+            found = [c.flips for c in port.comparisons if c.layer == layer and c.flips is not None]
+            flipped, frames = sum(each.flipped for each in found), sum(each.frames for each in found)
+            unexplained = sum(each.unexplained for each in found)
+            told = f", {unexplained} of them by more than rounding explains" if flipped else ""
+            yield f"{port.backend}: {layer} differs in {flipped} of {frames} frames{told}"
 
 
 def _looked_closer(config: ConfigReport) -> Iterator[str]:

@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_deep, is_layer, is_of_heads, layer_name
+from aves_convert.weights.torch_heads import nearest
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
@@ -72,6 +74,16 @@ class Answers:
             return {}
         with timed(self.seconds, "exact"):
             return dict(self.loaded.exact.run(self.item.waveform, layers=self.deep))
+
+
+def units_of(expected: Embeddings, loaded: Loaded) -> dict[str, NDArray[Any]]:
+    """The units of a reference that gives its layers and knows no centroids, as a recording does."""
+    found = {}
+    for layer, centroids in loaded.heads.centroids.items():
+        name, features = Output("units", layer).name, expected.get(layer_name(layer))
+        if name in loaded.named and name not in expected and features is not None:
+            found[name] = nearest(torch.tensor(features), torch.tensor(centroids)).numpy()
+    return found
 
 
 def compare_port(

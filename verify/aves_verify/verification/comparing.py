@@ -19,7 +19,7 @@ from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
-from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of
+from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of, units_of
 from aves_verify.verification.causes import AGAIN, with_causes
 from aves_verify.verification.plan import Plan
 
@@ -47,6 +47,7 @@ def compare_input(
     ports = [port for port in ports if item.exactly or isinstance(port, SeparateBackend)]
     began = time.perf_counter()
     expected = dict(_run(reference, item, seconds, layers=deep))
+    expected |= units_of(expected, loaded)
     pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
     for port in ports:
         if isinstance(port, SeparateBackend):

@@ -73,6 +73,8 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
     if (fixed := fixed_samples(loaded)) is not None:
         yield f"every sound was cut to {fixed} samples or repeated up to them: a port takes no other number"
+    if loaded.heads.centroids and not loaded.centroids_given:
+        yield "units: the centroids are those of the ports themselves: no file of them was given"
     if onnx is None:
         return
     if onnx.fixed_batch not in (None, 1):
