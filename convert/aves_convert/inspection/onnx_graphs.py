@@ -130,7 +130,7 @@ def inspect_onnx(path: Path, data: FileBytes) -> Inspection:
         path,
         "ONNX graph",
         facts,
-        None if problem else _next(path, heads=any(map(is_of_heads, facts["outputs"]))),
+        None if problem else _next(path, heads=any(is_of_heads(_text(value.name)) for value in model.graph.output)),
         (problem,) if problem else (),
     )
 
