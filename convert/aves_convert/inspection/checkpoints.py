@@ -22,6 +22,7 @@ from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.records import preview
 from aves_convert.torch_files.reader import TorchFile, open_torch_file, wanted_calls
 from aves_convert.torch_files.tensors import LazyTensor
+from aves_convert.weights.heads import projection_sizes
 from aves_convert.weights.ledger import account
 from aves_convert.weights.state_dict import misfit
 
@@ -112,6 +113,7 @@ def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...
         ledger = account(checkpoint, arch, encoder_shapes(arch.config))
         mapped = [checkpoint.tensors[entry.source] for entry in ledger if entry.source and entry.action == "mapped"]
         facts["encoder_parameters"] = sum(tensor.numel for tensor in mapped)
+        facts["projections"] = projection_sizes(checkpoint, arch)
         facts["dropped"] = {str(entry.source): entry.reason for entry in ledger if entry.action == "dropped"}
     except InputError as error:
         problems = error.problems

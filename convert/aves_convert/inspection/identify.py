@@ -9,6 +9,7 @@ from aves_artifacts.base.messages import reason_of
 from aves_artifacts.files.file_bytes import FileBytes
 from aves_convert.inspection.bundles import inspect_folder, inspect_json
 from aves_convert.inspection.finding import Inspection
+from aves_convert.inspection.heads import inspect_heads, is_heads_file
 from aves_convert.pickles.dangerous_calls import dangerous_calls
 from aves_convert.pickles.reader import scan_pickle
 from aves_convert.torch_files.foreign_files import refuse_foreign
@@ -46,6 +47,8 @@ def _file(path: Path) -> Inspection:
 
     if looks_like_onnx(head):
         return inspect_onnx(path, data)
+    if is_heads_file(path, head):
+        return inspect_heads(path, data)
     if not head.startswith((_ZIP, _PICKLE)):
         calls, _ = scan_pickle(data)
         if not dangerous_calls(calls):

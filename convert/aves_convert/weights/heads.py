@@ -132,7 +132,8 @@ def heads_of(checkpoint: Checkpoint, arch: Architecture, *, allow_non_finite: bo
             f"{checkpoint.path}: damaged weights (a diverged training run?)",
             hint="{allow_non_finite} converts them as they are",
         )
-    return Heads({name: found[name] for name in _NAMES if name in found}, _label_sets(checkpoint, found))
+    shapes = {name: found[name].shape for name in found}
+    return Heads({name: found[name] for name in _NAMES if name in found}, _label_sets(checkpoint, shapes))
 
 
 def head_name(source: str | None) -> str | None:
@@ -141,12 +142,23 @@ def head_name(source: str | None) -> str | None:
     return next(found, None)
 
 
-def _label_sets(checkpoint: Checkpoint, tensors: Mapping[str, Floats]) -> tuple[str, ...]:
+def projection_sizes(checkpoint: Checkpoint, arch: Architecture) -> dict[str, int]:
+    """How many numbers each projection gives that there is, by its output's name; no tensor is read."""
+    names = {name: head_name(name) for name in checkpoint.tensors if name in arch.dropped}
+    shapes = {short: checkpoint.tensors[name].shape for name, short in names.items() if short is not None}
+    if _WEIGHT not in shapes:
+        return {}
+    count = max(1, len(_label_sets(checkpoint, shapes)))
+    outputs = (Output("projection", label_set=i if count > 1 else None) for i in range(count))
+    return {output.name: shapes[_WEIGHT][0] // count for output in outputs}
+
+
+def _label_sets(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     """The names of the sets that have a projection each; ``set 0``, … where the file tells only how many there are."""
-    if _WEIGHT not in tensors:
+    if _WEIGHT not in shapes:
         return ()
-    size = tensors[LABELS].shape[1] if LABELS in tensors else tensors[_WEIGHT].shape[0]
-    count = tensors[_WEIGHT].shape[0] // size
+    size = shapes[LABELS][1] if LABELS in shapes else shapes[_WEIGHT][0]
+    count = shapes[_WEIGHT][0] // size
     names = checkpoint.task_config.get("labels")
     told = [printable(name) for name in names if type(name) is str] if isinstance(names, list | tuple) else []
     if count == 1 and len(told) > 1:
