@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FORMS, LOGITS, Output, layer_name
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.weights.heads import NO_HEADS, Heads
+
+if TYPE_CHECKING:  # the options are read where not even numpy is installed
+    from aves_convert.weights.heads import Heads
 
 Layers = Literal["last", "all"]
 Exporter = Literal["graph", "torch"]
@@ -58,7 +60,7 @@ class OnnxOptions:
         found = (Output.of(name) for name in self.outputs)
         return tuple(each.layer for each in found if each and each.kind == "units" and each.layer is not None)
 
-    def graph_outputs(self, config: EncoderConfig, heads: Heads = NO_HEADS) -> tuple[Output, ...]:
+    def graph_outputs(self, config: EncoderConfig, heads: Heads | None = None) -> tuple[Output, ...]:
         """The graph's outputs in order. A projection of several label sets is one output for each.
 
         By default the final embeddings are first, then layers, then the CTC head. Raises InputError for what this
@@ -68,6 +70,9 @@ class OnnxOptions:
             layers = range(config.encoder_num_layers) if self.layers == "all" else ()
             head = (Output("logits"),) if config.aux_num_out is not None else ()
             return (Output("features"), *(Output("features", i) for i in layers), *head)
+        from aves_convert.weights.heads import NO_HEADS
+
+        heads = NO_HEADS if heads is None else heads
         asked = [output for name in self.outputs if (output := Output.of(name)) is not None]
         problems = [problem for output in asked if (problem := _problem(output, config, heads))]
         lacks_centroids = any(output.kind == "units" and not heads.has(output) for output in asked)
