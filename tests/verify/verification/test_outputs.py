@@ -173,6 +173,19 @@ def test_every_runtime_is_held_to_the_same_names(tmp_path: Path) -> None:
     assert layers_of(report, "openvino") == layers_of(report, "onnx") == {*options.outputs[:2], "final"}
 
 
+def test_a_graph_of_all_layers_that_lacks_one_fails(tmp_path: Path) -> None:
+    """What was not asked for by name is the original's to say."""
+    path = checkpoint(tmp_path / "x.pt")
+    graph = fairseq_to_onnx(Source(path), tmp_path / "x.onnx", OnnxOptions(layers="all"))
+    model = onnx.load(graph)
+    (lost,) = (output for output in model.graph.output if output.name == "layer.1")
+    model.graph.output.remove(lost)
+    onnx.save(model, graph)
+    plan = Plan(CLIPS, backends=("fairseq", "onnx"), layers="all")
+    report = verify_subject(of_files(path, None, None, graph), plan)
+    assert "fairseq gives layer.1, onnx does not" in {c.reason for c in report.comparisons if c.status == "fail"}
+
+
 def test_layers_after_the_last_one_are_not_looked_for(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "x.pt")
     graph = fairseq_to_onnx(Source(path), tmp_path / "x.onnx", OnnxOptions(outputs=("layer.0",)))

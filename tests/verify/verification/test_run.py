@@ -65,7 +65,7 @@ def test_an_unusable_configuration_does_not_lose_the_others(last: bool, owls: Pa
     assert result.exit_code == 2, result.output
     configs = told(tmp_path / "r")
     assert configs["owls"]["passed"]
-    assert sum(is_of_clip(c["clip"]) for c in configs["owls"]["comparisons"]) == 36
+    assert sum(is_of_clip(c["clip"]) for c in configs["owls"]["comparisons"]) == 54
     assert configs["torn"]["comparisons"] == []
     (problem,) = configs["torn"]["problems"]
     assert problem.startswith(f"{torn}: ")

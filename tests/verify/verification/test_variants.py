@@ -452,7 +452,7 @@ def test_what_fairseq_builds_and_torchaudio_cannot_is_refused_by_name(
         convert(original, tmp_path / "x.pt")
     for problem in caught.value.problems:
         assert problem.isprintable()
-        assert problem.endswith("cannot express; there is no faithful port of it")
+        assert "there is no faithful port of it" in problem
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_deep, is
 from aves_convert.weights.torch_heads import nearest
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.loading import Loaded
+from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.noise import MEASURE
 from aves_verify.comparison.units import Nearest, compare_units
@@ -121,17 +122,26 @@ def tolerance_of(backend: Backend, answers: Answers, plan: Plan) -> Tolerance:
 def asked(backend: Backend, answers: Answers, came_out: Sequence[str]) -> tuple[str, ...]:
     """What a port is held to: all that it gives, of layers what somebody named or asked for.
 
-    Of a port that does not tell what it gives, what every encoder does and all that came out.
+    One that gives the embeddings must give what the original does beside them, a head's logits and, where they are
+    asked for, its layers, unless its outputs were named. Of a port that does not tell what it gives, all that came out
+    is looked at.
     """
-    gives: tuple[str, ...] = getattr(backend, "gives", ())
-    if not gives:
-        gives = (*(name for name in answers.expected if not is_of_heads(name)), *came_out)
+    gives: tuple[str, ...] = getattr(backend, "gives", ()) or (FINAL, *came_out)
+    if FINAL in gives and not _is_named(backend, answers.loaded):
+        gives = (*(name for name in answers.expected if not is_of_heads(name)), *gives)
     named = answers.loaded.named
     return tuple(
         name
         for name in dict.fromkeys(gives)
         if not is_deep(name) or name in named or (answers.layers and is_layer(name))
     )
+
+
+def _is_named(backend: Backend, loaded: Loaded) -> bool:
+    """Whether a graph says that its outputs were asked for by name; what it says is held against what it gives."""
+    same = (port for port in loaded.backends if isinstance(port, OnnxBackend))
+    metadata = next((port.metadata for port in same if port.path == getattr(backend, "path", None)), {})
+    return "outputs" in metadata and "layers" not in metadata
 
 
 def _compare_layer(

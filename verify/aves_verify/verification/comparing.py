@@ -117,7 +117,9 @@ def _again(backend: Backend, answers: Answers, found: Embeddings, plan: Plan, *,
 
 
 def _same_bits(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
-    return one is not None and other is not None and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def _otherwise(backend: OnnxBackend, answers: Answers, plan: Plan) -> Iterator[Comparison]:

@@ -42,7 +42,7 @@ def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
     if (said := onnx.metadata.get("outputs")) is None:
         return
     known = [output for name in onnx.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None]
-    expected = [_known_of(output, loaded) for output in known]
+    expected = [_known_of(output, loaded) for output in dict.fromkeys(known)]
     try:
         found = parse_json(said)
     except ValueError:
