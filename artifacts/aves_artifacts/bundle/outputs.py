@@ -6,6 +6,7 @@ Layers are counted from 0: ``layer.8`` is what fairseq calls ``output_layer=9``,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,12 @@ class OutputRecord:
     dimension: int | None  # numbers of each frame; None: a unit, which is one whole number
     label_set: str | None = None  # the name of the labels that the projection was trained for, where it is one set's
     units: int | None = None  # how many there are
+
+
+def known_outputs(names: Iterable[str]) -> list[Output]:
+    """Tell what outputs are by their names, as a graph or an encoder that is run has them, without the unknown ones."""
+    found = (Output.of(EMBEDDINGS if name == FINAL else name) for name in names)
+    return [output for output in found if output is not None]
 
 
 def layer_name(index: int) -> str:

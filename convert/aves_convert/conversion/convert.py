@@ -78,7 +78,9 @@ def fairseq_to_onnx(
         terms = terms.or_else(known_terms(name, read))
         converted = taken(source, read, tell)
         metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
-        heads = converted_heads(source, read, converted.architecture, options.units)
+        heads = NO_HEADS  # what no output needs is not read: it may be damaged
+        if options.outputs or source.centroids:
+            heads = converted_heads(source, read, converted.architecture, options.units)
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name, heads)
     return out
 
@@ -160,7 +162,7 @@ def with_centroids(
     placed = {layer: everywhere for layer in units if layer not in files} if everywhere is not None else {}
     if everywhere is not None and not placed:
         raise InputError(f"{everywhere}: centroids of no layer", hint="name the layer: {centroids} layer.N=FILE")
-    arrays = {path: read_centroids(path, config.encoder_embed_dim) for path in files.values()}
+    arrays = {path: read_centroids(path, config.encoder_embed_dim) for path in set(files.values())}
     placed |= {layer: path for layer, path in files.items() if layer is not None}
     return heads.with_centroids({layer: arrays[path] for layer, path in sorted(placed.items())})
 

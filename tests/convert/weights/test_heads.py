@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 from tests.support.heads import PRE_NORM, SMALL, TWO, UNTIED, centroids, checkpoint, heads
 
@@ -13,8 +14,16 @@ from aves_artifacts.bundle.outputs import Output
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_torchaudio, torchaudio_to_fairseq
+from aves_convert.conversion.convert import (
+    fairseq_to_heads,
+    fairseq_to_onnx,
+    fairseq_to_torchaudio,
+    torchaudio_to_fairseq,
+)
 from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.stand_in import checkpoint_contents
+from aves_convert.graph.options import OnnxOptions
+from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.heads import Heads, heads_of, read_heads, write_heads
 
 
@@ -142,6 +151,19 @@ def test_no_file_at_all_is_told(tmp_path: Path) -> None:
         read_heads(tmp_path / "x.pt", config)
     with pytest.raises(InputError, match=r"cannot read the heads"):
         read_heads(tmp_path / "absent", config)
+
+
+def test_what_no_output_needs_may_be_damaged(tmp_path: Path) -> None:
+    read = read_checkpoint(checkpoint(tmp_path / "x.pt")).tensors
+    model = {name: torch.from_numpy(tensor.read().copy()) for name, tensor in read.items()}
+    model["final_proj.bias"][0] = torch.nan
+    contents = checkpoint_contents(SMALL, seed="heads")
+    write_torch_file({**contents, "model": {name: tensor.numpy() for name, tensor in model.items()}}, tmp_path / "y.pt")
+    source, projected = Source(tmp_path / "y.pt"), OnnxOptions(outputs=("projection",))
+    assert fairseq_to_onnx(source, tmp_path / "y.onnx").is_file()
+    with pytest.raises(InputError, match=r"final_proj\.bias holds values that are NaN"):
+        fairseq_to_onnx(source, tmp_path / "z.onnx", projected)
+    assert not (tmp_path / "z.onnx").exists()
 
 
 def test_nan_is_damage_unless_it_is_allowed(tmp_path: Path) -> None:

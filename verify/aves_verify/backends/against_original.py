@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
+from aves_artifacts.bundle.outputs import Output, known_outputs, layer_name
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.outputs import centroid_constants
 from aves_convert.graph.transformer import depth_of, is_left_out
@@ -47,7 +47,7 @@ def head_problems(subject: Subject, heads: Heads, ported: Heads) -> Iterator[str
     """Are the heads beside the TorchAudio weights the original's, bit by bit?"""
     if subject.heads is None or subject.torchaudio is None:
         return
-    for name in heads.tensors.keys() | ported.tensors.keys():
+    for name in {**heads.tensors, **ported.tensors}:
         mine, theirs = ported.tensors.get(name), heads.tensors.get(name)
         if mine is None and name.startswith(CENTROIDS):
             continue  # given for the graph alone
@@ -66,9 +66,7 @@ def _used(
     original: Mapping[str, NDArray[np.float32]], config: EncoderConfig, heads: Heads, graph: SeparateBackend
 ) -> dict[str, NDArray[np.float32]]:
     """The weights that a graph with these outputs has; all where nothing is known of them."""
-    outputs = [
-        output for name in graph.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None
-    ]
+    outputs = known_outputs(graph.gives)
     if not outputs:
         return dict(original)
     depth = depth_of(outputs, config)
@@ -83,8 +81,8 @@ def _used(
     exporter = graph.about.metadata.get("exporter")
     for layer in (output.layer for output in outputs if output.kind == "units"):
         if exporter is not None and layer in heads.centroids:
-            centroids = heads.centroids[layer]
-            used |= centroid_constants(layer, centroids) if exporter == "graph" else {f"{CENTROIDS}{layer}": centroids}
+            centroids, name = heads.centroids[layer], f"{CENTROIDS}{layer_name(layer)}"
+            used |= centroid_constants(layer, centroids) if exporter == "graph" else {name: centroids}
     return used
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_of_heads
+from aves_artifacts.bundle.outputs import Output, is_of_heads, known_outputs
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.transformer import Depth, depth_of
@@ -69,10 +69,8 @@ def _explained(
     """Explain a port's error on the beginning of a waveform, of at most so many samples."""
     assert loaded.exact is not None  # noqa: S101 - explain_worst looked
     named = _named(loaded, backend)
-    beginning, where = (
-        waveform[:, :longest],
-        (*points(loaded.config, _depth(backend, loaded.config)), *output_points(named)),
-    )
+    beginning = waveform[:, :longest]
+    where = (*points(loaded.config, _depth(backend, loaded.config)), *output_points(named))
     seconds, partly = beginning.shape[1] / SAMPLE_RATE, beginning.shape != waveform.shape
     exact = _values(loaded.exact, beginning, where, (), layers=bool(named))
     sizes = {value.size for value in exact.values()}
@@ -92,9 +90,7 @@ def _named(loaded: Loaded, backend: Backend) -> tuple[str, ...]:
 
 def _depth(backend: Backend, config: EncoderConfig) -> Depth | None:
     """How far a graph goes, by what it gives; None for what goes to the end, or is not known."""
-    gives = backend.gives if isinstance(backend, OnnxBackend) else ()
-    known = (Output.of(EMBEDDINGS if name == FINAL else name) for name in gives)
-    outputs = [output for output in known if output is not None]
+    outputs = known_outputs(backend.gives) if isinstance(backend, OnnxBackend) else []
     return depth_of(outputs, config) if outputs else None
 
 

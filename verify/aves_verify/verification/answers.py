@@ -96,16 +96,14 @@ def compare_port(
     """
     reference, clip = answers.reference, f"{answers.item.name}{how}"
     tolerance = tolerance_of(backend, answers, plan)
-    expected = answers.expected
-    if (
-        not isinstance(found, RunError) and EMBEDDINGS in found
-    ):  # a second output of this name, which users ask for by it
-        expected = {**expected, EMBEDDINGS: expected[FINAL]}
-    names = asked(backend, answers, () if isinstance(found, RunError) else tuple(found))
     if isinstance(found, RunError):
-        yield Comparison(backend.name, reference, clip, names[0], tolerance, "fail", str(found))
+        first, *_ = asked(backend, answers, ())
+        yield Comparison(backend.name, reference, clip, first, tolerance, "fail", str(found))
         return
-    for layer in names:
+    expected = answers.expected
+    if EMBEDDINGS in found:  # a second output of this name, which users ask for by it
+        expected = {**expected, EMBEDDINGS: expected[FINAL]}
+    for layer in asked(backend, answers, tuple(found)):
         if layer in found and layer in expected:
             yield _compare_layer(backend.name, clip, layer, found[layer], expected[layer], answers, tolerance)
             continue

@@ -10,7 +10,7 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
-from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output
+from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
 from aves_verify.backends.loading import Loaded
@@ -41,8 +41,7 @@ def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
     """Of which layer, how wide and of which labels the file says that its outputs are; users choose by it."""
     if (said := onnx.metadata.get("outputs")) is None:
         return
-    known = [output for name in onnx.gives if (output := Output.of(EMBEDDINGS if name == FINAL else name)) is not None]
-    expected = [_known_of(output, loaded) for output in dict.fromkeys(known)]
+    expected = [_known_of(output, loaded) for output in dict.fromkeys(known_outputs(onnx.gives))]
     try:
         found = parse_json(said)
     except ValueError:
