@@ -173,6 +173,17 @@ def test_every_runtime_is_held_to_the_same_names(tmp_path: Path) -> None:
     assert layers_of(report, "openvino") == layers_of(report, "onnx") == {*options.outputs[:2], "final"}
 
 
+def test_what_moves_an_output_is_measured_of_the_same_one_in_all(tmp_path: Path) -> None:
+    path, given = checkpoint(tmp_path / "x.pt"), {1: centroids(tmp_path / "c.npy")}
+    options = OnnxOptions(outputs=("layer.1.units", "layer.1.projection"))
+    graph = fairseq_to_onnx(Source(path, centroids=dict(given)), tmp_path / "x.onnx", options)
+    subject = dataclasses.replace(of_files(path, None, None, graph), centroids=dict(given))
+    report = verify_subject(subject, Plan(CLIPS, backends=("fairseq", "onnx"), characterise=True))
+    moved = {(found.backend, found.change): found.relative for found in report.sensitivities if found.kind == "model"}
+    for change in {change for _, change in moved}:
+        assert moved["onnx", change] == pytest.approx(moved["fairseq", change], rel=0.1, abs=1e-5)
+
+
 def test_a_graph_of_all_layers_that_lacks_one_fails(tmp_path: Path) -> None:
     """What was not asked for by name is the original's to say."""
     path = checkpoint(tmp_path / "x.pt")

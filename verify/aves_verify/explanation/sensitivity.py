@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.outputs import FINAL
+from aves_artifacts.bundle.outputs import FINAL, Output, is_deep
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
@@ -62,28 +62,39 @@ def characterise(loaded: Loaded, clips: Sequence[AnyClip]) -> tuple[Sensitivity,
     usable = {name: w for name, w in changed.items() if w.shape[1] >= loaded.config.receptive_field}
     # a recording has no answer to anything new
     able = [backend for backend in loaded.backends if not isinstance(backend, RecordedBackend)]
-    return tuple(found for backend in able for found in _measure(backend, waveform, usable))
+    output = _common(able)
+    return tuple(found for backend in able for found in _measure(backend, output, waveform, usable) if output)
 
 
-def _measure(backend: Backend, waveform: Array, changed: Mapping[str, Array]) -> Iterator[Sensitivity]:
-    plain = _answer(lambda: _final(backend, waveform))
-    for change, kind, run in _ways(backend, waveform, changed):
+def _common(backends: Sequence[Backend]) -> str:
+    """The embeddings, or where a graph has none the first output of numbers that all graphs give; empty: none."""
+    graphs = [backend.gives for backend in backends if isinstance(backend, SeparateBackend) and backend.gives]
+    for name in (FINAL, *(name for gives in graphs[:1] for name in gives)):
+        output = Output.of(name)
+        if all(name in gives for gives in graphs) and (output is None or output.kind != "units"):
+            return name
+    return ""
+
+
+def _measure(backend: Backend, output: str, waveform: Array, changed: Mapping[str, Array]) -> Iterator[Sensitivity]:
+    plain = _answer(lambda: _run(backend, waveform, output))
+    for change, kind, run in _ways(backend, output, waveform, changed):
         yield _sensitivity(change, kind, backend.name, _answer(run), plain)
 
 
 def _ways(
-    backend: Backend, waveform: Array, changed: Mapping[str, Array]
+    backend: Backend, output: str, waveform: Array, changed: Mapping[str, Array]
 ) -> Iterator[tuple[str, Kind, Callable[[], Array]]]:
     """Every change, and what computes the embeddings under it."""
     for change, other in changed.items():
-        yield change, "model", partial(_final, backend, other)
+        yield change, "model", partial(_run, backend, other, output)
     if not isinstance(backend, SeparateBackend) or "threads" in backend.row.options:
-        yield "one thread", "rounding", partial(_on_one_thread, backend, waveform)
+        yield "one thread", "rounding", partial(_on_one_thread, backend, waveform, output)
     if isinstance(backend, OnnxBackend):
         for level in LEVELS:
-            yield f"optimisation: {level}", "rounding", partial(_optimised, backend, waveform, level)
+            yield f"optimisation: {level}", "rounding", partial(_optimised, backend, waveform, output, level)
     batch = np.concatenate([waveform, waveform[:, ::-1], -waveform])
-    yield "in a batch of 3", "rounding", lambda: _final(backend, batch)[:1]
+    yield "in a batch of 3", "rounding", lambda: _run(backend, batch, output)[:1]
 
 
 def _answer(run: Callable[[], Array]) -> Array | None:
@@ -94,23 +105,22 @@ def _answer(run: Callable[[], Array]) -> Array | None:
         return None
 
 
-def _final(backend: Backend, waveform: Array) -> Array:
-    """The final embeddings, or the first of what is given instead."""
-    found = backend.run(waveform)
-    return found.get(FINAL, next(iter(found.values())))
+def _run(backend: Backend, waveform: Array, output: str) -> Array:
+    layers = is_deep(output) and not isinstance(backend, SeparateBackend)  # a graph gives what was named unasked
+    return backend.run(waveform, layers=layers)[output]
 
 
-def _optimised(backend: OnnxBackend, waveform: Array, level: str) -> Array:
-    return _final(SeparateBackend(backend.row, backend.with_options(optimisation=level)), waveform)
+def _optimised(backend: OnnxBackend, waveform: Array, output: str, level: str) -> Array:
+    return _run(SeparateBackend(backend.row, backend.with_options(optimisation=level)), waveform, output)
 
 
-def _on_one_thread(backend: Backend, waveform: Array) -> Array:
+def _on_one_thread(backend: Backend, waveform: Array, output: str) -> Array:
     if isinstance(backend, SeparateBackend):
-        return _final(SeparateBackend(backend.row, backend.with_options(threads="1")), waveform)
+        return _run(SeparateBackend(backend.row, backend.with_options(threads="1")), waveform, output)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _final(backend, waveform)
+        return _run(backend, waveform, output)
     finally:
         torch.set_num_threads(threads)
 
