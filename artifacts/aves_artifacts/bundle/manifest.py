@@ -15,14 +15,29 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
 from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.files.json_schema import schema_problem
+from aves_artifacts.hugging_face import names
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
 SCHEMA = 2
 
-Role = Literal["torchaudio", "config", "safetensors", "heads", "onnx", "onnx_data", "card"]
+Role = Literal[
+    "torchaudio",
+    "config",
+    "safetensors",
+    "heads",
+    "onnx",
+    "onnx_data",
+    "transformers_config",
+    "transformers_weights",
+    "transformers_preprocessor",
+    "transformers_vocabulary",
+    "transformers_tokenizer",
+    "card",
+]
 # File names as the model's authors publish them; {name} is the configuration's, e.g. aves-base-bio. onnx_data: of
-# models past 2 GB alone; heads: where there are projections or centroids. The Hugging Face Hub shows README.md.
+# models past 2 GB alone; heads: where there are projections or centroids; transformers': where they were asked for, and
+# the last two of a model with a head for letters alone. The Hugging Face Hub shows README.md.
 FILE_NAMES: dict[Role, str] = {
     "torchaudio": "{name}.torchaudio.pt",
     "config": "{name}.torchaudio.model_config.json",
@@ -30,8 +45,17 @@ FILE_NAMES: dict[Role, str] = {
     "heads": "{name}.heads.safetensors",
     "onnx": "{name}.onnx",
     "onnx_data": "{name}.onnx.data",
+    "transformers_config": f"{{name}}.transformers/{names.CONFIG}",
+    "transformers_weights": f"{{name}}.transformers/{names.WEIGHTS}",
+    "transformers_preprocessor": f"{{name}}.transformers/{names.PREPROCESSOR}",
+    "transformers_vocabulary": f"{{name}}.transformers/{names.VOCABULARY}",
+    "transformers_tokenizer": f"{{name}}.transformers/{names.TOKENIZER}",
     "card": "README.md",
 }
+
+
+# The files of the folder that transformers loads: together one port.
+TRANSFORMERS: tuple[Role, ...] = tuple(role for role in FILE_NAMES if role.startswith("transformers_"))
 
 
 def ending(role: Role) -> str:
@@ -48,14 +72,18 @@ def stem_of(file: str) -> str:
 
 @dataclass(frozen=True)
 class SourceRecord(FileRecord):
-    """The checkpoint that a bundle's files were made from."""
+    """The checkpoint, or the folder of transformers, that a bundle's files were made from.
 
-    model_class: str  # fairseq's
+    Of a folder the size is that of all its files, and the digest that of ``folder_sha256``.
+    """
+
+    model_class: str  # fairseq's name for it, or transformers'
     num_updates: int | None  # updates of its training; None: not recorded
     stand_in: bool  # seeded weights that were never trained
     pretrained: FileRecord | None = None  # the checkpoint it was fine-tuned from, where the settings are that one's
     geometry: str | None = None  # the published size whose settings were taken, of weights without any
     unknown_config: Mapping[str, str] = field(default_factory=dict)  # entries that nobody knows, passed over: values
+    format: Literal["fairseq", "transformers"] = "fairseq"  # "transformers": a folder that transformers loads
 
     def to_entries(self) -> dict[str, Any]:
         """The entries of the manifest's JSON; what only some checkpoints have stands there only where they do."""
@@ -63,6 +91,8 @@ class SourceRecord(FileRecord):
         for name in ("pretrained", "geometry", "unknown_config"):
             if not entries[name]:
                 del entries[name]
+        if self.format == "fairseq":
+            del entries["format"]
         return entries
 
 

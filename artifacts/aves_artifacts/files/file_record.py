@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,23 @@ def file_record(path: Path) -> FileRecord:
     """Measure and hash a file; return its record. Raises InputError where it cannot be read."""
     digest = sha256_of(path)
     return FileRecord(path.name, path.stat().st_size, digest)
+
+
+def folder_record(folder: Path, files: Iterable[Path]) -> FileRecord:
+    """Measure and hash these files of a folder; return one record for all. Raises InputError as ``file_record``."""
+    records = [file_record(path) for path in files]
+    digest = folder_sha256({record.name: record.sha256 for record in records})
+    return FileRecord(folder.resolve().name, sum(record.size for record in records), digest)
+
+
+def folder_sha256(files: Mapping[str, str]) -> str:
+    """Compute one SHA-256 for several files, given by name: of the lines that ``sha256sum`` prints, sorted by name.
+
+    >>> folder_sha256({"b": "1" * 64, "a": "2" * 64})[:8]
+    'fc25e17b'
+    """
+    lines = (f"{sha256}  {name}\n" for name, sha256 in sorted(files.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -125,6 +125,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
         (folder / names[-1]).unlink(missing_ok=True)
         for name in names:
             if (staging / name).exists():
+                (folder / name).parent.mkdir(exist_ok=True)  # a name may have a folder of its own
                 (staging / name).replace(folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,60 @@
+"""``preprocessor_config.json``: what transformers does with a waveform before the model gets it, written and read.
+
+Source: transformers ``models/wav2vec2/feature_extraction_wav2vec2.py``. Its normalisation adds 1e-7 to the variance,
+fairseq's (``layer_norm`` over the waveform) 1e-5: nothing in the file can change that, and quiet recordings differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import quoted
+from aves_artifacts.encoder import EncoderConfig
+
+_TYPE = "Wav2Vec2FeatureExtractor"
+_FASTEST = 768_000  # Hz; far above any recording of sound
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Whether each waveform is brought to mean 0 and variance 1, and the sample rate in Hz."""
+
+    normalize: bool
+    sample_rate: int
+
+
+def preprocessor_entries(preprocessor: Preprocessor, encoder: EncoderConfig) -> dict[str, Any]:
+    """Write the entries of the file.
+
+    A padding mask goes with a layer norm alone: models with the group norm over the whole clip were trained without
+    one, and transformers' documentation asks to give them none (``Wav2Vec2FeatureExtractor``, return_attention_mask).
+    """
+    return {
+        "feature_extractor_type": _TYPE,
+        "do_normalize": preprocessor.normalize,
+        "feature_size": 1,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": encoder.extractor_mode == "layer_norm",
+        "sampling_rate": preprocessor.sample_rate,
+    }
+
+
+def read_preprocessor(entries: object, where: str) -> Preprocessor:
+    """Read a file that was parsed; what is missing is as transformers has it. Raises InputError."""
+    if not isinstance(entries, dict):
+        raise InputError(f"{where}: expected a JSON object, found {type(entries).__name__}")
+    kind, normalize = entries.get("feature_extractor_type", _TYPE), entries.get("do_normalize", True)
+    rate, size = entries.get("sampling_rate", 16_000), entries.get("feature_size", 1)
+    problems = []
+    if kind != _TYPE or size != 1:
+        problems.append(f"prepares another input than waveforms ({quoted(kind)}, feature_size {quoted(size)})")
+    if not isinstance(normalize, bool):
+        problems.append(f"do_normalize is {quoted(normalize)}, expected true or false")
+    if not isinstance(rate, int) or isinstance(rate, bool) or not 0 < rate <= _FASTEST:
+        problems.append(f"sampling_rate is {quoted(rate)}, expected Hz")
+    if problems:
+        raise InputError(*(f"{where}: {problem}" for problem in problems))
+    return Preprocessor(normalize, rate)
