@@ -23,6 +23,7 @@ __all__ = [
     "Terms",
     "fairseq_to_heads",
     "fairseq_to_onnx",
+    "fairseq_to_transformers",
     "inspect",
     "load_model",
     "make_bundle",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aves_convert.conversion.bundle import make_bundle
     from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_onnx, torchaudio_to_onnx
     from aves_convert.conversion.request import Source, Target, Terms
+    from aves_convert.conversion.transformers import fairseq_to_transformers
     from aves_convert.graph.build import write_graph
     from aves_convert.graph.options import OnnxOptions
     from aves_convert.inspection.identify import inspect
@@ -59,6 +61,7 @@ else:
             "Terms": "conversion.request",
             "fairseq_to_heads": "conversion.convert",
             "fairseq_to_onnx": "conversion.convert",
+            "fairseq_to_transformers": "conversion.transformers",
             "inspect": "inspection.identify",
             "load_model": "weights.model",
             "make_bundle": "conversion.bundle",

@@ -1,4 +1,4 @@
-"""aves-convert on the command line: from a fairseq checkpoint to TorchAudio and ONNX, and back."""
+"""aves-convert on the command line: from a fairseq checkpoint to TorchAudio, ONNX and transformers, and back."""
 
 from __future__ import annotations
 
@@ -22,16 +22,21 @@ _name = click.option(
     metavar="NAME",
     help="What the files' names begin with, e.g. NAME.onnx.  [default: CKPT's own name without its ending]",
 )
+_folder_name = click.option(
+    "--name",
+    metavar="NAME",
+    help="What the files' names begin with, e.g. NAME.torchaudio.pt.  [default: the folder's own name]",
+)
 _MOST_DROPPED = 12  # names on one line; all of them are in the manifest
+_allow_non_finite = click.option(
+    "--allow-non-finite",
+    is_flag=True,
+    help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as damaged.",
+)
 _source_options = options.all_of(
     options.pretrained,
     options.geometry,
-    click.option(
-        "--allow-non-finite",
-        is_flag=True,
-        help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as "
-        "damaged.",
-    ),
+    _allow_non_finite,
     click.option(
         "--allow-unknown-config",
         is_flag=True,
@@ -117,7 +122,7 @@ _onnx_options = options.all_of(
 @click.group(cls=Group)
 @click.version_option(package_name="aves-ports")
 def main() -> None:
-    """Convert fairseq HuBERT checkpoints to TorchAudio and ONNX.
+    """Convert fairseq HuBERT checkpoints to TorchAudio, ONNX and Hugging Face transformers.
 
     Needs no fairseq, and runs nothing that is in the files.
     """
@@ -178,6 +183,65 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
 
 
 @main.command()
+@click.argument("checkpoint", metavar="CKPT", type=path_type())
+@options.out("DIR", "the files that transformers loads", folder=True)
+@_source_options
+@options.force
+@click.option(
+    "--heads",
+    is_flag=True,
+    help="Write final_proj too, for the class HubertModelWithFinalProj of voice conversion; HubertModel tells of it as "
+    "unused. By default it is not written.",
+)
+def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, **given: Any) -> None:
+    """Convert a fairseq checkpoint to a folder of Hugging Face transformers.
+
+    Writes model.safetensors, config.json and preprocessor_config.json, which HubertModel.from_pretrained(DIR) loads,
+    and the letters of a model with a head for HubertForCTC. transformers need not be installed.
+    """
+    from aves_artifacts.base.errors import InputError
+    from aves_convert.conversion.transformers import fairseq_to_transformers
+
+    source = _source(checkpoint, given)
+    if source.centroids:
+        raise InputError("centroids have no place in a folder of transformers", hint="leave {centroids} out")
+    remarks: list[str] = []
+    with showing(f"converting {checkpoint.name}"):
+        written = fairseq_to_transformers(source, out, heads=heads, force=force, tell=remarks.append)
+    _tell(remarks)
+    for path in written:
+        click.echo(path)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=path_type(folder=True))
+@options.out("DIR", "the two files", folder=True)
+@_folder_name
+@_allow_non_finite
+@options.force
+def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
+    """Convert a folder of Hugging Face transformers to TorchAudio.
+
+    DIR holds a HubertModel or a Wav2Vec2Model, alone or in a model for CTC: config.json, preprocessor_config.json, and
+    weights in safetensors or as torch saves them. Writes what fairseq2torchaudio writes.
+    """
+    from aves_artifacts.base.errors import InputError
+    from aves_convert.conversion.convert import fairseq_to_torchaudio
+    from aves_convert.conversion.request import Source, Target
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no folder; give the one that config.json and the weights are in")
+    remarks: list[str] = []
+    with showing(f"converting {folder.name}"):
+        source = Source(folder, allow_non_finite=allow_non_finite)
+        target = Target(out, name or folder.resolve().name, force)
+        written = fairseq_to_torchaudio(source, target, tell=remarks.append)
+    _tell(remarks)
+    for path in written:
+        click.echo(path)
+
+
+@main.command()
 @click.argument("weights", metavar="WEIGHTS", type=path_type())
 @options.config(required=True)
 @options.out("F.onnx", "the ONNX graph")
@@ -230,7 +294,7 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
 
 
 @main.command()
-@click.argument("checkpoint", metavar="CKPT", type=path_type())
+@click.argument("checkpoint", metavar="SOURCE", type=path_type())
 @options.out("DIR", "the bundle", folder=True)
 @_name
 @_licence(_OF_THE_CATALOGUE)
@@ -238,6 +302,13 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     "--citation",
     metavar="TEXT",
     help=f"How the weights' authors are cited, for the model card.  [default: {_OF_THE_CATALOGUE}]",
+)
+@click.option(
+    "--with",
+    "also",
+    metavar="LIST",
+    help="More ports: transformers, the folder NAME.transformers that HubertModel.from_pretrained loads. By default "
+    "there are none.",
 )
 @_source_options
 @_onnx_options
@@ -248,13 +319,15 @@ def bundle(
     name: str | None,
     licence: str | None,
     citation: str | None,
+    also: str | None,
     force: bool,
     **given: Any,
 ) -> None:
-    """Convert a fairseq checkpoint to all formats.
+    """Convert a fairseq checkpoint, or a folder of transformers, to all formats.
 
     Writes TorchAudio weights with their config, a copy in safetensors, an ONNX graph, a model card (README.md), and
-    manifest.json, which has the hash of each file and says what became of every tensor.
+    manifest.json, which has the hash of each file and says what became of every tensor. SOURCE is a checkpoint, or a
+    folder with a HubertModel of which there is no checkpoint any more.
     """
     from aves_convert.conversion.bundle import make_bundle
     from aves_convert.conversion.request import Target, Terms
@@ -263,7 +336,8 @@ def bundle(
     remarks: list[str] = []
     with showing(f"bundling {checkpoint.name}"):
         source = _source(checkpoint, given)
-        target = Target(out, name or checkpoint.stem, force)
+        ports = () if also is None else tuple(dict.fromkeys(port.strip() for port in also.split(",")))
+        target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, ports)
         made = make_bundle(source, target, _onnx(given), Terms(licence, citation), tell=remarks.append)
     _tell(remarks)
     for record in made.manifest.files.values():
@@ -273,7 +347,8 @@ def bundle(
     click.echo(f"{actions.count('mapped')} tensors mapped, {len(dropped)} dropped ({listed(dropped, _MOST_DROPPED)})")
     given_settings = {"--pretrained": source.pretrained, "--geometry": source.geometry}
     settings = [word for option, value in given_settings.items() if value is not None for word in (option, value)]
-    click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, '--fairseq', checkpoint, *settings)}")
+    original = "--transformers" if source.is_folder else "--fairseq"
+    click.echo(f"next: {shell_command('aves-verify', '--bundle', made.folder, original, checkpoint, *settings)}")
 
 
 @main.command()

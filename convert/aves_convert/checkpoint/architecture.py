@@ -22,6 +22,7 @@ from aves_convert.checkpoint.config_entries import (
 from aves_convert.checkpoint.conv_feature_layers import parse_conv_feature_layers
 from aves_convert.checkpoint.hubert_keys import Dropped
 from aves_convert.checkpoint.model_class import encoder_entries, is_fine_tuned, model_class, wrapper
+from aves_convert.checkpoint.of_folder import folder_names
 from aves_convert.pickles.records import preview
 
 # Far above what was ever published (quantisers of depth 1 with 2 codebooks of 320 entries). A config is expanded to
@@ -39,11 +40,11 @@ _BOUNDS = {
 class Architecture:
     """A checkpoint's model class and geometry, and the exact names that its state dict must have."""
 
-    model_class: str  # fairseq's registered name: hubert, hubert_ctc, wav2vec2, wav2vec_ctc
+    model_class: str  # fairseq's registered name (hubert, hubert_ctc, wav2vec2, wav2vec_ctc), or transformers' class
     config: EncoderConfig
     has_projection: bool
-    mapping: Mapping[str, str] = field(repr=False)  # fairseq name -> TorchAudio name
-    dropped: Mapping[str, Dropped] = field(repr=False)  # fairseq name -> why
+    mapping: Mapping[str, str] = field(repr=False)  # name in the file -> TorchAudio name
+    dropped: Mapping[str, Dropped] = field(repr=False)  # name in the file -> why
     normalize: bool  # the waveform of each clip is brought to zero mean and unit variance before the network
     sample_rate: int  # in Hz
     unknown: tuple[UnknownEntry, ...] = ()  # entries of the config that were passed over though nobody knows them
@@ -55,6 +56,8 @@ def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) 
     Raises InputError naming every feature that has no port, and every entry of the config that nobody knows unless
     ``allow_unknown_config``.
     """
+    if checkpoint.folder is not None:
+        return _of_folder(checkpoint)
     where = str(checkpoint.path)
     name = model_class(checkpoint)
     fine_tuned = name.endswith("_ctc")
@@ -62,10 +65,7 @@ def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) 
     unknown = unknown_entries(checkpoint)
     _refuse_entries(checkpoint, cfg, () if allow_unknown_config else unknown)
     config = _encoder_config(cfg, where)
-    # every layer has 16 tensors; half of them may be missing and are then named
-    count = len(checkpoint.tensors)
-    if count and config.encoder_num_layers > max(1, count // 8):
-        raise InputError(f"{where}: the config says {config.encoder_num_layers} layers, the file has not their tensors")
+    _refuse_more_layers(config, checkpoint)
     head_prefix = wrapper(checkpoint) + (hubert_keys.HEAD_PREFIX if fine_tuned else "")
     prefix = wrapper(checkpoint) + (hubert_keys.ENCODER_PREFIX if fine_tuned else "")
     if fine_tuned:
@@ -87,6 +87,33 @@ def architecture(checkpoint: Checkpoint, *, allow_unknown_config: bool = False) 
         sample_rate=_entry(checkpoint.task_config, "sample_rate", int, 16_000, where),
         unknown=unknown,
     )
+
+
+def _of_folder(checkpoint: Checkpoint) -> Architecture:
+    """The encoder of a folder of transformers, whose settings were found to be those of one when it was opened."""
+    assert checkpoint.folder is not None  # noqa: S101 - the caller's duty
+    config = checkpoint.folder.encoder
+    _refuse_more_layers(config, checkpoint)
+    mapping, dropped = folder_names(checkpoint)
+    return Architecture(
+        model_class=checkpoint.folder.model_class,
+        config=config,
+        has_projection=True,  # it has one where fairseq's model has none, as TorchAudio's has
+        mapping=mapping,
+        dropped=dropped,
+        normalize=checkpoint.task_config["normalize"],
+        sample_rate=checkpoint.task_config["sample_rate"],
+    )
+
+
+def _refuse_more_layers(config: EncoderConfig, checkpoint: Checkpoint) -> None:
+    """Raise InputError for a config that asks for many more tensors than there are, before it is expanded to names."""
+    count = len(checkpoint.tensors)
+    # every layer has 16 tensors; half of them may be missing and are then named
+    if count and config.encoder_num_layers > max(1, count // 8):
+        raise InputError(
+            f"{checkpoint.path}: the config says {config.encoder_num_layers} layers, the file has not their tensors"
+        )
 
 
 def _refuse_entries(checkpoint: Checkpoint, cfg: Mapping[str, Any], unknown: tuple[UnknownEntry, ...]) -> None:

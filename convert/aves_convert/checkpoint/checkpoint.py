@@ -15,6 +15,7 @@ from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed
+from aves_artifacts.hugging_face.config import FolderConfig
 from aves_convert.checkpoint.forms import Kind, advice, kind_of, weights_of
 from aves_convert.checkpoint.hubert_keys import foreign_features
 from aves_convert.checkpoint.settings import attribute_of, plain, resolved
@@ -33,7 +34,9 @@ class Checkpoint:
     the order in which fairseq's task holds them. ``num_updates`` is how long the model was trained, where it says so.
     ``pretrained`` is the file that the encoder's settings were taken from, where this one lacks them. ``stand_in``: the
     weights are seeded, and were never trained. ``told``: what the tensors tell, of a file without any settings; where
-    the others do not come from another file, they are those of the published ``geometry``.
+    the others do not come from another file, they are those of the published ``geometry``. ``folder``: the settings of
+    a folder of transformers; then tensors have the names that it gives them, and of fairseq's settings there are only
+    those of the task.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class Checkpoint:
     kind: Kind = "fairseq checkpoint"
     told: Told | None = None
     geometry: str | None = None
+    folder: FolderConfig | None = None
 
     @property
     def dictionary_sizes(self) -> tuple[int, ...]:

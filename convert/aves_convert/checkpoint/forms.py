@@ -16,6 +16,7 @@ Kind: TypeAlias = Literal[
     "TorchAudio state dict (parametrizations)",
     "Hugging Face state dict",
     "fairseq state dict",
+    "folder of transformers",
     "state dict",
     "other",
 ]
@@ -33,7 +34,7 @@ _PORT = "already converted; to go on give it to aves-convert torchaudio2onnx, wi
 _ADVICE: dict[Kind, str] = {
     "TorchAudio state dict": f"a TorchAudio state dict (weight_g, weight_v), {_PORT}",
     "TorchAudio state dict (parametrizations)": f"a TorchAudio state dict (parametrizations.weight), {_PORT}",
-    "Hugging Face state dict": "a Hugging Face model, expected the checkpoint of fairseq that it was made from",
+    "Hugging Face state dict": "the weights of a model of transformers; give their folder, which has a config.json",
     "state dict": "a state dict of another model, expected a checkpoint that fairseq's trainer wrote",
 }
 

@@ -93,11 +93,11 @@ class Dropped:
     foreign: bool = False
 
 
-_MASK_REASON = "embedding that replaces masked frames in pretraining; nothing is masked in use"
-_HEAD_REASON = "projection of the pretraining loss; not part of the encoder"
+MASK_REASON = "embedding that replaces masked frames in pretraining; nothing is masked in use"
+HEAD_REASON = "projection of the pretraining loss; not part of the encoder"
 _LABEL_REASON = "embeddings of the pretraining labels; not part of the encoder"
 _GLU_REASON = "gate on the pretraining labels; not part of the encoder"
-_QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encoder"
+QUANTIZER_REASON = "quantizer of the pretraining targets; not part of the encoder"
 _CONTRAST_REASON = "projection of ContentVec's contrastive loss; not part of the encoder"
 _SPEAKER_REASON = (
     "of ContentVec's layers behind the encoder's, whose norms are conditioned on the speaker; features are taken before"
@@ -116,7 +116,7 @@ def dropped(
     """
     embed, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
     final = cfg["final_dim"] if cfg["final_dim"] > 0 else embed
-    found = {"mask_emb": Dropped(_MASK_REASON, (embed,))}
+    found = {"mask_emb": Dropped(MASK_REASON, (embed,))}
     labels = {"label_embs_concat": Dropped(_LABEL_REASON, (None, final))}
     if model.endswith("_ctc"):
         # fairseq takes the pretraining modules away before it fine-tunes, yet not HuBERT's label embeddings: those stay
@@ -124,10 +124,10 @@ def dropped(
         return found | (labels if has_labels and model == "hubert_ctc" else {})
     if model in ("hubert", "contentvec"):
         outputs = final * label_sets if cfg["untie_final_proj"] else final
-        found |= labels | _linear("final_proj", outputs, embed, _HEAD_REASON)
+        found |= labels | _linear("final_proj", outputs, embed, HEAD_REASON)
         found |= _speaker_layers(cfg, config, final) if model == "contentvec" else {}
     else:
-        found |= _quantizer(cfg, channels, final) | _linear("final_proj", final, embed, _HEAD_REASON)
+        found |= _quantizer(cfg, channels, final) | _linear("final_proj", final, embed, HEAD_REASON)
     if cfg["target_glu"]:
         found |= _linear("target_glu.0", final * 2, final, _GLU_REASON)
     return found
@@ -157,19 +157,19 @@ def _quantizer(cfg: Mapping[str, Any], channels: int, final: int) -> dict[str, D
     ``cfg`` is fairseq's config, ``channels`` the extractor's last, ``final`` the size that the loss compares in.
     """
     if not cfg["quantize_targets"]:
-        return _linear("project_q", final, channels, _QUANTIZER_REASON)
+        return _linear("project_q", final, channels, QUANTIZER_REASON)
     dim = cfg["latent_dim"] if cfg["latent_dim"] > 0 else final
     codes = cfg["latent_groups"] * cfg["latent_vars"]
-    dropped = {"quantizer.vars": Dropped(_QUANTIZER_REASON, (1, codes, dim // cfg["latent_groups"]))}
+    dropped = {"quantizer.vars": Dropped(QUANTIZER_REASON, (1, codes, dim // cfg["latent_groups"]))}
     depth, width = cfg["quantizer_depth"], channels * cfg["quantizer_factor"]
     if depth > 1:
         for i in range(depth - 1):
             columns = channels if i == 0 else width
-            dropped |= _linear(f"quantizer.weight_proj.{i}.0", width, columns, _QUANTIZER_REASON)
-        dropped |= _linear(f"quantizer.weight_proj.{depth - 1}", codes, width, _QUANTIZER_REASON)
+            dropped |= _linear(f"quantizer.weight_proj.{i}.0", width, columns, QUANTIZER_REASON)
+        dropped |= _linear(f"quantizer.weight_proj.{depth - 1}", codes, width, QUANTIZER_REASON)
     else:
-        dropped |= _linear("quantizer.weight_proj", codes, channels, _QUANTIZER_REASON)
-    return dropped | _linear("project_q", final, dim, _QUANTIZER_REASON)
+        dropped |= _linear("quantizer.weight_proj", codes, channels, QUANTIZER_REASON)
+    return dropped | _linear("project_q", final, dim, QUANTIZER_REASON)
 
 
 def _linear(name: str, rows: int, columns: int, reason: str) -> dict[str, Dropped]:

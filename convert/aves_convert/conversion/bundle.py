@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
@@ -26,6 +27,7 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.weights.heads import write_heads
 from aves_convert.weights.to_torchaudio import hashed
+from aves_convert.weights.to_transformers import to_transformers
 
 BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
 
@@ -44,6 +46,9 @@ def make_bundle(
     InputError.
     """
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
+    transformers = "transformers" in target.also
+    if transformers and source.is_folder:
+        raise InputError(f"{source.path}: is a folder of transformers already; copy it beside the bundle")
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
@@ -55,7 +60,7 @@ def make_bundle(
         options.graph_outputs(converted.config, heads)  # what there is not is told before anything is written
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:
-            original = threads.submit(file_record, source.path)
+            original = threads.submit(source.record)
             accounted = threads.submit(hashed, converted, read)
 
             def write_onnx() -> None:
@@ -71,12 +76,16 @@ def make_bundle(
                 threads.submit(write_safetensors, converted.state_dict, staging / names["safetensors"]),
                 threads.submit(write_onnx),
             ]
+            if transformers:
+                folder = (staging / names["transformers_config"]).parent
+                folder.mkdir()
+                begun.append(threads.submit(to_transformers(read, converted).write, folder))
             if heads.tensors:
                 begun.append(threads.submit(write_heads, heads, staging / names["heads"]))
             for each in begun:
                 each.result()
             there = [role for role, name in names.items() if (staging / name).exists()]
-            records = threads.map(lambda role: file_record(staging / names[role]), there)
+            records = threads.map(lambda role: replace(file_record(staging / names[role]), name=names[role]), there)
             files = dict(zip(there, records, strict=True))
         made = manifest_of(target.name, read, accounted.result(), files, original.result(), terms, options, heads)
         manifest = write_card(made, staging)

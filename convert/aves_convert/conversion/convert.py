@@ -30,7 +30,7 @@ from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 
 
 def fairseq_to_torchaudio(source: Source, target: Target, *, tell: Tell = silent) -> list[Path]:
-    """Convert a fairseq checkpoint to TorchAudio weights and their config; return the two paths.
+    """Convert a checkpoint, or a folder of transformers, to TorchAudio weights and their config; return the two paths.
 
     ``tell`` gets a line for everything that is out of the ordinary. Raises InputError.
     """
@@ -77,7 +77,7 @@ def fairseq_to_onnx(
         read = source.read()
         terms = terms.or_else(known_terms(name, read))
         converted = taken(source, read, tell)
-        metadata = graph_metadata(converted, encodable_name(name), sha256_of(source.path), terms)
+        metadata = graph_metadata(converted, encodable_name(name), source.record().sha256, terms)
         heads = NO_HEADS  # what no output needs is not read: it may be damaged
         if options.outputs or source.centroids:
             heads = converted_heads(source, read, converted.architecture, options.units)

@@ -56,6 +56,7 @@ def manifest_of(
             stand_in=checkpoint.stand_in,
             pretrained=pretrained,
             geometry=checkpoint.geometry,
+            format="fairseq" if checkpoint.folder is None else "transformers",
             unknown_config={entry.name: entry.value for entry in arch.unknown[:MOST_RECORDED]},
         ),
         encoder=EncoderFacts.of(arch.config, sample_rate=arch.sample_rate, normalize=arch.normalize),

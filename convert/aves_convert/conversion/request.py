@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.outputs import Output, is_layer
+from aves_artifacts.files.file_record import FileRecord, file_record, folder_record
 from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.hugging_face.folder import folder_files
 
 if TYPE_CHECKING:
     from aves_convert.checkpoint.checkpoint import Checkpoint
     from aves_convert.conversion.stand_in import Geometry
 
+MORE_PORTS = ("transformers",)  # what a bundle has where it is asked for
 _OTHER = "give another with {name}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is converted: a fairseq checkpoint, and how it is taken.
+    """What is converted: a fairseq checkpoint or a folder of transformers, and how it is taken.
 
     ``pretrained`` is the checkpoint that it was made from, needed where the file lacks settings: fairseq leaves those
     of the encoder out of fine-tuned ones, and weights alone have none; nothing else of it is used. For weights of a
@@ -41,7 +44,17 @@ class Source:
     @property
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
-        return (self.path, self.pretrained, *self.centroids.values())
+        original = folder_files(self.path) if self.is_folder else [self.path]
+        return (*original, self.pretrained, *self.centroids.values())
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of transformers; a bundle is no source."""
+        return self.path.is_dir()
+
+    def record(self) -> FileRecord:
+        """Name, size and SHA-256 of the original, of a folder those of all its files. Raises InputError."""
+        return folder_record(self.path, folder_files(self.path)) if self.is_folder else file_record(self.path)
 
     def read(self) -> Checkpoint:
         """Read the checkpoint and what completes it. Raises InputError."""
@@ -65,15 +78,20 @@ class Target:
     """Where several files go: their folder, their common name, and whether files that are there are replaced.
 
     A name such as ``aves-base-bio`` gives ``aves-base-bio.onnx``; under it the catalogue is asked for licence and
-    citation. Raises InputError for a name that is no plain file name.
+    citation. ``also``: ports beside those that every bundle has, of ``MORE_PORTS``. Raises InputError for a name that
+    is no plain file name, and for a port that there is not.
     """
 
     folder: Path
     name: str
     force: bool = False
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise InputError for a name that is no plain file name."""
+        """Raise InputError for a name that is no plain file name, and for a port that there is not."""
+        for port in self.also:
+            if port not in MORE_PORTS:
+                raise InputError(f"no port is called {quoted(port)}; there are more of: {', '.join(MORE_PORTS)}")
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
             raise InputError(
                 f"the name {quoted(self.name)}: expected a plain file name such as aves-base-bio", hint=_OTHER

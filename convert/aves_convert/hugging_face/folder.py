@@ -1,0 +1,63 @@
+"""A folder that transformers loads a HuBERT or a wav2vec 2.0 from, opened without transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
+from aves_artifacts.bundle.manifest import MANIFEST
+from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.hugging_face.config import FolderConfig, read_config
+from aves_artifacts.hugging_face.names import CONFIG, PREPROCESSOR
+from aves_artifacts.hugging_face.preprocessor import Preprocessor, read_preprocessor
+from aves_convert.hugging_face.stored_tensors import stored_tensors, weight_files
+from aves_convert.torch_files.tensors import LazyTensor
+
+_MAX_JSON = 1 << 20  # bytes; configs have some thousand
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds: its model's settings, what is done to waveforms before, and the tensors, none read."""
+
+    path: Path
+    config: FolderConfig
+    preprocessor: Preprocessor
+    tensors: Mapping[str, LazyTensor] = field(repr=False)  # by the names in the files
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder with a ``config.json``, and no bundle of ours."""
+    return path.is_dir() and (path / CONFIG).is_file() and not (path / MANIFEST).is_file()
+
+
+def folder_files(path: Path) -> list[Path]:
+    """List the files of a folder that are read. Raises InputError where there are no weights."""
+    settings = [path / name for name in (CONFIG, PREPROCESSOR) if (path / name).is_file()]
+    return [*settings, *weight_files(path)]
+
+
+def open_folder(path: Path) -> Folder:
+    """Open a folder. Raises InputError for one of another model, by name, and for what is missing or damaged."""
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; give the folder that has {CONFIG} and model.safetensors")
+    if not (path / CONFIG).is_file():
+        raise InputError(f"{path}: no folder of a model: {CONFIG} is missing; give the one that has it")
+    config = read_config(_parsed(path / CONFIG), str(path / CONFIG))
+    if not (path / PREPROCESSOR).is_file():
+        raise InputError(
+            f"{path}: {PREPROCESSOR} is missing, and nothing else says whether the model was trained on normalised "
+            'waveforms; take it from where the folder is from, or write one: {"do_normalize": false}'
+        )
+    preprocessor = read_preprocessor(_parsed(path / PREPROCESSOR), str(path / PREPROCESSOR))
+    return Folder(path, config, preprocessor, stored_tensors(weight_files(path)))
+
+
+def _parsed(path: Path) -> object:
+    try:
+        return parse_json(read_file(path, _MAX_JSON))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read it: {reason_of(error)}") from None
