@@ -19,6 +19,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "gcs": ("gcsfs",),
     "hub": ("huggingface_hub",),
     "openvino": ("openvino",),
+    "transformers": ("transformers",),
 }
 _MOST_NAMED = 2  # missing modules; the rest is counted
 

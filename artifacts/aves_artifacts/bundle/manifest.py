@@ -13,7 +13,7 @@ from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
-from aves_artifacts.files.file_record import FileRecord
+from aves_artifacts.files.file_record import FileRecord, folder_sha256
 from aves_artifacts.files.json_schema import schema_problem
 from aves_artifacts.hugging_face import names
 
@@ -168,6 +168,12 @@ class Manifest:
     citation: str = ""
     report: ReportRecord | None = None
     graph: GraphRecord | None = None  # None: made before it was recorded
+
+    @property
+    def folder_sha256(self) -> str:
+        """The digest of the folder for transformers, as ``folder_sha256`` has it: of no file where there is none."""
+        records = [self.files[role] for role in TRANSFORMERS if role in self.files]
+        return folder_sha256({record.name.rpartition("/")[2]: record.sha256 for record in records})
 
     def to_json(self) -> str:
         """Write the manifest for people to read: two spaces, one tensor per line, and its own SHA-256."""

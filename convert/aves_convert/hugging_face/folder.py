@@ -11,7 +11,7 @@ from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.config import FolderConfig, read_config
-from aves_artifacts.hugging_face.names import CONFIG, PREPROCESSOR
+from aves_artifacts.hugging_face.names import CONFIG, PREPROCESSOR, TOKENIZER, VOCABULARY
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, read_preprocessor
 from aves_convert.hugging_face.stored_tensors import stored_tensors, weight_files
 from aves_convert.torch_files.tensors import LazyTensor
@@ -35,8 +35,8 @@ def is_folder(path: Path) -> bool:
 
 
 def folder_files(path: Path) -> list[Path]:
-    """List the files of a folder that are read. Raises InputError where there are no weights."""
-    settings = [path / name for name in (CONFIG, PREPROCESSOR) if (path / name).is_file()]
+    """List the files that make up the model of a folder. Raises InputError where there are no weights."""
+    settings = [path / name for name in (CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER) if (path / name).is_file()]
     return [*settings, *weight_files(path)]
 
 

@@ -45,7 +45,7 @@ def import_torchaudio() -> ModuleType:
 def build_model(config: EncoderConfig) -> Wav2Vec2Model:
     """Build the TorchAudio model of this geometry in evaluation mode; its weights are not initialised."""
     models = import_torchaudio().models
-    with _Uninitialised():
+    with Uninitialised():
         model = models.wav2vec2_model(**config.kwargs())
     return model.eval()
 
@@ -87,7 +87,7 @@ def _import_without_extension() -> ModuleType:
     return torchaudio  # type: ignore[no-any-return]
 
 
-class _Uninitialised(TorchFunctionMode):
+class Uninitialised(TorchFunctionMode):
     """Leaves weights as they were allocated: initialising 95 million to overwrite takes longer than loading.
 
     Not the ``meta`` device, on which weight norm imports torch's compiler: 2 s and 150 MB.

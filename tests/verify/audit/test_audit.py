@@ -14,9 +14,9 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.build import write_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.audit.audit import Audit, audit
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.loading.load import Loaded
 
 pytestmark = pytest.mark.slow
 

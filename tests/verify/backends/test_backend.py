@@ -12,8 +12,8 @@ from tests.support import toymaker
 
 from aves_artifacts.base.errors import InputError
 from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, Implementation, implementation
-from aves_verify.backends.loading import in_order
 from aves_verify.comparison.compare import TOLERANCES
+from aves_verify.loading.load import in_order
 from aves_verify.verification.plan import Plan, check_comparable
 
 OTHER = 'from aves_verify import Implementation\nTOY = Implementation("other", reads="onnx", make="a:b")\n'

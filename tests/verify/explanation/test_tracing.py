@@ -13,7 +13,7 @@ from aves_verify.backends.backend import RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.explanation.points import FINAL, Point, points
-from aves_verify.explanation.tracing import onnx_values, torchaudio_values
+from aves_verify.explanation.tracing import onnx_values, torch_values
 
 WAVEFORM = clip(2000).numpy()
 FIRST = "feature_extractor.conv_layers.0.conv"
@@ -28,14 +28,14 @@ def backend(variant: str = "base") -> TorchaudioBackend:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_torchaudio_gives_every_point_in_order(variant: str) -> None:
     encoder, where = backend(variant), points(tiny(variant))
-    values = torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, where)
+    values = torch_values(lambda: encoder.run(WAVEFORM), encoder.model, where)
     assert list(values) == [point.site for point in where]
     assert all(value.dtype == np.float32 for value in values.values())
 
 
 def test_the_values_are_what_the_modules_give_and_are_given() -> None:
     encoder = backend()
-    values = torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
+    values = torch_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
     with torch.inference_mode():
         convolved = torch.nn.functional.conv1d(
             torch.tensor(WAVEFORM)[:, None], weights(TINY)[f"{FIRST}.weight"], stride=5
@@ -51,9 +51,9 @@ def test_the_values_are_what_the_modules_give_and_are_given() -> None:
 def test_nothing_stays_behind_in_the_model_not_even_after_a_failure() -> None:
     encoder = backend()
     before = encoder.run(WAVEFORM)["final"]
-    torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
+    torch_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
     with pytest.raises(RunError):
-        torchaudio_values(lambda: encoder.run(WAVEFORM[:, :3]), encoder.model, points(TINY))
+        torch_values(lambda: encoder.run(WAVEFORM[:, :3]), encoder.model, points(TINY))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.model.modules())
     assert np.array_equal(encoder.run(WAVEFORM)["final"], before)
 
@@ -61,12 +61,12 @@ def test_nothing_stays_behind_in_the_model_not_even_after_a_failure() -> None:
 def test_a_point_that_the_model_lacks_is_left_out() -> None:
     encoder = backend()
     where = (Point("no.such.module", "x", "x"), Point(FIRST, "x", "x"), Point(FINAL, "x", "x"))
-    assert list(torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, where)) == [FIRST, FINAL]
+    assert list(torch_values(lambda: encoder.run(WAVEFORM), encoder.model, where)) == [FIRST, FINAL]
 
 
 def test_a_graph_gives_its_values_of_the_wanted_sizes_in_the_order_of_its_nodes(graph: Path) -> None:
     encoder = backend()
-    inside = torchaudio_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
+    inside = torch_values(lambda: encoder.run(WAVEFORM), encoder.model, points(TINY))
     final = inside[FINAL]
     values = onnx_values(graph, WAVEFORM, {final.size})
     assert {value.size for value in values.values()} == {final.size}

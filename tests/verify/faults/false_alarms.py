@@ -19,9 +19,9 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.backend import Backend
-from aves_verify.backends.loading import load
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.comparison.compare import TOLERANCES, Comparison, compare
+from aves_verify.loading.load import load
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.inputs import inputs
 from aves_verify.sounds.signals import reference_signals

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from tests.support.tiny_encoders import TINY, clip, weights
 
 from aves_verify.backends.backend import Backend, Embeddings, RunError
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
+from aves_verify.loading.load import Loaded
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification import answers, comparing
 from aves_verify.verification.plan import Plan

@@ -17,8 +17,8 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.backends.backend import IMPLEMENTATIONS, Given
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.separate import SeparateBackend
+from aves_verify.loading.load import Loaded
 from aves_verify.report.report import ConfigReport
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan

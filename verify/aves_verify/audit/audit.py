@@ -19,9 +19,9 @@ from aves_verify.audit.graph_values import Traced, Values, traced
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
 from aves_verify.audit.steps import OUTPUT, steps
 from aves_verify.backends.backend import RunError
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.loading.load import Loaded
 from aves_verify.operators.nodes import LIMITS, NodeError, NodeErrors, node_errors
 from aves_verify.operators.table import QUANTISING
 from aves_verify.sounds.clip import SAMPLE_RATE, Clip

@@ -101,12 +101,12 @@ class Given:
 class Implementation:
     """A way to run an encoder: its name, the file that it reads, and the function that loads it.
 
-    ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config) or ``onnx`` (a graph). ``make``:
-    a function as ``module:function``, which takes a ``Given`` and returns an ``Encoder``; it is imported and called in
-    a process of its own, with limits of time and memory. ``kind``: the row of the table of tolerances. ``modules``:
-    what must be installed; ``install`` says how. ``options``: those that it takes, with their defaults. ``check``: a
-    function like ``make`` that takes the options alone, before any file is made, and raises InputError for those that
-    cannot be. Raises InputError for what is no such row.
+    ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config), ``onnx`` (a graph) or
+    ``transformers`` (a folder). ``make``: a function as ``module:function``, which takes a ``Given`` and returns an
+    ``Encoder``; it is imported and called in a process of its own, with limits of time and memory. ``kind``: the row of
+    the table of tolerances. ``modules``: what must be installed; ``install`` says how. ``options``: those that it
+    takes, with their defaults. ``check``: a function like ``make`` that takes the options alone, before any file is
+    made, and raises InputError for those that cannot be. Raises InputError for what is no such row.
     """
 
     name: str
@@ -201,6 +201,18 @@ IMPLEMENTATIONS = {
             check="aves_verify.backends.onnx_runtime:check",
         ),
         Implementation(
+            "transformers",
+            "transformers",
+            "aves_verify.backends.transformers_model:load",
+            kind="transformers",
+            title="Hugging Face transformers",
+            modules=MODULES["transformers"],
+            install=ways("transformers"),
+            options={"attention": "default"},
+            check="aves_verify.backends.transformers_model:check",
+            here=True,
+        ),
+        Implementation(
             "openvino",
             "onnx",
             "aves_verify.backends.openvino_runtime:load",
@@ -213,6 +225,7 @@ IMPLEMENTATIONS = {
     )
 }
 DEFAULT = ("fairseq", "torchaudio", "onnx")
+REFERENCES = (*DEFAULT, "transformers")  # what others can be compared with
 
 
 def implementation(name: str) -> Implementation:

@@ -79,6 +79,11 @@ class OnnxBackend(SeparateBackend):
         """The level of ``otherwise_optimised``."""
         return "none" if self.optimisation == "all" else "all"
 
+    @property
+    def other_way(self) -> str:
+        """What ``otherwise_optimised`` does otherwise, in words."""
+        return f"optimisation {self.other_optimisation}"
+
     @cached_property
     def _other(self) -> SeparateBackend:
         given = self.with_options(optimisation=self.other_optimisation)

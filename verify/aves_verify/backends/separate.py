@@ -168,7 +168,9 @@ class SeparateBackend:
 
 def about(backend: Backend) -> About:
     """What reports tell of a backend; of one that runs in this process, its version."""
-    return backend.about if isinstance(backend, SeparateBackend) else About(backend.version)
+    if isinstance(backend, SeparateBackend):
+        return backend.about
+    return About(backend.version, getattr(backend, "settings", {}))
 
 
 def check(row: Implementation, options: Mapping[str, str]) -> None:

@@ -46,7 +46,7 @@ def main() -> None:
 @options.report
 def run(
     audio: tuple[Path, ...],
-    backends: str,
+    backends: str | None,
     layers: Any,
     atol: float | None,
     rtol: float | None,
@@ -74,6 +74,7 @@ def run(
     aves-verify --all-configs --stand-in              four configurations, seeded weights
     aves-verify bio --download --ports published      the authors' own ports, fetched with the original
     aves-verify --bundle DIR --fairseq CKPT --attach  a bundle and its checkpoint; keep the report in the bundle
+    aves-verify --bundle DIR --transformers FOLDER    a bundle that was made from a HubertModel folder
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     aves-verify diff A.json B.json                    what changed between two reports
@@ -95,7 +96,8 @@ def run(
     from aves_verify.verification.progress import step_bars
     from aves_verify.verification.run import verify_all
 
-    if attach and (selected["bundle"] is None or selected["fairseq"] is None or atol is not None or rtol is not None):
+    original = selected["fairseq"] or selected["transformers"]
+    if attach and (selected["bundle"] is None or original is None or atol is not None or rtol is not None):
         raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
@@ -104,7 +106,7 @@ def run(
         given["own_error"] = 0.0  # who gives a tolerance means that and nothing beside it
     plan = Plan(
         clips=clips,
-        backends=tuple(name.strip() for name in backends.split(",")),
+        backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
         layers=layers,
         tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
         explain=explain,

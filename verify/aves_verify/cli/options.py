@@ -49,6 +49,13 @@ selection = options.all_of(
         help="An ONNX port. By default that of NAME or of the bundle.",
     ),
     click.option(
+        "--transformers",
+        type=path_type(folder=True),
+        metavar="DIR",
+        help="A folder of Hugging Face transformers: a port, or without --fairseq the original. By default that of the "
+        "bundle, if it has one.",
+    ),
+    click.option(
         "--audio",
         type=path_type(),
         multiple=True,
@@ -86,10 +93,9 @@ which = options.all_of(
     click.option(
         "--backends",
         metavar="LIST",
-        default="fairseq,torchaudio,onnx",
-        show_default=True,
-        help="What is run, two at least. The others are compared with fairseq or, where it is left out, torchaudio. "
-        "There is openvino too, and what installed packages bring.",
+        help="What is run, two at least, e.g. fairseq,torchaudio,onnx,openvino, or what installed packages bring. The "
+        "others are compared with fairseq or, where it is left out, torchaudio.  [default: fairseq, torchaudio and "
+        "onnx, and transformers where there is its folder]",
     ),
 )
 

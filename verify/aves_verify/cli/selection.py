@@ -32,6 +32,7 @@ class Selection:
     torchaudio: Path | None = None
     config: Path | None = None
     onnx: Path | None = None
+    transformers: Path | None = None
     heads: Path | None = None
     centroids: tuple[str, ...] = ()
 
@@ -44,9 +45,9 @@ class Selection:
                 bring([found for found in chosen if isinstance(found, Configuration)], self.ports, layers)
             return [self._of_name(found, layers) for found in chosen]
         if self.bundle is not None:
-            found = subject.of_bundle(self.bundle, self.fairseq)
+            found = subject.of_bundle(self.bundle, self.fairseq, transformers=self.transformers)
         else:
-            found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx)
+            found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx, self.transformers)
             found = dataclasses.replace(found, heads=self.heads)
         completed = dataclasses.replace(found, pretrained=self.pretrained, geometry=self.geometry)
         given = by_layer(self.centroids)
@@ -73,11 +74,12 @@ class Selection:
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs
-        ports = any((self.torchaudio, self.config, self.onnx))
+        ports = any((self.torchaudio, self.config, self.onnx)) or (self.bundle is None and bool(self.transformers))
         alone = self.fairseq is not None and not (names or self.bundle)  # an original by itself can be recorded
         if sum((names, self.bundle is not None, ports or alone)) != 1:
             raise InputError(
-                "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx. "
+                "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx, "
+                "--transformers. "
                 "Start with: aves-verify --all-configs --stand-in"
             )
         if self.stand_in and not names:
@@ -87,16 +89,20 @@ class Selection:
         if self.heads is not None and self.torchaudio is None:
             raise InputError("--heads goes with --torchaudio: it is what those weights have no place for")
         completing = any((self.pretrained, self.geometry))  # the path of a checkpoint is a name too
-        if (names and any((self.fairseq, self.reference, self.centroids))) or (self.all_configs and completing):
+        if (names and any((self.fairseq, self.transformers, self.reference, self.centroids))) or (
+            self.all_configs and completing
+        ):
             raise InputError("NAME… or --all-configs take no files; for files leave the names out")
         if self.bundle is not None and ports:
             raise InputError(
-                "--bundle goes with --fairseq, --pretrained, --geometry and --reference alone; for other files leave "
-                "--bundle out"
+                "--bundle goes with --fairseq, --transformers, --pretrained, --geometry and --reference alone; for "
+                "other files leave --bundle out"
             )
         for option, given in (("--pretrained", self.pretrained), ("--geometry", self.geometry)):
             if given is not None and self.fairseq is None and not names:
                 raise InputError(f"{option} goes with --fairseq: it completes the original's settings")
+        if self.bundle is not None and self.fairseq is not None and self.transformers is not None:
+            raise InputError("--bundle goes with the original that it was made from: --fairseq or --transformers")
         if self.reference is not None and self.fairseq is not None:
             raise InputError("--reference takes the original's place; leave --fairseq out, or compare with it alone")
 

@@ -40,10 +40,17 @@ def torchaudio_weights(
     original: Mapping[str, NDArray[np.float32]], ported: Mapping[str, NDArray[np.float32]], where: Path
 ) -> WeightSearch:
     """Compare a TorchAudio port's tensors with the original's bit for bit; each other one is a problem."""
+    return bitwise("torchaudio", original, ported, where)
+
+
+def bitwise(
+    backend: str, original: Mapping[str, NDArray[np.float32]], ported: Mapping[str, NDArray[np.float32]], where: Path
+) -> WeightSearch:
+    """Compare the tensors of a port that has the same ones, bit for bit; each other one is a problem."""
     different = {
         name: (ported[name], tensor) for name, tensor in original.items() if not _same_bits(ported[name], tensor)
     }
-    problems = tuple(_told("torchaudio", different, where))
+    problems = tuple(_told(backend, different, where))
     return WeightSearch(len(original), len(original) - len(different), problems=problems)
 
 

@@ -21,6 +21,7 @@ _FOR = {  # what an extra is for
     "gcs": "gs:// addresses",
     "hub": "aves-artifacts hub --push",
     "openvino": "aves-verify --backends openvino",
+    "transformers": "aves-verify --backends transformers, and --transformers",
     "torch-export": "aves-convert --exporter torch",
 }
 _PIP_REFUSES = (24, 1)  # from here on pip refuses omegaconf 2.0.6: its metadata says PyYAML (>=5.1.*)

@@ -1,4 +1,4 @@
-"""Catching every value inside TorchAudio's model, and inside an ONNX graph of any origin, while it runs."""
+"""Catching every value inside a model in torch, and inside an ONNX graph of any origin, while it runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ from aves_verify.explanation.points import INPUT, Point
 Values = Mapping[str, NDArray[Any]]
 
 
-def torchaudio_values(run: Callable[[], Embeddings], model: torch.nn.Module, points: Sequence[Point]) -> Values:
-    """Catch the values at ``points`` while ``run`` runs torchaudio's model; by module name, in their order.
+def torch_values(
+    run: Callable[[], Embeddings],
+    model: torch.nn.Module,
+    points: Sequence[Point],
+    called: Callable[[str], str] = str,
+) -> Values:
+    """Catch the values at ``points`` while ``run`` runs a model in torch; by TorchAudio's module names, in their order.
 
+    ``called``: what the model calls the module of such a name, where it is not torchaudio's.
     A point that the model does not have, or does not reach, is left out.
     """
     found: dict[str, NDArray[Any]] = {}
     modules = dict(model.named_modules())
     with ExitStack() as hooks:
         for point in points:
-            module = modules.get(point.site.removesuffix(INPUT))
+            module = modules.get(called(point.site.removesuffix(INPUT)))
             if module is None:
                 continue
             keep = _keep(found, point.site)

@@ -14,13 +14,14 @@ from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.transformer import Depth, depth_of
 from aves_verify.backends.backend import Backend, RunError
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.explanation.explain import Explanation, explain
 from aves_verify.explanation.points import Point, output_points, points
-from aves_verify.explanation.tracing import Values, torchaudio_values
+from aves_verify.explanation.tracing import Values, torch_values
+from aves_verify.loading.load import Loaded
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.memory import available, needed
@@ -124,6 +125,7 @@ def _values(
     if isinstance(backend, OnnxBackend):
         values: Values = backend.apart("aves_verify.explanation.tracing", "onnx_values", waveform, sizes)
         return values
-    if not isinstance(backend, TorchaudioBackend):
+    if not isinstance(backend, TorchaudioBackend | TransformersBackend):
         raise RunError(f"{backend.name} does not give its inner values")
-    return torchaudio_values(lambda: backend.run(waveform, layers=layers), backend.model, where)
+    called = backend.module_of if isinstance(backend, TransformersBackend) else str
+    return torch_values(lambda: backend.run(waveform, layers=layers), backend.model, where, called)

@@ -19,6 +19,7 @@ from aves_artifacts.bundle.bundle import read_bundle
 from aves_artifacts.configurations.catalog import Configuration, catalog
 from aves_artifacts.configurations.store import bundle_folder, place
 from aves_artifacts.fetch.lock_file import default_lock_file
+from aves_convert.hugging_face.stored_tensors import stored_tensors, weight_files
 from aves_convert.torch_files.reader import open_torch_file
 from aves_convert.torch_files.tensors import LazyTensor
 from aves_verify.subjects.subject import FILES, Subject
@@ -78,7 +79,7 @@ def _known(configuration: Configuration) -> tuple[frozenset[str], Path]:
 @functools.lru_cache(maxsize=32)
 def _hashes(path: Path, modified: int) -> frozenset[str]:  # noqa: ARG001 - a file that was written anew is another one
     """SHA-256 of every float32 tensor in a file that may tell whose it is; none where it cannot be read."""
-    arrays = _of_graph(path) if path.suffix == ".onnx" else _of_torch_file(path)
+    arrays = _of_graph(path) if path.suffix == ".onnx" else _of_folder(path) if path.is_dir() else _of_torch_file(path)
     try:
         return frozenset(_hash(array) for array in arrays if array.size >= _SMALLEST and np.ptp(array) != 0)
     except InputError:
@@ -91,6 +92,12 @@ def _of_torch_file(path: Path) -> Iterator[NDArray[np.float32]]:
     tensors: Iterable[object] = state_dict.values() if isinstance(state_dict, dict) else ()
     for tensor in tensors:
         if isinstance(tensor, LazyTensor) and tensor.is_floating_point:
+            yield tensor.float32()
+
+
+def _of_folder(path: Path) -> Iterator[NDArray[np.float32]]:
+    for tensor in stored_tensors(weight_files(path)).values():
+        if tensor.is_floating_point:
             yield tensor.float32()
 
 

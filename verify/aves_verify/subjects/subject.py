@@ -12,13 +12,14 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
 from aves_artifacts.bundle.manifest import stem_of
 from aves_artifacts.configurations.catalog import Configuration
-from aves_artifacts.files.file_record import sha256_of
+from aves_artifacts.files.file_record import folder_record, sha256_of
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import Geometry, write_stand_in
 from aves_convert.graph.options import Layers, OnnxOptions
+from aves_convert.hugging_face.folder import folder_files
 
 
 @dataclass(frozen=True)
@@ -40,31 +41,47 @@ class Subject:
     manifest_name: str | None = None  # what the manifest calls it, where there is one
     heads: Path | None = None  # what the TorchAudio weights have no place for
     centroids: Mapping[int | None, Path] = field(default_factory=dict)  # of units, as in ``Source``
+    transformers: Path | None = None  # a folder that transformers loads
+    folder_is_original: bool = False  # whether the ports were made from that folder, not from a checkpoint of fairseq
+
+    @property
+    def original(self) -> Path | None:
+        """What the ports were made from, where it is given."""
+        return self.transformers if self.folder_is_original else self.fairseq
 
     def file(self, name: str) -> Path | None:
         """The path of one of ``FILES``; None where it is not given."""
-        return {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}[name]
+        files = {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}
+        return {**files, "transformers": self.transformers}[name]
 
     def read(self) -> Checkpoint:
         """Read the original. Raises InputError; it must have been given."""
-        assert self.fairseq is not None  # noqa: S101 - the caller's duty
-        return read_checkpoint(self.fairseq, self.pretrained, self.geometry)
+        assert self.original is not None  # noqa: S101 - the caller's duty
+        return read_checkpoint(self.original, self.pretrained, self.geometry)
 
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
         files = (self.fairseq, self.pretrained, self.torchaudio, self.config, self.heads, self.onnx, self.recording)
-        return (*files, *self.centroids.values())
+        folder = folder_files(self.transformers) if self.transformers is not None else []
+        return (*files, *self.centroids.values(), *folder)
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
-        """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB."""
-        files = {name: self.file(name) for name in FILES if name in read}
+        """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.
+
+        Of a folder it is the digest of ``folder_sha256``.
+        """
+        files = {name: self.file(name) for name in FILES if name in read and name != "transformers"}
         if "torchaudio" in read:
             files |= {"config": self.config, "heads": self.heads}
         if "onnx" in read and self.onnx is not None:
             files["onnx_data"] = data if (data := self.onnx.with_name(f"{self.onnx.name}.data")).is_file() else None
-        return {
+        found = {
             name: self.known_sha256.get(name) or sha256_of(path) for name, path in files.items() if path is not None
         }
+        if "transformers" in read and self.transformers is not None:
+            known = self.known_sha256.get("transformers")
+            found["transformers"] = known or folder_record(self.transformers, folder_files(self.transformers)).sha256
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,8 +100,12 @@ def ready(subject: Subject) -> Pending:
     return Pending(subject.name, subject.source, nullcontext(subject), has_original)
 
 
-def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None = None) -> Subject:
+def of_bundle(
+    folder: Path, fairseq: Path | None = None, pretrained: Path | None = None, transformers: Path | None = None
+) -> Subject:
     """A bundle on disk as what is verified, with the checkpoint that it was made from where ``fairseq`` is given.
+
+    ``transformers``: the folder that it was made from instead.
 
     ``pretrained`` is what that checkpoint was fine-tuned from, where it lacks that one's config. Files that are not the
     manifest's are a problem of the subject, and are compared all the same: the numbers tell what the difference is
@@ -94,16 +115,39 @@ def of_bundle(folder: Path, fairseq: Path | None = None, pretrained: Path | None
     problems = hash_problems(bundle)
     if fairseq is not None and sha256_of(fairseq) != bundle.manifest.source.sha256:
         problems.append(f"{fairseq} is not the checkpoint that the bundle was made from (SHA-256 differs)")
+    found = None if transformers is None else folder_record(transformers, folder_files(transformers)).sha256
+    if found not in (None, bundle.manifest.source.sha256):
+        problems.append(f"{transformers} is not the folder that the bundle was made from (SHA-256 differs)")
     subject = _from_bundle(bundle, source="file", fairseq=fairseq, problems=tuple(problems))
+    if transformers is not None:
+        subject = replace(subject, transformers=transformers, folder_is_original=True)
     return replace(subject, pretrained=pretrained)
 
 
-def of_files(fairseq: Path | None, torchaudio: Path | None, config: Path | None, onnx: Path | None) -> Subject:
-    """Take single files as a subject, named after the first. Raises InputError for weights without a config."""
+def of_files(
+    fairseq: Path | None,
+    torchaudio: Path | None,
+    config: Path | None,
+    onnx: Path | None,
+    transformers: Path | None = None,
+) -> Subject:
+    """Take single files as a subject, named after the first. Raises InputError for weights without a config.
+
+    Where no checkpoint of fairseq is given, a folder of ``transformers`` is the original.
+    """
     if (torchaudio is None) != (config is None):
         raise InputError("TorchAudio weights and their config go together, and one is not given", hint=CONFIG)
-    first = next(path for path in (fairseq, torchaudio, onnx) if path is not None)
-    return Subject(stem_of(first.name), source="file", fairseq=fairseq, torchaudio=torchaudio, config=config, onnx=onnx)
+    first = next(path for path in (fairseq, transformers, torchaudio, onnx) if path is not None)
+    return Subject(
+        stem_of(first.resolve().name if first == transformers else first.name),
+        source="file",
+        fairseq=fairseq,
+        torchaudio=torchaudio,
+        config=config,
+        onnx=onnx,
+        transformers=transformers,
+        folder_is_original=transformers is not None and fairseq is None,
+    )
 
 
 @contextmanager
@@ -150,9 +194,11 @@ def _made(original: Source, folder: Path, layers: Layers, *, source: str) -> Sub
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
     manifest = bundle.manifest
+    folder = bundle.path("transformers_config").parent if "transformers_config" in manifest.files else None
     known: dict[str, str] = {}
     if not problems:
         known |= {role: record.sha256 for role, record in manifest.files.items()}
+        known |= {} if folder is None else {"transformers": manifest.folder_sha256}
     if fairseq is not None and not problems:
         known["fairseq"] = manifest.source.sha256
     return Subject(
@@ -167,10 +213,11 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         known_sha256=known,
         problems=problems,
         manifest_name=manifest.name,
+        transformers=folder,
     )
 
 
-FILES = ("fairseq", "torchaudio", "onnx")  # what backends read, the original first
+FILES = ("fairseq", "torchaudio", "onnx", "transformers")  # what backends read, the original first
 CONFIG = (
     "give the weights with {torchaudio} and their .model_config.json with {config}"  # the hint where one is missing
 )

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_deep, is_layer, is_of_heads, layer_name
 from aves_convert.weights.torch_heads import nearest
 from aves_verify.backends.backend import Backend, Embeddings, RunError
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.noise import MEASURE
 from aves_verify.comparison.units import Nearest, compare_units
+from aves_verify.loading.load import Loaded
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.rounding import in_float32

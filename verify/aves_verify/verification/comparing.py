@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import FINAL
 from aves_verify.backends.backend import Backend, Embeddings, RunError
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
+from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
+from aves_verify.loading.load import Loaded
 from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of, units_of
@@ -39,12 +40,12 @@ def compare_input(
     """Run every backend on one input and compare; seconds are added by backend, its shape to those run before.
 
     An input of a new ``shapes`` is run twice, as short ones are, which are run otherwise optimised too. A port that
-    fails to run, or lacks an output, fails. Of an input that is not judged exactly, only the ports that do not compute
-    with torch are compared, and the exact answer is asked for where one differs by more than the tolerance.
+    fails to run, or lacks an output, fails. Of an input that is not judged exactly, ports with the original's own
+    operators are not compared, and the exact answer is asked for where one differs by more than the tolerance.
     """
     deep = layers or bool(loaded.named)
     reference, *ports = loaded.backends
-    ports = [port for port in ports if item.exactly or isinstance(port, SeparateBackend)]
+    ports = [port for port in ports if item.exactly or port.kind != "torchaudio"]
     began = time.perf_counter()
     expected = dict(_run(reference, item, seconds, layers=deep))
     expected |= units_of(expected, loaded)
@@ -70,7 +71,7 @@ def compare_input(
             continue
         if again:
             compared[backend.name] += _again(backend, answers, outputs, plan, new=new)
-        if is_short(item) and isinstance(backend, OnnxBackend):
+        if is_short(item) and isinstance(backend, OnnxBackend | TransformersBackend):
             compared[backend.name] += _otherwise(backend, answers, plan)
     yield from with_causes(loaded.backends, compared)
 
@@ -122,16 +123,17 @@ def _same_bits(one: NDArray[np.float32] | None, other: NDArray[np.float32] | Non
     return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
-def _otherwise(backend: OnnxBackend, answers: Answers, plan: Plan) -> Iterator[Comparison]:
-    """Run a graph in another session, otherwise optimised."""
+def _otherwise(backend: OnnxBackend | TransformersBackend, answers: Answers, plan: Plan) -> Iterator[Comparison]:
+    """Run a graph in another session, otherwise optimised, or a model with attention computed otherwise."""
     outputs: Embeddings | RunError
+    layers = _deeply(backend, answers.layers, answers.deep)
     try:
         with timed(answers.seconds, backend.name):
-            other = backend.otherwise_optimised()
-        outputs = _run_port(other, answers.item, answers.seconds, layers=answers.layers)
+            other = backend.otherwise_optimised() if isinstance(backend, OnnxBackend) else backend.otherwise
+        outputs = _run_port(other, answers.item, answers.seconds, layers=layers)
     except InputError as error:
         outputs = RunError(*error.problems)
-    yield from compare_port(backend, answers, outputs, plan, f", optimisation {backend.other_optimisation}")
+    yield from compare_port(backend, answers, outputs, plan, f", {backend.other_way}")
 
 
 def _run(backend: Backend, item: Input, seconds: dict[str, float], *, layers: bool) -> Embeddings:

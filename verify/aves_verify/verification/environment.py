@@ -12,7 +12,17 @@ def environment() -> dict[str, str | int | None]:
     """List versions of everything that computes, the processor and the threads; None where it is not installed."""
     import torch
 
-    packages = ("torch", "torchaudio", "onnxruntime", "openvino", "onnx", "numpy", "fairseq", "aves-ports")
+    packages = (
+        "torch",
+        "torchaudio",
+        "onnxruntime",
+        "transformers",
+        "openvino",
+        "onnx",
+        "numpy",
+        "fairseq",
+        "aves-ports",
+    )
     return {
         "python": platform.python_version(),
         **{package: version_of(package) for package in packages},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable
 from aves_convert.graph.options import Layers
-from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, Embeddings, implementation
+from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, REFERENCES, Embeddings, implementation
 from aves_verify.backends.separate import check
 from aves_verify.comparison.compare import TOLERANCES, Tolerance
 from aves_verify.sounds.clip import AnyClip, too_short
@@ -22,15 +22,16 @@ from aves_verify.subjects.subject import Subject
 class Plan:
     """How an encoder's files are run and compared: on which clips, by which backends, how closely.
 
-    ``clips``: None, the reference signals. ``backends``: fairseq, torchaudio, onnx, openvino, or what other packages
-    bring; the first of these that is named is what the others are compared with. ``layers``: ``all``, not the last
+    ``clips``: None, the reference signals. ``backends``: fairseq, torchaudio, onnx, transformers, openvino, or what
+    other packages bring; the first of these that is named is what the others are compared with. Without any those are
+    run that every encoder has files for, and transformers where there is its folder. ``layers``: ``all``, not the last
     one's output alone. ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's
     error begins. ``characterise``: measure what padding, gain, batches and threads change. ``seed``: of the inputs that
     are drawn anew for every run; reports tell it. ``options``: by backend, such as ``{"openvino": {"device": "GPU"}}``.
     """
 
     clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)
-    backends: tuple[str, ...] = DEFAULT
+    backends: tuple[str, ...] = ()
     layers: Layers = "last"
     tolerances: Mapping[str, Tolerance] = field(default_factory=lambda: TOLERANCES)
     explain: bool = False
@@ -40,7 +41,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Raise InputError for a backend or an option that is unknown, and where there is nothing to run on."""
-        rows = {name: implementation(name) for name in self.backends}
+        rows = {name: implementation(name) for name in self.backends or (*DEFAULT, "transformers")}
         for name, options in self.options.items():
             if name not in rows:
                 raise InputError(
@@ -50,6 +51,15 @@ class Plan:
         if self.clips == ():
             raise InputError("no clip to compare on")
 
+    def of(self, subject: Subject) -> Plan:
+        """Fill in the backends for a subject, where none were named."""
+        if self.backends:
+            return self
+        if subject.folder_is_original:
+            return replace(self, backends=("transformers", "torchaudio", "onnx"))
+        more = () if subject.transformers is None else ("transformers",)
+        return replace(self, backends=(*DEFAULT, *more))
+
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
         """Run every backend on every clip and compare nothing; yield for each clip backend -> outputs, float32 arrays.
 
@@ -57,9 +67,9 @@ class Plan:
         ``layer.1``, …, and of a fine-tuned model ``logits``. Clips are run one by one: padding to one length would
         change every frame. Raises InputError for a missing or unusable file, and a clip too short for a frame.
         """
-        from aves_verify.backends.loading import load  # torch and ONNX Runtime only when something is run
+        from aves_verify.loading.load import load  # torch and ONNX Runtime only when something is run
 
-        loaded = load(subject, self.backends, self.options, judged=False)
+        loaded = load(subject, self.of(subject).backends, self.options, judged=False)
         shortest, hop = loaded.config.receptive_field, loaded.config.hop
         for clip in self.clips or reference_signals(receptive_field=shortest, hop=hop):
             if problem := too_short(clip, shortest):
@@ -70,14 +80,14 @@ class Plan:
 
 def check_comparable(plan: Plan) -> None:
     """Raise InputError where there is nothing to compare with, or where a backend needs what is not installed."""
-    if len(set(plan.backends)) < 2:
+    if plan.backends and len(set(plan.backends)) < 2:
         raise InputError(
             f"expected at least two of {', '.join(IMPLEMENTATIONS)}; one alone compares nothing",
             hint="give them with {backends}",
         )
-    if not set(plan.backends) & set(DEFAULT):
+    if plan.backends and not set(plan.backends) & set(REFERENCES):
         raise InputError(
-            f"nothing to compare {', '.join(plan.backends)} with: expected one of {', '.join(DEFAULT)} too",
+            f"nothing to compare {', '.join(plan.backends)} with: expected one of {', '.join(REFERENCES)} too",
             hint="give it with {backends}",
         )
     for row in map(implementation, plan.backends):

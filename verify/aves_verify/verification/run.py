@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.file_record import unchanged
-from aves_verify.backends.backend import DEFAULT
+from aves_verify.backends.backend import DEFAULT, REFERENCES
 from aves_verify.backends.fairseq_import import import_hubert
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.subjects.prefetch import made_ahead
@@ -60,7 +60,7 @@ def verify_all(
     the report, and given back as the error. One is raised where fairseq does not import, before anything is made.
     """
     check_comparable(plan)
-    if "fairseq" in plan.backends and any(pending.has_original for pending in subjects):
+    if "fairseq" in (plan.backends or DEFAULT) and any(pending.has_original for pending in subjects):
         import_hubert()  # seconds, and better told now than after a gigabyte of files is made
     start = time.perf_counter()
     configs: list[ConfigReport] = []
@@ -94,14 +94,17 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
 
     progress("preparing", 0, 1)
     with pending.files as subject, unchanged(*subject.files()):
-        report = verify_subject(subject, plan, show)
+        filled = plan.of(subject)
+        check_comparable(filled)
+        report = verify_subject(subject, filled, show)
     return dataclasses.replace(report, problems=(*report.problems, *unreadable))
 
 
 def _not_verified(pending: Pending, plan: Plan, *problems: str) -> ConfigReport:
     """What a report has of a subject that gave no numbers."""
-    reference = next(name for name in DEFAULT if name in plan.backends)
-    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(plan.backends, 0.0), problems)
+    backends = plan.backends or DEFAULT
+    reference = next(name for name in REFERENCES if name in backends)
+    return ConfigReport(pending.name, pending.source, reference, {}, (), dict.fromkeys(backends, 0.0), problems)
 
 
 def _with_twins(configs: Sequence[ConfigReport]) -> Iterator[ConfigReport]:

@@ -13,13 +13,19 @@ from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
-from aves_verify.backends.loading import Loaded
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
+from aves_verify.backends.transformers_model import TransformersBackend
+from aves_verify.loading.load import Loaded
 from aves_verify.sounds.clip import SAMPLE_RATE
 
 # What a graph's metadata can say that follows from the original; its licence and its maker do not.
 _FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")
+
+_NORMALISED = (
+    "transformers: it was given waveforms normalised as fairseq does; its own feature extractor adds 1e-7 to their "
+    "variance instead of 1e-5, so that sounds of an RMS below 0.03 come out otherwise"
+)
 
 
 def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | None = None) -> Iterator[str]:
@@ -31,7 +37,9 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
         yield from _config_problems(loaded.ported_config, loaded.config)
     onnx = onnx_of(loaded)
     if onnx is not None:
-        yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
+        yield from _metadata_problems(
+            onnx, loaded, sha256.get("transformers" if loaded.reference == "transformers" else "fairseq")
+        )
         called = onnx.metadata.get("configuration")
         if name is not None and called not in (None, "unknown", name):
             yield f"onnx: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
@@ -67,6 +75,8 @@ def _known_of(output: Output, loaded: Loaded) -> dict[str, Any]:
 def description_notes(loaded: Loaded) -> Iterator[str]:
     """Tell what a file says or gives that could not be compared with anything, and what was not looked into."""
     onnx = onnx_of(loaded)
+    if loaded.normalize and any(isinstance(backend, TransformersBackend) for backend in loaded.backends):
+        yield _NORMALISED
     for backend in loaded.backends[1:]:
         if isinstance(backend, SeparateBackend) and backend is not onnx:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"

@@ -13,7 +13,6 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_verify.audit.audit import Audit, audit
 from aves_verify.backends.backend import implementation
-from aves_verify.backends.loading import Loaded, load
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend, about
@@ -21,6 +20,7 @@ from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
+from aves_verify.loading.load import Loaded, load
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs, of_length
@@ -161,7 +161,7 @@ def _of_any_length(loaded: Loaded, clips: tuple[AnyClip, ...], plan: Plan) -> It
         return
     yield from probes(plan.seed, receptive_field=geometry.receptive_field, hop=geometry.hop, normalize=loaded.normalize)
     yield calls_probe(plan.seed, receptive_field=geometry.receptive_field, normalize=loaded.normalize)
-    if any(isinstance(backend, SeparateBackend) for backend in loaded.backends):
+    if any(backend.kind != "torchaudio" for backend in loaded.backends[1:]):
         longest = range(_LONGEST + 1)
         fitting = bisect_right(longest, available(), key=lambda samples: needed(geometry, samples)) - 1
         yield long_probe(plan.seed, geometry, fitting, normalize=loaded.normalize)

@@ -49,6 +49,7 @@ class Look:
 _LOOKS = {
     "torchaudio": Look("#070707", "o", "-"),
     "onnx": Look("#080808", "s", "--"),
+    "transformers": Look("#cc79a7", "v", "--"),
     "openvino": Look("#090909", "^", "-."),
 }
 _OTHERS = (Look("#0a0a0a", "D", ":"), Look("#090909", "v", ":"), Look("#080808", "P", ":"), Look("#070707", "X", ":"))

@@ -17,17 +17,21 @@ from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.concurrency import pool
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import with_centroids
 from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads
 from aves_convert.weights.to_torchaudio import to_torchaudio
-from aves_verify.backends.against_original import head_problems, ported_config, ported_weights, weight_searches
-from aves_verify.backends.as_documented import loading_problems
 from aves_verify.backends.backend import IMPLEMENTATIONS, Backend, Given, Implementation, implementation
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
+from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.weights import WeightSearch, fingerprint
+from aves_verify.loading.against_original import head_problems, ported_config, ported_weights, weight_searches
+from aves_verify.loading.as_documented import loading_problems
+from aves_verify.loading.folder_against_original import folder_settings_problems, folder_weights
+from aves_verify.loading.folder_as_documented import folder_problems
 from aves_verify.subjects.subject import Subject
 
 
@@ -45,6 +49,11 @@ class Loaded:
     has_original: bool = False  # whether settings are the original's own word
     centroids_given: bool = False  # by whoever verifies, not by the port
     heads: Heads = NO_HEADS  # the original's, with the centroids that units are chosen by
+
+    @property
+    def reference(self) -> str:
+        """The name of what the others are compared with."""
+        return self.backends[0].name
 
     @property
     def named(self) -> frozenset[str]:
@@ -72,10 +81,10 @@ def load(
     ``options``: by backend. Those that are not ``judged`` are loaded without the exact encoder, and nothing is held
     against the original.
     """
-    rows = in_order(names)
+    rows = in_order(names, first="transformers" if subject.folder_is_original else "fairseq")
     read = {row.reads for row in rows}
     _check_files(subject, rows)
-    checkpoint = subject.read() if subject.fairseq is not None else None
+    checkpoint = subject.read() if subject.original is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
     config, state_dict = _weights(subject, checkpoint, recording)
     if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
@@ -102,19 +111,26 @@ def load(
             for row in rows
             if row.here
         }
+        folder = here.get("transformers")
         exact = (
             TorchaudioBackend(config, state_dict, dtype=torch.float64, heads=heads) if state_dict and judged else None
         )
         backends = tuple(here[row.name] if row.here else apart[row.name].result() for row in rows)
         weights = compared.result() if compared else {}
         documented = loading.result() if loading else []
+        if judged and isinstance(folder, TransformersBackend):
+            normalize = _normalize(subject, checkpoint, recording, folder)
+            documented += folder_problems(folder, normalize=normalize)
+            if original and not subject.folder_is_original:
+                weights |= {"transformers": folder_weights(original, folder)}
+                documented += folder_settings_problems(folder, config, checkpoint, heads, normalize=normalize)
     problems = [problem for search in weights.values() for problem in search.problems]
     _refuse_unknown(backends[1:], heads, has_original=checkpoint is not None or recording is not None)
     return Loaded(
         backends=backends,
         exact=exact,
         config=config,
-        normalize=_normalize(subject, checkpoint, recording),
+        normalize=_normalize(subject, checkpoint, recording, folder),
         problems=(
             *_settings_problems(subject, checkpoint, recording),
             *problems,
@@ -129,10 +145,10 @@ def load(
     )
 
 
-def in_order(names: Sequence[str]) -> list[Implementation]:
+def in_order(names: Sequence[str], first: str = "fairseq") -> list[Implementation]:
     """The implementations of these names, the reference first: the original, what is nearest to it, then the others."""
     rows = [implementation(name) for name in dict.fromkeys(names)]
-    known = list(IMPLEMENTATIONS)
+    known = list(dict.fromkeys((first, *IMPLEMENTATIONS)))
     return sorted(rows, key=lambda row: known.index(row.name) if row.name in known else len(known))
 
 
@@ -196,9 +212,12 @@ def _weights(
         return converted.config, dict(converted.state_dict)
     if subject.torchaudio is not None:
         return ported_weights(subject)
+    if subject.transformers is not None:
+        converted = to_torchaudio(read_checkpoint(subject.transformers), allow_non_finite=True)
+        return converted.config, dict(converted.state_dict)
     if recording is not None:
         return recording.config, {}
-    raise InputError(f"{subject.name}: neither the fairseq checkpoint nor the TorchAudio weights; give one of them")
+    raise InputError(f"{subject.name}: neither the original nor the TorchAudio weights; give one of them")
 
 
 def _heads(subject: Subject, checkpoint: Checkpoint | None, config: EncoderConfig) -> tuple[Heads, Heads]:
@@ -224,7 +243,7 @@ def _settings_problems(
     """Does the manifest say of the waveform what the original says?"""
     if (checkpoint is None and recording is None) or subject.normalize is None:
         return
-    original = _normalize(subject, checkpoint, recording)
+    original = _normalize(subject, checkpoint, recording, None)
     if original != subject.normalize:
         yield (
             f"waveform: the manifest says normalize {json.dumps(subject.normalize)}, "
@@ -238,9 +257,14 @@ def _loading_problems(subject: Subject) -> list[str]:
     return list(loading_problems(subject.torchaudio, ported_weights(subject)[1]))
 
 
-def _normalize(subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None) -> bool:
+def _normalize(
+    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None, folder: Backend | None
+) -> bool:
+    """Whether waveforms are normalised, by the word of the original; without one by that of a port."""
     if checkpoint is not None:
         return checkpoint.task_config.get("normalize") is True
     if recording is not None:
         return recording.about.normalize
+    if subject.normalize is None and isinstance(folder, TransformersBackend):
+        return folder.folder.preprocessor.normalize
     return subject.normalize is True

@@ -13,7 +13,7 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
-from aves_verify.backends.loading import load
+from aves_verify.loading.load import load
 from aves_verify.subjects.subject import Subject, of_bundle
 
 EVERY = ("fairseq", "torchaudio", "onnx")

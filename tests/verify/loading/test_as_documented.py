@@ -11,7 +11,7 @@ from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.weights.state_dict import read_state_dict
-from aves_verify.backends.as_documented import loading_problems
+from aves_verify.loading.as_documented import loading_problems
 
 
 @pytest.fixture

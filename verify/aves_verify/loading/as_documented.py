@@ -35,7 +35,7 @@ def loading_problems(path: Path, read: Mapping[str, NDArray[np.float32]]) -> Ite
     except Exception as error:  # whatever torch makes of a file that it did not write
         yield f"torchaudio: torch.load(weights_only=True) does not load {path}: {first_line(error)}"
         return
-    expected = {name: _content("cpu", values) for name, values in read.items()}
+    expected = {name: content("cpu", values) for name, values in read.items()}
     names = {name: old_weight_norm_name(name) for name in loaded}
     different = [name for name, known in names.items() if known not in read or expected[known][1:] != loaded[name][1:]]
     different += read.keys() - names.values()
@@ -50,7 +50,7 @@ def loading_problems(path: Path, read: Mapping[str, NDArray[np.float32]]) -> Ite
 def contents(path: Path) -> dict[str, Content]:
     """What torch makes of a file, tensor by tensor."""
     return {
-        name: _content(str(tensor.device), tensor.detach().to("cpu", torch.float32).contiguous().numpy())
+        name: content(str(tensor.device), tensor.detach().to("cpu", torch.float32).contiguous().numpy())
         for name, tensor in _loaded(path).items()
     }
 
@@ -68,6 +68,7 @@ def _loaded(path: Path) -> dict[str, torch.Tensor]:
     return dict(loaded)
 
 
-def _content(device: str, values: NDArray[np.float32]) -> Content:
+def content(device: str, values: NDArray[np.float32]) -> Content:
+    """Tell what a tensor is by: its device, its shape and the SHA-256 of its numbers."""
     digest = hashlib.sha256(np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint8).data)
     return device, values.shape, digest.hexdigest()

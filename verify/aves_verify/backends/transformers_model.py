@@ -1,0 +1,193 @@
+"""Running a folder of transformers: its own HubertModel or Wav2Vec2Model, with the weights that we read ourselves.
+
+The class and its settings are transformers'; that ``from_pretrained`` makes the same of the folder is found out apart
+(``aves_verify.loading.folder_as_documented``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line, printable
+from aves_artifacts.bundle.outputs import FINAL, LOGITS, layer_name
+from aves_artifacts.hugging_face.config import FolderConfig
+from aves_artifacts.hugging_face.names import MASK, torchaudio_names, transformers_name
+from aves_convert.hugging_face.folder import Folder, open_folder
+from aves_convert.weights.model import Uninitialised, import_torchaudio
+from aves_verify.backends.backend import Embeddings, Given, RunError
+
+ATTENTIONS = ("eager", "sdpa")  # the ways that every version has on a processor
+DEFAULT_ATTENTION = "default"  # the one that the installed version takes by itself
+
+
+def load(given: Given) -> TransformersBackend:
+    """Load a folder. Raises InputError."""
+    return TransformersBackend(open_folder(given.path), given.options.get("attention", DEFAULT_ATTENTION))
+
+
+def check(options: Mapping[str, str]) -> None:
+    """Raise InputError for a way of attention that is not known."""
+    known = (DEFAULT_ATTENTION, *ATTENTIONS)
+    if options["attention"] not in known:
+        raise InputError(
+            f"transformers: attention is {printable(options['attention'])}, expected one of {', '.join(known)}"
+        )
+
+
+def import_transformers() -> Any:
+    """Import transformers, quietly. Raises InputError where it is there and does not import."""
+    import_torchaudio()  # it imports that too, and fails where its extension does
+    try:
+        import transformers
+        from transformers.utils import logging
+    except Exception as error:  # whatever an installation of two libraries that do not fit raises
+        raise InputError(f"transformers does not import here: {type(error).__name__}: {first_line(error)}") from None
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return transformers
+
+
+class TransformersBackend:
+    """A model of transformers in evaluation mode, in float32, with exactly the weights of a folder."""
+
+    name = kind = "transformers"
+
+    def __init__(self, folder: Folder, attention: str = DEFAULT_ATTENTION) -> None:
+        """Raise InputError where the installed version does not make the model of these settings and weights."""
+        library = import_transformers()
+        check({"attention": attention})
+        self.version: str = library.__version__
+        self.path, self.folder = folder.path, folder
+        self.model = _model(library, folder, attention)
+        self.settings = {"attention": str(getattr(self.model.config, "_attn_implementation", attention))}
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names of all outputs that it can give."""
+        layers = range(self.folder.config.encoder.encoder_num_layers)
+        return (FINAL, *map(layer_name, layers), *([LOGITS] if self._has_head else []))
+
+    @property
+    def other_way(self) -> str:
+        """What ``otherwise`` does otherwise, in words."""
+        return f"attention {self._other_attention}"
+
+    @property
+    def _other_attention(self) -> str:
+        return next(way for way in ATTENTIONS if way != self.settings["attention"])
+
+    @cached_property
+    def otherwise(self) -> TransformersBackend:
+        """The same weights, with attention computed in the other way, as users may ask for it."""
+        return TransformersBackend(self.folder, self._other_attention)
+
+    def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
+        """See ``Encoder.run``. "final" is ``last_hidden_state``, "layer.0" the second of ``hidden_states``.
+
+        The last of a pre-norm encoder's ``hidden_states`` has the last norm in it; "layer.N" has not, as in fairseq.
+        """
+        caught: dict[str, torch.Tensor] = {}
+        try:
+            with torch.inference_mode(), self._caught(caught):
+                found = self.model(torch.from_numpy(waveform.copy()), output_hidden_states=layers, return_dict=True)
+        except RuntimeError as error:  # a waveform that is too short for it
+            shape = list(waveform.shape)
+            raise RunError(f"transformers fails on a waveform {shape}: {first_line(error)}") from None
+        outputs = {FINAL: caught[FINAL]}
+        if layers:
+            states = found.hidden_states[1:-1]
+            outputs |= {layer_name(i): state for i, state in enumerate((*states, caught["last"]))}
+        if self._has_head:
+            outputs[LOGITS] = found.logits
+        return {name: tensor.contiguous().numpy() for name, tensor in outputs.items()}
+
+    @contextmanager
+    def _caught(self, caught: dict[str, torch.Tensor]) -> Iterator[None]:
+        """Keep what the encoder gives, which a model with a head does not hand out, and the last layer's output."""
+        encoder = self.encoder
+        hooks = [
+            encoder.register_forward_hook(lambda _m, _i, out: caught.update({FINAL: out[0]})),
+            encoder.encoder.layers[-1].register_forward_hook(
+                lambda _m, _i, out: caught.update(last=out[0] if isinstance(out, tuple) else out)
+            ),
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @property
+    def encoder(self) -> Any:
+        """The model without a head."""
+        return getattr(self.model, self.folder.config.model_type) if self._has_head else self.model
+
+    @property
+    def _has_head(self) -> bool:
+        return has_head(self.folder.config)
+
+    def module_of(self, site: str) -> str:
+        """What the module is called here that torchaudio's model calls ``site``."""
+        prefix = f"{self.folder.config.model_type}." if self._has_head else ""
+        is_module = site.startswith(("feature_extractor.", "encoder.", "aux"))
+        return transformers_name(f"{site}.", prefix).removesuffix(".") if is_module else site
+
+
+def has_head(config: FolderConfig) -> bool:
+    """Whether the model has a head that is ported: one for letters. Other heads are left out, as is their class."""
+    return config.encoder.aux_num_out is not None
+
+
+def class_name(config: FolderConfig) -> str:
+    """The class that is run: of a model with another head its encoder alone."""
+    stem = "Hubert" if config.model_type == "hubert" else "Wav2Vec2"
+    return f"{stem}ForCTC" if has_head(config) else f"{stem}Model"
+
+
+def _model(library: Any, folder: Folder, attention: str) -> Any:
+    config, where = folder.config, str(folder.path)
+    settings: Any = {} if attention == DEFAULT_ATTENTION else {"attn_implementation": attention}
+    auto = library.AutoModelForCTC if has_head(config) else library.AutoModel
+    try:
+        entries = library.AutoConfig.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+        with Uninitialised():
+            model = auto.from_config(entries, **settings).eval().float()
+    except Exception as error:  # whatever a version makes of settings that it does not know
+        raise InputError(
+            f"{where}: transformers makes no {class_name(config)} of it: {type(error).__name__}: {first_line(error)}"
+        ) from None
+    problems = _load(model, folder)
+    if problems:
+        raise InputError(*(f"{where}: {problem}" for problem in problems))
+    return model
+
+
+def _load(model: Any, folder: Folder) -> list[str]:
+    """Put the weights into the model; return why they do not fit."""
+    config, wanted = folder.config, model.state_dict()
+    prefix = f"{config.model_type}." if has_head(config) else ""
+    theirs = {target: name for name, target in torchaudio_names(config.encoder, prefix, wanted).items()}
+    mapping = torchaudio_names(config.encoder, config.prefix, folder.tensors)
+    tensors = {theirs[target]: folder.tensors[name] for name, target in mapping.items() if name in folder.tensors}
+    mask = folder.tensors.get(config.prefix + MASK)
+    if mask is not None and prefix + MASK in wanted:
+        tensors[prefix + MASK] = mask
+    named = class_name(config)
+    problems = [f"lacks {name}, which {named} has" for name in wanted if name not in tensors]
+    problems += [f"has {name}, which {named} has not" for name in tensors if name not in wanted]
+    problems += [
+        f"{name} is {list(tensor.shape)}, in {named} {list(wanted[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in wanted and tensor.shape != tuple(wanted[name].shape)
+    ]
+    if not problems:
+        values = {name: torch.from_numpy(tensor.float32().copy()) for name, tensor in tensors.items()}
+        model.load_state_dict(values, strict=True)
+    return problems

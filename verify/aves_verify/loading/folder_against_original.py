@@ -1,0 +1,66 @@
+"""Holding a folder of transformers against the original: tensors bit by bit, and what its settings say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.hugging_face.names import MASK, torchaudio_names
+from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.weights.heads import PROJECTION, Heads
+from aves_verify.backends.transformers_model import TransformersBackend
+from aves_verify.comparison.weights import WeightSearch, bitwise
+from aves_verify.sounds.clip import SAMPLE_RATE
+
+
+def folder_weights(original: Mapping[str, NDArray[np.float32]], backend: TransformersBackend) -> WeightSearch:
+    """Compare the tensors of a folder's files with the original's bit for bit; each other one is a problem."""
+    folder = backend.folder
+    mapping = torchaudio_names(folder.config.encoder, folder.config.prefix, folder.tensors)
+    ported = {target: folder.tensors[name].float32() for name, target in mapping.items()}
+    if {name: tensor.shape for name, tensor in ported.items()} != {n: t.shape for n, t in original.items()}:
+        problem = f"transformers: {folder.path} is not the original's geometry"
+        return WeightSearch(len(original), 0, problems=(problem,))
+    return bitwise("transformers", original, ported, folder.path)
+
+
+def folder_settings_problems(
+    backend: TransformersBackend, config: EncoderConfig, checkpoint: Checkpoint | None, heads: Heads, *, normalize: bool
+) -> Iterator[str]:
+    """Tell what a folder says, or has beside the encoder, that is not the original's.
+
+    Dropout, layer drop and the embedding of masked frames show in no output, and are what fine-tuning starts with.
+    """
+    folder = backend.folder
+    for name, expected in config.kwargs().items():
+        found = folder.config.encoder.kwargs()[name]
+        if found != expected:
+            yield f"transformers: {folder.path} says {name} {found}, the original {expected}"
+    said = folder.preprocessor
+    if said.normalize != normalize:
+        told, right = json.dumps(said.normalize), json.dumps(normalize)
+        yield f"transformers: {folder.path} says do_normalize {told}, the original {right}"
+    if said.sample_rate != SAMPLE_RATE:
+        yield f"transformers: {folder.path} says sampling_rate {said.sample_rate}, expected {SAMPLE_RATE}"
+    for name, values in _beside(checkpoint, heads).items():
+        tensor = folder.tensors.get(folder.config.prefix + name if name == MASK else name)
+        if tensor is None and name == MASK:
+            yield f"transformers: {folder.path} lacks {MASK}, which the original has as mask_emb"
+        elif tensor is not None and (tensor.shape != values.shape or tensor.float32().tobytes() != values.tobytes()):
+            yield f"transformers: {folder.path}: {name} is not the original's"
+
+
+def _beside(checkpoint: Checkpoint | None, heads: Heads) -> dict[str, NDArray[np.float32]]:
+    """What the original has beside its encoder, by transformers' names; a recording of it has none of that."""
+    if checkpoint is None:
+        return {}
+    found = {name: values for name, values in heads.tensors.items() if name.startswith(f"{PROJECTION}.")}
+    for name in architecture(checkpoint, allow_unknown_config=True).dropped:
+        if name.rpartition(".")[2] == "mask_emb" and name in checkpoint.tensors:
+            found[MASK] = checkpoint.tensors[name].float32()
+    return found
