@@ -19,25 +19,31 @@ _FASTEST = 768_000  # Hz; far above any recording of sound
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """Whether each waveform is brought to mean 0 and variance 1, and the sample rate in Hz."""
+    """Whether each waveform is brought to mean 0 and variance 1, the sample rate in Hz, and whether padding is masked."""
 
     normalize: bool
     sample_rate: int
+    mask: bool = False
+
+
+def wants_mask(encoder: EncoderConfig) -> bool:
+    """Whether an encoder is to be told which samples are padding: with a layer norm alone.
+
+    Models with the group norm over the whole clip were trained without a mask, and transformers' documentation asks to
+    give them none (``Wav2Vec2FeatureExtractor``, return_attention_mask).
+    """
+    return encoder.extractor_mode == "layer_norm"
 
 
 def preprocessor_entries(preprocessor: Preprocessor, encoder: EncoderConfig) -> dict[str, Any]:
-    """Write the entries of the file.
-
-    A padding mask goes with a layer norm alone: models with the group norm over the whole clip were trained without
-    one, and transformers' documentation asks to give them none (``Wav2Vec2FeatureExtractor``, return_attention_mask).
-    """
+    """Write the entries of the file; whether there is a mask follows from the ``encoder``."""
     return {
         "feature_extractor_type": _TYPE,
         "do_normalize": preprocessor.normalize,
         "feature_size": 1,
         "padding_side": "right",
         "padding_value": 0.0,
-        "return_attention_mask": encoder.extractor_mode == "layer_norm",
+        "return_attention_mask": wants_mask(encoder),
         "sampling_rate": preprocessor.sample_rate,
     }
 
@@ -55,6 +61,12 @@ def read_preprocessor(entries: object, where: str) -> Preprocessor:
         problems.append(f"do_normalize is {quoted(normalize)}, expected true or false")
     if not isinstance(rate, int) or isinstance(rate, bool) or not 0 < rate <= _FASTEST:
         problems.append(f"sampling_rate is {quoted(rate)}, expected Hz")
+    for name, expected in (("padding_side", "right"), ("padding_value", 0)):
+        if entries.get(name, expected) != expected:
+            problems.append(f"{name} is {quoted(entries[name])}, expected {quoted(expected)}, as fairseq pads")
+    mask = entries.get("return_attention_mask", False)
+    if not isinstance(mask, bool):
+        problems.append(f"return_attention_mask is {quoted(mask)}, expected true or false")
     if problems:
         raise InputError(*(f"{where}: {problem}" for problem in problems))
-    return Preprocessor(normalize, rate)
+    return Preprocessor(normalize, rate, mask)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.hugging_face import names
 from aves_artifacts.hugging_face.config import FolderConfig, config_entries, folder_config
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, preprocessor_entries
@@ -58,7 +59,7 @@ def to_transformers(checkpoint: Checkpoint, converted: TorchaudioPort, heads: He
     arch = converted.architecture
     if checkpoint.folder is not None:
         raise InputError(f"{checkpoint.path}: is a folder of transformers already; copy it")
-    config = folder_config(converted.config, "wav2vec2" if arch.model_class.startswith("wav2vec") else "hubert")
+    config = folder_config(converted.config, model_type_of(arch.model_class))
     tensors = {names.transformers_name(name, config.prefix): values for name, values in converted.state_dict.items()}
     mask = next((name for name in arch.dropped if _is_mask(name) and name in checkpoint.tensors), None)
     if mask is not None:
@@ -69,7 +70,7 @@ def to_transformers(checkpoint: Checkpoint, converted: TorchaudioPort, heads: He
         tensors |= projections
     size = len(projections[f"{PROJECTION}.weight"]) if projections else None
     documents: dict[str, Mapping[str, Any]] = {}
-    symbols = _symbols(checkpoint, converted)
+    symbols = letters(checkpoint, converted.config)
     if symbols:
         documents |= {names.VOCABULARY: vocabulary(symbols), names.TOKENIZER: tokenizer_entries()}
     documents[names.PREPROCESSOR] = preprocessor_entries(Preprocessor(arch.normalize, arch.sample_rate), arch.config)
@@ -91,8 +92,13 @@ def _with_projection(config: FolderConfig, projections: Mapping[str, object], ch
     return replace(config, model_class=_WITH_PROJECTION)
 
 
-def _symbols(checkpoint: Checkpoint, converted: TorchaudioPort) -> tuple[str, ...]:
-    """What the rows of the head stand for; nothing where there is no head, or the checkpoint does not tell."""
-    size = converted.config.aux_num_out
+def model_type_of(model_class: str) -> str:
+    """Tell transformers' model type of one of fairseq's classes."""
+    return "wav2vec2" if model_class.startswith("wav2vec") else "hubert"
+
+
+def letters(checkpoint: Checkpoint, config: EncoderConfig) -> tuple[str, ...]:
+    """List what the rows of the head stand for; nothing where there is no head, or the checkpoint does not tell."""
+    size = config.aux_num_out
     symbols = checkpoint.dictionaries[0] if checkpoint.dictionaries else ()
     return symbols if size is not None and len(symbols) == size else ()

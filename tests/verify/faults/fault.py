@@ -14,7 +14,15 @@ Kind = Literal["post-norm", "pre-norm"]
 # torch.onnx.export makes, and what ONNX Runtime makes of that. A recording stands for fairseq; of a bundle the manifest
 # is read too.
 Port = Literal[
-    "torchaudio", "onnx", "onnx, all layers", "named outputs", "torch.onnx", "ORT-optimised", "recording", "bundle"
+    "torchaudio",
+    "onnx",
+    "onnx, all layers",
+    "named outputs",
+    "torch.onnx",
+    "ORT-optimised",
+    "recording",
+    "bundle",
+    "transformers",
 ]
 GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "named outputs", "torch.onnx", "ORT-optimised")
 # What one of them gives; of layer 1 there are centroids.
@@ -46,6 +54,8 @@ class Fault:
         weights, graph = folder / "x.torchaudio.pt", folder / "x.onnx"
         if self.port == "torchaudio":
             return weights, folder / "x.torchaudio.model_config.json"
+        if self.port == "transformers":
+            return folder / "x.transformers" / "model.safetensors", folder / "x.transformers" / "config.json"
         if self.port == "recording":
             return folder / "x.reference", weights
         return (folder / "manifest.json", graph) if self.port == "bundle" else (graph, graph)

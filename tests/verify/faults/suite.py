@@ -35,6 +35,7 @@ from tests.verify.faults.fault import (
     Port,
 )
 from tests.verify.faults.file_faults import FILE_FAULTS
+from tests.verify.faults.folder_faults import FOLDER_FAULTS
 from tests.verify.faults.graph_faults import GRAPH_FAULTS
 from tests.verify.faults.hidden_faults import HIDDEN_FAULTS
 from tests.verify.faults.output_faults import OUTPUT_FAULTS
@@ -54,7 +55,7 @@ from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
 from aves_verify.verification.verify import verify_subject
 
-FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS, *EXPORT_FAULTS, *HIDDEN_FAULTS, *FILE_FAULTS, *OUTPUT_FAULTS)
+FAULTS = (*WEIGHT_FAULTS, *GRAPH_FAULTS, *EXPORT_FAULTS, *HIDDEN_FAULTS, *FILE_FAULTS, *OUTPUT_FAULTS, *FOLDER_FAULTS)
 # Enough to see every fault: tonal, noisy, silent, with an offset, quiet, too loud, of odd length.
 NAMES = ("chirp", "soundscape", "silence", "dc_offset", "very_quiet", "beyond_full_scale", "odd_frames")
 CLIPS = tuple(c for c in reference_signals() if c.name in NAMES)
@@ -133,7 +134,7 @@ def originals(seed: int = 0) -> Iterator[dict[Kind, Original]]:
                 entries, seed=drawn, task={"normalize": kind == "pre-norm", "labels": LABELS}
             )
             write_torch_file(contents, checkpoint)
-            make_bundle(Source(checkpoint), Target(Path(folder) / kind, "x"))
+            make_bundle(Source(checkpoint), Target(Path(folder) / kind, "x", also=("transformers",)))
             made[kind] = Original(checkpoint, Path(folder) / kind)
         yield made
 
@@ -162,11 +163,11 @@ def find(fault: Fault, original: Original, *, seed: int = 0, thorough: bool = Tr
 
 def plan(fault: Fault, seed: int, *, thorough: bool) -> Plan:
     """How a fault is looked for."""
-    port = "onnx" if fault.port in GRAPHS else "torchaudio"
+    port = "onnx" if fault.port in GRAPHS else "transformers" if fault.port == "transformers" else "torchaudio"
     backends = ("fairseq", "torchaudio", "onnx") if fault.port == "bundle" else ("fairseq", port)
     clips = CLIPS if thorough and fault.port != "recording" else FEW
     # Others' exports depart in their first norm as they are, by little; what is more is told from within.
-    explained = port == "torchaudio" or (thorough and fault.port not in ("torch.onnx", "ORT-optimised"))
+    explained = port != "onnx" or (thorough and fault.port not in ("torch.onnx", "ORT-optimised"))
     return Plan(clips, backends, explain=explained, seed=_DRAWN[seed])
 
 
@@ -174,6 +175,8 @@ def subject(fault: Fault, original: Original, folder: Path) -> Subject:
     """The damaged file as somebody hands it over: without the manifest, but with what that says of the waveform."""
     if fault.port == "bundle":
         return of_bundle(folder, original.checkpoint)
+    if fault.port == "transformers":
+        return of_files(original.checkpoint, None, None, None, folder / "x.transformers")
     weights, config = folder / "x.torchaudio.pt", folder / "x.torchaudio.model_config.json"
     graph = folder / "x.onnx" if fault.port in GRAPHS else None
     checkpoint = None if fault.port == "recording" else original.checkpoint
@@ -251,8 +254,8 @@ _ABOUT = """\
 
 Each fault is a realistic porting mistake, put into a good port of a small encoder and verified against fairseq: into
 our graph, plain, with all layers or with outputs by name, into what `torch.onnx.export` writes and what ONNX Runtime
-makes of that, into TorchAudio weights, their config and their heads, into a recording that stands for fairseq, and into
-a bundle. "Outputs": the numbers fail. "Weights": a tensor is not the original's, or is not used. "Inside": a stage, an
+makes of that, into TorchAudio weights, their config and their heads, into the folder that transformers loads, into a
+recording that stands for fairseq, and into a bundle. "Outputs": the numbers fail. "Weights": a tensor is not the original's, or is not used. "Inside": a stage, an
 operator or an attribute within the graph. "Settings": what a file says of itself, or how its users read it. The
 stage is the first one that is named; of a fault that shows on some inputs alone, these inputs.
 """

@@ -24,7 +24,7 @@ from aves_convert.hugging_face.folder import Folder, open_folder
 from aves_convert.weights.model import Uninitialised, import_torchaudio
 from aves_verify.backends.backend import Embeddings, Given, RunError
 
-ATTENTIONS = ("eager", "sdpa")  # the ways that every version has on a processor
+ATTENTIONS = ("eager", "sdpa")  # the ways there are on a processor; sdpa from 4.41 on
 DEFAULT_ATTENTION = "default"  # the one that the installed version takes by itself
 
 
@@ -76,12 +76,14 @@ class TransformersBackend:
 
     @property
     def other_way(self) -> str:
-        """What ``otherwise`` does otherwise, in words."""
-        return f"attention {self._other_attention}"
+        """What ``otherwise`` does otherwise, in words; empty where this version has one way alone."""
+        return f"attention {self._other_attention}" if self._other_attention else ""
 
     @property
     def _other_attention(self) -> str:
-        return next(way for way in ATTENTIONS if way != self.settings["attention"])
+        """Old versions compute it in one way, which they do not call by a name of its own."""
+        known = ATTENTIONS if getattr(type(self.encoder), "_supports_sdpa", False) else ATTENTIONS[:1]
+        return next((way for way in known if way != self.settings["attention"]), "")
 
     @cached_property
     def otherwise(self) -> TransformersBackend:

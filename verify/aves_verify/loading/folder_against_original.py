@@ -8,11 +8,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.encoder import EncoderConfig
-from aves_artifacts.hugging_face.names import MASK, torchaudio_names
+from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.hugging_face.names import MASK, VOCABULARY, torchaudio_names
+from aves_artifacts.hugging_face.preprocessor import wants_mask
+from aves_artifacts.hugging_face.tokenizer import vocabulary
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
+from aves_convert.hugging_face.folder import Folder
 from aves_convert.weights.heads import PROJECTION, Heads
+from aves_convert.weights.to_transformers import letters, model_type_of
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.weights import WeightSearch, bitwise
 from aves_verify.sounds.clip import SAMPLE_RATE
@@ -47,12 +53,34 @@ def folder_settings_problems(
         yield f"transformers: {folder.path} says do_normalize {told}, the original {right}"
     if said.sample_rate != SAMPLE_RATE:
         yield f"transformers: {folder.path} says sampling_rate {said.sample_rate}, expected {SAMPLE_RATE}"
+    if said.mask != wants_mask(config):
+        told, right = json.dumps(said.mask), json.dumps(wants_mask(config))
+        yield f"transformers: {folder.path} says return_attention_mask {told}, for this encoder it must be {right}"
+    if checkpoint is not None:
+        expected_type = model_type_of(architecture(checkpoint, allow_unknown_config=True).model_class)
+        if folder.config.model_type != expected_type:
+            yield f"transformers: {folder.path} is a {folder.config.model_type}, the original a {expected_type}"
+        yield from _letter_problems(folder, checkpoint)
     for name, values in _beside(checkpoint, heads).items():
         tensor = folder.tensors.get(folder.config.prefix + name if name == MASK else name)
         if tensor is None and name == MASK:
             yield f"transformers: {folder.path} lacks {MASK}, which the original has as mask_emb"
         elif tensor is not None and (tensor.shape != values.shape or tensor.float32().tobytes() != values.tobytes()):
             yield f"transformers: {folder.path}: {name} is not the original's"
+
+
+def _letter_problems(folder: Folder, checkpoint: Checkpoint) -> Iterator[str]:
+    """The letters that a head's rows stand for, where the original tells."""
+    path, symbols = folder.path / VOCABULARY, letters(checkpoint, folder.config.encoder)
+    if not symbols:
+        return
+    try:
+        found = parse_json(read_file(path))
+    except (OSError, ValueError) as error:
+        yield f"transformers: {path}: cannot read the letters of the head: {reason_of(error)}"
+        return
+    if found != vocabulary(symbols):
+        yield f"transformers: {path} gives the head's rows other letters than the original's dictionary"
 
 
 def _beside(checkpoint: Checkpoint | None, heads: Heads) -> dict[str, NDArray[np.float32]]:

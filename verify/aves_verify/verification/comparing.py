@@ -71,7 +71,7 @@ def compare_input(
             continue
         if again:
             compared[backend.name] += _again(backend, answers, outputs, plan, new=new)
-        if is_short(item) and isinstance(backend, OnnxBackend | TransformersBackend):
+        if is_short(item) and isinstance(backend, OnnxBackend | TransformersBackend) and backend.other_way:
             compared[backend.name] += _otherwise(backend, answers, plan)
     yield from with_causes(loaded.backends, compared)
 
