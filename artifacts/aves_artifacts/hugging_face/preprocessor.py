@@ -19,10 +19,10 @@ _FASTEST = 768_000  # Hz; far above any recording of sound
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """Whether each waveform is brought to mean 0 and variance 1, the sample rate in Hz, and whether padding is masked."""
+    """What is done to waveforms: whether each is brought to mean 0 and variance 1, and whether padding is masked."""
 
     normalize: bool
-    sample_rate: int
+    sample_rate: int  # in Hz
     mask: bool = False
 
 

@@ -255,9 +255,10 @@ _ABOUT = """\
 Each fault is a realistic porting mistake, put into a good port of a small encoder and verified against fairseq: into
 our graph, plain, with all layers or with outputs by name, into what `torch.onnx.export` writes and what ONNX Runtime
 makes of that, into TorchAudio weights, their config and their heads, into the folder that transformers loads, into a
-recording that stands for fairseq, and into a bundle. "Outputs": the numbers fail. "Weights": a tensor is not the original's, or is not used. "Inside": a stage, an
-operator or an attribute within the graph. "Settings": what a file says of itself, or how its users read it. The
-stage is the first one that is named; of a fault that shows on some inputs alone, these inputs.
+recording that stands for fairseq, and into a bundle. "Outputs": the numbers fail. "Weights": a tensor is not the
+original's, or is not used. "Inside": a stage, an operator or an attribute within the graph. "Settings": what a file
+says of itself, or how its users read it. The stage is the first one that is named; of a fault that shows on some inputs
+alone, these inputs.
 """
 
 

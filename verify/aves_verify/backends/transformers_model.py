@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, printable
 from aves_artifacts.bundle.outputs import FINAL, LOGITS, layer_name
+from aves_artifacts.encoder import encoder_shapes
 from aves_artifacts.hugging_face.config import FolderConfig
 from aves_artifacts.hugging_face.names import MASK, torchaudio_names, transformers_name
+from aves_convert.checkpoint.architecture import architecture
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.hugging_face.folder import Folder, open_folder
+from aves_convert.weights.ledger import account
 from aves_convert.weights.model import Uninitialised, import_torchaudio
 from aves_verify.backends.backend import Embeddings, Given, RunError
 
@@ -29,7 +33,10 @@ DEFAULT_ATTENTION = "default"  # the one that the installed version takes by its
 
 
 def load(given: Given) -> TransformersBackend:
-    """Load a folder. Raises InputError."""
+    """Load a folder. Raises InputError, also for tensors that nobody can account for."""
+    checkpoint = read_checkpoint(given.path)
+    arch = architecture(checkpoint)
+    account(checkpoint, arch, encoder_shapes(arch.config))
     return TransformersBackend(open_folder(given.path), given.options.get("attention", DEFAULT_ATTENTION))
 
 
