@@ -1,0 +1,193 @@
+"""Verifying with transformers: as a port of a bundle, as loose files, and as the original."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tests.support import stand_ins
+from tests.support.commands import invoke
+from tests.support.folders import folder, said, stored, with_tensors
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.attach import attach_report
+from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.check import check_bundle
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Source, Target
+from aves_verify.backends.transformers_model import TransformersBackend
+from aves_verify.cli import main
+from aves_verify.report.json_report import to_json
+from aves_verify.report.report import ConfigReport
+from aves_verify.sounds.signals import reference_signals
+from aves_verify.subjects.subject import Subject, of_bundle, of_files
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.run import verify
+from aves_verify.verification.verify import verify_subject
+
+pytestmark = pytest.mark.slow
+
+CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "dc_offset"))
+PLAN = Plan(CLIPS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stand_ins.write(tmp_path_factory.mktemp("original") / "x.pt", stand_ins.VARIANTS["base"])
+
+
+@pytest.fixture
+def bundle(checkpoint: Path, tmp_path: Path) -> Bundle:
+    return make_bundle(Source(checkpoint), Target(tmp_path / "bundle", "x", also=("transformers",)))
+
+
+@pytest.fixture
+def original(checkpoint: Path, tmp_path: Path) -> Subject:
+    """A folder of which there is no checkpoint any more, and the bundle that was made from it."""
+    path = folder(tmp_path / "hubert", "pre-norm")
+    path.with_name("hubert.pt").unlink()
+    make_bundle(Source(path), Target(tmp_path / "made", "hubert"))
+    return of_bundle(tmp_path / "made", transformers=path)
+
+
+def verified(subject: Subject, plan: Plan = PLAN) -> ConfigReport:
+    return verify(subject, plan).configs[0]
+
+
+def test_a_bundle_with_the_folder_has_its_row_unasked(bundle: Bundle, checkpoint: Path) -> None:
+    report = verify(of_bundle(bundle.folder, checkpoint), PLAN)
+    (config,) = report.configs
+    assert report.passed
+    assert {c.backend for c in config.comparisons} == {"torchaudio", "onnx", "transformers"}
+    assert config.sha256["transformers"] == bundle.manifest.folder_sha256
+    assert "of the original found and used" in config.weights["transformers"].text
+    assert config.backends["transformers"]["attention"] in ("sdpa", "eager")
+    assert any(c.clip.endswith(", attention eager") for c in config.comparisons)
+    attach_report(bundle.folder, to_json(report).encode())
+    assert check_bundle(bundle.folder).problems == ()
+
+
+def test_every_layer_and_its_own_long_probe_are_compared(bundle: Bundle, checkpoint: Path) -> None:
+    plan = dataclasses.replace(
+        PLAN, backends=("fairseq", "transformers"), layers="all", explain=True, characterise=True
+    )
+    config = verified(of_bundle(bundle.folder, checkpoint), plan)
+    mine = [c for c in config.comparisons if c.backend == "transformers"]
+    assert {c.layer for c in mine} >= {"final", "layer.0", "layer.1"}
+    assert any(c.clip.startswith("probe: long") for c in mine)
+    (explanation,) = config.explanations
+    assert explanation.first is None
+    assert all(stage.found for stage in explanation.stages)
+    assert {s.backend for s in config.sensitivities} == {"fairseq", "transformers"}
+    assert config.passed
+
+
+def test_a_folder_is_the_original_where_there_is_no_checkpoint(original: Subject) -> None:
+    config = verified(original)
+    assert config.passed, config.problems
+    assert config.reference == "transformers"
+    assert {c.backend for c in config.comparisons} == {"torchaudio", "onnx"}
+    assert set(config.sha256) >= {"transformers", "torchaudio", "onnx"}
+    assert all("found and used" in search.text for search in config.weights.values())
+
+
+def test_a_bundle_of_a_folder_takes_its_report(original: Subject, tmp_path: Path) -> None:
+    command = ("--bundle", tmp_path / "made", "--transformers", original.transformers, "--attach")
+    assert invoke(main, *command).exit_code == 0
+    assert check_bundle(tmp_path / "made").verified
+    assert json.loads((tmp_path / "made" / "report.json").read_text())["configs"][0]["reference"] == "transformers"
+
+
+def test_a_bundle_of_another_folder_fails(original: Subject, tmp_path: Path) -> None:
+    assert original.transformers is not None
+    said(original.transformers, layerdrop=0.9)
+    config = verified(of_bundle(tmp_path / "made", transformers=original.transformers))
+    assert any("is not the folder that the bundle was made from" in problem for problem in config.problems)
+
+
+def test_loose_files_are_compared_with_the_folder(original: Subject) -> None:
+    found = of_files(None, original.torchaudio, original.config, original.onnx, original.transformers)
+    assert found.folder_is_original
+    assert found.name == "hubert"
+    assert verified(found).passed
+
+
+def test_a_folder_beside_a_checkpoint_is_a_port(bundle: Bundle, checkpoint: Path) -> None:
+    path = bundle.path("transformers_config").parent
+    found = of_files(checkpoint, None, None, None, path)
+    assert not found.folder_is_original
+    config = verified(found, dataclasses.replace(PLAN, backends=("fairseq", "transformers")))
+    assert (config.reference, config.passed) == ("fairseq", True)
+
+
+def test_without_the_original_it_is_compared_with_torchaudio(bundle: Bundle) -> None:
+    plan = dataclasses.replace(PLAN, backends=("torchaudio", "transformers"))
+    config = verified(of_bundle(bundle.folder), plan)
+    assert (config.reference, config.passed) == ("torchaudio", True)
+
+
+def test_a_folder_alone_with_a_graph_needs_no_torchaudio(bundle: Bundle) -> None:
+    found = of_files(None, None, None, bundle.path("onnx"), bundle.path("transformers_config").parent)
+    config = verified(found, dataclasses.replace(PLAN, backends=("transformers", "onnx")))
+    assert (config.reference, config.passed) == ("transformers", True)
+
+
+def test_a_model_in_training_mode_fails(bundle: Bundle, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As who forgets eval(): frames are masked, and every run gives something else."""
+    run = TransformersBackend.run
+    monkeypatch.setattr(TransformersBackend, "run", lambda self, *a, **k: (self.model.train(), run(self, *a, **k))[1])
+    plan = dataclasses.replace(PLAN, backends=("fairseq", "transformers"))
+    failed = [c for c in verified(of_bundle(bundle.folder, checkpoint), plan).comparisons if c.status == "fail"]
+    assert any("a second run" in c.reason or "first run" in c.reason for c in failed)
+
+
+@pytest.fixture
+def _half_attention(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Attention in one piece that is off by a little, as a kernel in half precision is."""
+    whole = torch.nn.functional.scaled_dot_product_attention
+
+    def rounded(*args: object, **kwargs: object) -> torch.Tensor:
+        return whole(*args, **kwargs).half().float()
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", rounded)
+    return
+
+
+@pytest.mark.usefixtures("_half_attention")
+def test_one_way_of_attention_that_is_wrong_is_told_whichever_is_the_default(bundle: Bundle) -> None:
+    plan = dataclasses.replace(
+        PLAN, backends=("torchaudio", "transformers"), options={"transformers": {"attention": "eager"}}
+    )
+    config = verify_subject(of_bundle(bundle.folder), plan)
+    failed = {c.clip for c in config.comparisons if c.status == "fail"}
+    assert failed
+    assert all(clip.endswith(", attention sdpa") for clip in failed)
+
+
+def test_a_damaged_tensor_is_named(bundle: Bundle, checkpoint: Path) -> None:
+    path = bundle.path("transformers_config").parent
+    name = "encoder.layers.0.attention.k_proj.bias"
+    with_tensors(path, **{name.replace(".", "__"): stored(path)[name] * 2})
+    plan = dataclasses.replace(PLAN, backends=("fairseq", "transformers"))
+    config = verified(of_files(checkpoint, None, None, None, path), plan)
+    told = name.replace("encoder.layers", "encoder.transformer.layers")
+    assert any(problem.startswith(f"transformers: {told} in") for problem in config.problems)
+
+
+def test_what_cannot_go_together_is_told(bundle: Bundle, checkpoint: Path, tmp_path: Path) -> None:
+    path = bundle.path("transformers_config").parent
+    both = invoke(main, "--bundle", bundle.folder, "--fairseq", checkpoint, "--transformers", path)
+    assert both.exit_code == 2
+    assert "--bundle goes with the original that it was made from" in both.stderr
+    missing = invoke(main, "--transformers", tmp_path / "nowhere", "--onnx", bundle.path("onnx"))
+    assert missing.exit_code == 2
+    assert "no such folder" in missing.stderr
+
+
+def test_fairseq_is_missed_where_a_folder_is_the_original(original: Subject) -> None:
+    with pytest.raises(InputError, match="no file for fairseq"):
+        verify(original, dataclasses.replace(PLAN, backends=("fairseq", "torchaudio")))
