@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from tests.support.bundles import NAME, copied, problems, sealed
 from tests.support.fairseq_models import LETTERS, Variant, build
 from tests.support.transformers_folders import with_folder
 
+from aves_artifacts.base.process import Limits
 from aves_artifacts.bundle.bundle import Bundle
-from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, TRANSFORMERS, Role
+from aves_artifacts.cli import main
 from aves_artifacts.files.file_record import FileRecord
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
@@ -26,15 +28,9 @@ SOME = "encoder.layers.1.attention.k_proj.bias"
 Tensors = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def made(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("made") / "bundle"
-    return with_folder(copied(tiny_bundle, folder), tiny_checkpoint, projection=True)
-
-
 @pytest.fixture
-def bundle(made: Bundle, tmp_path: Path) -> Bundle:
-    return copied(made, tmp_path / "bundle")
+def bundle(tiny_with_folder: Bundle, tmp_path: Path) -> Bundle:
+    return copied(tiny_with_folder, tmp_path / "bundle")
 
 
 def entries(bundle: Bundle, role: Role) -> dict[str, Any]:
@@ -160,7 +156,8 @@ DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
 }
 
 
-def test_a_bundle_with_the_folder_passes(made: Bundle) -> None:
+def test_a_bundle_with_the_folder_passes(tiny_with_folder: Bundle) -> None:
+    made = tiny_with_folder
     assert problems(made) == []
     assert [role for role in TRANSFORMERS if role in made.manifest.files] == list(TRANSFORMERS[:3])
     assert {"masked_spec_embed", "final_proj.weight"} < set(load_file(made.path("transformers_weights")))
@@ -262,8 +259,6 @@ def test_all_of_it_may_lie_in_the_bundles_own_folder(bundle: Bundle) -> None:
 
 
 def test_weights_that_are_too_much_to_load_are_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aves_artifacts.base.process import Limits
-
     monkeypatch.setattr(Limits, "of_loading", lambda _: Limits(60, 1 << 20))
     monkeypatch.setattr("aves_artifacts.base.process._idle", [])
     told = f"{FOLDER}/model.safetensors is refused: it takes more than 0.0 GiB of memory"
@@ -343,12 +338,14 @@ def test_letters_without_a_head_are_told(bundle: Bundle) -> None:
     assert "manifest.json records letters for transformers, of an encoder without a head" in found
 
 
-def test_the_command_counts_the_files_of_the_folder(made: Bundle) -> None:
-    from click.testing import CliRunner
-
-    from aves_artifacts.cli import main
-
-    result = CliRunner().invoke(main, ["check", str(made.folder)])
+def test_the_command_counts_the_files_of_the_folder(tiny_with_folder: Bundle) -> None:
+    result = CliRunner().invoke(main, ["check", str(tiny_with_folder.folder)])
     assert result.exit_code == 0
     assert "9 files are as they were made" in result.stdout
-    assert check_bundle(made.folder).passed
+
+
+def test_the_command_names_a_file_of_the_folder(bundle: Bundle) -> None:
+    bundle.path(CONFIG).write_text("{}")
+    result = CliRunner().invoke(main, ["check", str(bundle.folder)])
+    assert result.exit_code == 1
+    assert f"{bundle.folder}/{FOLDER}/config.json is not the file" in result.stderr
