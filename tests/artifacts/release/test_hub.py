@@ -11,12 +11,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from safetensors.numpy import load_file
-from tests.support.bundles import NAME, as_document, copied, report_on
+from tests.support.bundles import NAME
 from tests.support.releases import make_reported
 from tests.support.servers.hub_server import TOKEN, HubServer, serving
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
-from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import REPORT
@@ -186,9 +185,8 @@ AT_ROOT = ("config.json", "model.safetensors", "preprocessor_config.json")
 
 
 @pytest.fixture(scope="module")
-def for_transformers(tiny_with_folder: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = copied(tiny_with_folder, tmp_path_factory.mktemp("reported") / "bundle")
-    return attach_report(made.folder, as_document(report_on(made.manifest))).folder
+def for_transformers(reported_with_folder: Bundle) -> Path:
+    return reported_with_folder.folder
 
 
 def running(program: str, *arguments: str, **environment: str) -> None:
