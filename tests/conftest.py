@@ -11,6 +11,7 @@ from hypothesis import settings
 from tests.support import browser
 from tests.support.bundles import NAME, copied
 from tests.support.trained_checkpoint import train
+from tests.support.transformers_folders import with_folder
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_convert.conversion.bundle import make_bundle
@@ -69,6 +70,13 @@ def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     """Its bundle, in which the graph gives every layer. It is everybody's too."""
     folder = tmp_path_factory.mktemp("made") / "bundle"
     return make_bundle(Source(tiny_checkpoint), Target(folder, NAME), OnnxOptions(layers="all"))
+
+
+@pytest.fixture(scope="session")
+def tiny_with_folder(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with the folder that transformers loads, in which the projection lies too. It is everybody's too."""
+    folder = tmp_path_factory.mktemp("with_folder") / "bundle"
+    return with_folder(copied(tiny_bundle, folder), tiny_checkpoint, projection=True)
 
 
 @pytest.fixture

@@ -232,7 +232,8 @@ def verify_release(url: str, key: Path | None) -> None:
 def hub(folder: Path, out: Path, repository: str | None, stand_in: bool, force: bool) -> None:
     """Lay a bundle out for the Hugging Face Hub.
 
-    The bundle must have a report that passed. The folder gets its files and model card, as a repository has them.
+    The bundle must have a report that passed. The folder gets its files and model card, as a repository has them: what
+    transformers loads lies beside the others, where AutoModel.from_pretrained("REPO") finds it.
     Nothing is uploaded without --push, which needs your token: $HF_TOKEN, or what hf auth login keeps.
     """
     from aves_artifacts.release.gate import all_verified

@@ -13,8 +13,8 @@ import pytest
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.bundle.check import check_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest, ReportRecord
-from aves_artifacts.files.file_record import file_record
+from aves_artifacts.bundle.manifest import MANIFEST, REPORT, TRANSFORMERS, Manifest, ReportRecord
+from aves_artifacts.files.file_record import file_record, folder_sha256
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
@@ -46,7 +46,10 @@ def copied(bundle: Bundle, folder: Path) -> Bundle:
 def sealed(bundle: Bundle, **entries: Any) -> Bundle:
     """With a manifest that records the files as they are now, as somebody would write it who damages a bundle well."""
     folder, manifest = bundle.folder, dataclasses.replace(bundle.manifest, **entries)
-    files = {role: file_record(folder / record.name) for role, record in manifest.files.items()}
+    files = {
+        role: dataclasses.replace(file_record(folder / record.name), name=record.name)
+        for role, record in manifest.files.items()
+    }
     report = manifest.report and ReportRecord(**vars(file_record(folder / REPORT)), passed=manifest.report.passed)
     manifest = dataclasses.replace(manifest, files=files, report=report)
     (folder / MANIFEST).write_text(manifest.to_json())
@@ -82,15 +85,17 @@ def comparison(backend: str, status: str = "pass", flagged: int | None = 0, **en
 def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
     """What aves-verify would say of these files, with ``entries`` of its one configuration replaced."""
     hashed = ("torchaudio", "config", "heads", "onnx", "onnx_data")
+    folder = {Path(record.name).name: record.sha256 for role, record in manifest.files.items() if role in TRANSFORMERS}
     config = {
         "name": manifest.name,
         "source": "file",
-        "reference": "fairseq",
-        "sha256": {"fairseq": manifest.source.sha256}
+        "reference": manifest.source.format,
+        "sha256": ({"transformers": folder_sha256(folder)} if folder else {})
+        | {manifest.source.format: manifest.source.sha256}
         | {role: record.sha256 for role, record in manifest.files.items() if role in hashed},
         "passed": True,
         "problems": [],
-        "comparisons": [comparison("torchaudio"), comparison("onnx")],
+        "comparisons": [comparison(port) for port in sorted(manifest.ports, reverse=True)],
         "explanations": [],
         "sensitivities": [],
         "seconds": {"load": 1.0},
@@ -99,7 +104,7 @@ def report_on(manifest: Manifest, **entries: Any) -> dict[str, Any]:
         "schema": 1,
         "passed": config["passed"],
         "environment": {"aves-ports": "0.1.0"},
-        "tolerance": TOLERANCE | {"by_backend": {"torchaudio": TOLERANCE, "onnx": TOLERANCE}},
+        "tolerance": TOLERANCE | {"by_backend": dict.fromkeys(sorted(manifest.ports, reverse=True), TOLERANCE)},
         "configs": [config],
         "seconds": {"total": 2.0},
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, Manifest, ReportRecord
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, TRANSFORMERS, Manifest, ReportRecord
 from aves_artifacts.bundle.model_card import with_card
 from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 from aves_artifacts.files.writing import replacing
@@ -44,19 +44,30 @@ def attach_report(folder: Path, document: bytes) -> Bundle:
 def report_problems(report: ReportDocument, manifest: Manifest) -> Iterator[str]:
     """Why a report is not about a bundle's files and the checkpoint they were made from, or contradicts itself."""
     config = report.config
-    expected = {"fairseq": manifest.source.sha256}
-    roles = ("torchaudio", "config", "heads", "onnx", "onnx_data")
-    expected |= {role: record.sha256 for role, record in manifest.files.items() if role in roles}
-    for name, sha256 in expected.items():
+    for name, sha256 in _compared(manifest):
         found = config.sha256.get(name)
         if found is None:
             yield f"the report does not cover {name}; verify with the original and every backend"
         elif found != sha256:
-            yield f"the report is about another {name} file: SHA-256 {found[:12]}…, expected {sha256[:12]}…"
+            yield f"the report is about another {name} {_kind(name)}: SHA-256 {found[:12]}…, expected {sha256[:12]}…"
     nothing_failed = not config.problems and all(comparison.passed for comparison in config.comparisons)
-    passed = nothing_failed and {comparison.backend for comparison in config.comparisons} >= {"torchaudio", "onnx"}
+    passed = nothing_failed and {comparison.backend for comparison in config.comparisons} >= manifest.ports
     if report.passed != config.passed or (report.passed and not passed):
         yield "the report's verdict is not what its comparisons say"
     for comparison in config.comparisons:
         if comparison.passed and comparison.max_abs is None:
             yield f"the report says {comparison.status} of {comparison.backend}, {comparison.clip} without a number"
+
+
+def _compared(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What a report must be about, by the names that it has there: the original, each file, the folder as one."""
+    yield manifest.source.format, manifest.source.sha256
+    for role in ("torchaudio", "config", "heads", "onnx", "onnx_data"):
+        if role in manifest.files:
+            yield role, manifest.files[role].sha256
+    if any(role in manifest.files for role in TRANSFORMERS):
+        yield "transformers", manifest.folder_sha256
+
+
+def _kind(name: str) -> str:
+    return "folder" if name == "transformers" else "file"

@@ -13,7 +13,7 @@ from aves_artifacts.base.messages import first_line
 from aves_artifacts.base.process import Limits, call_apart
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, Manifest, ReportRecord, Role
+from aves_artifacts.bundle.manifest import MANIFEST, TRANSFORMERS, Manifest, ReportRecord, Role
 from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import read_file
@@ -22,6 +22,7 @@ SCHEMA = 1
 VERDICT_FAILED = "says that the verification failed"
 _WEIGHTS: tuple[Role, ...] = ("torchaudio", "safetensors")
 _GRAPH: tuple[Role, ...] = ("onnx", "onnx_data")
+_FOLDER: tuple[Role, ...] = ("transformers_weights", *(role for role in TRANSFORMERS if role != "transformers_weights"))
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,25 @@ def _strange_files(bundle: Bundle) -> Iterator[Problem]:
     """What lies in the folder and is not of the bundle; hidden files are other tools' and do no harm."""
     known = {MANIFEST, *(record.name for record in bundle.manifest.files.values())}
     known |= {bundle.manifest.report.name} if bundle.manifest.report else set()
-    for name in sorted(path.name for path in bundle.folder.iterdir()):
-        if name not in known and not name.startswith("."):
+    folders = {name.partition("/")[0] for name in known if "/" in name}
+    inside = [f"{name}/{path.name}" for name in folders for path in _inside(bundle.folder / name)]
+    for name in sorted(path.name for path in _inside(bundle.folder) if path.name not in folders) + sorted(inside):
+        if name not in known:
             yield Problem(name, f"is no file of this bundle: {MANIFEST} does not record it")
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What is in a folder; nothing in what is none, which is told of in another place."""
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
     """What the files hold; those that are not the recorded ones are named already, and are not opened."""
     from aves_artifacts.bundle.contents import config_problems
+    from aves_artifacts.bundle.transformers_contents import layout_problems
 
+    weights = tuple(role for role in _WEIGHTS if role in sound and (role != "torchaudio" or is_installed("torch")))
     if "config" in sound:
         try:
             config = EncoderConfig.read(bundle.path("config"))
@@ -139,12 +150,14 @@ def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
         else:
             name = bundle.manifest.files["config"].name
             yield from (Problem(name, problem) for problem in config_problems(config, bundle.manifest))
-            weights = tuple(
-                role for role in _WEIGHTS if role in sound and (role != "torchaudio" or is_installed("torch"))
-            )
             yield from _loaded(bundle, weights, "tensor_problems", config, weights)
     if "heads" in sound:
         yield from _loaded(bundle, ("heads",), "head_problems")
+    yield from (Problem(name, problem) for name, problem in layout_problems(bundle.manifest))
+    folder = tuple(role for role in _FOLDER if role in sound)
+    if folder:
+        beside = weights[-1:]  # the safetensors copy, where both are there
+        yield from _loaded(bundle, (*folder, *beside), "folder_problems", folder, *beside)
     graph = tuple(role for role in _GRAPH if role in bundle.manifest.files)
     if sound >= set(graph):
         yield from _loaded(bundle, graph, "graph_problems", is_installed("onnxruntime"))

@@ -5,32 +5,24 @@ torch, onnx and ONNX Runtime are given a stranger's files: ``check`` calls what 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import ml_dtypes
-import numpy as np
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import cut_off, printable, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contents import problems_of_graph
 from aves_artifacts.bundle.manifest import EncoderFacts, LedgerEntry, Manifest, Role
-from aves_artifacts.bundle.weights import StoredTensor, Weights, read_copy, read_state_dict
+from aves_artifacts.bundle.transformers_contents import problems_of_folder
+from aves_artifacts.bundle.weights import Weights, read_copy, read_state_dict, same_bits, sha256_as
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
 _CENTROIDS = "centroids.layer."  # what a name begins with that no checkpoint has
 _MOST_TOLD = 5  # problems of one kind told one by one; the rest is counted
+_READERS: dict[Role, Callable[[Path], Weights]] = {"torchaudio": read_state_dict, "safetensors": read_copy}
 Found = list[tuple[Role, str]]  # the file, and a sentence that begins with its name
-_FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
-# By its name in a ledger: what a source may be stored in beside float32.
-_SOURCE_DTYPES: dict[str, np.dtype[Any]] = {
-    np.dtype(kind).name: np.dtype(kind) for kind in (np.float64, np.float16, ml_dtypes.bfloat16, *_FLOAT8)
-}
 
 
 def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
@@ -46,18 +38,17 @@ def config_problems(config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
 
 def tensor_problems(bundle: Bundle, config: EncoderConfig, roles: tuple[Role, ...]) -> Found:
     """Tell what is wrong with the weights: with the state dict if it is among ``roles``, else with the copy."""
-    readers: dict[Role, Callable[[Path], Weights]] = {"torchaudio": read_state_dict, "safetensors": read_copy}
     problems: Found = []
     found: dict[Role, Weights] = {}
     for role in roles:
         path = bundle.path(role)
         try:
-            found[role] = readers[role](path)
+            found[role] = _READERS[role](path)
         except InputError as error:
             problems += [(role, problem) for problem in error.problems]
     for role, weights in list(found.items())[:1]:
         problems += [(role, problem) for problem in _weights_problems(weights, config, bundle.manifest)]
-    if found.keys() == readers.keys():
+    if found.keys() == _READERS.keys():
         problems += [("safetensors", problem) for problem in _copy_problems(found["safetensors"], found["torchaudio"])]
     return problems
 
@@ -78,7 +69,7 @@ def head_problems(bundle: Bundle) -> Found:
                 problems.append(f"has {printable(name)} of {tensor.dtype} {list(tensor.shape)}")
         elif entry is None:
             problems.append(f"has {printable(name)}, which the ledger does not account for")
-        elif tensor.shape != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
+        elif tensor.shape != entry.shape or sha256_as(tensor, entry.dtype) != entry.sha256:
             problems.append(f"has another {printable(name)} than the source, whose hash the ledger has")
     return [("heads", problem) for problem in _listed(problems)]
 
@@ -86,6 +77,16 @@ def head_problems(bundle: Bundle) -> Found:
 def graph_problems(bundle: Bundle, run: bool) -> Found:
     """Tell why onnx, or with ``run`` ONNX Runtime, refuses the graph, or where it contradicts the manifest."""
     return [("onnx", problem) for problem in problems_of_graph(bundle, run)]
+
+
+def folder_problems(bundle: Bundle, roles: tuple[Role, ...], reference: Role | None = None) -> Found:
+    """Tell where these files of the folder for transformers are not what the others hold: those of ``reference``."""
+    try:
+        held = None if reference is None else _READERS[reference](bundle.path(reference))
+    except InputError:  # it is told of that file itself
+        held = None
+    found = list(problems_of_folder(bundle, roles, held))
+    return [(role, told) for role in roles for told in _listed([problem for each, problem in found if each == role])]
 
 
 def _weights_problems(weights: Weights, config: EncoderConfig, manifest: Manifest) -> Iterator[str]:
@@ -101,7 +102,7 @@ def _copy_problems(copy: Weights, weights: Weights) -> Iterator[str]:
     problems += [
         f"has another {printable(name)} than the state dict"
         for name, tensor in weights.items()
-        if name in copy and not _same_bits(copy[name], tensor)
+        if name in copy and not same_bits(copy[name], tensor)
     ]
     yield from _listed(problems)
 
@@ -134,22 +135,8 @@ def _ledger_problems(weights: Weights, ledger: tuple[LedgerEntry, ...]) -> Itera
         tensor = weights.get(entry.target) if entry.action == "mapped" and entry.target is not None else None
         if tensor is None:
             continue
-        if tensor.shape != entry.shape or _sha256_as(tensor, entry.dtype) != entry.sha256:
+        if tensor.shape != entry.shape or sha256_as(tensor, entry.dtype) != entry.sha256:
             yield f"has another {entry.target} than the source, whose hash the ledger has"
-
-
-def _sha256_as(tensor: StoredTensor, dtype: str) -> str:
-    """Of a tensor's bytes in the dtype that it had in the source: to float32 and back, nothing is lost."""
-    with np.errstate(all="ignore"):  # of numbers that the source's dtype cannot hold, the hash is another
-        stored = tensor.read().astype(_SOURCE_DTYPES.get(dtype, np.float32), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data).hexdigest()
-
-
-def _same_bits(one: StoredTensor, other: StoredTensor) -> bool:
-    """Whether two tensors have the same bytes; of others than float32, which no port has, type and shape count."""
-    if (one.dtype, one.shape) != (other.dtype, other.shape):
-        return False
-    return one.dtype != "float32" or bool(np.array_equal(one.read().view(np.uint32), other.read().view(np.uint32)))
 
 
 def _listed(problems: list[str]) -> Iterator[str]:

@@ -175,6 +175,12 @@ class Manifest:
         records = [self.files[role] for role in TRANSFORMERS if role in self.files]
         return folder_sha256({record.name.rpartition("/")[2]: record.sha256 for record in records})
 
+    @property
+    def ports(self) -> frozenset[str]:
+        """The backends that a report must have compared: those of the files, but for the original's own."""
+        folder = any(role in self.files for role in TRANSFORMERS) and self.source.format != "transformers"
+        return frozenset({"torchaudio", "onnx", *(["transformers"] if folder else [])})
+
     def to_json(self) -> str:
         """Write the manifest for people to read: two spaces, one tensor per line, and its own SHA-256."""
         return self._text(hashlib.sha256(self._text("").encode()).hexdigest())

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aves_artifacts.base.markdown import code, without_markup
@@ -24,6 +25,11 @@ _WHAT: dict[Role, str] = {
     "heads": "what stands on the encoder: projections, label embeddings, centroids",
     "onnx": "the graph: `waveform` to its outputs",
     "onnx_data": "its weights, beside it",
+    "transformers_config": "for `from_pretrained` of transformers: the settings",
+    "transformers_weights": "the same tensors under the names of transformers",
+    "transformers_preprocessor": "how it prepares a waveform",
+    "transformers_vocabulary": "the letters of the head",
+    "transformers_tokenizer": "how they become text",
 }
 
 
@@ -45,6 +51,8 @@ def with_card(manifest: Manifest, report: ReportDocument | None) -> tuple[Manife
 def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
     """Write the text of the card: what the model is, how to load it, and what verification found."""
     rate = manifest.encoder.sample_rate
+    from_folder = manifest.source.format == "transformers"
+    folder = _folder(manifest)
     return fill_markdown(
         "aves_artifacts.bundle",
         "model_card.md.jinja",
@@ -52,7 +60,15 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         stand_in=manifest.source.stand_in,
         encoder=manifest.encoder,
         graph=manifest.graph,
+        origin="a folder that transformers loads" if from_folder else "fairseq",
+        original="as transformers computes it" if from_folder else "fairseq",
+        from_folder=from_folder,
+        ports="TorchAudio, ONNX and transformers" if folder else "TorchAudio and ONNX",
+        folder=folder,
+        letters="transformers_vocabulary" in manifest.files,
+        auto_class="AutoModel" if manifest.config.aux_num_out is None else "AutoModelForCTC",
         pre_norm=manifest.config.encoder_layer_norm_first,
+        group_norm=manifest.config.extractor_mode == "group_norm",
         head=manifest.config.aux_num_out,
         rate=f"{rate // 1000} kHz" if rate % 1000 == 0 else f"{rate} Hz",
         second=f"{rate:_}",
@@ -62,7 +78,7 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         outputs=_outputs(manifest),
         channel_axis=manifest.graph is not None and manifest.graph.channel_axis,
         variable=lambda output: re.sub(r"\W", "_", output.name),
-        quote=json.dumps,
+        quote=partial(json.dumps, ensure_ascii=False),
         shape=_shape,
         told=_told,
         projections=_projections(manifest),
@@ -83,6 +99,13 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         licence_lines=list(_licence_lines(manifest.licence)),
         licence_sentence=licence_sentence(manifest.licence),
     )
+
+
+def _folder(manifest: Manifest) -> str:
+    """Where transformers loads from, below the card's own folder; empty where there is nothing for it."""
+    if "transformers_config" not in manifest.files:
+        return ""
+    return manifest.files["transformers_config"].name.rpartition("/")[0] or "."
 
 
 def _outputs(manifest: Manifest) -> list[OutputRecord]:

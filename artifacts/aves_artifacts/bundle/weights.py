@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import pickletools
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,11 @@ _CALLED = {
 }
 _CALLED_OTHERWISE = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX", "BYTEARRAY8"}
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
+# By its name in a ledger: what a source may be stored in beside float32.
+_SOURCE_DTYPES: dict[str, np.dtype[Any]] = {
+    np.dtype(kind).name: np.dtype(kind) for kind in (np.float64, np.float16, ml_dtypes.bfloat16, *_FLOAT8)
+}
 
 
 def read_state_dict(path: Path) -> Weights:
@@ -106,6 +113,31 @@ def read_copy(path: Path) -> Weights:
         return {str(name): _of_safetensors(copy, name) for name in copy.keys()}  # noqa: SIM118 - it is no dict
     except SafetensorError as error:
         raise InputError(f"does not load: {first_line(error)}") from None
+
+
+def format_of(path: Path) -> str | None:
+    """Read whose tensors a safetensors file says that it has: "pt" for torch. Raises InputError for another file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        opened: Any = safe_open(path, framework="numpy")
+        return (opened.metadata() or {}).get("format")
+    except SafetensorError as error:
+        raise InputError(f"does not load: {first_line(error)}") from None
+
+
+def sha256_as(tensor: StoredTensor, dtype: str) -> str:
+    """Hash a tensor's bytes in the dtype that it had in the source: to float32 and back, nothing is lost."""
+    with np.errstate(all="ignore"):  # of numbers that the source's dtype cannot hold, the hash is another
+        stored = tensor.read().astype(_SOURCE_DTYPES.get(dtype, np.float32), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data).hexdigest()
+
+
+def same_bits(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether two tensors have the same bytes; of others than float32, which no port has, type and shape count."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return one.dtype != "float32" or bool(np.array_equal(one.read().view(np.uint32), other.read().view(np.uint32)))
 
 
 def _is_dense(tensor: object) -> bool:

@@ -107,9 +107,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
     last one is moved last and removed first, so that it never stands beside files that it does not describe. Raises
     InputError where one of them exists already (without ``force``) or nothing can be written.
     """
-    for name in names:
-        if (folder / name).is_dir():
-            raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
+    _check_places(folder, names)
     existing = [name for name in names if (folder / name).exists()]
     if existing and not force:
         there = folder / existing[0] if len(existing) == 1 else f"{folder}: {', '.join(existing)}"
@@ -122,13 +120,7 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
         raise InputError(f"{folder}: cannot write here: {reason_of(error)}; choose another folder") from None
     try:
         yield staging
-        (folder / names[-1]).unlink(missing_ok=True)
-        for name in names:
-            if (staging / name).exists():
-                (folder / name).parent.mkdir(exist_ok=True)  # a name may have a folder of its own
-                (staging / name).replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
+        _move(staging, folder, names)
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {reason_of(error)}") from error
     except InputError as error:  # it names the files where they lie now, and the reader knows where they belong
@@ -140,3 +132,27 @@ def staged(folder: Path, names: Sequence[str], *, force: bool) -> Iterator[Path]
         shutil.rmtree(staging, ignore_errors=True)
         if made and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _check_places(folder: Path, names: Sequence[str]) -> None:
+    """Raise InputError where a folder has the name of a file, or a file that of a folder which files go to."""
+    for name in names:
+        place = (folder / name).parent
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name}: this is a folder; give the name of a file in it")
+        if place != folder and place.exists() and not place.is_dir():
+            raise InputError(f"{place}: this is a file, expected a folder; remove it, or choose another folder")
+
+
+def _move(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    """Give every file its place; what was not written anew goes, and a folder that is left empty with it."""
+    (folder / names[-1]).unlink(missing_ok=True)
+    for name in names:
+        if (staging / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)  # a name may have a folder of its own
+            (staging / name).replace(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    for place in {(folder / name).parent for name in names} - {folder}:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()

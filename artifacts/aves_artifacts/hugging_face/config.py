@@ -8,7 +8,7 @@ nothing to a class's defaults. Sources: transformers ``models/hubert/configurati
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
@@ -166,6 +166,9 @@ def read_config(entries: object, where: str) -> FolderConfig:
     ]
     merged = {**_DEFAULTS, **{name: entries[name] for name in _DEFAULTS if name in entries}}
     problems += _extractor_problems(merged, entries)
+    letters = entries.get("vocab_size", _SMALLEST_VOCABULARY) if model_class.endswith("ForCTC") else None
+    if model_class.endswith("ForCTC") and letters is None:
+        problems.append("vocab_size is None, expected the number of letters that its head has")
     if problems:
         raise InputError(*(f"{where}: {problem}" for problem in problems))
     convolutions = zip(merged["conv_dim"], merged["conv_kernel"], merged["conv_stride"], strict=True)
@@ -186,9 +189,8 @@ def read_config(entries: object, where: str) -> FolderConfig:
             encoder_dropout=merged["hidden_dropout"],
             encoder_layer_norm_first=merged["do_stable_layer_norm"],
             encoder_layer_drop=merged["layerdrop"],
+            aux_num_out=letters,
         )
-        if model_class.endswith("ForCTC"):
-            encoder = replace(encoder, aux_num_out=entries.get("vocab_size", _SMALLEST_VOCABULARY))
     except InputError as error:
         raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
     return FolderConfig(model_type, model_class, encoder)

@@ -55,7 +55,7 @@ def read_preprocessor(entries: object, where: str) -> Preprocessor:
     kind, normalize = entries.get("feature_extractor_type", _TYPE), entries.get("do_normalize", True)
     rate, size = entries.get("sampling_rate", 16_000), entries.get("feature_size", 1)
     problems = []
-    if kind != _TYPE or size != 1:
+    if kind != _TYPE or size != 1 or isinstance(size, bool):
         problems.append(f"prepares another input than waveforms ({quoted(kind)}, feature_size {quoted(size)})")
     if not isinstance(normalize, bool):
         problems.append(f"do_normalize is {quoted(normalize)}, expected true or false")

@@ -200,7 +200,7 @@ def _bundle_problems(configuration: IndexedConfiguration, index: Index, address:
         yield f"{MANIFEST} is of {manifest.name}, or says something else of its weights than {INDEX}"
     yield from report_problems(report, manifest)
     waivers = [Waiver(w.backend, w.reason, w.clip, w.layer) for w in configuration.waived]
-    yield from settle_failures(report, waivers)[1]
+    yield from settle_failures(report, waivers, manifest.ports)[1]
 
 
 def _text(address: Address, name: str, index: Index) -> str:

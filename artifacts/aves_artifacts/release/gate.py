@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,7 +65,8 @@ def verified(folder: Path) -> Verified:
         )
     report = parse_bundle_report(read_file(folder / REPORT), str(folder / REPORT))
     configuration = by_file_name(bundle.manifest.name)
-    waived, failed = settle_failures(report, configuration.waivers if configuration else ())
+    waivers = configuration.waivers if configuration else ()
+    waived, failed = settle_failures(report, waivers, bundle.manifest.ports)
     if failed:
         raise DoesNotHoldError(*(f"{folder / REPORT}: {failure}" for failure in failed))
     return Verified(bundle, report, waived)
@@ -97,8 +98,13 @@ def _examined(folder: Path) -> Verified | DoesNotHoldError:
         return error
 
 
-def settle_failures(report: ReportDocument, waivers: Sequence[Waiver]) -> tuple[tuple[Waived, ...], list[str]]:
-    """Sort a report's failures into those that are waived and every other reason why it does not pass."""
+def settle_failures(
+    report: ReportDocument, waivers: Sequence[Waiver], ports: Collection[str]
+) -> tuple[tuple[Waived, ...], list[str]]:
+    """Sort a report's failures into those that are waived and every other reason why it does not pass.
+
+    ``ports``: what must have been compared.
+    """
     config, waived = report.config, []
     # never waived
     failed = [f"a problem beside the numbers: {printable(problem, _LONGEST)}" for problem in config.problems]
@@ -114,5 +120,5 @@ def settle_failures(report: ReportDocument, waivers: Sequence[Waiver]) -> tuple[
     if not report.passed and not waived and not failed:
         failed.append("it says that the verification failed, and not why")
     compared = {comparison.backend for comparison in config.comparisons}
-    failed += [f"{port} was not compared" for port in ("torchaudio", "onnx") if port not in compared]
+    failed += [f"{port} was not compared" for port in sorted(ports, reverse=True) if port not in compared]
     return tuple(waived), failed

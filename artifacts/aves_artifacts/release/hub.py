@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import reason_of
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT
-from aves_artifacts.files.file_record import sha256_of
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, TRANSFORMERS, Role
+from aves_artifacts.bundle.model_card import with_card
+from aves_artifacts.files.file_record import FileRecord, sha256_of
 from aves_artifacts.files.writing import staged
 from aves_artifacts.release.gate import Verified
 
@@ -27,17 +29,34 @@ _LARGE = ("*.pt", "*.onnx", "*.onnx.data", "*.safetensors")
 def prepare(bundle: Verified, out: Path, *, force: bool = False) -> list[Path]:
     """Copy a bundle's files into a folder that is laid out as the Hub shows it; return their paths.
 
-    The model card is the bundle's own, and the folder is a bundle still. Raises InputError where it cannot be written.
+    The folder is a bundle still, with its report. What transformers loads lies in it as in a repository's root, and the
+    model card and the manifest say so. Raises InputError where it cannot be written.
     """
-    source, manifest = bundle.bundle.folder, bundle.bundle.manifest
+    source, before = bundle.bundle.folder, bundle.bundle.manifest
+    at_root = {role: replace(record, name=_name_at_root(role, record)) for role, record in before.files.items()}
+    manifest, card = before, (source / FILE_NAMES["card"]).read_bytes()
+    if at_root != before.files:
+        manifest, card = with_card(replace(before, files=at_root), bundle.report)
     names = [record.name for record in manifest.files.values()] + [REPORT]
-    optional = FILE_NAMES["onnx_data"].format(name=manifest.name)
-    with staged(out, [*dict.fromkeys([*names, optional, ATTRIBUTES]), MANIFEST], force=force) as staging:
-        for name in (*names, MANIFEST):
-            shutil.copyfile(source / name, staging / name)
+    optional = [FILE_NAMES["onnx_data"].format(name=manifest.name), *map(_base, TRANSFORMERS)]
+    with staged(out, [*dict.fromkeys([*names, *optional, ATTRIBUTES]), MANIFEST], force=force) as staging:
+        for role, record in before.files.items():
+            shutil.copyfile(source / record.name, staging / at_root[role].name)
+        shutil.copyfile(source / REPORT, staging / REPORT)
+        (staging / FILE_NAMES["card"]).write_bytes(card)
+        (staging / MANIFEST).write_bytes(manifest.to_json().encode())
         lines = (f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in _LARGE)
         (staging / ATTRIBUTES).write_text("".join(lines), encoding="utf-8")
     return [out / name for name in (*names, ATTRIBUTES, MANIFEST)]
+
+
+def _name_at_root(role: Role, record: FileRecord) -> str:
+    """Name a file as it is called in a repository, where transformers finds nothing in folders by itself."""
+    return _base(role) if role in TRANSFORMERS else record.name
+
+
+def _base(role: Role) -> str:
+    return FILE_NAMES[role].rpartition("/")[2]
 
 
 def client_for(repository: str) -> HfApi:

@@ -84,7 +84,8 @@ def _bundle_files(bundle: Verified) -> Iterator[ReleaseFile]:
     records = [*manifest.files.values(), file_record(folder / MANIFEST)]
     records += [manifest.report] if manifest.report else []
     for record in records:
-        _check_name(record.name)
+        for part in record.name.split("/"):  # the folder for transformers, and each file in it
+            _check_name(part)
         yield ReleaseFile(f"{manifest.name}/{record.name}", record.size, record.sha256, folder / record.name)
 
 

@@ -36,14 +36,14 @@ def is_folder(path: Path) -> bool:
 
 def folder_files(path: Path) -> list[Path]:
     """List the files that make up the model of a folder. Raises InputError where there are no weights."""
+    _check_folder(path)
     settings = [path / name for name in (CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER) if (path / name).is_file()]
     return [*settings, *weight_files(path)]
 
 
 def open_folder(path: Path) -> Folder:
     """Open a folder. Raises InputError for one of another model, by name, and for what is missing or damaged."""
-    if not path.is_dir():
-        raise InputError(f"{path}: no such folder; give the folder that has {CONFIG} and model.safetensors")
+    _check_folder(path)
     if not (path / CONFIG).is_file():
         raise InputError(f"{path}: no folder of a model: {CONFIG} is missing; give the one that has it")
     config = read_config(_parsed(path / CONFIG), str(path / CONFIG))
@@ -54,6 +54,11 @@ def open_folder(path: Path) -> Folder:
         )
     preprocessor = read_preprocessor(_parsed(path / PREPROCESSOR), str(path / PREPROCESSOR))
     return Folder(path, config, preprocessor, stored_tensors(weight_files(path)))
+
+
+def _check_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; give the folder that has {CONFIG} and model.safetensors")
 
 
 def _parsed(path: Path) -> object:

@@ -1,10 +1,12 @@
+import dataclasses
 import errno
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.bundles import as_document, comparison, make_tiny, report_on
+from tests.support.bundles import NAME, as_document, comparison, copied, make_tiny, report_on, sealed
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import attach_report
@@ -94,6 +96,77 @@ def test_a_report_on_something_else_is_refused(change: Any, message: str, bundle
         attach_report(bundle.folder, as_document(report))
     assert "\n" not in str(caught.value)
     assert content(bundle.folder) == before
+
+
+# --- with the folder that transformers loads
+
+
+def test_a_report_is_about_the_folder_too(tiny_with_folder: Bundle, tmp_path: Path) -> None:
+    bundle = copied(tiny_with_folder, tmp_path / "bundle")
+    report = report_on(bundle.manifest)
+    lines = (f"{sha256_of(path)}  {path.name}\n" for path in sorted((bundle.folder / f"{NAME}.transformers").iterdir()))
+    assert report["configs"][0]["sha256"]["transformers"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+    attached = attach_report(bundle.folder, as_document(report))
+    assert hash_problems(attached) == []
+    assert "| transformers | pass |" in (bundle.folder / "README.md").read_text()
+
+
+def test_a_file_of_the_folder_that_changed_takes_no_report(tiny_with_folder: Bundle, tmp_path: Path) -> None:
+    bundle = copied(tiny_with_folder, tmp_path / "bundle")
+    bundle.path("transformers_config").write_text("{}")
+    with pytest.raises(InputError, match=r"transformers/config.json is not the file"):
+        attach_report(bundle.folder, as_document(report_on(bundle.manifest)))
+
+
+REFUSED_WITH_FOLDER: dict[str, tuple[Any, str]] = {
+    "another folder": (replaced(transformers="1" * 64), "about another transformers folder: SHA-256 111111111111…"),
+    "no folder": (replaced(transformers=None), "does not cover transformers; verify with the original and every"),
+    "a verdict on the other ports": (
+        lambda report: report["configs"][0].update(comparisons=[comparison("torchaudio"), comparison("onnx")]),
+        "verdict is not what its comparisons say",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED_WITH_FOLDER.values(), ids=REFUSED_WITH_FOLDER)
+def test_a_report_without_the_folder_is_refused(change: Any, message: str, tiny_with_folder: Bundle) -> None:
+    report = report_on(tiny_with_folder.manifest)
+    change(report)
+    with pytest.raises(InputError, match=message):
+        attach_report(tiny_with_folder.folder, as_document(report))
+    assert not (tiny_with_folder.folder / REPORT).exists()
+
+
+def of_a_folder(bundle: Bundle) -> Bundle:
+    """As if it were made from a folder of transformers."""
+    source = dataclasses.replace(bundle.manifest.source, format="transformers", model_class="HubertModel")
+    return sealed(bundle, source=source)
+
+
+def test_the_original_may_be_a_folder(bundle: Bundle) -> None:
+    made = of_a_folder(bundle)
+    report = report_on(made.manifest)
+    digests = report["configs"][0]["sha256"]
+    assert (digests["transformers"], "fairseq" in digests) == (made.manifest.source.sha256, False)
+    changed = report_on(made.manifest)
+    replaced(transformers="1" * 64)(changed)
+    with pytest.raises(InputError, match="about another transformers folder"):
+        attach_report(bundle.folder, as_document(changed))
+    replaced(transformers=None, fairseq=made.manifest.source.sha256)(changed)
+    with pytest.raises(InputError, match="does not cover transformers"):
+        attach_report(bundle.folder, as_document(changed))
+    attached = attach_report(bundle.folder, as_document(report))
+    assert attached.manifest.report is not None
+    assert hash_problems(attached) == []
+
+
+def test_a_folder_beside_another_folder_that_was_the_original_is_not_covered(
+    tiny_with_folder: Bundle, tmp_path: Path
+) -> None:
+    """A report has one place for a folder of transformers: what lies there must be what was compared."""
+    made = of_a_folder(copied(tiny_with_folder, tmp_path / "bundle"))
+    with pytest.raises(InputError, match="about another transformers folder"):
+        attach_report(made.folder, as_document(report_on(made.manifest)))
 
 
 @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"<html>"])

@@ -14,6 +14,7 @@ from aves_artifacts.bundle.manifest import (
     FILE_NAMES,
     REPORT,
     SCHEMA,
+    TRANSFORMERS,
     EncoderFacts,
     LedgerEntry,
     Manifest,
@@ -25,6 +26,8 @@ from aves_artifacts.bundle.manifest import (
 )
 from aves_artifacts.files.file_record import FileRecord
 
+IN_FOLDER = {role: FileRecord(FILE_NAMES[role].format(name="x"), 1, HASH) for role in TRANSFORMERS}
+
 
 @pytest.mark.parametrize(
     "manifest",
@@ -34,6 +37,8 @@ from aves_artifacts.files.file_record import FileRecord
         a_manifest(files={**a_manifest().files, "onnx_data": FileRecord("x.onnx.data", 5, HASH)}),
         a_manifest(source=dataclasses.replace(SOURCE, pretrained=FileRecord("y.pt", 7, HASH), num_updates=3)),
         a_manifest(source=dataclasses.replace(SOURCE, geometry="base", unknown_config={"model.new": "True"})),
+        a_manifest(source=dataclasses.replace(SOURCE, format="transformers", model_class="HubertModel")),
+        a_manifest(files={**a_manifest().files, **{role: IN_FOLDER[role] for role in TRANSFORMERS}}),
         a_manifest(config=dataclasses.replace(BASE, aux_num_out=32)),
         a_manifest(ledger=(MAPPED, DROPPED, LedgerEntry(None, "c", "created", "it is the identity", (), "float32"))),
     ],
@@ -49,15 +54,26 @@ TEXT, SIZES, COUNTS = st.text(max_size=20), st.integers(0, 2**53), st.integers(1
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="./\\"), min_size=1, max_size=20)
 RECORDS = st.builds(FileRecord, NAMES, SIZES, DIGESTS)
+FOLDERS = st.just("") | NAMES.map(lambda name: f"{name}.transformers/")
+INNER = st.builds("{}{}.{}".format, FOLDERS, st.text("abc_", min_size=1), st.sampled_from(["json", "safetensors"]))
+OPTIONAL: dict[Role, Any] = {"heads": RECORDS, "onnx_data": RECORDS}
+OPTIONAL |= dict.fromkeys(TRANSFORMERS, st.builds(FileRecord, INNER, SIZES, DIGESTS))
 SHAPES = st.lists(SIZES, max_size=4).map(tuple)
 MANIFESTS = st.builds(
     a_manifest,
     name=NAMES,
-    files=st.fixed_dictionaries(
-        {role: RECORDS for role in FILE_NAMES if role not in ("heads", "onnx_data")},
-        optional={"heads": RECORDS, "onnx_data": RECORDS},
+    files=st.fixed_dictionaries({role: RECORDS for role in FILE_NAMES if role not in OPTIONAL}, optional=OPTIONAL),
+    source=st.builds(
+        SourceRecord,
+        NAMES,
+        SIZES,
+        DIGESTS,
+        TEXT,
+        st.none() | SIZES,
+        st.booleans(),
+        st.none() | RECORDS,
+        format=st.sampled_from(["fairseq", "transformers"]),
     ),
-    source=st.builds(SourceRecord, NAMES, SIZES, DIGESTS, TEXT, st.none() | SIZES, st.booleans(), st.none() | RECORDS),
     encoder=st.builds(EncoderFacts, COUNTS, st.booleans(), COUNTS, COUNTS, COUNTS, COUNTS),
     config=st.builds(dataclasses.replace, st.just(BASE), aux_num_out=st.none() | st.integers(1, 99)),
     ledger=st.lists(
@@ -146,6 +162,10 @@ def test_the_schemas_are_schemas(name: str) -> None:
     Draft202012Validator.check_schema(json.loads(text))
 
 
+def file(name: str) -> dict[str, Any]:
+    return {"name": name, "size": 1, "sha256": HASH}
+
+
 DAMAGED: list[tuple[Any, str]] = [
     (lambda m: m.update(schema=1), f"schema 1, expected {SCHEMA}: from another version.*make the bundle anew"),
     (lambda m: m.update(schema=SCHEMA + 1), f"schema {SCHEMA + 1}, expected"),
@@ -166,6 +186,22 @@ DAMAGED: list[tuple[Any, str]] = [
         (lambda m, name=name: m["files"]["onnx"].update(name=name), r"files\.onnx\.name")
         for name in ("../x.onnx", "/etc/passwd", "a/b", "..", ".hidden", "", "a\\b", "a\x00b", 3)
     ],
+    *[
+        (lambda m, name=name: m["files"].update(transformers_config=file(name)), r"files\.transformers_config\.name")
+        for name in (
+            "../x.transformers/config.json",
+            "/x.transformers/config.json",
+            "x.transformers/../config.json",
+            ".x.transformers/config.json",
+            "x/config.json",
+            "x.transformers/a/config.json",
+            "x.transformers\\config.json",
+            "x.transformers/.json",
+            "x.transformers/config.py",
+            "config.json/",
+        )
+    ],
+    (lambda m: m["source"].update(format="owl"), r"source\.format: 'transformers' was expected"),
     (lambda m: m.update(report={}), "report: "),
     (lambda m: m.update(report={"name": "x", "size": 1, "sha256": HASH, "passed": True}), "report"),
     (lambda m: m.update(encoder=[]), r"encoder: \[\] is not of type 'object'"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import yaml
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 from tests.support.bundles import as_document, comparison, report_on
-from tests.support.documents import SOURCE, a_manifest
+from tests.support.documents import HASH, SOURCE, a_manifest
 from tests.support.fairseq_models import Variant, build
+from tests.support.transformers_folders import with_folder
 
-from aves_artifacts.bundle.manifest import GraphRecord
+from aves_artifacts.bundle.manifest import FILE_NAMES, TRANSFORMERS, GraphRecord
 from aves_artifacts.bundle.model_card import model_card
 from aves_artifacts.bundle.report_document import parse_report
+from aves_artifacts.files.file_record import FileRecord
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
@@ -184,6 +187,134 @@ def test_the_snippets_run_and_agree(
     assert [array.shape for array in found] == [(1, 49, 24)] * 2
     np.testing.assert_allclose(*found, atol=3e-4)
     assert "49 frames of 24 numbers" in Path("README.md").read_text()
+
+
+# --- the folder that transformers loads
+FOLDER = {role: FileRecord(FILE_NAMES[role].format(name="x"), 1, HASH) for role in TRANSFORMERS[:3]}
+LETTERS = {role: FileRecord(FILE_NAMES[role].format(name="x"), 1, HASH) for role in TRANSFORMERS[3:]}
+
+
+def with_files(more: Any, **entries: Any) -> str:
+    return card(files={**a_manifest().files, **more}, **entries)
+
+
+def test_the_hub_is_told_of_transformers_where_there_is_its_folder() -> None:
+    assert "transformers" not in card()
+    found = front_matter(with_files(FOLDER))
+    assert (found["library_name"], found["pipeline_tag"]) == ("transformers", "feature-extraction")
+    assert found["tags"] == ["audio", "hubert", "torchaudio", "onnx", "safetensors", "transformers"]
+    text = with_files(FOLDER)
+    assert "ported from fairseq to TorchAudio, ONNX and transformers." in text
+    assert "| `x.transformers/model.safetensors` | 1 | the same tensors under the names of transformers |" in text
+    assert len(snippets(text)) == 3
+    assert 'AutoModel.from_pretrained("x.transformers")' in snippets(text)[2]
+
+
+def test_a_folder_at_the_root_is_loaded_from_there() -> None:
+    """As a repository of the Hub has it."""
+    files = {role: dataclasses.replace(record, name=Path(record.name).name) for role, record in FOLDER.items()}
+    text = with_files(files)
+    assert 'AutoModel.from_pretrained(".")' in snippets(text)[2]
+    assert "loads a repository with these files by its name, such as `owner/name`:" in text
+    assert "| `config.json` | 1 |" in text
+    assert "by its name" not in with_files(FOLDER)
+
+
+def test_the_card_says_what_transformers_does_otherwise() -> None:
+    def told(**entries: Any) -> str:
+        config = dataclasses.replace(a_manifest().config, **entries)
+        return " ".join(with_files(FOLDER, config=config).split("## Runtimes")[0].split())
+
+    assert "`hidden_states[i + 1]` is `layer.i`. - Give it no attention mask" in told()
+    assert "transformers 4 has the final norm in it, 5.24 has not. -" in told(encoder_layer_norm_first=True)
+    assert "no attention mask" not in told(extractor_mode="layer_norm")
+    assert "1e-7" not in told()
+    text = with_files(FOLDER, encoder=dataclasses.replace(a_manifest().encoder, normalize=True))
+    assert "adds 1e-7 to the variance where fairseq" in text
+    assert "extractor.do_normalize = False" in snippets(text)[2]
+
+
+def test_a_head_has_a_class_of_its_own() -> None:
+    config = dataclasses.replace(a_manifest().config, aux_num_out=32)
+    snippet = snippets(with_files(FOLDER, config=config))[2]
+    assert 'AutoModelForCTC.from_pretrained("x.transformers")' in snippet
+    assert "AutoTokenizer" not in snippet
+    snippet = snippets(with_files(FOLDER | LETTERS, config=config))[2]
+    assert 'AutoTokenizer.from_pretrained("x.transformers").batch_decode' in snippet
+
+
+def test_a_source_that_is_a_folder_is_called_one() -> None:
+    source = dataclasses.replace(SOURCE, name="owls", format="transformers", model_class="HubertModel")
+    text = card(report_on(a_manifest(source=source)), source=source)
+    assert "ported from a folder that transformers loads to TorchAudio and ONNX." in text
+    assert "from the folder `owls`, which transformers loads (SHA-256 of what\n`sha256sum` prints" in text
+    assert "compared these files with the original, as transformers computes it, on 1 inputs" in text
+    assert "fairseq" not in text
+
+
+def test_names_of_a_folder_cannot_steer_the_page() -> None:
+    name = '<img src=x>`|*"'
+    files = {role: dataclasses.replace(record, name=f"{name}.transformers/x.json") for role, record in FOLDER.items()}
+    text = with_files(files, name=name)
+    tokens = MarkdownIt().enable("table").parse(text.split("---\n", 2)[2])
+    inline = [child for token in tokens for child in token.children or []]
+    assert not [child for child in inline if child.type in ("html_inline", "link_open", "em_open", "image")]
+    compile(snippets(text)[2], "README.md", "exec")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "task"), VARIANTS.values(), ids=VARIANTS)
+def test_the_snippet_for_transformers_runs_and_agrees(
+    model: dict[str, Any], task: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_torch_file(checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task), tmp_path / "x.pt")
+    bundle = with_folder(make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x")), tmp_path / "x.pt")
+    monkeypatch.chdir(bundle.folder)
+    import_torchaudio()
+    torchaudio, _, _, transformers = snippets(Path("README.md").read_text())
+    for level in (1, 1e-3):  # and so quiet that the two formulas for the variance are two
+        noise = level * np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32)
+        names: dict[str, Any] = {"NOISE": noise}
+        found = []
+        for snippet in (torchaudio, transformers):
+            exec(snippet.replace("torch.zeros(1, 16_000)", "torch.from_numpy(NOISE)"), names)  # noqa: S102 - our own card
+            found.append(names["embeddings"].numpy())
+            last, names["model"] = names["model"], None
+            if snippet is torchaudio:
+                layers = [layer.detach() for layer in last.extract_features(names["waveform"])[0]]
+        assert found[0].shape == (2, 49, 24)
+        np.testing.assert_allclose(*found, atol=3e-5)
+        hidden = last(names["inputs"], output_hidden_states=True).hidden_states[1:]
+        if model.get("layer_norm_first") and int(version("transformers").split(".")[0]) < 5:
+            layers[-1] = names["embeddings"]  # with the final norm
+        for layer, state in zip(layers, hidden, strict=True):
+            np.testing.assert_allclose(state.detach().numpy(), layer.numpy(), atol=3e-5)
+        if task.get("normalize"):
+            names["extractor"].do_normalize = True
+            inputs = names["extractor"](list(noise), sampling_rate=16_000, return_tensors="np").input_values
+            assert (abs(inputs - names["inputs"].numpy()).max() > 0.1) == (level < 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hubert_ctc", "wav2vec_ctc"])
+def test_the_snippet_for_letters_runs_and_agrees(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    torch.save(build(Variant(kind), tmp_path).state, tmp_path / "x.pt")
+    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))
+    bundle = with_folder(made, tmp_path / "x.pt", letters=made.manifest.config.aux_num_out)
+    monkeypatch.chdir(bundle.folder)
+    import_torchaudio()
+    torchaudio, *_, transformers = snippets(Path("README.md").read_text())
+    names: dict[str, Any] = {"NOISE": np.random.default_rng(0).standard_normal((1, 16_000)).astype(np.float32)}
+    found = []
+    for snippet in (torchaudio, transformers):
+        exec(snippet.replace("torch.zeros(1, 16_000)", "torch.from_numpy(NOISE)"), names)  # noqa: S102 - our own card
+        found.append(names["logits"].detach().numpy())
+    np.testing.assert_allclose(*found, atol=3e-5)
+    (text,) = names["text"]
+    assert isinstance(text, str)
+    assert "<pad>" not in text
 
 
 @pytest.mark.parametrize("layer", [0, 1])

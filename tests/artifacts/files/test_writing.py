@@ -110,6 +110,44 @@ def test_an_error_names_the_file_and_not_where_it_lies_meanwhile(tmp_path: Path)
     assert os.listdir(tmp_path / "out") == []
 
 
+NAMES = ["x", "in/y", "in/z", "last"]
+
+
+def stage(folder: Path, *names: str) -> None:
+    with staged(folder, NAMES, force=True) as staging:
+        for name in names:
+            (staging / name).parent.mkdir(exist_ok=True)
+            (staging / name).write_text(name)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_names_may_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    stage(tmp_path, "x", "in/y", "last")
+    assert files(tmp_path) == ["in", "in/y", "last", "x"]
+    stage(tmp_path, "x", "in/z", "last")
+    assert files(tmp_path) == ["in", "in/z", "last", "x"]
+    stage(tmp_path, "x", "last")
+    assert files(tmp_path) == ["last", "x"]  # and nothing is left that an earlier run has made
+    stage(tmp_path, "in/y", "last")
+    (tmp_path / "in" / "mine").write_text("x")
+    stage(tmp_path, "last")
+    assert files(tmp_path) == ["in", "in/mine", "last"]
+    (tmp_path / "in" / "z").write_text("x")
+    with pytest.raises(InputError, match="in/z: already there"), staged(tmp_path, ["in/z", "new"], force=False):
+        pass
+
+
+def test_a_file_in_the_place_of_such_a_folder_is_told_before_anything_changes(tmp_path: Path) -> None:
+    stage(tmp_path, "x", "last")
+    (tmp_path / "in").write_text("mine")
+    with pytest.raises(InputError, match="in: this is a file, expected a folder"):
+        stage(tmp_path, "in/y", "last")
+    assert files(tmp_path) == ["in", "last", "x"]
+
+
 def test_a_folder_of_more_parts_than_the_stack_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     deep = Path("/".join(["d"] * 1500))

@@ -26,7 +26,8 @@ from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
 from aves_artifacts.files.file_record import FileRecord, file_record
-from aves_artifacts.release.address import open_address
+from aves_artifacts.release.address import Address, open_address
+from aves_artifacts.release.check import check_release, read_index
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX, claim_text
 from aves_artifacts.release.provenance import provenance
@@ -122,6 +123,59 @@ def test_a_release_at_the_address_of_another_version_does_not_hold(signed: Path,
         result = check(url, "--key", key)
         assert result.exit_code == 1
         assert "it is version 1, and lies at the address of '2.0'" in result.output
+
+
+# --- with the folder that transformers loads
+
+
+def with_folder(passed: Verified, address: Address, documents: Path) -> Address:
+    release = stage([passed], "1", documents, KEY)
+    outcome = publish(plan_upload(release, address), Silent())
+    assert f"{NAME}/{NAME}.transformers/model.safetensors" in outcome.uploaded
+    assert publish(plan_upload(release, address), Silent()).uploaded == ()
+    return address.below("1")
+
+
+def test_a_release_with_the_folder_for_transformers_holds(
+    passed_with_folder: Verified, address: Address, tmp_path: Path
+) -> None:
+    """In a folder, at a server that speaks S3, in memory."""
+    place = with_folder(passed_with_folder, address, tmp_path / "documents")
+    listed = read_index(place)
+    assert check_release(listed, place, Silent(), KEY.public_key()) == ()
+    folder = passed_with_folder.bundle.folder / f"{NAME}.transformers"
+    for path in folder.iterdir():
+        assert place.read(f"{NAME}/{folder.name}/{path.name}") == path.read_bytes()
+
+
+def test_damage_in_the_folder_for_transformers_is_told(passed_with_folder: Verified, tmp_path: Path) -> None:
+    with_folder(passed_with_folder, open_address(str(tmp_path / "place")), tmp_path / "documents")
+    result = check(tmp_path / "place" / "1")
+    assert (result.exit_code, "verified against the original" in result.output) == (0, True)
+    inner = tmp_path / "place" / "1" / NAME / f"{NAME}.transformers"
+    (inner / "pytorch_model.bin").write_bytes(b"x")
+    result = check(tmp_path / "place" / "1")
+    assert f"{NAME}/{NAME}.transformers/pytorch_model.bin is no file of this release" in result.output
+    (inner / "pytorch_model.bin").unlink()
+    (inner / "config.json").write_bytes(b"{}")
+    result = check(tmp_path / "place" / "1")
+    assert result.exit_code == 1
+    assert f"{NAME}/{NAME}.transformers/config.json is not the file that index.json lists" in result.output
+    reindexed(tmp_path / "place" / "1")
+    result = check(tmp_path / "place" / "1")
+    assert f"{NAME}.transformers/config.json is not the file that manifest.json records" in result.output
+
+
+def test_a_report_that_leaves_the_folder_out_does_not_hold(passed_with_folder: Verified, tmp_path: Path) -> None:
+    with_folder(passed_with_folder, open_address(str(tmp_path / "place")), tmp_path / "documents")
+    folder = tmp_path / "place" / "1" / NAME
+    report = report_on(passed_with_folder.bundle.manifest, comparisons=[comparison("torchaudio"), comparison("onnx")])
+    del report["configs"][0]["sha256"]["transformers"]
+    (folder / REPORT).write_bytes(as_document(report))
+    reindexed(tmp_path / "place" / "1")
+    output = check(tmp_path / "place" / "1").output
+    assert "the report does not cover transformers" in output
+    assert "transformers was not compared" in output
 
 
 Change = Callable[[dict[str, Any]], object]

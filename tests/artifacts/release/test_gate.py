@@ -39,6 +39,22 @@ def test_a_bundle_without_report_may_not(bundle: Bundle) -> None:
         verified(bundle.folder)
 
 
+def test_a_waiver_does_not_stand_for_a_port_that_was_not_compared(
+    tiny_with_folder: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a report that failed, and may be published with what is waived, every port is asked for too."""
+    waive(monkeypatch, tmp_path, "backend = 'onnx'\nclip = 'offset'\nreason = 'known'")
+    bundle = copied(tiny_with_folder, tmp_path / "bundle")
+    for comparisons, missing in ((FAILING, True), ([*FAILING, comparison("transformers")], False)):
+        report = report_on(bundle.manifest, passed=False, comparisons=comparisons)
+        attach_report(bundle.folder, as_document(report))
+        if missing:
+            with pytest.raises(DoesNotHoldError, match=r"report.json: transformers was not compared$"):
+                verified(bundle.folder)
+        else:
+            assert [waived.backend for waived in verified(bundle.folder).waived] == ["onnx"]
+
+
 @pytest.mark.parametrize("role", ["torchaudio", "config", "safetensors", "onnx", "card"])
 def test_files_that_changed_since_may_not(bundle: Bundle, role: Any) -> None:
     path = reported(bundle).path(role)

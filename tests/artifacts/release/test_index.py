@@ -1,5 +1,6 @@
 """A release's index and claim: what is written is read again, and everything else is refused."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,12 @@ def test_an_index_survives_writing_and_reading() -> None:
     assert again.size == 21
     assert not again.is_signed
     assert Index("1.0", (OWLS,), FILES, SIGNED).is_signed
+
+
+def test_a_configuration_may_have_a_folder_for_transformers() -> None:
+    name = "owls/owls.transformers/config.json"
+    made = dataclasses.replace(MADE, files={**FILES, name: FileRecord(name, 7, HASH)})
+    assert Index.from_json(made.to_json().encode(), where=INDEX) == made
 
 
 def test_an_index_of_before_lists_its_statement() -> None:
@@ -89,7 +96,18 @@ DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda i: i["configurations"][0]["waived"][0].pop("reason"),
         "'reason' is a required",
     ),
-    "a path outside": (lambda i: i["files"][0].update(name="../x"), r"files\.0\.name"),
+    **{
+        f"the path {path}": (lambda i, path=path: i["files"][0].update(name=path), r"files\.0\.name")
+        for path in (
+            "../x",
+            "a/b/c",
+            "a/.transformers/c",
+            "a/b.transformers/../c",
+            "a/b.transformers/",
+            "/a/b",
+            "a/b/c/d",
+        )
+    },
     "a statement of another name": (lambda i: i.update(statement="x.json"), "statement: "),
     "no size": (lambda i: i["files"][0].pop("size"), r"files\.0: 'size' is a required property"),
     "an unknown entry": (lambda i: i.update(colour="brown"), "'colour' was unexpected"),

@@ -63,6 +63,37 @@ def test_sha256sum_takes_the_sums(passed: Verified, tmp_path: Path) -> None:
     assert ended.stdout.count(": OK") == len(release.files) - 2
 
 
+def test_the_folder_for_transformers_keeps_its_place(passed_with_folder: Verified, tmp_path: Path) -> None:
+    release = stage([passed_with_folder], "1.0", tmp_path)
+    inner = [file for file in release.files if ".transformers/" in file.name]
+    assert [file.name.removeprefix(f"{NAME}/{NAME}.transformers/") for file in inner] == [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+    assert all(file.name in read(release, SUMS) and file.source.is_file() for file in inner)
+    index = json.loads(read(release, INDEX))
+    assert schema_problem(index, "index.schema.json") == ""
+    subjects = json.loads(read(release, "provenance.intoto.json"))["subject"]
+    for listed in (index["files"], subjects):
+        assert {file.name for file in inner} < {entry["name"] for entry in listed}
+    assert f"| {NAME} | 24 | transformers | pass |" in read(release, NOTES)
+
+
+@pytest.mark.parametrize(
+    "name", ["an owl.transformers/config.json", "x/../config.json", "x//config.json", "/config.json"]
+)
+def test_paths_that_are_no_part_of_an_address_are_refused(
+    name: str, passed_with_folder: Verified, tmp_path: Path
+) -> None:
+    manifest = passed_with_folder.bundle.manifest
+    record = dataclasses.replace(manifest.files["transformers_config"], name=name)
+    manifest = dataclasses.replace(manifest, files={**manifest.files, "transformers_config": record})
+    bundle = dataclasses.replace(passed_with_folder.bundle, manifest=manifest)
+    with pytest.raises(InputError, match="cannot be part of an address"):
+        stage([dataclasses.replace(passed_with_folder, bundle=bundle)], "1.0", tmp_path)
+
+
 def test_the_same_bundles_give_the_same_bytes(passed: Verified, tmp_path: Path) -> None:
     releases = [stage([passed], "1.0", tmp_path / name) for name in ("a", "b")]
     assert releases[0].claim.sha256 == releases[1].claim.sha256

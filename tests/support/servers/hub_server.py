@@ -1,4 +1,4 @@
-"""A server on loopback that speaks as much of the Hub's protocol as its client needs to upload files.
+"""A server on loopback that speaks as much of the Hub's protocol as its client needs to upload files and to load them.
 
 https://huggingface.co/docs/hub/api and the Git LFS batch API. Without the token every request is answered 401.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 TOKEN = "hf_the_token_of_a_user"  # noqa: S105
+COMMIT = "c" * 40
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -55,11 +56,43 @@ class Handler(BaseHTTPRequestHandler):
             return
         path = urlsplit(self.path).path
         if "/tree/" in path:
-            self.answer([self.server.entry(name) for name in self.server.files])
+            folder = path.partition("/tree/")[2].partition("/")[2]
+            self.answer([self.server.entry(name) for name in self.server.files if name.startswith(folder)])
         elif "/revision/" in path or path.startswith("/api/models/"):
-            self.answer({"id": "owner/name", "sha": "c" * 40, "siblings": []})
+            siblings = [{"rfilename": name} for name in self.server.files]
+            self.answer({"id": "owner/name", "sha": COMMIT, "siblings": siblings})
+        elif "/resolve/" in path:
+            self.resolve(path)
         else:
             self.answer({"error": f"no {path}"}, 404)
+
+    def do_HEAD(self) -> None:
+        if self.allowed():
+            self.resolve(urlsplit(self.path).path)
+
+    def resolve(self, path: str) -> None:
+        """A file of a repository, /OWNER/NAME/resolve/REVISION/FILE, or what is known of it."""
+        repository, _, rest = path.removeprefix("/").partition("/resolve/")
+        name = rest.partition("/")[2]
+        if repository not in self.server.repositories or name not in self.server.files:
+            self.server.missed.append(name)
+            self.send_response(404)
+            self.send_header(
+                "X-Error-Code", "EntryNotFound" if repository in self.server.repositories else "RepoNotFound"
+            )
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        entry, content = self.server.entry(name), self.server.files[name]
+        self.send_response(200)
+        self.send_header("ETag", f'"{entry.get("lfs", entry)["oid"]}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.server.downloads.append(name)
+            self.wfile.write(content)
 
     def allowed(self) -> bool:
         if self.headers.get("Authorization") == f"Bearer {TOKEN}":
@@ -101,9 +134,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.files[line["value"]["path"]] = self.server.stored[line["value"]["oid"]]
                 self.server.large.add(line["value"]["path"])
         self.server.commits.append(lines[0]["value"]["summary"])
-        self.answer(
-            {"success": True, "commitUrl": f"{self.server.address}/me/x/commit/{'c' * 40}", "commitOid": "c" * 40}
-        )
+        self.answer({"success": True, "commitUrl": f"{self.server.address}/me/x/commit/{COMMIT}", "commitOid": COMMIT})
 
     def answer(self, document: Any, status: int = 200) -> None:
         content = json.dumps(document).encode()
@@ -129,6 +160,8 @@ class HubServer(ThreadingHTTPServer):
         self.stored: dict[str, bytes] = {}
         self.uploads: list[str] = []
         self.commits: list[str] = []
+        self.downloads: list[str] = []  # names of files that were sent
+        self.missed: list[str] = []  # names that were asked for and are not there
 
     def entry(self, name: str) -> dict[str, Any]:
         """A file as the tree lists it."""

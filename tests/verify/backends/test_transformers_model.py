@@ -89,7 +89,7 @@ def test_a_tensor_that_nobody_can_account_for_is_refused(tmp_path: Path) -> None
 
 def test_a_tensor_that_transformers_would_make_up_is_refused(tmp_path: Path) -> None:
     path = folder(tmp_path / "x")
-    with pytest.raises(InputError, match="missing encoder.layer_norm.bias"):
+    with pytest.raises(InputError, match=r"missing encoder\.layer_norm\.bias"):
         loaded(with_tensors(path, encoder__layer_norm__bias=None))
     with pytest.raises(InputError, match="lacks masked_spec_embed, which HubertModel has"):
         loaded(with_tensors(folder(tmp_path / "y"), masked_spec_embed=None))

@@ -50,7 +50,7 @@ def test_weights_need_their_config(subject: Subject) -> None:
 
 
 def test_a_graph_alone_has_nothing_to_be_exact_about(subject: Subject) -> None:
-    with pytest.raises(InputError, match=f"{NAME}: neither the fairseq checkpoint nor the TorchAudio weights"):
+    with pytest.raises(InputError, match=f"{NAME}: neither the original nor the TorchAudio weights"):
         load(dataclasses.replace(subject, fairseq=None, torchaudio=None), ("onnx",))
 
 

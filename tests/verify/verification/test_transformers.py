@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def bundle(checkpoint: Path, tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def original(checkpoint: Path, tmp_path: Path) -> Subject:
+def original(tmp_path: Path) -> Subject:
     """A folder of which there is no checkpoint any more, and the bundle that was made from it."""
     path = folder(tmp_path / "hubert", "pre-norm")
     path.with_name("hubert.pt").unlink()
@@ -146,15 +145,17 @@ def test_a_model_in_training_mode_fails(bundle: Bundle, checkpoint: Path, monkey
 
 
 @pytest.fixture
-def _half_attention(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _half_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention in one piece that is off by a little, as a kernel in half precision is."""
-    whole = torch.nn.functional.scaled_dot_product_attention
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    def rounded(*args: object, **kwargs: object) -> torch.Tensor:
-        return whole(*args, **kwargs).half().float()
+    whole = ALL_ATTENTION_FUNCTIONS["sdpa"]
 
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", rounded)
-    return
+    def rounded(*args: object, **kwargs: object) -> tuple[torch.Tensor, object]:
+        output, weights = whole(*args, **kwargs)
+        return output.half().float(), weights
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "sdpa", rounded)
 
 
 @pytest.mark.usefixtures("_half_attention")

@@ -106,7 +106,7 @@ class TransformersBackend:
         try:
             with torch.inference_mode(), self._caught(caught):
                 found = self.model(torch.from_numpy(waveform.copy()), output_hidden_states=layers, return_dict=True)
-        except RuntimeError as error:  # a waveform that is too short for it
+        except (RuntimeError, ValueError) as error:  # a waveform that is too short for it
             shape = list(waveform.shape)
             raise RunError(f"transformers fails on a waveform {shape}: {first_line(error)}") from None
         outputs = {FINAL: caught[FINAL]}
