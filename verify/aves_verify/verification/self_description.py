@@ -37,9 +37,7 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
         yield from _config_problems(loaded.ported_config, loaded.config)
     onnx = onnx_of(loaded)
     if onnx is not None:
-        yield from _metadata_problems(
-            onnx, loaded, sha256.get("transformers" if loaded.reference == "transformers" else "fairseq")
-        )
+        yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
         called = onnx.metadata.get("configuration")
         if name is not None and called not in (None, "unknown", name):
             yield f"onnx: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
@@ -92,6 +90,8 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
         yield "onnx: what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
         yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
+    if "source_sha256" in onnx.metadata and loaded.has_original and loaded.reference == "transformers":
+        yield "onnx: what the file says of its source was not compared: it may have been a checkpoint of the same weights"
     if "normalize" in onnx.metadata and not loaded.has_original:
         yield "onnx: what the file says of normalize was not compared: there is no original to ask"
 
