@@ -91,7 +91,7 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
     for name in onnx.unknown_outputs:
         yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
     if "source_sha256" in onnx.metadata and loaded.has_original and loaded.reference == "transformers":
-        yield "onnx: what the file says of its source was not compared: it may have been a checkpoint of the same weights"
+        yield "onnx: what the file says of its source was not compared: it may be a checkpoint of the same weights"
     if "normalize" in onnx.metadata and not loaded.has_original:
         yield "onnx: what the file says of normalize was not compared: there is no original to ask"
 
