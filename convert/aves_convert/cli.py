@@ -214,7 +214,7 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=path_type(folder=True))
+@click.argument("folder", metavar="DIR", type=path_type())
 @options.out("DIR", "the two files", folder=True)
 @_folder_name
 @_allow_non_finite

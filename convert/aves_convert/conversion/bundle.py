@@ -51,6 +51,9 @@ def make_bundle(
         raise InputError(f"{source.path}: is a folder of transformers already; copy it beside the bundle")
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
+    beside = (target.folder / names["transformers_config"]).parent
+    if beside.exists() and not beside.is_dir():
+        raise InputError(f"{beside}: a file is there, where the folder for transformers belongs; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
     with staged(target.folder, written, force=target.force) as staging, unchanged(*source.files):
         read = source.read()

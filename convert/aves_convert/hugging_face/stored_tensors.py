@@ -78,7 +78,7 @@ def _index(path: Path) -> Mapping[str, str]:
         raise InputError(f"{path}: no index of weights: it has no weight_map")
     ending = ".safetensors" if path.name.startswith(WEIGHTS) else ".bin"
     for name in dict.fromkeys(quoted(file) if not isinstance(file, str) else file for file in listed.values()):
-        if Path(name).name != name or not name.endswith(ending):
+        if Path(name).name != name or not name.endswith(ending) or not name.isprintable():
             raise InputError(f"{path}: lists a file {quoted(name)}, expected one beside it that ends with {ending}")
     return listed
 
