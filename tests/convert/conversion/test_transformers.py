@@ -190,6 +190,20 @@ def test_a_bundle_of_a_folder_has_the_same_ports(variant: str, tmp_path: Path) -
         assert made.manifest.files["onnx"].size == expected.manifest.files["onnx"].size
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_a_bundle_is_made_of_is_not_replaced(
+    force: tuple[str, ...], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """A bundle called model has a model.safetensors, as every folder of transformers."""
+    folder = tmp_path / "model"
+    fairseq_to_transformers(Source(tiny_checkpoint), folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = run("bundle", folder, "--out", folder, *force)
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1), result.output
+    assert "model.safetensors: is what the bundle is made of; choose another folder" in result.output
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_the_port_for_transformers_of_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     fairseq_to_transformers(Source(tiny_checkpoint), tmp_path / "folder")
     result = run("bundle", tmp_path / "folder", "--out", tmp_path / "b", "--with", "transformers")

@@ -159,7 +159,9 @@ def test_what_says_how_to_prepare_waveforms_is_not_guessed(folder: Path) -> None
     assert open_folder(folder).preprocessor.normalize is False
 
 
-@pytest.mark.parametrize("command", ["transformers2torchaudio", "bundle", "fairseq2torchaudio", "fairseq2transformers"])
+@pytest.mark.parametrize(
+    "command", ["transformers2torchaudio", "bundle", "fairseq2torchaudio", "fairseq2transformers", "fairseq2onnx"]
+)
 def test_a_folder_of_something_else_is_one_line(command: str, tiny_bundle: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for given, told in ((tmp_path / "empty", "a folder without config.json"), (tiny_bundle.folder, "a bundle")):
