@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -245,3 +247,20 @@ def test_what_completes_a_file_does_not_complete_a_folder(
     assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
     assert "has its settings in it" in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_neither_way_needs_torch_or_transformers(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "from aves_convert.cli import main; main(sys.argv[1:])"
+    )
+    for words in (
+        ("fairseq2transformers", str(tiny_checkpoint), "--out", "folder"),
+        ("transformers2torchaudio", "folder", "--out", "ports"),
+        ("bundle", "folder", "--out", "b"),
+        ("inspect", "folder"),
+    ):
+        command = [sys.executable, "-c", program, *words]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
