@@ -11,7 +11,6 @@ from hypothesis import settings
 from tests.support import browser
 from tests.support.bundles import NAME, copied
 from tests.support.trained_checkpoint import train
-from tests.support.transformers_folders import with_folder
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_convert.conversion.bundle import make_bundle
@@ -73,10 +72,10 @@ def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def tiny_with_folder(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The same with the folder that transformers loads, in which the projection lies too. It is everybody's too."""
+def tiny_with_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with the folder that transformers loads. It is everybody's too."""
     folder = tmp_path_factory.mktemp("with_folder") / "bundle"
-    return with_folder(copied(tiny_bundle, folder), tiny_checkpoint, projection=True)
+    return make_bundle(Source(tiny_checkpoint), Target(folder, NAME, also=("transformers",)))
 
 
 @pytest.fixture

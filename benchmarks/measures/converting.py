@@ -1,4 +1,4 @@
-"""A genuine checkpoint to TorchAudio files and to a bundle, against torchaudio's own route and optimum's export."""
+"""A genuine checkpoint to TorchAudio, transformers and a bundle, against their own routes and optimum's export."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.bench import Bench
+from benchmarks.peers import packages as peers
 from benchmarks.processes import Command, Run, python, take_turns, tool
 from benchmarks.report.results import Part, Row
 
-from benchmarks import peers
-
 ALONE, ROUTE = "torchaudio's import_fairseq_model", "the same and optimum's export"
 OPTIMUM = "optimum's export of a HubertModel"
+SCRIPT = "transformers' own script, by way of fairseq"
 STARTS = ("aves-artifacts", "aves-convert", "aves-verify")
 
 
@@ -21,9 +21,12 @@ def converting(bench: Bench) -> Part:
     """Wall time and peak memory of whole commands, from a process's start to its end; the checkpoint is cached."""
     out = bench.work / "converted"
     out.mkdir(exist_ok=True)
+    folder, names = out / "transformers", (bench.checkpoint, "--name", "x", "--force")
     commands: dict[str, Command] = {
         "torchaudio": tool("aves-convert", "fairseq2torchaudio", bench.checkpoint, "--out", out, "--force"),
         "bundle": tool("aves-convert", "bundle", bench.checkpoint, "--out", out / "bundle", "--name", "x", "--force"),
+        "bundle with": tool("aves-convert", "bundle", *names, "--out", out / "bundle-with", "--with", "transformers"),
+        "transformers": tool("aves-convert", "fairseq2transformers", bench.checkpoint, "--out", folder, "--force"),
         "onnx": tool("aves-convert", "fairseq2onnx", bench.checkpoint, "--out", out / "x.onnx", "--force"),
         "start": [sys.executable, "-c", "pass"],
     }
@@ -40,6 +43,7 @@ def _peers(bench: Bench, out: Path) -> dict[str, Command]:
     files = [str(bench.checkpoint), str(out / "route.pt"), str(out / "route.json")]
     interpreter, pretrained = peers.optimum(bench.work), bench.work / "graphs" / "optimum" / "pretrained"
     return {
+        "script": ["env", *variables, *python("benchmarks.peers.transformers_route", bench.checkpoint, out / "script")],
         "route": ["env", *variables, str(peers.torchaudio_route(bench.work)), str(route), *files],
         "optimum": peers.optimum_export(interpreter, pretrained, out / "optimum"),
         "optimum alone": peers.optimum_export_alone(interpreter, pretrained, out / "optimum-alone"),
@@ -81,6 +85,26 @@ def _rows(bench: Bench, runs: dict[str, list[Run]], out: Path) -> list[Row]:
             [each.peak_mib for each in runs["torchaudio"]],
             memory,
             0.40,
+        ),
+        Row(
+            "checkpoint to a folder of transformers",
+            SCRIPT,
+            "s",
+            seconds("transformers"),
+            seconds("script"),
+            0.20,
+            floor(weights, 1),
+            "Python, the weights read and written",
+        ),
+        Row(
+            "checkpoint to a bundle with a folder of transformers",
+            SCRIPT,
+            "s",
+            seconds("bundle with"),
+            seconds("script"),
+            None,
+            floor(whole, 4),
+            "Python, the checkpoint read and four files written",
         ),
         Row(bundle, ROUTE, "s", seconds("bundle"), after_route("optimum"), 0.35, *three),
         Row(bundle + unchecked, ROUTE, "s", seconds("bundle"), after_route("optimum alone"), None, *three),

@@ -17,6 +17,7 @@ from typing import Any
 
 import onnx
 import torch
+from benchmarks.peers import packages as peers
 from benchmarks.processes import run
 from tests.support.hugging_face import hubert_model
 
@@ -26,7 +27,6 @@ from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
-from benchmarks import peers
 
 
 def main(checkpoint: Path, folder: Path, *names: str) -> None:

@@ -1,8 +1,8 @@
-"""From one format to the next: fairseq checkpoint, TorchAudio state dict, ONNX graph.
+"""From one format to the next: fairseq checkpoint, folder of transformers, TorchAudio state dict, ONNX graph.
 
 - ``inspect``: what a file is, and what can be done with it.
-- ``make_bundle``, ``fairseq_to_onnx``, ``torchaudio_to_onnx``, ``fairseq_to_heads``: files in, files out, asked for
-  with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``.
+- ``make_bundle``, ``fairseq_to_onnx``, ``torchaudio_to_onnx``, ``fairseq_to_transformers``, ``fairseq_to_heads``: files
+  in, files out, asked for with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``.
 - ``read_checkpoint``, ``to_torchaudio``, ``write_graph``: the same steps in memory.
 - ``Heads``, ``read_heads``: projections and centroids, which stand on an encoder.
 - ``read_state_dict``, ``load_model``: a TorchAudio port as arrays, and as a model to run and to train.

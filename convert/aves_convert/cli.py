@@ -134,7 +134,8 @@ def main() -> None:
 def inspect_file(file: Path, as_json: bool) -> None:
     """Tell what a file is, and what to do with it.
 
-    FILE is a fairseq checkpoint, TorchAudio weights, a JSON config, an ONNX graph, a bundle's folder, or unknown.
+    FILE is a fairseq checkpoint, TorchAudio weights, a JSON config, an ONNX graph, a folder of transformers or of a
+    bundle, or unknown.
     Printed is what is in it, and the command that comes next. Exit status 2 where the tools cannot use it.
     """
     from aves_artifacts.base.errors import InputError
@@ -214,7 +215,7 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=path_type(folder=True))
+@click.argument("folder", metavar="DIR", type=path_type())
 @options.out("DIR", "the two files", folder=True)
 @_folder_name
 @_allow_non_finite
@@ -222,8 +223,8 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
 def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
     """Convert a folder of Hugging Face transformers to TorchAudio.
 
-    DIR holds a HubertModel or a Wav2Vec2Model, alone or in a model for CTC: config.json, preprocessor_config.json, and
-    weights in safetensors or as torch saves them. Writes what fairseq2torchaudio writes.
+    DIR holds a HubertModel or a Wav2Vec2Model, alone or inside another class such as HubertForCTC: config.json,
+    preprocessor_config.json, and weights in safetensors or as torch saves them. Writes what fairseq2torchaudio writes.
     """
     from aves_artifacts.base.errors import InputError
     from aves_convert.conversion.convert import fairseq_to_torchaudio

@@ -93,6 +93,18 @@ def test_the_way_of_a_checkpoint_can_be_gone_as_it_is_told(tmp_path: Path, monke
     assert vectors[0] == pytest.approx(vectors[1].numpy(), abs=1e-4)
 
 
+def test_the_way_to_transformers_and_back_is_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(blocks("docs/transformers.md", "sh")).splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        run(line)
+    (snippet,) = blocks("docs/transformers.md", "python")
+    assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
+    assert read_bundle(tmp_path / "bundle-of-folder").manifest.source.format == "transformers"
+
+
 def test_the_examples_run_as_their_page_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
     write_recordings(tmp_path / "recordings", ["trill", "hiss", "clicks"], 6)

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 import soundfile
+from tests.fuzzing import model_folders as folders
 from tests.fuzzing.checkpoint_seeds import file_of
 from tests.fuzzing.checkpoint_seeds import seeds as checkpoint_seeds
 from tests.fuzzing.reading import inspected, whole_checkpoint
@@ -200,6 +201,9 @@ PARSERS = (
             inspected,
         ),
     ),
+    Parser("settings", ".json", folders.settings, folders.folder_with(folders.CONFIG, folders.PREPROCESSOR)),
+    Parser("weights", ".safetensors", folders.weights, folders.folder_with(folders.WEIGHTS)),
+    Parser("indexes", ".json", folders.indexes, folders.folder_with(folders.INDEX)),
     Parser("catalogues", ".toml", _catalogues, _each(_text(lambda text: read_catalog(text, "catalog.toml")))),
     Parser("sounds", ".wav", _sounds, _each(read_clip)),
 )

@@ -16,7 +16,7 @@ from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, TRANSFORMERS, L
 from aves_artifacts.bundle.weights import StoredTensor, Weights, format_of, read_copy, same_bits, sha256_as
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.config import FolderConfig, config_entries, folder_config, read_config
-from aves_artifacts.hugging_face.names import MASK, PROJECTION, torchaudio_names
+from aves_artifacts.hugging_face.names import MASK, torchaudio_names
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, preprocessor_entries
 from aves_artifacts.hugging_face.tokenizer import tokenizer_entries
 
@@ -26,8 +26,6 @@ _LETTERS: tuple[Role, ...] = ("transformers_vocabulary", "transformers_tokenizer
 # What the folder may have beside the encoder -> what sources of each format call it.
 _BESIDE = {
     MASK: {"fairseq": "mask_emb", "transformers": MASK},
-    f"{PROJECTION}.weight": {"fairseq": "final_proj.weight", "transformers": "final_proj.weight"},
-    f"{PROJECTION}.bias": {"fairseq": "final_proj.bias", "transformers": "final_proj.bias"},
 }
 
 
@@ -113,11 +111,9 @@ def _expected(manifest: Manifest) -> dict[Role, dict[str, Any]]:
 
 def _expected_config(config: FolderConfig, manifest: Manifest, weights: Weights) -> dict[str, Any]:
     """The entries for the manifest's encoder, with these tensors beside it."""
-    projection = weights.get(f"{config.prefix}{PROJECTION}.weight")
     return config_entries(
         folder_config(manifest.config, config.model_type),
         masked=config.prefix + MASK in weights,
-        projection=projection.shape[0] if projection is not None and projection.shape else None,
     )
 
 

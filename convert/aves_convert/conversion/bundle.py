@@ -51,7 +51,14 @@ def make_bundle(
         raise InputError(f"{source.path}: is a folder of transformers already; copy it beside the bundle")
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():
         raise InputError(f"{target.folder}: {names['card']} is there and is no bundle's; choose another folder")
+    beside = (target.folder / names["transformers_config"]).parent
+    if beside.exists() and not beside.is_dir():
+        raise InputError(f"{beside}: a file is there, where the folder for transformers belongs; choose another folder")
     written = [*names.values(), REPORT, MANIFEST]
+    read_from = {path.resolve() for path in source.files if path is not None}
+    for path in (target.folder / name for name in written):
+        if path.resolve() in read_from:  # a folder of transformers that is called model, say
+            raise InputError(f"{path}: is what the bundle is made of; choose another folder")
     with staged(target.folder, written, force=target.force) as staging, unchanged(*source.files):
         read = source.read()
         terms = terms.or_else(known_terms(target.name, read))

@@ -11,7 +11,7 @@ from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.config import FolderConfig, read_config
-from aves_artifacts.hugging_face.names import CONFIG, PREPROCESSOR, TOKENIZER, VOCABULARY
+from aves_artifacts.hugging_face.names import CONFIG, PREPROCESSOR, TOKENIZER, VOCABULARY, WEIGHTS
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, read_preprocessor
 from aves_convert.hugging_face.stored_tensors import stored_tensors, weight_files
 from aves_convert.torch_files.tensors import LazyTensor
@@ -35,17 +35,15 @@ def is_folder(path: Path) -> bool:
 
 
 def folder_files(path: Path) -> list[Path]:
-    """List the files that make up the model of a folder. Raises InputError where there are no weights."""
-    _check_folder(path)
+    """List the files that make up a model. Raises InputError for a folder of something else, or without weights."""
+    _refuse_other(path)
     settings = [path / name for name in (CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER) if (path / name).is_file()]
     return [*settings, *weight_files(path)]
 
 
 def open_folder(path: Path) -> Folder:
     """Open a folder. Raises InputError for one of another model, by name, and for what is missing or damaged."""
-    _check_folder(path)
-    if not (path / CONFIG).is_file():
-        raise InputError(f"{path}: no folder of a model: {CONFIG} is missing; give the one that has it")
+    _refuse_other(path)
     config = read_config(_parsed(path / CONFIG), str(path / CONFIG))
     if not (path / PREPROCESSOR).is_file():
         raise InputError(
@@ -56,9 +54,17 @@ def open_folder(path: Path) -> Folder:
     return Folder(path, config, preprocessor, stored_tensors(weight_files(path)))
 
 
-def _check_folder(path: Path) -> None:
+def _refuse_other(path: Path) -> None:
+    """Raise InputError for what is no folder of a model."""
     if not path.is_dir():
-        raise InputError(f"{path}: no such folder; give the folder that has {CONFIG} and model.safetensors")
+        raise InputError(f"{path}: no such folder; give the folder that has {CONFIG} and {WEIGHTS}")
+    if (path / CONFIG).is_file():
+        return
+    if (path / MANIFEST).is_file():
+        raise InputError(f"{path}: a bundle, whose files are ports already; give what it was made of")
+    raise InputError(
+        f"{path}: a folder without {CONFIG}, so none of transformers; give the one that has it, or a checkpoint's file"
+    )
 
 
 def _parsed(path: Path) -> object:

@@ -22,6 +22,7 @@ _TORCHS = "pytorch_model.bin"
 # In transformers' own order; what an index lists is of the kind that its name begins with.
 PLACES = (WEIGHTS, WEIGHTS + INDEX, _TORCHS, _TORCHS + INDEX)
 _MOST_SHARDS = 1_000
+_LONGEST = 255  # characters of a file's name, which no system has more of
 _MAX_INDEX = 16 << 20  # bytes
 
 
@@ -78,7 +79,8 @@ def _index(path: Path) -> Mapping[str, str]:
         raise InputError(f"{path}: no index of weights: it has no weight_map")
     ending = ".safetensors" if path.name.startswith(WEIGHTS) else ".bin"
     for name in dict.fromkeys(quoted(file) if not isinstance(file, str) else file for file in listed.values()):
-        if Path(name).name != name or not name.endswith(ending):
+        plain = Path(name).name == name and name.isprintable() and len(name) <= _LONGEST
+        if not plain or not name.endswith(ending):
             raise InputError(f"{path}: lists a file {quoted(name)}, expected one beside it that ends with {ending}")
     return listed
 

@@ -58,13 +58,13 @@ def _checkpoint(file: TorchFile, checkpoint: Checkpoint) -> Inspection:
     facts: dict[str, Any] = {
         **_format(file),
         "model_class": name if type(name) is str else preview(name),
-        **_tensors(checkpoint.tensors.values()),
+        **tensor_facts(checkpoint.tensors.values()),
         "updates": "not recorded" if checkpoint.num_updates is None else checkpoint.num_updates,
         "labels": _labels(checkpoint),
         "optimizer_state": checkpoint.has_optimizer_state,
         "moving_average": checkpoint.has_ema,
     }
-    problems = _conversion(checkpoint, facts)
+    problems = conversion_facts(checkpoint, facts)
     facts["converts"] = not problems
     if problems:
         return Inspection(file.path, checkpoint.kind, facts, problems=problems)
@@ -82,7 +82,7 @@ def _weights(file: TorchFile, checkpoint: Checkpoint, told: Told) -> Inspection:
     facts = {
         **_format(file),
         "model_class": _EITHER.get(told.model_class, told.model_class) if told.ambiguous else told.model_class,
-        **_tensors(checkpoint.tensors.values()),
+        **tensor_facts(checkpoint.tensors.values()),
         "prefix": told.prefix or None,
         "told_by_tensors": str(told),
         "not_told": NOT_TOLD,
@@ -103,7 +103,7 @@ def _fits(checkpoint: Checkpoint, geometry: str) -> bool:
     return True
 
 
-def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...]:
+def conversion_facts(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...]:
     """Add what a conversion would find to ``facts``; return why it would stop."""
     problems: tuple[str, ...] = ()
     try:
@@ -118,7 +118,7 @@ def _conversion(checkpoint: Checkpoint, facts: dict[str, Any]) -> tuple[str, ...
     except InputError as error:
         problems = error.problems
     try:
-        if unknown := unknown_entries(checkpoint):
+        if checkpoint.folder is None and (unknown := unknown_entries(checkpoint)):
             facts["unknown_config"] = {entry.name: entry.value for entry in unknown[:MOST_RECORDED]}
         architecture(checkpoint)
     except InputError as error:
@@ -133,7 +133,7 @@ def _state_dict(file: TorchFile, kind: str) -> Inspection:
     facts = {
         **_format(file),
         "weight_norm": _DIALECTS[kind],
-        **_tensors(tensors.values()),
+        **tensor_facts(tensors.values()),
         "layers": _count(tensors, _LAYERS),
         "convolutions": _count(tensors, _CONVOLUTIONS),
     }
@@ -160,7 +160,8 @@ def _format(file: TorchFile) -> dict[str, Any]:
     return {"format": layout, "bytes": file.size}
 
 
-def _tensors(tensors: Iterable[LazyTensor]) -> dict[str, Any]:
+def tensor_facts(tensors: Iterable[LazyTensor]) -> dict[str, Any]:
+    """Count tensors, and the numbers in them by their precision."""
     listed = list(tensors)
     precision = Counter(tensor.dtype.name for tensor in listed)
     return {

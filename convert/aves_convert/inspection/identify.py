@@ -25,9 +25,16 @@ def inspect(path: Path) -> Inspection:
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
     try:
-        return inspect_folder(path) if path.is_dir() else _file(path)
+        return _folder(path) if path.is_dir() else _file(path)
     except InputError as error:
         return Inspection(path, "unusable", problems=error.problems)
+
+
+def _folder(path: Path) -> Inspection:
+    """A folder of transformers is read by the room that reads checkpoints, which a bundle needs not."""
+    from aves_convert.inspection.folders import inspect_model_folder, is_model_folder
+
+    return inspect_model_folder(path) if is_model_folder(path) else inspect_folder(path)
 
 
 def _file(path: Path) -> Inspection:
@@ -41,6 +48,10 @@ def _file(path: Path) -> Inspection:
     head = data[:4096]
     if not head:
         raise InputError(f"{path}: the file is empty; fetch it again")
+    from aves_convert.inspection.folders import folder_around, inspect_lone_weights, inspect_model_folder
+
+    if (folder := folder_around(path)) is not None:
+        return inspect_model_folder(folder)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         return inspect_json(path, len(data))
     from aves_convert.inspection.onnx_graphs import inspect_onnx, looks_like_onnx
@@ -49,6 +60,8 @@ def _file(path: Path) -> Inspection:
         return inspect_onnx(path, data)
     if is_heads_file(path, head):
         return inspect_heads(path, data)
+    if path.name.endswith(".safetensors") and head[8:9] == b"{" and (found := inspect_lone_weights(path)):
+        return found
     if not head.startswith((_ZIP, _PICKLE)):
         calls, _ = scan_pickle(data)
         if not dangerous_calls(calls):

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from tests.support.bundles import as_document, comparison, report_on
 from tests.support.documents import HASH, SOURCE, a_manifest
 from tests.support.fairseq_models import Variant, build
-from tests.support.transformers_folders import with_folder
 
 from aves_artifacts.bundle.manifest import FILE_NAMES, TRANSFORMERS, GraphRecord
 from aves_artifacts.bundle.model_card import model_card
@@ -268,7 +267,7 @@ def test_the_snippet_for_transformers_runs_and_agrees(
     model: dict[str, Any], task: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_torch_file(checkpoint_contents(GEOMETRIES["tiny"] | model, seed="x", task=task), tmp_path / "x.pt")
-    bundle = with_folder(make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x")), tmp_path / "x.pt")
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x", also=("transformers",)))
     monkeypatch.chdir(bundle.folder)
     import_torchaudio()
     torchaudio, _, _, transformers = snippets(Path("README.md").read_text())
@@ -301,8 +300,7 @@ def test_the_snippet_for_letters_runs_and_agrees(kind: str, tmp_path: Path, monk
     import torch
 
     torch.save(build(Variant(kind), tmp_path).state, tmp_path / "x.pt")
-    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x"))
-    bundle = with_folder(made, tmp_path / "x.pt", letters=made.manifest.config.aux_num_out)
+    bundle = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x", also=("transformers",)))
     monkeypatch.chdir(bundle.folder)
     import_torchaudio()
     torchaudio, *_, transformers = snippets(Path("README.md").read_text())

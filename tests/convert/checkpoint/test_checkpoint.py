@@ -96,7 +96,7 @@ STATE_DICTS = {
 ADVICE = {
     "TorchAudio state dict": r"\(weight_g, weight_v\), already converted.*aves-convert torchaudio2onnx",
     "TorchAudio state dict (parametrizations)": r"\(parametrizations.weight\), already converted.*torchaudio2onnx",
-    "Hugging Face state dict": "a Hugging Face model, expected the checkpoint of fairseq",
+    "Hugging Face state dict": "the weights of a model of transformers; give their folder",
     "fairseq state dict": r"it has no feature_extractor\.conv_layers\.0\.0\.weight, which every HuBERT",
     "state dict": "a state dict of another model",
 }

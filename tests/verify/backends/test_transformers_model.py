@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support import stand_ins
-from tests.support.folders import folder, said, with_tensors
+from tests.support.converted_folders import folder, said, with_tensors
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import FINAL, LOGITS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.folders import PREPROCESSOR, folder, said, stored, with_tensors
+from tests.support.converted_folders import PREPROCESSOR, folder, said, stored, with_tensors
 
 from aves_convert.hugging_face.folder import open_folder
 from aves_verify.backends.transformers_model import TransformersBackend

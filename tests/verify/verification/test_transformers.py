@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.support import stand_ins
 from tests.support.commands import invoke
-from tests.support.folders import folder, said, stored, with_tensors
+from tests.support.converted_folders import folder, said, stored, with_tensors
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import attach_report

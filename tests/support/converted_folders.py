@@ -1,14 +1,14 @@
-"""Folders that transformers loads, of tiny encoders, and settings of theirs that somebody changes."""
+"""Folders that were converted from tiny stand-ins, and what somebody changes in them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import safe_open
 from tests.support import stand_ins
+from tests.support.transformers_folders import edit
 
 from aves_convert.conversion.request import Source
 from aves_convert.conversion.transformers import fairseq_to_transformers
@@ -26,8 +26,7 @@ def folder(path: Path, variant: str = "base", **kwargs: Any) -> Path:
 
 def said(path: Path, file: str = "config.json", **entries: Any) -> Path:
     """The folder with other entries in one of its files; those that are None are left out."""
-    document = {**json.loads((path / file).read_text()), **entries}
-    (path / file).write_text(json.dumps({name: value for name, value in document.items() if value is not None}))
+    edit(path / file, entries)
     return path
 
 
