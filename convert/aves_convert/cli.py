@@ -304,13 +304,7 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     metavar="TEXT",
     help=f"How the weights' authors are cited, for the model card.  [default: {_OF_THE_CATALOGUE}]",
 )
-@click.option(
-    "--with",
-    "also",
-    metavar="LIST",
-    help="More ports: transformers, the folder NAME.transformers that HubertModel.from_pretrained loads. By default "
-    "there are none.",
-)
+@options.more_ports
 @_source_options
 @_onnx_options
 @options.force
@@ -320,7 +314,7 @@ def bundle(
     name: str | None,
     licence: str | None,
     citation: str | None,
-    also: str | None,
+    also: tuple[str, ...],
     force: bool,
     **given: Any,
 ) -> None:
@@ -337,8 +331,7 @@ def bundle(
     remarks: list[str] = []
     with showing(f"bundling {checkpoint.name}"):
         source = _source(checkpoint, given)
-        ports = () if also is None else tuple(dict.fromkeys(port.strip() for port in also.split(",")))
-        target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, ports)
+        target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, also)
         made = make_bundle(source, target, _onnx(given), Terms(licence, citation), tell=remarks.append)
     _tell(remarks)
     for record in made.manifest.files.values():

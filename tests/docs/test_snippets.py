@@ -97,12 +97,15 @@ def test_the_way_to_transformers_and_back_is_as_it_is_told(tmp_path: Path, monke
     write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
     monkeypatch.chdir(tmp_path)
     lines = "".join(blocks("docs/transformers.md", "sh")).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     for line in lines:
         run(line)
     (snippet,) = blocks("docs/transformers.md", "python")
     assert tuple(execute(snippet)["embeddings"].shape) == (1, 49, 24)
-    assert read_bundle(tmp_path / "bundle-of-folder").manifest.source.format == "transformers"
+    manifest = read_bundle(tmp_path / "bundle-of-folder").manifest
+    assert manifest.source.format == "transformers"
+    assert manifest.report is not None
+    assert manifest.report.passed
 
 
 def test_the_examples_run_as_their_page_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,16 @@ def heads(why: str) -> Option:
     )
 
 
+more_ports = click.option(
+    "--with",
+    "also",
+    metavar="LIST",
+    default="",
+    callback=lambda _context, _option, value: tuple(filter(None, dict.fromkeys(map(str.strip, value.split(","))))),
+    help="More ports in a bundle: transformers, the folder NAME.transformers that HubertModel.from_pretrained loads. "
+    "By default there are none.",
+)
+
 centroids = click.option(
     "--centroids",
     multiple=True,

@@ -65,11 +65,17 @@ def load_model(
         old_weight_norm_name(name): torch.as_tensor(tensor).to(dtype, copy=True).contiguous()
         for name, tensor in state_dict.items()
     }
+    fill(model, tensors)
+    return model
+
+
+def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put tensors into a model, strictly, in their own type; it keeps these very ones where torch can do that."""
     if "assign" in inspect.signature(model.load_state_dict).parameters:  # from torch 2.1 on
         model.load_state_dict(tensors, strict=True, assign=True)
     else:
+        dtype = next(iter(tensors.values())).dtype
         model.to(dtype).load_state_dict(tensors, strict=True)
-    return model
 
 
 def _import_without_extension() -> ModuleType:

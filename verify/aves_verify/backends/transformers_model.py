@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line, printable
 from aves_artifacts.bundle.outputs import FINAL, LOGITS, layer_name
 from aves_artifacts.encoder import encoder_shapes
@@ -25,7 +25,7 @@ from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.hugging_face.folder import Folder, open_folder
 from aves_convert.weights.ledger import account
-from aves_convert.weights.model import Uninitialised, import_torchaudio
+from aves_convert.weights.model import Uninitialised, fill, import_torchaudio
 from aves_verify.backends.backend import Embeddings, Given, RunError
 
 ATTENTIONS = ("eager", "sdpa")  # the ways there are on a processor; sdpa from 4.41 on
@@ -66,13 +66,22 @@ class TransformersBackend:
 
     name = kind = "transformers"
 
-    def __init__(self, folder: Folder, attention: str = DEFAULT_ATTENTION) -> None:
-        """Raise InputError where the installed version does not make the model of these settings and weights."""
+    def __init__(
+        self,
+        folder: Folder,
+        attention: str = DEFAULT_ATTENTION,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Raise InputError where the installed version does not make the model of these settings and weights.
+
+        ``weights``: those of another model of this folder, to be shared with it; by default they are read.
+        """
         library = import_transformers()
         check({"attention": attention})
         self.version: str = library.__version__
         self.path, self.folder = folder.path, folder
         self.model = _model(library, folder, attention)
+        fill(self.model, _tensors(self.model, folder) if weights is None else weights)
         self.settings = {"attention": str(getattr(self.model.config, "_attn_implementation", attention))}
 
     @property
@@ -94,8 +103,8 @@ class TransformersBackend:
 
     @cached_property
     def otherwise(self) -> TransformersBackend:
-        """The same weights, with attention computed in the other way, as users may ask for it."""
-        return TransformersBackend(self.folder, self._other_attention)
+        """Another model with these very weights, in which attention is computed in the other way."""
+        return TransformersBackend(self.folder, self._other_attention, self.model.state_dict())
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Encoder.run``. "final" is ``last_hidden_state``, "layer.0" the second of ``hidden_states``.
@@ -172,14 +181,11 @@ def _model(library: Any, folder: Folder, attention: str) -> Any:
         raise InputError(
             f"{where}: transformers makes no {class_name(config)} of it: {type(error).__name__}: {first_line(error)}"
         ) from None
-    problems = _load(model, folder)
-    if problems:
-        raise InputError(*(f"{where}: {problem}" for problem in problems))
     return model
 
 
-def _load(model: Any, folder: Folder) -> list[str]:
-    """Put the weights into the model; return why they do not fit."""
+def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
+    """Read the weights for a model, by its own names. Raises InputError with every reason why they do not fit."""
     config, wanted = folder.config, model.state_dict()
     prefix = f"{config.model_type}." if has_head(config) else ""
     theirs = {target: name for name, target in torchaudio_names(config.encoder, prefix, wanted).items()}
@@ -196,7 +202,5 @@ def _load(model: Any, folder: Folder) -> list[str]:
         for name, tensor in tensors.items()
         if name in wanted and tensor.shape != tuple(wanted[name].shape)
     ]
-    if not problems:
-        values = {name: torch.from_numpy(tensor.float32().copy()) for name, tensor in tensors.items()}
-        model.load_state_dict(values, strict=True)
-    return problems
+    raise_if_any(problems, f"{folder.path}: not the tensors of {named}")
+    return {name: torch.from_numpy(tensor.float32().copy()) for name, tensor in tensors.items()}

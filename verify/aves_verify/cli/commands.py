@@ -231,6 +231,7 @@ def doctor(as_json: bool) -> None:
 )
 @shared.release_version
 @shared.stand_in(options.STAND_IN_RELEASE)
+@shared.more_ports
 @click.option(
     "--work",
     type=path_type(folder=True),
@@ -244,6 +245,7 @@ def release(
     url: str,
     version: str | None,
     stand_in: bool,
+    also: tuple[str, ...],
     work: Path | None,
     sign_key: Path | None,
     dry_run: bool,
@@ -266,7 +268,7 @@ def release(
     from aves_verify.release_pipeline.summary import print_outcome, print_steps
 
     version = usable_version(version)
-    order = Order(names, url, version, work or store() / "release", stand_in)
+    order = Order(names, url, version, work or store() / "release", stand_in, also)
     signer = read_signer(sign_key) if sign_key else None
     console, journal = Console(), Journal()
     try:

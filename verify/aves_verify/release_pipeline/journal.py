@@ -15,13 +15,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be released; without names, every configuration that has an original."""
+    """What is to be released; without names, every configuration that has an original. ``also``: as of ``Target``."""
 
     names: tuple[str, ...]
     url: str
     version: str
     work: Path
     stand_in: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

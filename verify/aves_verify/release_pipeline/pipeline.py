@@ -15,7 +15,7 @@ from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.progress import Watcher, transfer_bars
 from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.check import check_bundle
-from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT
+from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT, Manifest
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
 from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_artifacts.fetch.file_kind import content_problem
@@ -28,7 +28,7 @@ from aves_artifacts.release.publishing import PlannedUpload, Published, plan_upl
 from aves_artifacts.release.staging import check_names, stage
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle
-from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.request import MORE_PORTS, Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.release_pipeline.journal import Journal, Order
 from aves_verify.report.json_report import to_json
@@ -40,11 +40,12 @@ from aves_verify.verification.run import verify
 
 @dataclass(frozen=True)
 class Candidate:
-    """One encoder that is to be released: its checkpoint, and the folder for its bundle."""
+    """One encoder that is to be released: its checkpoint, the folder for its bundle, and what is in that beside all."""
 
     name: str
     checkpoint: Path
     bundle: Path
+    also: tuple[str, ...] = ()
 
 
 def run_release(
@@ -112,7 +113,7 @@ def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, wat
                 hint="give {stand_in} to release it marked as such",
             )
         journal.keep(chosen.stem, "checkpoint")
-        return Candidate(chosen.stem, chosen, order.work / "bundles" / chosen.stem)
+        return Candidate(chosen.stem, chosen, order.work / "bundles" / chosen.stem, order.also)
     stem = chosen.file_name
     if not order.stand_in:
         wanted = Wanted(chosen, "original")
@@ -120,14 +121,14 @@ def _candidate(chosen: Configuration | Path, order: Order, journal: Journal, wat
         (fetched,) = journal.do(stem, "checkpoint", lambda: fetcher.fetch_files([wanted]))
         if fetched.was_here:
             journal.steps[-1] = replace(journal.steps[-1], seconds=None)
-        return Candidate(stem, wanted.path, order.work / "bundles" / stem)
+        return Candidate(stem, wanted.path, order.work / "bundles" / stem, order.also)
     checkpoint = order.work / "stand-ins" / f"{stem}.pt"
     if checkpoint.is_file() and not content_problem(checkpoint, "original", chosen.dimension):
         journal.keep(stem, "checkpoint")
     else:
         geometry = geometry_of(chosen)
         journal.do(stem, "checkpoint", lambda: write_stand_in(chosen.name, checkpoint, geometry=geometry))
-    return Candidate(stem, checkpoint, order.work / "stand-ins" / stem)
+    return Candidate(stem, checkpoint, order.work / "stand-ins" / stem, order.also)
 
 
 def _bundle(candidate: Candidate, journal: Journal) -> Verified | DoesNotHoldError:
@@ -141,7 +142,7 @@ def _bundle(candidate: Candidate, journal: Journal) -> Verified | DoesNotHoldErr
     if _is_of(candidate):
         journal.keep(name, "bundle")
     else:
-        target = Target(candidate.bundle, name, force=True)
+        target = Target(candidate.bundle, name, True, candidate.also)
         journal.do(name, "bundle", lambda: make_bundle(Source(candidate.checkpoint), target))
     journal.do(name, "verify", lambda: _verify(candidate, journal.show))
     try:
@@ -156,7 +157,7 @@ def _ready(candidate: Candidate) -> Verified | None:
         found = verified(candidate.bundle)
     except (InputError, DoesNotHoldError):
         return None
-    return found if found.bundle.manifest.source.sha256 == sha256_of(candidate.checkpoint) else None
+    return found if _is_made_so(found.bundle.manifest, candidate) else None
 
 
 def _is_of(candidate: Candidate) -> bool:
@@ -170,7 +171,13 @@ def _is_of(candidate: Candidate) -> bool:
         return False
     if found.manifest is None or any(p.file not in (REPORT, FILE_NAMES["card"]) for p in found.problems):
         return False
-    return found.manifest.source.sha256 == sha256_of(candidate.checkpoint)
+    return _is_made_so(found.manifest, candidate)
+
+
+def _is_made_so(manifest: Manifest, candidate: Candidate) -> bool:
+    """Whether a bundle is of this checkpoint, with the ports that are wanted and no others."""
+    also = {port for port in MORE_PORTS if port in manifest.ports}
+    return also == set(candidate.also) and manifest.source.sha256 == sha256_of(candidate.checkpoint)
 
 
 def _verify(candidate: Candidate, show: Progress) -> None:
