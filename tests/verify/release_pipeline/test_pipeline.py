@@ -62,6 +62,17 @@ def test_a_dry_run_does_all_but_publish(checkpoint: Path, out: Path) -> None:
     assert line_of(release(checkpoint, out))[:3] == ["kept", "kept", "kept"]
 
 
+def test_more_ports_are_released_where_they_are_asked_for(checkpoint: Path, out: Path) -> None:
+    assert release(checkpoint, out, "--dry-run").exit_code == 0
+    result = release(checkpoint, out, "--with", "transformers")
+    assert result.exit_code == 0, result.output
+    assert "kept" not in line_of(result)[1:]  # the bundle without them is made anew
+    assert (out / "1.0" / "owls" / "owls.transformers" / "config.json").is_file()
+    report = json.loads((out / "1.0" / "owls" / "report.json").read_text())
+    assert {"torchaudio", "onnx", "transformers"} == {c["backend"] for c in report["configs"][0]["comparisons"]}
+    assert line_of(release(checkpoint, out, "--with", "transformers"))[:3] == ["kept", "kept", "kept"]
+
+
 def test_a_damaged_bundle_is_made_and_verified_anew(checkpoint: Path, out: Path) -> None:
     assert release(checkpoint, out, "--dry-run").exit_code == 0
     (graph,) = (out.parent / "work").rglob("owls.onnx")

@@ -11,6 +11,7 @@ import torch
 from tests.support import stand_ins
 from tests.support.commands import invoke
 from tests.support.converted_folders import folder, said, stored, with_tensors
+from tests.support.fairseq_models import Variant, build
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.attach import attach_report
@@ -83,6 +84,23 @@ def test_every_layer_and_its_own_long_probe_are_compared(bundle: Bundle, checkpo
     assert all(stage.found for stage in explanation.stages)
     assert {s.backend for s in config.sensitivities} == {"fairseq", "transformers"}
     assert config.passed
+
+
+@pytest.mark.parametrize("kind", ["hubert_ctc", "wav2vec_ctc"])
+def test_a_fine_tuned_model_is_held_to_its_logits_and_its_letters(kind: str, tmp_path: Path) -> None:
+    torch.save(build(Variant(kind), tmp_path).state, tmp_path / "x.pt")
+    made = make_bundle(Source(tmp_path / "x.pt"), Target(tmp_path / "bundle", "x", also=("transformers",)))
+    plan = dataclasses.replace(PLAN, backends=("fairseq", "transformers"))
+    path = made.path("transformers_config").parent
+    found = of_files(tmp_path / "x.pt", None, None, None, path)
+    config = verified(found, plan)
+    assert config.passed, config.problems
+    assert {c.layer for c in config.comparisons} == {"final", "logits"}
+    letters = json.loads((path / "vocab.json").read_text())
+    shifted = {letter: (row + 1) % len(letters) for letter, row in letters.items()}
+    (path / "vocab.json").write_text(json.dumps(shifted))
+    (problem,) = verified(found, plan).problems
+    assert "gives the head's rows other letters" in problem
 
 
 def test_a_folder_is_the_original_where_there_is_no_checkpoint(original: Subject) -> None:
