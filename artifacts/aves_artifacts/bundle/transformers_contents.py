@@ -15,7 +15,7 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, TRANSFORMERS, LedgerEntry, Manifest, Role
 from aves_artifacts.bundle.weights import StoredTensor, Weights, format_of, read_copy, same_bits, sha256_as
 from aves_artifacts.files.documents import parse_json, read_file
-from aves_artifacts.hugging_face.config import FolderConfig, config_entries, folder_config, read_config
+from aves_artifacts.hugging_face.config import config_entries, folder_config, read_config
 from aves_artifacts.hugging_face.names import MASK, torchaudio_names
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, preprocessor_entries
 from aves_artifacts.hugging_face.tokenizer import tokenizer_entries
@@ -65,7 +65,7 @@ def problems_of_folder(bundle: Bundle, roles: tuple[Role, ...], reference: Weigh
         else:
             told = _weight_problems(weights, config.prefix, manifest, reference)
             yield from (("transformers_weights", problem) for problem in told)
-            expected["transformers_config"] = _expected_config(config, manifest, weights)
+            expected["transformers_config"] = _expected_config(manifest)
     for role, entries in expected.items():
         if role in found:
             yield from ((role, problem) for problem in _entry_problems(found[role], entries))
@@ -109,12 +109,12 @@ def _expected(manifest: Manifest) -> dict[Role, dict[str, Any]]:
     }
 
 
-def _expected_config(config: FolderConfig, manifest: Manifest, weights: Weights) -> dict[str, Any]:
-    """The entries for the manifest's encoder, with these tensors beside it."""
-    return config_entries(
-        folder_config(manifest.config, config.model_type),
-        masked=config.prefix + MASK in weights,
-    )
+def _expected_config(manifest: Manifest) -> dict[str, Any]:
+    """The entries for the manifest's encoder, of a model of the source's type, masked where the source's could be."""
+    named = manifest.source.model_class.lower()
+    config = folder_config(manifest.config, "wav2vec2" if named.startswith("wav2vec") else "hubert")
+    mask = _BESIDE[MASK][manifest.source.format]
+    return config_entries(config, masked=any(_is_dropped(entry, mask) for entry in manifest.ledger))
 
 
 def _entry_problems(found: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
@@ -129,6 +129,10 @@ def _entry_problems(found: Mapping[str, Any], expected: Mapping[str, Any]) -> It
 def _weight_problems(weights: Weights, prefix: str, manifest: Manifest, reference: Weights | None) -> Iterator[str]:
     """Tell where tensors are not the encoder's bit for bit, or, of those beside it, not the source's by their hash."""
     names = torchaudio_names(manifest.config, prefix)
+    if prefix + MASK not in weights and any(
+        _is_dropped(entry, _BESIDE[MASK][manifest.source.format]) for entry in manifest.ledger
+    ):
+        yield f"lacks {prefix + MASK}, which the source has"
     yield from (f"lacks {name}" for name in names if name not in weights)
     for name, tensor in weights.items():
         if tensor.dtype != "float32":
@@ -159,7 +163,7 @@ def _is_dropped(entry: LedgerEntry, name: str | None) -> bool:
 
 def _letter_problems(found: Mapping[str, Any], letters: int) -> Iterator[str]:
     rows = [row for row in found.values() if isinstance(row, int) and not isinstance(row, bool) and 0 <= row < letters]
-    if len(set(rows)) < len(found):
+    if len(set(rows)) < len(found) or len(found) != letters:
         yield f"does not number letters as the {letters} rows of the head are"
 
 

@@ -51,9 +51,15 @@ _FIXED: dict[str, tuple[object, str]] = {
     "conv_pos_batch_norm": (False, "a batch-norm positional convolution"),
     "feat_proj_layer_norm": (True, "no layer norm before its projection, as DistilHuBERT"),
     "add_adapter": (False, "an adapter behind its encoder"),
+}
+# The same of entries that are not written, as they are no settings of these classes or say what is so anyway.
+_UNWRITTEN: dict[str, tuple[object, str]] = {
     "adapter_attn_dim": (None, "adapters in its layers, as MMS has"),
     "quantization_config": (None, "quantised weights"),
     "auto_map": (None, "code of its own, which is not run"),
+    "transformers_weights": (None, "weights in a file of another name"),
+    "pruned_heads": ({}, "heads that were taken out"),
+    "return_dict": (True, "outputs in another form"),
 }
 _DEFAULTS: dict[str, Any] = {
     "hidden_size": 768,
@@ -95,6 +101,8 @@ class FolderConfig:
     model_type: str  # "hubert" or "wav2vec2"
     model_class: str  # transformers', such as HubertModel
     encoder: EncoderConfig
+    dtype: str = "float32"  # what users of newer versions compute in
+    blank: int = 0  # the row of the head that CTC takes for no letter
 
     @property
     def prefix(self) -> str:
@@ -116,7 +124,7 @@ def config_entries(config: FolderConfig, *, masked: bool, projection: int | None
     """
     encoder = config.encoder
     channels, kernels, strides = map(list, zip(*encoder.extractor_conv_layer_config, strict=True))
-    fixed = {name: value for name, (value, _) in _FIXED.items() if value is not None}
+    fixed = {name: value for name, (value, _) in _FIXED.items()}
     if config.model_type == "hubert":
         del fixed["add_adapter"]
     else:
@@ -161,8 +169,8 @@ def read_config(entries: object, where: str) -> FolderConfig:
     model_type, model_class = _model(entries, where)
     problems = [
         f"it has {what} ({name} {quoted(entries[name])}), which fairseq's model and its ports have not"
-        for name, (value, what) in _FIXED.items()
-        if name in entries and not _same(entries[name], value)
+        for name, (value, what) in {**_FIXED, **_UNWRITTEN}.items()
+        if entries.get(name) is not None and not _same(entries[name], value)
     ]
     merged = {**_DEFAULTS, **{name: entries[name] for name in _DEFAULTS if name in entries}}
     problems += _extractor_problems(merged, entries)
@@ -193,7 +201,14 @@ def read_config(entries: object, where: str) -> FolderConfig:
         )
     except InputError as error:
         raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
-    return FolderConfig(model_type, model_class, encoder)
+    dtype, blank = entries.get("dtype") or entries.get("torch_dtype"), entries.get("pad_token_id", 0)
+    return FolderConfig(
+        model_type,
+        model_class,
+        encoder,
+        dtype=dtype if isinstance(dtype, str) else "float32",
+        blank=blank if isinstance(blank, int) else -1,
+    )
 
 
 def _model(entries: Mapping[str, Any], where: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
+PROCESSOR = "processor_config.json"  # in newer folders the settings of the preprocessor are a part of it
+ADAPTER = "adapter_config.json"  # with it the weights of another folder are loaded, where its library is installed
 VOCABULARY, TOKENIZER = "vocab.json", "tokenizer_config.json"  # of a model with a head for letters alone
 
 MASK = "masked_spec_embed"  # fairseq's mask_emb

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,10 @@ def prepare(bundle: Verified, out: Path, *, force: bool = False) -> list[Path]:
     if at_root != before.files:
         manifest, card = with_card(replace(before, files=at_root), bundle.report)
     names = [record.name for record in manifest.files.values()] + [REPORT]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(
+            f"{source}: two of its files would be called {twice[0]} at the Hub; make the bundle anew under another name"
+        )
     optional = [FILE_NAMES["onnx_data"].format(name=manifest.name), *map(_base, TRANSFORMERS)]
     with staged(out, [*dict.fromkeys([*names, *optional, ATTRIBUTES]), MANIFEST], force=force) as staging:
         for role, record in before.files.items():

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.hugging_face.names import MASK, PROJECTION, torchaudio_names
 from aves_convert.checkpoint import hubert_keys
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.hubert_keys import Dropped
-from aves_convert.hugging_face.folder import open_folder
+from aves_convert.hugging_face.folder import Folder, open_folder
 
 # What a class has around the encoder, by the beginning of the name, and why a port leaves it out.
 _AROUND: Mapping[str, Mapping[str, str]] = {
@@ -31,6 +32,7 @@ _AROUND: Mapping[str, Mapping[str, str]] = {
 def checkpoint_of_folder(path: Path) -> Checkpoint:
     """Read a folder as a checkpoint, whose tensors have the names that are in its files. Raises InputError."""
     folder = open_folder(path)
+    _refuse_another_prefix(folder)
     task = {"normalize": folder.preprocessor.normalize, "sample_rate": folder.preprocessor.sample_rate}
     return Checkpoint(
         path=path,
@@ -40,6 +42,18 @@ def checkpoint_of_folder(path: Path) -> Checkpoint:
         kind="folder of transformers",
         folder=folder.config,
     )
+
+
+def _refuse_another_prefix(folder: Folder) -> None:
+    """Raise InputError where the names are those of a class with another beginning, rather than name each of them."""
+    before = f"{folder.config.model_type}."
+    prefixed = any(name.startswith(before) for name in folder.tensors)
+    if folder.tensors and prefixed != bool(folder.config.prefix):
+        begin = f"begin with {before}" if prefixed else f"do not begin with {before}"
+        raise InputError(
+            f"{folder.path}: a {folder.config.model_class} by its config.json, and its tensors' names {begin}; name "
+            "the class that they were saved from under architectures"
+        )
 
 
 def folder_names(checkpoint: Checkpoint) -> tuple[dict[str, str], dict[str, Dropped]]:

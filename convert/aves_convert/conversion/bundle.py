@@ -47,6 +47,12 @@ def make_bundle(
     """
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     transformers = "transformers" in target.also
+    if transformers and target.name == "model":
+        raise InputError(
+            "the name model: its copy in safetensors would be called as transformers' weights are, which the Hub has "
+            "in one folder",
+            hint="give another with {name}",
+        )
     if transformers and source.is_folder:
         raise InputError(f"{source.path}: is a folder of transformers already; copy it beside the bundle")
     if (target.folder / names["card"]).exists() and not (target.folder / MANIFEST).exists():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.file_record import unchanged
 from aves_artifacts.files.writing import staged
+from aves_artifacts.hugging_face.names import ADAPTER, PROCESSOR
 from aves_convert.conversion.convert import converted_heads, taken
 from aves_convert.conversion.remarks import Tell, silent
 from aves_convert.conversion.request import Source
@@ -22,6 +24,9 @@ def fairseq_to_transformers(
     ``final_proj`` into the weights too. ``tell`` gets a line for everything that is out of the ordinary. Raises
     InputError.
     """
+    for name in (PROCESSOR, ADAPTER):
+        if (out / name).exists():
+            raise InputError(f"{out}: there is {name}, which transformers would read too; choose another folder")
     with staged(out, FOLDER_FILES, force=force) as staging, unchanged(*source.files):
         read = source.read()
         converted = taken(source, read, tell)

@@ -124,7 +124,7 @@ DAMAGED: dict[str, tuple[Callable[[Bundle], object], str]] = {
     ),
     "no mask": (
         reweighted(lambda tensors: tensors.pop("masked_spec_embed")),
-        "config.json has another mask_time_prob than this encoder: 0.05, expected 0.0",
+        "model.safetensors lacks masked_spec_embed, which the source has",
     ),
     "a missing entry": (rewritten(CONFIG, layer_norm_eps=...), "config.json lacks layer_norm_eps"),
     "a number for true": (

@@ -105,7 +105,7 @@ FOLDER_FAULTS = (
     in_tensors("a tensor that is missing, which transformers makes up", REFUSED)(
         without("encoder.layers.0.feed_forward.output_dense.bias")
     ),
-    in_tensors("the embedding of masked frames is missing", REFUSED)(without("masked_spec_embed")),
+    in_tensors("the embedding of masked frames is missing", FILE)(without("masked_spec_embed")),
     in_tensors("the embedding of masked frames negated", FILE)(scaled("masked_spec_embed", -1)),
     in_tensors("a tensor of no use", REFUSED)(lambda tensors: tensors.update(extra=np.zeros(3, np.float32))),
     in_tensors("the last norm's scale set to one", "last layer norm", encoder="pre-norm")(

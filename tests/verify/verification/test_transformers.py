@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.support import stand_ins
@@ -19,6 +20,8 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.transformers import fairseq_to_transformers
+from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.cli import main
 from aves_verify.report.json_report import to_json
@@ -210,3 +213,55 @@ def test_what_cannot_go_together_is_told(bundle: Bundle, checkpoint: Path, tmp_p
 def test_fairseq_is_missed_where_a_folder_is_the_original(original: Subject) -> None:
     with pytest.raises(InputError, match="no file for fairseq"):
         verify(original, dataclasses.replace(PLAN, backends=("fairseq", "torchaudio")))
+
+
+CLASSES = ("HubertForSequenceClassification", "HubertModelWithFinalProj", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC")
+
+
+@pytest.mark.parametrize("model_class", CLASSES)
+def test_an_original_of_another_class_verifies_and_what_it_leaves_out_is_noted(
+    model_class: str, tmp_path: Path
+) -> None:
+    """What ``from_pretrained`` says of such a folder is no fault of the ports."""
+    path = other_class(model_class, tmp_path / "hubert")
+    make_bundle(Source(path), Target(tmp_path / "made", "hubert"))
+    config = verified(of_bundle(tmp_path / "made", transformers=path))
+    assert config.passed, config.problems
+    told = any("tells of a tensor" in note for note in config.notes)
+    assert told is (model_class in ("HubertForSequenceClassification", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC"))
+
+
+def other_class(model_class: str, path: Path) -> Path:
+    """A folder of another class than the encoder's; of the last one without the embedding of masked frames."""
+    from tests.support.transformers_folders import model_of, saved
+
+    from aves_artifacts.encoder import EncoderConfig
+    from aves_convert.checkpoint.architecture import architecture
+    from aves_convert.checkpoint.reading import read_checkpoint
+
+    if model_class == "HubertModelWithFinalProj":
+        checkpoint = stand_ins.write(path.with_name("x.pt"), stand_ins.VARIANTS["base"])
+        fairseq_to_transformers(Source(checkpoint), path, heads=True)
+        return path
+    stand_in = read_checkpoint(stand_ins.write(path.with_name("x.pt"), stand_ins.VARIANTS["base"]))
+    encoder: EncoderConfig = architecture(stand_in).config
+    if model_class.endswith("CTC"):
+        encoder = dataclasses.replace(encoder, aux_num_out=32)
+    saved(model_of(encoder, model_class), path)
+    return with_tensors(path, wav2vec2__masked_spec_embed=None) if model_class == "Wav2Vec2ForCTC" else path
+
+
+def test_an_original_in_half_precision_verifies(tmp_path: Path) -> None:
+    path = folder(tmp_path / "hubert")
+    write_safetensors({n: v.astype(np.float16) for n, v in stored(path).items()}, path / "model.safetensors")
+    said(path, torch_dtype="float16")
+    make_bundle(Source(path), Target(tmp_path / "made", "hubert"))
+    config = verified(of_bundle(tmp_path / "made", transformers=path))
+    assert config.passed, config.problems
+    assert any("loads in float16" in note for note in config.notes)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_told(original: Subject, tmp_path: Path) -> None:
+    result = invoke(main, "--bundle", tmp_path / "made", "--fairseq", original.transformers)
+    assert result.exit_code == 2
+    assert "a folder, no checkpoint of fairseq; give it with --transformers" in result.stderr

@@ -19,8 +19,9 @@ from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line, printable
 from aves_artifacts.bundle.outputs import FINAL, LOGITS, layer_name
 from aves_artifacts.encoder import encoder_shapes
+from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.config import FolderConfig
-from aves_artifacts.hugging_face.names import MASK, torchaudio_names, transformers_name
+from aves_artifacts.hugging_face.names import MASK, VOCABULARY, torchaudio_names, transformers_name
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.hugging_face.folder import Folder, open_folder
@@ -115,7 +116,7 @@ class TransformersBackend:
         try:
             with torch.inference_mode(), self._caught(caught):
                 found = self.model(torch.from_numpy(waveform.copy()), output_hidden_states=layers, return_dict=True)
-        except (RuntimeError, ValueError) as error:  # a waveform that is too short for it
+        except Exception as error:  # a waveform that is too short for it, or whatever a version makes of a setting
             shape = list(waveform.shape)
             raise RunError(f"transformers fails on a waveform {shape}: {first_line(error)}") from None
         outputs = {FINAL: caught[FINAL]}
@@ -143,6 +144,44 @@ class TransformersBackend:
                 hook.remove()
 
     @property
+    def mask(self) -> str:
+        """What the embedding of masked frames is called in the model."""
+        return self._prefix + MASK
+
+    @property
+    def lacks_mask(self) -> bool:
+        """Whether the files have no such embedding, which the library then makes up."""
+        return self.folder.config.prefix + MASK not in self.folder.tensors
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The tensors of the files that belong to another class, which has more than this one."""
+        mapping = torchaudio_names(self.folder.config.encoder, self.folder.config.prefix, self.folder.tensors)
+        return frozenset(self.folder.tensors.keys() - mapping.keys() - {self.folder.config.prefix + MASK})
+
+    @property
+    def expected_beside(self) -> frozenset[str]:
+        """Tensors of a class that transformers has not, and whose users know that ``HubertModel`` tells of them."""
+        return self.left_out if self.folder.config.model_class == "HubertModelWithFinalProj" else frozenset()
+
+    @cached_property
+    def letters(self) -> dict[str, int] | None:
+        """What ``vocab.json`` says of the head's rows; None where there is no head, or no such file."""
+        path = self.path / VOCABULARY
+        if not self._has_head or not path.is_file():
+            return None
+        try:
+            found = parse_json(read_file(path))
+        except (OSError, ValueError):
+            return {}
+        return {letter: row for letter, row in found.items() if type(row) is int} if isinstance(found, dict) else {}
+
+    @property
+    def probe_rows(self) -> tuple[int, ...]:
+        """Rows of the head that stand for single letters and digits, to be decoded."""
+        return tuple(row for letter, row in (self.letters or {}).items() if len(letter) == 1 and letter.isalnum())[:8]
+
+    @property
     def encoder(self) -> Any:
         """The model without a head."""
         return getattr(self.model, self.folder.config.model_type) if self._has_head else self.model
@@ -151,11 +190,14 @@ class TransformersBackend:
     def _has_head(self) -> bool:
         return has_head(self.folder.config)
 
+    @property
+    def _prefix(self) -> str:
+        return f"{self.folder.config.model_type}." if self._has_head else ""
+
     def module_of(self, site: str) -> str:
         """What the module is called here that torchaudio's model calls ``site``."""
-        prefix = f"{self.folder.config.model_type}." if self._has_head else ""
         is_module = site.startswith(("feature_extractor.", "encoder.", "aux"))
-        return transformers_name(f"{site}.", prefix).removesuffix(".") if is_module else site
+        return transformers_name(f"{site}.", self._prefix).removesuffix(".") if is_module else site
 
 
 def has_head(config: FolderConfig) -> bool:
@@ -186,7 +228,7 @@ def _model(library: Any, folder: Folder, attention: str) -> Any:
 
 def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
     """Read the weights for a model, by its own names. Raises InputError with every reason why they do not fit."""
-    config, wanted = folder.config, model.state_dict()
+    config, wanted, nothing = folder.config, dict(model.state_dict()), None
     prefix = f"{config.model_type}." if has_head(config) else ""
     theirs = {target: name for name, target in torchaudio_names(config.encoder, prefix, wanted).items()}
     mapping = torchaudio_names(config.encoder, config.prefix, folder.tensors)
@@ -194,6 +236,8 @@ def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
     mask = folder.tensors.get(config.prefix + MASK)
     if mask is not None and prefix + MASK in wanted:
         tensors[prefix + MASK] = mask
+    elif prefix + MASK in wanted:  # it masks nothing in evaluation; what from_pretrained makes of it is told apart
+        nothing = torch.zeros_like(wanted.pop(prefix + MASK))
     named = class_name(config)
     problems = [f"lacks {name}, which {named} has" for name in wanted if name not in tensors]
     problems += [f"has {name}, which {named} has not" for name in tensors if name not in wanted]
@@ -203,4 +247,5 @@ def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
         if name in wanted and tensor.shape != tuple(wanted[name].shape)
     ]
     raise_if_any(problems, f"{folder.path}: not the tensors of {named}")
-    return {name: torch.from_numpy(tensor.float32().copy()) for name, tensor in tensors.items()}
+    found = {name: torch.from_numpy(tensor.float32().copy()) for name, tensor in tensors.items()}
+    return found if nothing is None else {**found, prefix + MASK: nothing}

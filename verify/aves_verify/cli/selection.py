@@ -101,6 +101,8 @@ class Selection:
         for option, given in (("--pretrained", self.pretrained), ("--geometry", self.geometry)):
             if given is not None and self.fairseq is None and not names:
                 raise InputError(f"{option} goes with --fairseq: it completes the original's settings")
+        if self.fairseq is not None and self.fairseq.is_dir():
+            raise InputError(f"{self.fairseq}: a folder, no checkpoint of fairseq", hint="give it with {transformers}")
         if self.bundle is not None and self.fairseq is not None and self.transformers is not None:
             raise InputError("--bundle goes with the original that it was made from: --fairseq or --transformers")
         if self.reference is not None and self.fairseq is not None:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json, read_file
-from aves_artifacts.hugging_face.names import MASK, VOCABULARY, torchaudio_names
+from aves_artifacts.hugging_face.names import MASK, TOKENIZER, VOCABULARY, torchaudio_names
 from aves_artifacts.hugging_face.preprocessor import wants_mask
-from aves_artifacts.hugging_face.tokenizer import vocabulary
+from aves_artifacts.hugging_face.tokenizer import tokenizer_entries, vocabulary
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.hugging_face.folder import Folder
@@ -47,15 +47,11 @@ def folder_settings_problems(
         found = folder.config.encoder.kwargs()[name]
         if found != expected:
             yield f"transformers: {folder.path} says {name} {found}, the original {expected}"
-    said = folder.preprocessor
-    if said.normalize != normalize:
-        told, right = json.dumps(said.normalize), json.dumps(normalize)
-        yield f"transformers: {folder.path} says do_normalize {told}, the original {right}"
-    if said.sample_rate != SAMPLE_RATE:
-        yield f"transformers: {folder.path} says sampling_rate {said.sample_rate}, expected {SAMPLE_RATE}"
-    if said.mask != wants_mask(config):
-        told, right = json.dumps(said.mask), json.dumps(wants_mask(config))
-        yield f"transformers: {folder.path} says return_attention_mask {told}, for this encoder it must be {right}"
+    yield from _preprocessor_problems(folder, config, normalize=normalize)
+    if folder.config.dtype != "float32":
+        yield f"transformers: {folder.path} says {quoted(folder.config.dtype)}: newer versions compute in that"
+    if folder.config.blank != 0 and config.aux_num_out is not None:
+        yield f"transformers: {folder.path} says pad_token_id {folder.config.blank}, the original's blank is row 0"
     if checkpoint is not None:
         expected_type = model_type_of(architecture(checkpoint, allow_unknown_config=True).model_class)
         if folder.config.model_type != expected_type:
@@ -67,6 +63,19 @@ def folder_settings_problems(
             yield f"transformers: {folder.path} lacks {MASK}, which the original has as mask_emb"
         elif tensor is not None and (tensor.shape != values.shape or tensor.float32().tobytes() != values.tobytes()):
             yield f"transformers: {folder.path}: {name} is not the original's"
+
+
+def _preprocessor_problems(folder: Folder, config: EncoderConfig, *, normalize: bool) -> Iterator[str]:
+    """What is done to waveforms before the model gets them."""
+    said = folder.preprocessor
+    if said.normalize != normalize:
+        told, right = json.dumps(said.normalize), json.dumps(normalize)
+        yield f"transformers: {folder.path} says do_normalize {told}, the original {right}"
+    if said.sample_rate != SAMPLE_RATE:
+        yield f"transformers: {folder.path} says sampling_rate {said.sample_rate}, expected {SAMPLE_RATE}"
+    if said.mask != wants_mask(config):
+        told, right = json.dumps(said.mask), json.dumps(wants_mask(config))
+        yield f"transformers: {folder.path} says return_attention_mask {told}, for this encoder it must be {right}"
 
 
 def _letter_problems(folder: Folder, checkpoint: Checkpoint) -> Iterator[str]:
@@ -81,6 +90,15 @@ def _letter_problems(folder: Folder, checkpoint: Checkpoint) -> Iterator[str]:
         return
     if found != vocabulary(symbols):
         yield f"transformers: {path} gives the head's rows other letters than the original's dictionary"
+    beside = folder.path / TOKENIZER
+    try:
+        said = parse_json(read_file(beside))
+    except (OSError, ValueError) as error:
+        yield f"transformers: {beside}: cannot read it: {reason_of(error)}"
+        return
+    for name, value in tokenizer_entries().items():
+        if not isinstance(said, dict) or said.get(name, value) != value:
+            yield f"transformers: {beside} says another {name} than {quoted(value)}"
 
 
 def _beside(checkpoint: Checkpoint | None, heads: Heads) -> dict[str, NDArray[np.float32]]:

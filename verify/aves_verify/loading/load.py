@@ -31,7 +31,7 @@ from aves_verify.comparison.weights import WeightSearch, fingerprint
 from aves_verify.loading.against_original import head_problems, ported_config, ported_weights, weight_searches
 from aves_verify.loading.as_documented import loading_problems
 from aves_verify.loading.folder_against_original import folder_settings_problems, folder_weights
-from aves_verify.loading.folder_as_documented import folder_problems
+from aves_verify.loading.folder_as_documented import folder_differences
 from aves_verify.subjects.subject import Subject
 
 
@@ -48,6 +48,7 @@ class Loaded:
     ported_config: EncoderConfig | None = None  # what the TorchAudio port's config says, where there is an original
     has_original: bool = False  # whether settings are the original's own word
     centroids_given: bool = False  # by whoever verifies, not by the port
+    notes: tuple[str, ...] = ()  # what is so of the original, and who uses it must know
     heads: Heads = NO_HEADS  # the original's, with the centroids that units are chosen by
 
     @property
@@ -117,10 +118,13 @@ def load(
         )
         backends = tuple(here[row.name] if row.here else apart[row.name].result() for row in rows)
         weights = compared.result() if compared else {}
-        documented = loading.result() if loading else []
+        documented, notes = loading.result() if loading else [], []
         if judged and isinstance(folder, TransformersBackend):
             normalize = _normalize(subject, checkpoint, recording, folder)
-            documented += folder_problems(folder, normalize=normalize)
+            differences = list(folder_differences(folder, normalize=normalize))
+            as_it_is = [each for each in differences if each.own and subject.folder_is_original]
+            notes = [each.text for each in as_it_is]
+            documented += [each.text for each in differences if each not in as_it_is]
             if original and not subject.folder_is_original:
                 weights |= {"transformers": folder_weights(original, folder)}
                 documented += folder_settings_problems(folder, config, checkpoint, heads, normalize=normalize)
@@ -142,6 +146,7 @@ def load(
         has_original=checkpoint is not None or recording is not None,
         heads=heads,
         centroids_given=bool(subject.centroids),
+        notes=tuple(notes),
     )
 
 

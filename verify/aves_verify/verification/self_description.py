@@ -72,6 +72,7 @@ def _known_of(output: Output, loaded: Loaded) -> dict[str, Any]:
 
 def description_notes(loaded: Loaded) -> Iterator[str]:
     """Tell what a file says or gives that could not be compared with anything, and what was not looked into."""
+    yield from loaded.notes
     onnx = onnx_of(loaded)
     if loaded.normalize and any(isinstance(backend, TransformersBackend) for backend in loaded.backends):
         yield _NORMALISED
