@@ -13,7 +13,7 @@ from pathlib import Path
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source
-from aves_convert.graph.build import write_graph
+from aves_convert.graph.build import weighted_graph
 from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.to_torchaudio import to_torchaudio
@@ -24,7 +24,8 @@ def main(checkpoint: Path, out: Path, rounds: int) -> None:
     times: dict[str, list[float]] = {"state dict to ONNX": [], "checkpoint to ONNX": []}
     for _ in range(rounds):
         start = time.perf_counter()
-        save_graph(write_graph(converted.config, converted.state_dict, OnnxOptions(), {}), out)
+        graph = weighted_graph(converted.config, converted.state_dict, OnnxOptions(), {})
+        save_graph(graph.model, out, graph.arrays)
         times["state dict to ONNX"].append(time.perf_counter() - start)
         start = time.perf_counter()
         fairseq_to_onnx(Source(checkpoint), out, force=True)

@@ -193,10 +193,11 @@ def write_onnx_file(
     heads: Heads = NO_HEADS,
 ) -> None:
     """Write the ONNX graph of these weights into a file."""
-    from aves_convert.graph.build import write_graph  # onnx is imported only where a graph is written
+    from aves_convert.graph.build import weighted_graph  # onnx is imported only where a graph is written
     from aves_convert.graph.file_writer import save_graph
 
-    save_graph(write_graph(config, state_dict, options, metadata, heads), path)
+    graph = weighted_graph(config, state_dict, options, metadata, heads)
+    save_graph(graph.model, path, graph.arrays)
 
 
 def _onnx_files(out: Path) -> list[str]:

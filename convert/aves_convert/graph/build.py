@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.weighted import LARGEST_INSIDE, WeightedGraph
 from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 RANDOM_OPERATORS = frozenset(
     ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 )
-
-_SMALL = 256  # elements; above that a constant is a weight
 
 
 def write_graph(
@@ -53,6 +52,17 @@ def write_graph(
     Raises InputError with every missing, unknown or misshapen tensor, for an opset that cannot be written, for outputs
     that the encoder has not, and where the graph is not what the contract promises.
     """
+    return weighted_graph(config, state_dict, options, metadata, heads).proto()
+
+
+def weighted_graph(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    options: OnnxOptions = OnnxOptions(),
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    heads: Heads = NO_HEADS,
+) -> WeightedGraph:
+    """Make the same graph as ``write_graph``, and check it; for who writes it to a file, as weights are not copied."""
     if options.fixed_shape is not None:
         _check_fixed_shape(config, *options.fixed_shape)
     outputs = options.graph_outputs(config, heads)
@@ -65,16 +75,18 @@ def write_graph(
         "precision": options.precision,
     }
     if options.exporter == "graph":
-        from aves_convert.graph.encoder import encoder_graph
+        from aves_convert.graph.encoder import weighted_encoder_graph
 
-        model = encoder_graph(config, state_dict, options, metadata, heads)
+        graph = weighted_encoder_graph(config, state_dict, options, metadata, heads)
     else:
-        model = _exported(config, state_dict, options, metadata, heads)
+        graph = WeightedGraph(_exported(config, state_dict, options, metadata, heads), {})
     names = tuple(output.name for output in outputs)
-    problems = list(contract_problems(model, names, fixed=options.fixed_shape is not None))
+    problems = list(
+        contract_problems(graph.model, names, fixed=options.fixed_shape is not None, beside=graph.arrays.keys())
+    )
     if problems:
         raise InputError(*(f"the {options.exporter} exporter's graph is not fit for use: {p}" for p in problems))
-    return model
+    return graph
 
 
 def _given(outputs: Sequence[OutputRecord], options: OnnxOptions) -> dict[str, str]:
@@ -97,10 +109,12 @@ def _check_fixed_shape(config: EncoderConfig, batch: int, samples: int) -> None:
     raise_if_any(problems, "no graph of a fixed shape")
 
 
-def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...], *, fixed: bool = False) -> Iterator[str]:
+def contract_problems(
+    model: onnx.ModelProto, outputs: tuple[str, ...], *, fixed: bool = False, beside: Collection[str] = ()
+) -> Iterator[str]:
     """Tell everything in which a graph breaks the contract: inputs, outputs, dynamic axes, random operators.
 
-    Of a graph of a ``fixed`` shape all axes must be.
+    Of a graph of a ``fixed`` shape all axes must be. The values of the initializers of these names lie ``beside`` it.
     """
     if [i.name for i in model.graph.input] != [WAVEFORM]:
         yield f"inputs are {[i.name for i in model.graph.input]}, expected {[WAVEFORM]}"
@@ -121,7 +135,8 @@ def contract_problems(model: onnx.ModelProto, outputs: tuple[str, ...], *, fixed
         yield "weights lie outside the file"
     try:
         for tensor in model.graph.initializer:
-            onnx.checker.check_tensor(tensor)
+            if tensor.name not in beside:
+                onnx.checker.check_tensor(tensor)
         onnx.checker.check_model(_without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         yield f"onnx.checker: {first_line(error)}"
@@ -141,7 +156,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     )
     for tensor in graph.initializer:
-        if math.prod(tensor.dims) <= _SMALL:
+        if math.prod(tensor.dims) <= LARGEST_INSIDE:
             bare.graph.initializer.append(tensor)
         else:
             bare.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))

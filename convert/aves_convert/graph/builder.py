@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from aves_artifacts.base.errors import raise_if_any
 from aves_artifacts.base.messages import printable
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.weighted import LARGEST_INSIDE, WeightedGraph, raw_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ class GraphBuilder:
         self.options = options
         self.mixed = options.precision == "mixed"
         self.model = onnx.ModelProto()
+        self._arrays: dict[str, NDArray[Any]] = {}
         self._named: set[str] = set()  # nodes
         self._constants: set[str] = set()
         self._in_float64: set[str] = set()  # values
@@ -69,8 +71,10 @@ class GraphBuilder:
             if kind == TensorProto.DOUBLE:
                 self._in_float64.add(name)
             tensor = self.model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
-            # Straight into its place: onnx.helper's way copies the hundreds of megabytes three times more.
-            tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+            if array.size > LARGEST_INSIDE:
+                self._arrays[name] = np.asarray(array)
+            else:
+                tensor.raw_data = raw_bytes(np.asarray(array)).tobytes()
         return name
 
     def weight(self, name: str, *shape: int) -> str:
@@ -99,6 +103,10 @@ class GraphBuilder:
         """Read a tensor of the state dict as float64; see ``read``."""
         with np.errstate(invalid="ignore"):  # what is no number stays so
             return self.read(name, *shape).astype(np.float64)
+
+    def weighted(self) -> WeightedGraph:
+        """Give what was written so far; the weights are those that were put in, not copies."""
+        return WeightedGraph(self.model, self._arrays)
 
     def check(self) -> None:
         """Raise InputError with every missing, unknown or misshapen tensor of the state dict."""

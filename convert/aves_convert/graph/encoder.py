@@ -25,6 +25,7 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.outputs import write_outputs
 from aves_convert.graph.sizes import Sizes
 from aves_convert.graph.transformer import depth_of, is_left_out, write_encoder, write_shapes
+from aves_convert.graph.weighted import WeightedGraph
 from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
@@ -40,6 +41,17 @@ def encoder_graph(
     metadata: Mapping[str, str] = MappingProxyType({}),
     heads: Heads = NO_HEADS,
 ) -> onnx.ModelProto:
+    """Write the ONNX graph of an encoder as one message; see ``weighted_encoder_graph``."""
+    return weighted_encoder_graph(config, state_dict, options, metadata, heads).proto()
+
+
+def weighted_encoder_graph(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
+    options: OnnxOptions = OnnxOptions(),
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    heads: Heads = NO_HEADS,
+) -> WeightedGraph:
     """Write the ONNX graph of an encoder node by node, whatever exporter ``options`` name; see ``write_graph``.
 
     Layers after the last one that an output needs are not in it. Raises InputError with every missing, unknown or
@@ -65,13 +77,14 @@ def encoder_graph(
     graph.check()
     domains = [helper.make_opsetid("", opset)]
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
-    return _model(sizes, [heads.record(output, config) for output in outputs], domains, metadata)
+    _complete(sizes, [heads.record(output, config) for output in outputs], domains, metadata)
+    return graph.weighted()
 
 
-def _model(
+def _complete(
     sizes: Sizes, outputs: Sequence[OutputRecord], domains: list[onnx.OperatorSetIdProto], metadata: Mapping[str, str]
-) -> onnx.ModelProto:
-    """The graph with its input, its outputs, versions and metadata."""
+) -> None:
+    """Give the graph its input, its outputs, versions and metadata."""
     model, shape = sizes.graph.model, sizes.graph.options.fixed_shape or ("batch", "samples")
     axes = (shape[0], 1, shape[1]) if sizes.graph.options.channel_axis else shape
     waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, axes)
@@ -89,4 +102,3 @@ def _model(
     model.graph.input.append(waveform)
     model.graph.output.extend(values)
     helper.set_model_props(model, dict(sorted(metadata.items())))
-    return model

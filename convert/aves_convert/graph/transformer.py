@@ -143,14 +143,17 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
 def folded_weight_norm(length: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute g·v/|v| as torch's ``weight_norm(dim=2)``; |v| is over the first two axes, for each kernel position.
 
-    Computed in float64 and rounded once. Rows are added one by one: numpy's own sums may take another order tomorrow.
+    Computed in float64 and rounded once, row by row: all of it at once takes six times the kernels' memory. Rows are
+    added one by one: numpy's own sums may take another order tomorrow.
     """
+    weight = np.empty_like(direction, np.float32)
     with np.errstate(invalid="ignore", divide="ignore"):  # a zero column is 0/0 = NaN in torch as well
-        v = direction.astype(np.float64)
-        squares = functools.reduce(np.add, map(np.square, v))
+        squares = functools.reduce(np.add, (np.square(row.astype(np.float64)) for row in direction))
         norms = np.sqrt(functools.reduce(np.add, squares))
-        weight: NDArray[np.float64] = length.astype(np.float64) * v / norms
-    return weight.astype(np.float32)
+        gain = length[0].astype(np.float64)
+        for row, rounded in zip(direction, weight, strict=True):
+            rounded[...] = gain * row.astype(np.float64) / norms
+    return weight
 
 
 def _layer(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes, attend: Attend) -> str:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks.processes import run
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion import convert
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio
 from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents
+from aves_convert.torch_files.writer import write_torch_file
 
 CONVERSIONS: dict[str, Callable[[Path, Path], object]] = {
     "bundle": lambda path, out: make_bundle(Source(path), Target(out, "tiny")),
@@ -64,6 +67,24 @@ def test_a_file_that_cannot_be_written_to_its_end(
     assert "File too large" in ran.stderr
     assert ".partial" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_conversion_holds_the_weights_once(tmp_path: Path) -> None:
+    """Peaks of whole commands on models of two sizes; asked of a small process, as theirs begin with what it holds."""
+    mib, commands = [], []
+    for inner in (50_000, 450_000):
+        checkpoint = tmp_path / f"{inner}.pt"
+        contents = checkpoint_contents({**GEOMETRIES["tiny"], "encoder_ffn_embed_dim": inner}, seed="memory")
+        write_torch_file(contents, checkpoint)
+        mib.append(checkpoint.stat().st_size / 2**20)
+        main = "from aves_convert.cli import main; main()"
+        commands.append(
+            [sys.executable, "-c", main, "fairseq2onnx", str(checkpoint), "--out", str(checkpoint.with_suffix(".onnx"))]
+        )
+    program = f"from benchmarks.processes import run; print(*(run(each).peak_mib for each in {commands!r}))"
+    small, large = map(float, run([sys.executable, "-c", program]).output.split())
+    assert 0.9 < (large - small) / (mib[1] - mib[0]) < 1.1
 
 
 @pytest.mark.parametrize("kind", CONVERSIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -28,3 +29,15 @@ def test_weight_norm_is_folded_in_float64() -> None:
     v, g = torch.randn(24, 6, 16, generator=generator), torch.rand(1, 1, 16, generator=generator)
     exact = (g.double() * v.double() / v.double().norm(dim=(0, 1), keepdim=True)).numpy()
     np.testing.assert_array_equal(folded_weight_norm(g.numpy(), v.numpy()), exact.astype(np.float32))
+
+
+def test_folding_takes_little_more_memory_than_its_result() -> None:
+    rng = np.random.default_rng(0)
+    v, g = rng.normal(size=(128, 32, 64)).astype(np.float32), rng.random((1, 1, 64)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        folded_weight_norm(g, v)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.2 * v.nbytes

@@ -1,6 +1,7 @@
 """Strict accounting: whatever is done to one tensor of a checkpoint, the conversion notices."""
 
 import dataclasses
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -18,7 +19,7 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.model import load_model
-from aves_convert.weights.to_torchaudio import to_torchaudio
+from aves_convert.weights.to_torchaudio import hashed, to_torchaudio
 
 
 @pytest.fixture(params=VARIANTS)
@@ -39,6 +40,14 @@ def test_every_tensor_is_accounted_for(checkpoint: Checkpoint) -> None:
     for entry in converted.ledger:
         if entry.action == "mapped":
             assert np.array_equal(converted.state_dict[entry.target], checkpoint.tensors[entry.source].read())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
+def test_the_ledger_has_the_hash_of_what_the_file_stores(dtype: type[np.generic], tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write(tmp_path / "x.pt", {}, dtype=dtype))
+    ledger = {entry.source: entry.sha256 for entry in hashed(to_torchaudio(checkpoint), checkpoint).ledger}
+    stored = {name: tensor.read().tobytes() for name, tensor in checkpoint.tensors.items()}
+    assert ledger == {name: hashlib.sha256(data).hexdigest() for name, data in stored.items()}
 
 
 def test_the_model_loads_strictly_and_runs(checkpoint: Checkpoint) -> None:
