@@ -111,6 +111,7 @@ def test_it_says_what_it_lacks_and_how_to_add_it(light: Path, tiny_checkpoint: P
     assert "LIMITED" not in told
     assert told.splitlines()[-1] == "WORKS: conversion runs here, and verification with the extra verify"
     assert "  verify       for aves-verify" in told
+    assert "  transformers for aves-verify --backends transformers" in told
     traced = ("aves-convert", "fairseq2onnx", tiny_checkpoint, "--out", tmp_path / "x.onnx", "--exporter", "torch")
     verified = ("aves-verify", "bio", "--stand-in")
     for extra, (program, *arguments) in (("torch-export", traced), ("verify", verified)):

@@ -14,6 +14,9 @@ from aves_artifacts import cli as artifacts
 from aves_artifacts.base.extras import MODULES, install
 from aves_artifacts.bundle.bundle import Bundle
 from aves_convert import cli as convert
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.transformers import fairseq_to_transformers
 from aves_verify import cli as verify
 
 PROGRAMS: dict[str, click.Command] = {
@@ -25,6 +28,8 @@ COMMANDS = [
     ("aves-verify --all-configs --stand-in", ("verify",)),
     ("aves-verify record --fairseq {checkpoint} --out {out}", ("verify",)),
     ("aves-verify release {checkpoint} --stand-in --to {out}", ("verify", "release")),
+    ("aves-verify --backends fairseq,transformers --bundle {bundle}", ("transformers",)),
+    ("aves-verify --backends fairseq,openvino --bundle {bundle}", ("openvino",)),
     ("aves-artifacts publish {bundle} {out}", ("release",)),
     ("aves-artifacts publish {bundle} s3://bucket/folder", ("s3",)),
     ("aves-artifacts publish {bundle} gs://bucket/folder", ("gcs",)),
@@ -58,6 +63,43 @@ def test_a_missing_extra_is_one_line(
     (line,) = ended.stderr.splitlines()
     assert install(*extras) in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_bundle_with_a_folder_is_verified_without_transformers_as_is_told(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no backends are named the folder is among what is run; the line says how to leave it out."""
+    made = make_bundle(Source(tiny_checkpoint), Target(tmp_path / "tiny", "tiny", also=("transformers",)))
+    lose(monkeypatch, "transformers")
+    given = ["--bundle", str(made.folder), "--fairseq", str(tiny_checkpoint)]
+    ended = CliRunner().invoke(verify.main, given)
+    assert (ended.exit_code, ended.stdout) == (2, ""), ended.output
+    (line,) = ended.stderr.splitlines()
+    assert "the backend transformers needs transformers, not installed here" in line
+    assert install("transformers") in line
+    way_out = "--backends fairseq,torchaudio,onnx"
+    assert line.endswith(f"; or go on without it: {way_out}")
+    if sys.version_info < (3, 13):  # where fairseq imports
+        ended = CliRunner().invoke(verify.main, [*given, *way_out.split()])
+        assert ended.exit_code == 0, ended.output
+
+
+@pytest.mark.slow
+def test_the_ports_of_a_folder_are_compared_without_transformers_as_is_told(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tiny.transformers"
+    fairseq_to_transformers(Source(tiny_checkpoint), folder)
+    make_bundle(Source(folder), Target(tmp_path / "tiny", "tiny"))
+    lose(monkeypatch, "transformers")
+    given = ["--bundle", str(tmp_path / "tiny"), "--transformers", str(folder)]
+    ended = CliRunner().invoke(verify.main, given)
+    assert ended.exit_code == 2, ended.output
+    way_out = "--backends torchaudio,onnx"
+    assert ended.stderr.strip().endswith(f"; or go on without it: {way_out}")
+    ended = CliRunner().invoke(verify.main, [*given, *way_out.split()])
+    assert ended.exit_code == 0, ended.output
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from tests.regression.leg_files import (
     who_exports,
 )
 from tests.regression.leg_numbers import Numbers, backends, numbers
+from tests.regression.leg_transformers import backend_of, loading_problems
 from tests.regression.models import FULL_SIZE, NAMES
 from tests.regression.planted import PLANTS, exporter_flipped, has_dynamo
 
@@ -69,6 +70,7 @@ def run_leg(models: Sequence[str], folder: Path, expected: Mapping[str, str], pl
             findings.failures += file_problems(ported, golden, expected)
             for backend in backends(ported, fairseq=fairseq):
                 findings.add(numbers(ported, backend, golden))
+            _transformers(ported, golden, findings)
             if name in EXPORTED:
                 _exporters(ported, golden, folder, findings)
         newer_names = loads_newer_names(ported.config, torch.load(ported.weights, weights_only=True))
@@ -83,6 +85,20 @@ def run_leg(models: Sequence[str], folder: Path, expected: Mapping[str, str], pl
         "notes": findings.notes,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _transformers(ported: Ported, golden: Golden, findings: Findings) -> None:
+    """The folder, loaded as its users load it and run by our backend; a leg without the library is told of."""
+    if not _installed("transformers"):
+        findings.notes.append(f"{ported.name}, transformers: not installed beside this torch; no folder is loaded")
+        return
+    try:
+        backend = backend_of(ported)
+    except InputError as error:
+        findings.failures.append(f"{ported.name}, transformers: {error}")
+        return
+    findings.failures += loading_problems(ported, backend)
+    findings.add(numbers(ported, backend, golden))
 
 
 def _exporters(ported: Ported, golden: Golden, folder: Path, findings: Findings) -> None:

@@ -18,6 +18,7 @@ from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio, torchaudio_to_onnx
 from aves_convert.conversion.request import Source, Target
+from aves_convert.conversion.transformers import fairseq_to_transformers
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.torch_export import torch_export
 from aves_convert.weights.model import build_model, load_model
@@ -38,6 +39,7 @@ class Ported:
     weights: Path
     config_file: Path
     graph: Path
+    folder: Path  # of transformers
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -51,7 +53,8 @@ class Ported:
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of what was written."""
-        return {path.name: sha256_of(path) for path in (self.weights, self.config_file, self.graph)}
+        files = (self.weights, self.config_file, self.graph, *sorted(self.folder.iterdir()))
+        return {str(path.relative_to(self.graph.parent)): sha256_of(path) for path in files}
 
 
 def convert(name: str, folder: Path) -> Ported:
@@ -61,7 +64,9 @@ def convert(name: str, folder: Path) -> Ported:
     weights, config = fairseq_to_torchaudio(source, Target(folder, name))
     graph = folder / f"{name}.onnx"
     fairseq_to_onnx(source, graph, OnnxOptions(layers="all"))
-    return Ported(name, files, weights, config, graph)
+    library = folder / f"{name}.transformers"
+    fairseq_to_transformers(source, library)
+    return Ported(name, files, weights, config, graph, library)
 
 
 def file_problems(ported: Ported, golden: Golden, expected: Mapping[str, str]) -> Iterator[str]:

@@ -32,6 +32,7 @@ LIMITS: Mapping[str, Tolerance] = {
     "fairseq": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO),
     "torchaudio": replace(TOLERANCES["torchaudio"], error_ratio=ERROR_RATIO),
     "onnx": replace(TOLERANCES["onnx"], error_ratio=ERROR_RATIO),
+    "transformers": replace(TOLERANCES["transformers"], error_ratio=ERROR_RATIO),
 }
 
 
@@ -135,7 +136,7 @@ def _ratio(comparison: Comparison) -> float:
 
 
 def backends(ported: Ported, *, fairseq: bool) -> Iterator[Backend]:
-    """The original, where it is installed, and the two ports."""
+    """The original, where it is installed, and the two ports that this project runs by itself."""
     if fairseq:
         from aves_verify.backends.fairseq_hubert import FairseqBackend
 

@@ -1,7 +1,7 @@
 """The versions that users meet: which torch on which Python, and which ONNX Runtime, onnx and numpy beside the newest.
 
 Not the full product: every torch is there on one sensible Python, every Python with some torch. fairseq's part runs up
-to Python 3.12; numpy 2 is known from torch 2.2 on, and numpy 1.26 to Python 3.12.
+to Python 3.12; numpy 2 is known from torch 2.2 on, and numpy 1.26 to Python 3.12. Each has a transformers.
 """
 
 from __future__ import annotations
@@ -32,8 +32,22 @@ class Leg:
         return "torch" in self.requirements
 
 
+# Beside each torch the newest that takes it, but for torch 2.1, which has the oldest of the extra's range. From torch
+# 2.6 on it is the newest there is, which no pin holds back.
+TRANSFORMERS = {
+    # The last that imports beside torch 2.0. Those before 4.48 look for that torch's own names of the positional
+    # convolution: from_pretrained makes up its weights, from 4.45 on without a word.
+    "2.0.1": "transformers==4.49.0",
+    "2.1.2": "transformers==4.40.0",  # 4.55.4 is the last that takes torch 2.1
+    "2.2.2": "transformers==5.0.0",  # the first of version 5, and the last that takes torch 2.2
+    "2.4.1": "transformers==5.14.1",  # 5.15 asks for torch 2.5
+}
+NEWEST_TRANSFORMERS = "transformers"
+
+
 def _torch(version: str, torchaudio: str, python: str, *others: str) -> Leg:
-    return Leg(f"torch-{version}", "torch", python, (f"torch=={version}", f"torchaudio=={torchaudio}", *others))
+    needs = (f"torch=={version}", f"torchaudio=={torchaudio}", TRANSFORMERS.get(version, NEWEST_TRANSFORMERS))
+    return Leg(f"torch-{version}", "torch", python, (*needs, *others))
 
 
 def _runtime(version: str, onnx: str, numpy: str) -> Leg:
@@ -41,7 +55,7 @@ def _runtime(version: str, onnx: str, numpy: str) -> Leg:
     return Leg(f"onnxruntime-{version}", "runtime", "3.11", (*_NEWEST, *needs))
 
 
-_NEWEST = ("torch", "torchaudio")
+_NEWEST = ("torch", "torchaudio", NEWEST_TRANSFORMERS)
 LEGS = {
     leg.name: leg
     for leg in (

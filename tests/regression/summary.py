@@ -23,6 +23,7 @@ BACKENDS = {  # and what the table calls them
     "torchaudio": "TorchAudio runs",
     "onnx": "our graph",
     "onnx by torch": "`--exporter torch`",
+    "transformers": "transformers runs",
 }
 AXES = {"torch": "torch and Python", "runtime": "ONNX Runtime, onnx and numpy beside the newest torch"}
 _LONGEST = 240  # characters of a note
@@ -82,6 +83,7 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         "numpy",
         "onnx",
         "ONNX Runtime",
+        "transformers",
         *BACKENDS.values(),
         "tiny models",
         "result",
@@ -94,8 +96,8 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
             yield f"| {result['leg']} | {result['python']} |" + " |" * (len(head) - 3) + f" {outcome} |"
             continue
         here = result["environment"]
-        names = ("python", "torch", "torchaudio", "numpy", "onnx", "onnxruntime")
-        versions = [str(here[name]) for name in names]
+        names = ("python", "torch", "torchaudio", "numpy", "onnx", "onnxruntime", "transformers")
+        versions = [str(here.get(name) or "-") for name in names]
         if not result["torchaudio_extension"]:
             versions[2] += " †"
         cells = [_cell(result, backend) for backend in BACKENDS]
@@ -105,7 +107,7 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _judged(row: dict[str, Any]) -> bool:
-    return row["backend"] in ("fairseq", "torchaudio", "onnx")
+    return row["backend"] in ("fairseq", "torchaudio", "onnx", "transformers")
 
 
 def _cell(result: Result, backend: str) -> str:

@@ -10,7 +10,13 @@ import matplotlib as mpl
 from tests.regression.leg_numbers import ERROR_RATIO
 from tests.regression.models import FULL_SIZE
 
-COLOURS = {"fairseq": "#009e73", "torchaudio": "#0072b2", "onnx": "#cc79a7", "onnx by torch": "#d55e00"}
+COLOURS = {
+    "fairseq": "#009e73",
+    "torchaudio": "#0072b2",
+    "onnx": "#cc79a7",
+    "onnx by torch": "#d55e00",
+    "transformers": "#e69f00",
+}
 # ``max_abs`` is of values of the order of 1; the limits are those of the tolerances, for our ports.
 PANELS = {
     "max_abs": ("largest difference from the golden", 5e-5),
@@ -37,7 +43,7 @@ def plot(results: Sequence[dict[str, Any]], svg: Path) -> None:
         axis.axvline(boundary, color="0.7", linewidth=1)
     names = [result["leg"].replace("onnxruntime", "ORT") for result in results]
     axes[1].set_xticks(range(len(names)), names, rotation=35, ha="right")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="upper center", ncols=5, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="upper center", ncols=6, frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(svg, metadata={"Date": None})
     plt.close(figure)

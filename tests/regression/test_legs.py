@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.regression import leg as program
 from tests.regression import run_leg
 from tests.regression.golden import FOLDER as GOLDENS
 from tests.regression.golden import Golden, read_golden
 from tests.regression.leg_files import Ported, convert
 from tests.regression.leg_numbers import numbers
-from tests.regression.legs import LEGS, Leg
+from tests.regression.leg_transformers import backend_of, loading_problems
+from tests.regression.legs import LEGS, NEWEST_TRANSFORMERS, TRANSFORMERS, Leg
 from tests.regression.models import QUICK, TINY
 from tests.regression.planted import PLANTS, ROUNDED
+from tests.support.converted_folders import PREPROCESSOR, said, stored, with_tensors
 
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -69,7 +74,7 @@ def test_the_newest_leg(newest: Runner) -> None:
     result = newest("nothing", QUICK)
     assert result["failures"] == []
     assert {row["model"] for row in result["numbers"]} == set(QUICK)
-    assert {"torchaudio", "onnx", "onnx by torch"} <= backends(result)
+    assert {"torchaudio", "onnx", "onnx by torch", "transformers"} <= backends(result)
     assert ("fairseq" in backends(result)) == result["fairseq_runs"]
     assert result["loads_newer_names"]
     assert all(row["values"] > 2_000 for row in result["numbers"])
@@ -81,7 +86,8 @@ def test_the_oldest_leg(oldest: Runner) -> None:
     assert result["failures"] == []
     assert result["environment"]["torch"].startswith("2.0.1")
     assert result["environment"]["python"].startswith("3.10.")
-    assert {"fairseq", "torchaudio", "onnx"} <= backends(result)
+    assert {"fairseq", "torchaudio", "onnx", "transformers"} <= backends(result)
+    assert TRANSFORMERS["2.0.1"] == f"transformers=={result['environment']['transformers']}"
     assert not result["loads_newer_names"]
     assert result["exporters"] == ["TorchScript"]
     assert result["gigabytes"] < 15
@@ -105,7 +111,7 @@ def test_the_newest_leg_fails_for_what_is_planted(newest: Runner, plant: str, ca
 def test_a_rounded_tensor_shows_in_its_name_and_in_every_number(newest: Runner) -> None:
     failures = "\n".join(newest("half")["failures"])
     assert "it is the original's, rounded to float16" in failures
-    for backend in ("torchaudio", "onnx", "onnx by torch"):
+    for backend in ("torchaudio", "onnx", "onnx by torch", "transformers"):
         assert f"base, {backend}: " in failures
     assert "base, fairseq: " not in failures  # which reads the checkpoint, where nothing is rounded
 
@@ -175,6 +181,32 @@ def test_a_layer_that_is_not_given_fails(converted: Any) -> None:
     assert numbers(ported, Shallow(), golden).failures == ("no output layer.0",)  # type: ignore[arg-type]
 
 
+def test_a_folder_that_from_pretrained_makes_another_model_of_fails(converted: Any, tmp_path: Path) -> None:
+    ported, _, _ = converted
+    folder = shutil.copytree(ported.folder, tmp_path / ported.folder.name)
+    changed = dataclasses.replace(ported, folder=said(folder, PREPROCESSOR, do_normalize=True))
+    (problem,) = loading_problems(changed, backend_of(changed))
+    assert problem.startswith("transformers: base.transformers: its feature extractor gives the model another input")
+
+
+def test_a_folder_with_another_weight_fails(converted: Any, tmp_path: Path) -> None:
+    ported, _, _ = converted
+    folder = shutil.copytree(ported.folder, tmp_path / ported.folder.name)
+    bias = stored(folder)["encoder.layer_norm.bias"] + np.float32(1e-3)
+    changed = dataclasses.replace(ported, folder=with_tensors(folder, encoder__layer_norm__bias=bias))
+    (problem,) = loading_problems(changed, backend_of(changed))
+    assert "encoder.transformer.layer_norm.bias in base.transformers is not the original's" in problem
+
+
+def test_a_leg_without_transformers_says_so(converted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ported, _, golden = converted
+    monkeypatch.setattr(program, "_installed", lambda package: package != "transformers")
+    findings = program.Findings()
+    program._transformers(ported, golden, findings)
+    told = "base, transformers: not installed beside this torch; no folder is loaded"
+    assert findings == program.Findings(notes=[told])
+
+
 def test_other_clips_than_the_goldens_are_refused(converted: Any) -> None:
     ported, backend, golden = converted
     hashes = {**golden.provenance["clips_sha256"], "chirp": "0"}
@@ -195,6 +227,15 @@ def test_every_version_has_a_leg() -> None:
     numpys = {need[7:10] for leg in runtimes for need in leg.requirements if need.startswith("numpy==")}
     assert {"1.2", "2.0"} <= numpys
     assert set(QUICK) < set(TINY)
+
+
+def test_every_leg_has_the_transformers_of_the_table() -> None:
+    for leg in LEGS.values():
+        (library,) = (need for need in leg.requirements if need.startswith("transformers"))
+        beside = leg.requirements[0].removeprefix("torch==")
+        assert library == TRANSFORMERS.get(beside, NEWEST_TRANSFORMERS)
+    assert "transformers==4.40.0" in TRANSFORMERS.values()  # where the extra begins
+    assert all(f"torch=={version}" in {leg.requirements[0] for leg in LEGS.values()} for version in TRANSFORMERS)
 
 
 def test_a_missing_interpreter_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ def row(backend: str, max_abs: float = 5e-6, ratio: float = 1.0, model: str = FU
 
 
 def result(name: str, *rows: dict[str, Any], **others: Any) -> dict[str, Any]:
-    here = dict.fromkeys(("python", "torch", "torchaudio", "numpy", "onnx", "onnxruntime"), "1.2.3") | {"cpu": "A CPU"}
+    names = ("python", "torch", "torchaudio", "numpy", "onnx", "onnxruntime", "transformers")
+    here = dict.fromkeys(names, "1.2.3") | {"cpu": "A CPU"}
     leg = LEGS[name]
     return {
         "leg": name,
@@ -50,7 +51,7 @@ def test_every_leg_has_a_row_with_magnitudes(tmp_path: Path) -> None:
     assert f"**{len(LEGS)} of {len(LEGS)} legs passed**, 0 failed, 0 not run. 27 minutes in all" in text
     assert "at most 6.5 GB of disk at a time; one thread of: A CPU." in text
     for name in LEGS:
-        assert f"| {name} | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | - | 5.0e-06 (1.00) |" in text
+        assert f"| {name} | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | 1.2.3 | - | 5.0e-06 (1.00) |" in text
     assert "None: no magnitude changes by more than 2 times." in text
 
 
@@ -100,6 +101,29 @@ def test_a_note_of_several_legs_is_told_once(tmp_path: Path) -> None:
         )
     )
     assert "### Notes\n\n- torch-2.8.0 (base, deep); torch-2.9.1 (base, deep): no exporter\n" in text
+
+
+def test_transformers_has_its_version_and_its_numbers_or_is_told_not_to_be_there(tmp_path: Path) -> None:
+    with_it = result("torch-2.8.0", row("torchaudio"), row("transformers", 7e-6, 1.25))
+    without = result("torch-2.9.1", notes=["base, transformers: not installed beside this torch; no folder is loaded"])
+    without["environment"]["transformers"] = None
+    lines = summary.markdown(written(tmp_path, with_it, without)).splitlines()
+    columns = _cells(next(line for line in lines if line.startswith("| leg |")))
+    version, ran = columns.index("transformers"), columns.index("transformers runs")
+    told = {cells[1]: (cells[version], cells[ran]) for line in lines if (cells := _cells(line)) and len(cells) > ran}
+    assert told["torch-2.8.0"] == ("1.2.3", "7.0e-06 (1.25)")
+    assert told["torch-2.9.1"] == ("-", "-")
+    assert "- torch-2.9.1 (base): transformers: not installed beside this torch; no folder is loaded" in lines
+
+
+def test_the_worst_of_transformers_counts_among_the_tiny_models(tmp_path: Path) -> None:
+    far = row("transformers", ratio=6.0, model="base")
+    text = summary.markdown(written(tmp_path, result("torch-2.8.0", row("torchaudio"), far)))
+    assert "| ≤ 9.0 | passed |" in text
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")]
 
 
 def test_torchaudio_without_its_extension_is_marked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ HEALTHY = Facts(
         "onnxruntime": "1.22.1",
         "huggingface-hub": "1.0",
         "fairseq": "0.12.2",
+        "transformers": "5.24.0",
         "omegaconf": "2.0.6",
         "hydra-core": "1.0.7",
         "pip": "24.0",
@@ -40,6 +42,7 @@ HEALTHY = Facts(
         "verify": {"torch": "2.0.1", "torchaudio": "2.0.2", "onnxruntime": ""},
         "fairseq": {"torch": "2.0.1", "torchaudio": "2.0.2", "onnxruntime": "", "fairseq": ""},
         "hub": {"huggingface-hub": "0.30"},
+        "transformers": {"transformers": "4.40"},
     },
     probes={**dict.fromkeys(_PROBES, WORKS), "onnx": Probe(True, "23"), "opset": Probe(True, "23")},
     compiler="/usr/bin/c++",
@@ -97,17 +100,18 @@ def test_an_extra_that_nobody_asked_for_is_not_broken() -> None:
 
 
 def test_a_light_install_works() -> None:
-    light = {"torch": None, "torchaudio": None, "onnxruntime": None, "fairseq": None}
+    light = {"torch": None, "torchaudio": None, "onnxruntime": None, "fairseq": None, "transformers": None}
     facts = dataclasses.replace(changed(installed=light), probes={"numpy": WORKS, "onnx": Probe(True, "23")})
     findings = diagnose(facts)
-    assert [(finding.level, finding.subject) for finding in findings] == [("absent", "verify"), ("absent", "fairseq")]
+    told = [(finding.level, finding.subject) for finding in findings]
+    assert told == [("absent", "verify"), ("absent", "transformers"), ("absent", "fairseq")]
     assert findings[0].what.endswith("lacks torch, torchaudio, onnxruntime")
     assert list(lines(facts, findings))[-1] == "WORKS: conversion runs here, and verification with the extra verify"
 
 
 def test_every_extra_is_told_of() -> None:
     everything = {extra: {f"package-of-{extra}": ""} for extra in MODULES}
-    missing = {f"package-of-{extra}": None for extra in MODULES} | {"fairseq": None}
+    missing = {f"package-of-{extra}": None for extra in MODULES} | {"fairseq": None, "transformers": None}
     facts = dataclasses.replace(changed(installed=missing), extras=everything)
     assert {finding.subject for finding in diagnose(facts)} == set(MODULES)
 
@@ -227,6 +231,46 @@ def test_fairseq_that_does_not_import() -> None:
     assert finding.mend == "uv pip install 'aves-ports[fairseq]' --reinstall-package fairseq"
 
 
+def test_transformers_not_installed() -> None:
+    facts = changed(installed={"transformers": None})
+    facts = dataclasses.replace(facts, probes={k: v for k, v in facts.probes.items() if k != "transformers"})
+    finding = only(facts)
+    assert (finding.level, finding.subject) == ("absent", "transformers")
+    assert finding.what == "for aves-verify --backends transformers, and --transformers; lacks transformers"
+    assert finding.mend == "uv pip install 'aves-ports[transformers]'"
+    assert "transformers not installed" in lines(facts, [finding])
+
+
+def test_transformers_that_does_not_run_limits() -> None:
+    """Such as one that passes over this torch; the command keeps torch and finds the version that takes it."""
+    told = "ImportError: it passes over this torch, which is too old for it"
+    old = {"torch": "2.4.1+cpu", "torchaudio": "2.4.1+cpu"}
+    facts = changed(installed=old, probes={"transformers": Probe(False, told)})
+    finding = only(facts)
+    assert (finding.level, finding.subject) == ("limited", "transformers")
+    assert finding.what.startswith(f"5.24.0 is installed beside torch 2.4.1+cpu, but does not run ({told}); ")
+    assert finding.mend == "uv pip install 'transformers[torch]' torch==2.4.1"
+    assert any(re.fullmatch(r"transformers 5\.24\.0 +does not import", line) for line in lines(facts, [finding]))
+
+
+@pytest.mark.parametrize(
+    ("torch", "transformers", "limited"),
+    [("2.0.1", "4.40.0", True), ("2.0.1", "4.47.1", True), ("2.0.1", "4.48.0", False), ("2.1.2", "4.40.0", False)],
+)
+def test_transformers_that_makes_up_weights_beside_torch_2_0(torch: str, transformers: str, limited: bool) -> None:
+    here = {"torch": torch, "torchaudio": "2.0.2" if torch == "2.0.1" else torch, "transformers": transformers}
+    findings = diagnose(changed(installed=here))
+    assert [finding.level for finding in findings] == ["limited"] * limited
+    if limited:
+        assert "from_pretrained makes up its weights" in findings[0].what
+        assert findings[0].mend == "uv pip install 'transformers>=4.48,<4.50' torch==2.0.1"
+
+
+def test_transformers_is_judged_beside_a_torch_that_works() -> None:
+    failed = {name: Probe(False, "ImportError: libx.so") for name in ("torch", "transformers")}
+    assert [finding.subject for finding in diagnose(changed(probes=failed))] == ["torch"]
+
+
 def test_the_broken_come_first_and_the_verdict_last() -> None:
     facts = changed(installed={"fairseq": None, "click": None}, probes={})
     findings = diagnose(facts)
@@ -276,5 +320,6 @@ def test_here_it_tells_the_truth() -> None:
     assert facts["python"] == list(sys.version_info[:3])
     assert facts["probes"]["torch"]["works"]
     assert facts["probes"]["torchaudio without its extension"]["works"]
+    assert facts["probes"]["transformers"] == {"works": True, "told": "HubertModel"}
     assert int(facts["probes"]["opset"]["told"]) >= 17
     assert facts["uv"] == any((Path(folder) / "uv").exists() for folder in os.environ["PATH"].split(os.pathsep))

@@ -27,6 +27,10 @@ _FOR = {  # what an extra is for
 _PIP_REFUSES = (24, 1)  # from here on pip refuses omegaconf 2.0.6: its metadata says PyYAML (>=5.1.*)
 _FAIRSEQ_ENDS = (3, 13)
 _NUMPY_2 = (2, 2)  # the first torch that was built for numpy 2
+# Before torch 2.1 the weight norm had other names than a folder of transformers has. Of these versions of transformers
+# the first is the first that finds them all the same, and the last the first that does not import beside torch 2.0.
+_NEW_NAMES = (2, 1)
+_FOR_OLD_NAMES = ((4, 48), (4, 50))
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         *_opset(facts),
         *_extras(facts),
         *_fairseq(facts),
+        *_transformers(facts),
     )
     return tuple(sorted(found, key=lambda finding: ("broken", "limited", "absent").index(finding.level)))
 
@@ -170,6 +175,30 @@ def _fairseq(facts: Facts) -> Iterator[Finding]:
         return
     what = f"for the original to compare with; without it {other}{_obstacles(facts)}"
     yield Finding("absent", "fairseq", what, _fairseq_commands(facts))
+
+
+def _transformers(facts: Facts) -> Iterator[Finding]:
+    """A backend, which nothing else needs: without it folders are not run, and all else is."""
+    here, torch = facts.installed["transformers"], facts.installed["torch"]
+    if "transformers" not in facts.probes or not facts.works("torch"):
+        return
+    old_names, (first, end) = version(torch) < _NEW_NAMES, _FOR_OLD_NAMES
+    # its extra "torch" says which torch a version takes, so that one is found for this torch; wrongly so for torch 2.0
+    fits = f"transformers>={_dotted(first)},<{_dotted(end)}" if old_names else "transformers[torch]"
+    mend = _install(facts, fits, f"torch=={(torch or '').partition('+')[0]}")
+    if not facts.works("transformers"):
+        what = f"{here} is installed beside torch {torch}, but does not run ({facts.probes['transformers'].told})"
+        yield Finding("limited", "transformers", f"{what}; all but folders of it is verified without", mend)
+    elif old_names and version(here) < first:
+        what = (
+            f"{here} beside torch {torch} does not know the names that a folder has for its positional convolution: "
+            "from_pretrained makes up its weights, from 4.45 on without a word"
+        )
+        yield Finding("limited", "transformers", what, mend)
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
 
 
 def _obstacles(facts: Facts) -> str:

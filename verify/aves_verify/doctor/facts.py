@@ -22,7 +22,8 @@ from pathlib import Path
 from aves_artifacts.base.messages import printable
 from aves_artifacts.base.versions import PACKAGE, version_of
 
-_BESIDE = ("fairseq", "omegaconf", "hydra-core", "pip")  # what the project does not require, and yet decides
+# What decides though the project does not require it, or an installation of it does not know of yet.
+_BESIDE = ("fairseq", "omegaconf", "hydra-core", "pip", "transformers")
 _SECONDS = 180.0  # for one probe; on a slow disk the first import of torch takes a minute
 
 # Each prints one line when it works. None is given anything from outside.
@@ -53,6 +54,14 @@ for opset in range(onnx.defs.onnx_opset_version(), 6, -1):
     break
 """,
     "fairseq": "from aves_verify.backends.fairseq_import import import_hubert; print(import_hubert().__name__)",
+    # a version that passes over this torch imports, and fails where somebody uses a model of it
+    "transformers": """
+from aves_verify.backends.transformers_model import import_transformers
+library = import_transformers()
+if not library.utils.is_torch_available():
+    raise ImportError("it passes over this torch, which is too old for it")
+print(library.HubertModel.__name__)
+""",
 }
 _NEEDS = {  # what must be installed for a probe to be worth its time
     "torch with numpy": ("torch", "numpy"),
@@ -60,6 +69,7 @@ _NEEDS = {  # what must be installed for a probe to be worth its time
     "torchaudio without its extension": ("torch", "torchaudio", "numpy"),
     "opset": ("onnx", "onnxruntime"),
     "fairseq": ("fairseq", "torch", "numpy"),
+    "transformers": ("transformers", "torch", "torchaudio", "numpy"),
 }
 
 

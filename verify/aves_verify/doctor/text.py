@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from aves_verify.doctor.diagnose import Finding
 from aves_verify.doctor.facts import Facts
 
-_TRIED = ("numpy", "torch", "torchaudio", "onnx", "onnxruntime", "fairseq")
+_TRIED = ("numpy", "torch", "torchaudio", "onnx", "onnxruntime", "fairseq", "transformers")
 
 
 def lines(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:

@@ -52,13 +52,13 @@ class Plan:
             raise InputError("no clip to compare on")
 
     def of(self, subject: Subject) -> Plan:
-        """Fill in the backends for a subject, where none were named."""
+        """Fill in the backends for a subject, where none were named. Raises InputError where one is not installed."""
         if self.backends:
             return self
-        if subject.folder_is_original:
-            return replace(self, backends=("transformers", "torchaudio", "onnx"))
-        more = () if subject.transformers is None else ("transformers",)
-        return replace(self, backends=(*DEFAULT, *more))
+        if subject.transformers is None:
+            return replace(self, backends=DEFAULT)
+        ports = ("torchaudio", "onnx") if subject.folder_is_original else DEFAULT
+        return replace(self, backends=_with_transformers(*ports))
 
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
         """Run every backend on every clip and compare nothing; yield for each clip backend -> outputs, float32 arrays.
@@ -76,6 +76,16 @@ class Plan:
                 raise InputError(problem)
             waveform = network_input(clip, normalize=loaded.normalize)
             yield {encoder.name: encoder.run(waveform, layers=self.layers == "all") for encoder in loaded.backends}
+
+
+def _with_transformers(*others: str) -> tuple[str, ...]:
+    """These backends and transformers. Raises InputError where it is not installed, with the way to do without."""
+    row = implementation("transformers")
+    try:
+        row.check_installed()
+    except InputError as error:
+        raise InputError(*error.problems, hint=f"or go on without it: {{backends}} {','.join(others)}") from None
+    return (*others, row.name)
 
 
 def check_comparable(plan: Plan) -> None:
