@@ -11,7 +11,7 @@ from aves_convert.hugging_face.folder import open_folder
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.loading.folder_against_original import folder_weights
-from aves_verify.loading.folder_as_documented import folder_problems
+from aves_verify.loading.folder_as_documented import folder_differences
 
 # Loaded by from_pretrained too, in a process of its own for each, which takes seconds: one of each kind, and the one of
 # the table.
@@ -28,5 +28,6 @@ def loading_problems(ported: Ported, backend: TransformersBackend) -> Iterator[s
     checkpoint = ported.checkpoint
     problems = [*folder_weights(to_torchaudio(checkpoint).state_dict, backend).problems]
     if ported.name in DOCUMENTED:
-        problems += folder_problems(backend, normalize=checkpoint.task_config.get("normalize") is True)
+        normalize = checkpoint.task_config.get("normalize") is True
+        problems += [each.text for each in folder_differences(backend, normalize=normalize)]
     yield from (problem.replace(f"{ported.folder.parent}/", "") for problem in problems)

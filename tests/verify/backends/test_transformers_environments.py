@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from aves_convert.hugging_face.folder import open_folder
 from aves_verify.backends.transformers_model import TransformersBackend
-from aves_verify.loading.folder_as_documented import folder_problems
+from aves_verify.loading.folder_as_documented import folder_differences
 
 place, folders = Path(sys.argv[1]), json.loads(sys.argv[2])
 told = {}
@@ -36,7 +36,7 @@ for name, normalize in folders.items():
         "version": backend.version,
         "settings": backend.settings,
         "other way": backend.other_way,
-        "problems": list(folder_problems(backend, normalize=normalize)),
+        "problems": [each.text for each in folder_differences(backend, normalize=normalize)],
     }
 print(json.dumps(told))
 """
