@@ -102,7 +102,6 @@ def test_the_embedding_of_masked_frames_is_not_needed_to_run(tmp_path: Path) -> 
 
 def test_a_setting_that_the_library_falls_over_is_the_ports_failure(tmp_path: Path) -> None:
     encoder = loaded(folder(tmp_path / "x"))
-    encoder.model.config.conv_stride = None
     encoder.model.feature_extractor.conv_layers = None
     with pytest.raises(RunError, match="transformers fails on a waveform"):
         encoder.run(WAVE)

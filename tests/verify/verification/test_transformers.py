@@ -102,8 +102,8 @@ def test_a_fine_tuned_model_is_held_to_its_logits_and_its_letters(kind: str, tmp
     letters = json.loads((path / "vocab.json").read_text())
     shifted = {letter: (row + 1) % len(letters) for letter, row in letters.items()}
     (path / "vocab.json").write_text(json.dumps(shifted))
-    (problem,) = verified(found, plan).problems
-    assert "gives the head's rows other letters" in problem
+    problems = verified(found, plan).problems
+    assert any("gives the head's rows other letters" in problem for problem in problems)
 
 
 def test_a_folder_is_the_original_where_there_is_no_checkpoint(original: Subject) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line, printable
-from aves_artifacts.bundle.outputs import FINAL, LOGITS, layer_name
+from aves_artifacts.bundle.outputs import FINAL, LOGITS, Output, layer_name
 from aves_artifacts.encoder import encoder_shapes
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.config import FolderConfig
@@ -25,8 +25,10 @@ from aves_artifacts.hugging_face.names import MASK, VOCABULARY, torchaudio_names
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.hugging_face.folder import Folder, open_folder
+from aves_convert.weights.heads import NO_HEADS, Heads
 from aves_convert.weights.ledger import account
 from aves_convert.weights.model import Uninitialised, fill, import_torchaudio
+from aves_convert.weights.torch_heads import TorchHeads
 from aves_verify.backends.backend import Embeddings, Given, RunError
 
 ATTENTIONS = ("eager", "sdpa")  # the ways there are on a processor; sdpa from 4.41 on
@@ -38,7 +40,8 @@ def load(given: Given) -> TransformersBackend:
     checkpoint = read_checkpoint(given.path)
     arch = architecture(checkpoint)
     account(checkpoint, arch, encoder_shapes(arch.config))
-    return TransformersBackend(open_folder(given.path), given.options.get("attention", DEFAULT_ATTENTION))
+    attention = given.options.get("attention", DEFAULT_ATTENTION)
+    return TransformersBackend(open_folder(given.path), attention, heads=given.heads)
 
 
 def check(options: Mapping[str, str]) -> None:
@@ -72,15 +75,18 @@ class TransformersBackend:
         folder: Folder,
         attention: str = DEFAULT_ATTENTION,
         weights: Mapping[str, torch.Tensor] | None = None,
+        heads: Heads = NO_HEADS,
     ) -> None:
         """Raise InputError where the installed version does not make the model of these settings and weights.
 
-        ``weights``: those of another model of this folder, to be shared with it; by default they are read.
+        ``weights``: those of another model of this folder, to be shared with it; by default they are read. ``heads``:
+        of an original, what its users make of its outputs.
         """
         library = import_transformers()
         check({"attention": attention})
         self.version: str = library.__version__
         self.path, self.folder = folder.path, folder
+        self._heads, self._torch_heads = heads, TorchHeads(heads)
         self.model = _model(library, folder, attention)
         fill(self.model, _tensors(self.model, folder) if weights is None else weights)
         self.settings = {"attention": str(getattr(self.model.config, "_attn_implementation", attention))}
@@ -88,8 +94,10 @@ class TransformersBackend:
     @property
     def gives(self) -> tuple[str, ...]:
         """The names of all outputs that it can give."""
-        layers = range(self.folder.config.encoder.encoder_num_layers)
-        return (FINAL, *map(layer_name, layers), *([LOGITS] if self._has_head else []))
+        layers, heads = range(self.folder.config.encoder.encoder_num_layers), self._heads
+        names = [FINAL, *map(layer_name, layers), *([LOGITS] if self._has_head else [])]
+        names += [output.name for i in (None, *layers) for output in heads.projections_of(i)]
+        return (*names, *(Output("units", i).name for i in heads.centroids))
 
     @property
     def other_way(self) -> str:
@@ -105,7 +113,7 @@ class TransformersBackend:
     @cached_property
     def otherwise(self) -> TransformersBackend:
         """Another model with these very weights, in which attention is computed in the other way."""
-        return TransformersBackend(self.folder, self._other_attention, self.model.state_dict())
+        return TransformersBackend(self.folder, self._other_attention, self.model.state_dict(), self._heads)
 
     def run(self, waveform: NDArray[np.float32], *, layers: bool = False) -> Embeddings:
         """See ``Encoder.run``. "final" is ``last_hidden_state``, "layer.0" the second of ``hidden_states``.
@@ -120,9 +128,9 @@ class TransformersBackend:
             shape = list(waveform.shape)
             raise RunError(f"transformers fails on a waveform {shape}: {first_line(error)}") from None
         outputs = {FINAL: caught[FINAL]}
-        if layers:
-            states = found.hidden_states[1:-1]
-            outputs |= {layer_name(i): state for i, state in enumerate((*states, caught["last"]))}
+        states = dict(enumerate((*found.hidden_states[1:-1], caught["last"]))) if layers else {}
+        outputs |= {layer_name(i): state for i, state in states.items()}
+        outputs |= self._torch_heads.outputs(caught[FINAL], states)
         if self._has_head:
             outputs[LOGITS] = found.logits
         return {name: tensor.contiguous().numpy() for name, tensor in outputs.items()}

@@ -100,8 +100,9 @@ def load(
         given = {row.name: _given(row, subject, config, options.get(row.name, {})) for row in rows}
         if "torchaudio" in given:
             given["torchaudio"] = replace(given["torchaudio"], heads=ported_heads)
-        if "fairseq" in given:
-            given["fairseq"] = replace(given["fairseq"], heads=heads)
+        original_name = "transformers" if subject.folder_is_original else "fairseq"
+        if original_name in given:
+            given[original_name] = replace(given[original_name], heads=heads)
         apart = {row.name: thread.submit(_apart, row, given[row.name]) for row in rows if not row.here}
         loading = thread.submit(_loading_problems, subject) if "torchaudio" in read and judged else None
         graph = next((apart[row.name] for row in rows if row.reads == "onnx"), None)
