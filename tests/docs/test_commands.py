@@ -110,7 +110,8 @@ def _unknown(options: list[str]) -> str:
 
 # Of what stands in a command, the extras of which one must be there; those of a group count as well.
 NEEDS = {
-    r"aves-verify (?!doctor|diff|--help|--version)": {"verify", "fairseq"},
+    r"aves-verify (?!doctor|diff|--help|--version)": {"verify", "fairseq", "transformers"},
+    r"aves-verify .*--transformers ": {"transformers"},
     r"aves-verify release ": {"release", "s3", "gcs"},
     r"aves-artifacts (publish|verify-release) ": {"release", "s3", "gcs"},
     r"aves-artifacts hub .*--push": {"hub"},
@@ -174,7 +175,8 @@ def test_commands_are_found_in_pages_and_forms() -> None:
         ("aves-artifacts fetch bio [--all-of-it]", "no option --all-of-it"),
         ("pip install uv && uv run --extra farseq aves-verify", "no --extra farseq"),
         ("uv pip install '.[hub,verfy]'", "no extra {'verfy'}"),
-        ("uv run aves-verify --bundle DIR", "needs --extra ['fairseq', 'verify']"),
+        ("uv run aves-verify --bundle DIR", "needs --extra ['fairseq', 'transformers', 'verify']"),
+        ("uv run --extra verify aves-verify --bundle DIR --transformers DIR", "needs --extra ['transformers']"),
         ("uv run --extra verify aves-verify release --to URL", "needs --extra ['gcs', 'release', 's3']"),
         ("uv run aves-artifacts hub DIR --out FOLDER --push me/owls", "needs --extra ['hub']"),
         ("uv run --group example python examples/classify.py", "no --group example"),
