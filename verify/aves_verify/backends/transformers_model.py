@@ -61,7 +61,7 @@ def import_transformers() -> Any:
         from transformers.utils import logging
     except Exception as error:  # whatever an installation of two libraries that do not fit raises
         raise InputError(f"transformers does not import here: {type(error).__name__}: {first_line(error)}") from None
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     return transformers
 
 
