@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 _name = click.option(
     "--name",
     metavar="NAME",
-    help="What the files' names begin with, e.g. NAME.onnx.  [default: CKPT's own name without its ending]",
-)
-_folder_name = click.option(
-    "--name",
-    metavar="NAME",
-    help="What the files' names begin with, e.g. NAME.torchaudio.pt.  [default: the folder's own name]",
+    help="What the files' names begin with, e.g. NAME.onnx.  [default: the name of what is converted, without its ending]",
 )
 _MOST_DROPPED = 12  # names on one line; all of them are in the manifest
 _allow_non_finite = click.option(
@@ -195,7 +190,7 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
     "unused. By default it is not written.",
 )
 def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, **given: Any) -> None:
-    """Convert a fairseq checkpoint to a folder of Hugging Face transformers.
+    """Convert a fairseq checkpoint to transformers.
 
     Writes model.safetensors, config.json and preprocessor_config.json, which HubertModel.from_pretrained(DIR) loads,
     and the letters of a model with a head for HubertForCTC. transformers need not be installed.
@@ -217,11 +212,11 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
 @main.command()
 @click.argument("folder", metavar="DIR", type=path_type())
 @options.out("DIR", "the two files", folder=True)
-@_folder_name
+@_name
 @_allow_non_finite
 @options.force
 def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
-    """Convert a folder of Hugging Face transformers to TorchAudio.
+    """Convert a folder of transformers to TorchAudio.
 
     DIR holds a HubertModel or a Wav2Vec2Model, alone or inside another class such as HubertForCTC: config.json,
     preprocessor_config.json, and weights in safetensors or as torch saves them. Writes what fairseq2torchaudio writes.
@@ -318,7 +313,7 @@ def bundle(
     force: bool,
     **given: Any,
 ) -> None:
-    """Convert a fairseq checkpoint, or a folder of transformers, to all formats.
+    """Convert a checkpoint to all formats.
 
     Writes TorchAudio weights with their config, a copy in safetensors, an ONNX graph, a model card (README.md), and
     manifest.json, which has the hash of each file and says what became of every tensor. SOURCE is a checkpoint, or a

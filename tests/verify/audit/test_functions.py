@@ -64,6 +64,7 @@ def test_attention_is_right_but_for_rounding() -> None:
 
 
 def test_gelu_is_off_by_half_a_step_of_one_plus_erf() -> None:
-    x = real(100)
-    found = f.coarse_gelu(WEIGHTS.__getitem__, x).double() - torch.nn.functional.gelu(x.double())
-    assert rms(found.numpy()) == pytest.approx(2**-24 * rms(x.numpy()), rel=0.5)
+    """In float64, for in float32 torch's own error is added, which is another with other instructions."""
+    x = real(100).double()
+    found = f.coarse_gelu(WEIGHTS.__getitem__, x) - torch.nn.functional.gelu(x)
+    assert rms(found.numpy()) == pytest.approx(2**-24 * rms(x.numpy()), rel=1e-6)

@@ -14,7 +14,7 @@ from aves_convert.conversion.transformers import fairseq_to_transformers
 from aves_convert.hugging_face.folder import open_folder
 from aves_verify.backends.transformers_model import TransformersBackend
 
-pytestmark = pytest.mark.environments
+pytestmark = [pytest.mark.environments, pytest.mark.scheduled]
 
 # kind -> whether its original was trained on normalised waveforms
 FOLDERS = {"base": False, "pre-norm": False, "hubert-ctc": False, "hubert-ctc-pre-norm": True, "wav2vec 2.0": False}

@@ -23,7 +23,7 @@ COMMANDS = [
 OTHER_MEANINGS = {
     "--json": 2,  # a flag that prints, and the file of a report
     "--seed": 2,  # of made-up weights, and of drawn inputs
-    "--heads": 2,  # a flag that writes them, and the file that has them
+    "--heads": 3,  # flags that write them beside weights and into them, and the file that has them
     "--geometry": 2,  # the size of made-up weights, and the published one of weights without settings
 }
 

@@ -151,6 +151,7 @@ def test_the_defaults() -> None:
     assert (RELATIVE, OWN_ROUNDING, SUSPICIOUS, ORIGINAL) == (1e-3, 3.0, 1e-5, 8.0)
     assert {
         "torchaudio": Tolerance(1e-5, 1e-5, 4.0, 1.0),
+        "transformers": Tolerance(1e-5, 1e-5, 4.0, 1.0),
         "onnx": Tolerance(5e-5, 1e-5, 4.0, 1.0),
         "unmeasured": Tolerance(3e-4, 1e-5, 4.0, 1.0),
     } == TOLERANCES

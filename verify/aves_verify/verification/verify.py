@@ -65,6 +65,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     The reference is fairseq; where that is waived, TorchAudio. Weights of another configuration of the catalogue are
     told of where the subject goes by the name of one, or fails. Raises InputError for a missing or unusable file.
     """
+    plan = plan.of(subject)
     seconds = dict.fromkeys(("load", *plan.backends, "exact"), 0.0)
     progress("loading", 0, 1)
     with timed(seconds, "load"):
