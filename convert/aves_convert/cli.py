@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _name = click.option(
     "--name",
     metavar="NAME",
-    help="What the files' names begin with, e.g. NAME.onnx.  [default: the name of what is converted, without its ending]",
+    help="What the files' names begin with, e.g. NAME.onnx.  [default: the source's own name without its ending]",
 )
 _MOST_DROPPED = 12  # names on one line; all of them are in the manifest
 _allow_non_finite = click.option(
