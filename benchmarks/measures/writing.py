@@ -14,8 +14,8 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source
 from aves_convert.graph.build import weighted_graph
-from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph_files.writer import save_graph
 from aves_convert.weights.to_torchaudio import to_torchaudio
 
 

@@ -23,8 +23,8 @@ from tests.support.hugging_face import hubert_model
 
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.graph.build import write_graph
-from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph_files.writer import save_graph
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 

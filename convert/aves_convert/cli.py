@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,7 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
         target = Target(out, name or checkpoint.stem, force)
         written = fairseq_to_torchaudio(source, target, tell=remarks.append)
         written += [fairseq_to_heads(source, target)] if heads else []
-    _tell(remarks)
-    for path in written:
-        click.echo(path)
+    _tell(remarks, written)
 
 
 @main.command()
@@ -204,9 +203,7 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
     remarks: list[str] = []
     with showing(f"converting {checkpoint.name}"):
         written = fairseq_to_transformers(source, out, heads=heads, force=force, tell=remarks.append)
-    _tell(remarks)
-    for path in written:
-        click.echo(path)
+    _tell(remarks, written)
 
 
 @main.command()
@@ -232,9 +229,7 @@ def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bo
         source = Source(folder, allow_non_finite=allow_non_finite)
         target = Target(out, name or folder.resolve().name, force)
         written = fairseq_to_torchaudio(source, target, tell=remarks.append)
-    _tell(remarks)
-    for path in written:
-        click.echo(path)
+    _tell(remarks, written)
 
 
 @main.command()
@@ -285,8 +280,7 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     with showing(f"converting {checkpoint.name}"):
         source = _source(checkpoint, given)
         written = fairseq_to_onnx(source, out, _onnx(given), Terms(licence), force=force, tell=remarks.append)
-    _tell(remarks)
-    click.echo(written)
+    _tell(remarks, [written])
 
 
 @main.command()
@@ -416,9 +410,12 @@ def _source(checkpoint: Path, given: dict[str, Any]) -> Source:
     return Source(checkpoint, **{name: given.pop(name) for name in names}, centroids=centroids)
 
 
-def _tell(remarks: list[str]) -> None:
+def _tell(remarks: list[str], written: Iterable[Path] = ()) -> None:
+    """Print what is out of the ordinary on standard error, and the files that were written on standard output."""
     for remark in remarks:
         say(remark, err=True)
+    for path in written:
+        click.echo(path)
 
 
 def _onnx(chosen: dict[str, Any]) -> OnnxOptions:

@@ -28,8 +28,8 @@ from aves_artifacts.release.index import Index
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph.file_constants import graph_constants
-from aves_convert.graph.file_weights import graph_weights
+from aves_convert.graph_files.constants import graph_constants
+from aves_convert.graph_files.weights import graph_weights
 from aves_convert.torch_files.reader import wanted_calls
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.recorded import RecordedBackend

@@ -18,7 +18,7 @@ from aves_artifacts.files.file_record import file_record, folder_sha256
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
-from aves_convert.graph import file_writer
+from aves_convert.graph_files import writer
 
 NAME = "aves-base-bio"
 
@@ -33,7 +33,7 @@ def make_tiny(folder: Path, *, seed: int = 0) -> Bundle:
 def make_verified(folder: Path) -> Bundle:
     """With every file that a bundle can have: weights outside the graph, as past 2 GB, and a report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(file_writer, "_LARGEST_FILE", 10_000)
+        patch.setattr(writer, "_LARGEST_FILE", 10_000)
         bundle = make_tiny(folder)
     return attach_report(folder, as_document(report_on(bundle.manifest)))
 

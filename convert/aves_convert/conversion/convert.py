@@ -194,7 +194,7 @@ def write_onnx_file(
 ) -> None:
     """Write the ONNX graph of these weights into a file."""
     from aves_convert.graph.build import weighted_graph  # onnx is imported only where a graph is written
-    from aves_convert.graph.file_writer import save_graph
+    from aves_convert.graph_files.writer import save_graph
 
     graph = weighted_graph(config, state_dict, options, metadata, heads)
     save_graph(graph.model, path, graph.arrays)

@@ -21,7 +21,7 @@ from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.bundle.outputs import OutputRecord
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.graph.weighted import LARGEST_INSIDE, WeightedGraph
+from aves_convert.graph_files.weighted import LARGEST_INSIDE, WeightedGraph
 from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from aves_artifacts.base.errors import raise_if_any
 from aves_artifacts.base.messages import printable
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.graph.weighted import LARGEST_INSIDE, WeightedGraph, raw_bytes
+from aves_convert.graph_files.weighted import LARGEST_INSIDE, WeightedGraph, raw_bytes
 
 if TYPE_CHECKING:
     import torch

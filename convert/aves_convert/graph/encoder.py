@@ -25,24 +25,13 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.outputs import write_outputs
 from aves_convert.graph.sizes import Sizes
 from aves_convert.graph.transformer import depth_of, is_left_out, write_encoder, write_shapes
-from aves_convert.graph.weighted import WeightedGraph
+from aves_convert.graph_files.weighted import WeightedGraph
 from aves_convert.weights.heads import NO_HEADS, Heads
 
 if TYPE_CHECKING:
     import torch
 
 FIRST_OPSET = 15  # Shape can ask for a single axis from here on
-
-
-def encoder_graph(
-    config: EncoderConfig,
-    state_dict: Mapping[str, NDArray[Any] | torch.Tensor],
-    options: OnnxOptions = OnnxOptions(),
-    metadata: Mapping[str, str] = MappingProxyType({}),
-    heads: Heads = NO_HEADS,
-) -> onnx.ModelProto:
-    """Write the ONNX graph of an encoder as one message; see ``weighted_encoder_graph``."""
-    return weighted_encoder_graph(config, state_dict, options, metadata, heads).proto()
 
 
 def weighted_encoder_graph(

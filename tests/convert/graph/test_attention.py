@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 
 

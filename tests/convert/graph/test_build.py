@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_convert.graph.build import contract_problems
-from aves_convert.graph.encoder import encoder_graph
 
 OUTPUTS = ("embeddings",)
 WEIGHT = "encoder.transformer.layers.0.feed_forward.output_dense.weight"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import encoder_graph
 
 # float8 came with torch 2.1
 _SHORT = [getattr(torch, name) for name in ("float16", "bfloat16", "float8_e4m3fn") if hasattr(torch, name)]

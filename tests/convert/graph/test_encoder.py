@@ -11,10 +11,11 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, VARIANTS, assert_exact, clip, run, tiny, torch_outputs, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import FIRST_OPSET, encoder_graph
+from aves_convert.graph.encoder import FIRST_OPSET
 from aves_convert.graph.options import OnnxOptions
 
 _TINY_MODEL = encoder_graph(TINY, weights(TINY))

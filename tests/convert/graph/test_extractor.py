@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, tiny, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 
 MIXED = OnnxOptions(precision="mixed")

@@ -9,9 +9,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, assert_exact, clip, rms, run, torch_outputs, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.group_norm import cosine_transform, in_basis
 from aves_convert.graph.options import OnnxOptions, Precision
 

@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import (
     TINY,
     answers,
@@ -28,7 +29,7 @@ from tests.support.tiny_encoders import (
 )
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.graph.encoder import FIRST_OPSET, encoder_graph
+from aves_convert.graph.encoder import FIRST_OPSET
 from aves_convert.graph.options import OnnxOptions, Precision
 
 OPSETS = range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1)

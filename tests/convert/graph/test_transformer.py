@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import folded_weight_norm
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.support.graphs import encoder_graph
 from tests.support.hugging_face import hubert_model
 from tests.support.tiny_encoders import TINY, assert_exact, clip, run, torch_outputs, weights
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 
 pytestmark = pytest.mark.slow

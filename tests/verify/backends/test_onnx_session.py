@@ -10,10 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends import onnx_runtime, separate
 from aves_verify.backends.backend import IMPLEMENTATIONS, RunError
 from aves_verify.backends.onnx_runtime import OnnxSession, provider_options

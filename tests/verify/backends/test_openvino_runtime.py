@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, VARIANTS, weights
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.backends.backend import IMPLEMENTATIONS, Given, RunError
 from aves_verify.backends.onnx_session import OnnxBackend

@@ -9,12 +9,12 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import encoder_graph
-from aves_convert.graph.file_constants import GraphConstant, graph_constants
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.torch_export import torch_export
+from aves_convert.graph_files.constants import GraphConstant, graph_constants
 from aves_verify.comparison.weight_search import onnx_weights, search_weights
 
 Floats = NDArray[np.float32]

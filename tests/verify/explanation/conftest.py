@@ -2,9 +2,8 @@ from pathlib import Path
 
 import onnx
 import pytest
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
-
-from aves_convert.graph.encoder import encoder_graph
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, clip, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend

@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_convert.graph.encoder import encoder_graph
 from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.memory import available, left_in_container, needed, too_long
 

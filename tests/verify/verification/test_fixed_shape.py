@@ -8,13 +8,13 @@ from pathlib import Path
 import onnx
 import pytest
 from tests.support.comparisons import of_clips
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 from tests.verify.faults.graph_edits import set_weight
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
-from aves_convert.graph.encoder import encoder_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.backends.backend import IMPLEMENTATIONS, Given
 from aves_verify.backends.separate import SeparateBackend

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import torch
 from tests.support.fairseq_models import CLUSTERS, LETTERS, Original, Variant, build
+from tests.support.graphs import encoder_graph
 from tests.support.round_trip import assert_same_checkpoint, there_and_back
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_convert.graph.encoder import encoder_graph
-from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph_files.writer import save_graph
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, GraphOutputs, Output
-from aves_convert.graph.file_weights import graph_weights
+from aves_convert.graph_files.weights import graph_weights
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced

@@ -63,7 +63,7 @@ class SeparateBackend:
 
         Raises InputError for what cannot be loaded, or takes too long or too much memory.
         """
-        from aves_convert.graph.file_weights import bytes_of_files  # onnx is not needed in the other process
+        from aves_convert.graph_files.weights import bytes_of_files  # onnx is not needed in the other process
 
         self.row, self.given, self.path = row, given, given.path
         self.name, self.kind, self.reference_seconds = row.name, row.kind, 0.0

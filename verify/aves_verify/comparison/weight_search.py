@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import cut_off, printable
-from aves_convert.graph.file_constants import GraphConstant, graph_constants
 from aves_convert.graph.group_norm import cosine_transform
+from aves_convert.graph_files.constants import GraphConstant, graph_constants
 from aves_verify.comparison.weights import WeightSearch, rounded
 
 Floats = NDArray[np.float32]

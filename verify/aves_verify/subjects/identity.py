@@ -103,7 +103,7 @@ def _of_folder(path: Path) -> Iterator[NDArray[np.float32]]:
 
 def _of_graph(path: Path) -> Iterator[NDArray[np.float32]]:
     """Every weight as it is and transposed: exporters turn the matrices of linear layers round."""
-    from aves_convert.graph.file_weights import graph_weights  # onnx need not be installed
+    from aves_convert.graph_files.weights import graph_weights  # onnx need not be installed
 
     for _, array in graph_weights(path):
         if array.dtype == np.float32:

@@ -15,16 +15,16 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from tests.support.graphs import encoder_graph
 from tests.support.tensors import arrays
 from tests.support.tiny_encoders import TINY, clip, run, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph import file_writer
 from aves_convert.graph.build import weighted_graph, write_graph
-from aves_convert.graph.encoder import encoder_graph
-from aves_convert.graph.file_writer import save_graph
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.graph.weighted import WeightedGraph
+from aves_convert.graph_files import writer
+from aves_convert.graph_files.weighted import WeightedGraph
+from aves_convert.graph_files.writer import save_graph
 
 _TINY_MODEL = encoder_graph(TINY, weights(TINY), metadata={"hop": "40"})
 
@@ -90,11 +90,11 @@ def _without_values(arrays: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize("largest", [file_writer._LARGEST_FILE, 100])
+@pytest.mark.parametrize("largest", [writer._LARGEST_FILE, 100])
 def test_weights_beside_the_model_give_the_bytes_of_those_inside(
     largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_writer, "_LARGEST_FILE", largest)
+    monkeypatch.setattr(writer, "_LARGEST_FILE", largest)
     arrays = _beside()
     model = _without_values(arrays)
     before = model.SerializeToString(deterministic=True)
@@ -112,11 +112,11 @@ def test_weights_beside_the_model_give_the_bytes_of_those_inside(
 
 
 @pytest.mark.parametrize("options", [{}, {"layers": "all"}, {"precision": "mixed"}, {"fixed_shape": (2, 800)}])
-@pytest.mark.parametrize("largest", [file_writer._LARGEST_FILE, 10_000])
+@pytest.mark.parametrize("largest", [writer._LARGEST_FILE, 10_000])
 def test_a_written_graph_is_the_one_in_memory(
     options: dict[str, Any], largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_writer, "_LARGEST_FILE", largest)
+    monkeypatch.setattr(writer, "_LARGEST_FILE", largest)
     graph = weighted_graph(TINY, weights(TINY), OnnxOptions(**options))
     save_graph(graph.model, tmp_path / "a" / "x.onnx", graph.arrays)
     whole = write_graph(TINY, weights(TINY), OnnxOptions(**options))
@@ -143,7 +143,7 @@ def test_weights_are_not_copied_to_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old", [None, b"old"])
-@pytest.mark.parametrize("largest", [file_writer._LARGEST_FILE, 100])
+@pytest.mark.parametrize("largest", [writer._LARGEST_FILE, 100])
 def test_weights_that_cannot_be_written_to_their_end_leave_what_was_there(
     largest: int, old: bytes | None, tmp_path: Path
 ) -> None:
@@ -155,13 +155,13 @@ def test_weights_that_cannot_be_written_to_their_end_leave_what_was_there(
 import resource, numpy as np, onnx
 from pathlib import Path
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph import file_writer
-file_writer._LARGEST_FILE = {largest}
+from aves_convert.graph_files import writer
+writer._LARGEST_FILE = {largest}
 model = onnx.ModelProto()
 model.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT, dims=[10_000])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    file_writer.save_graph(model, Path({str(path)!r}), {{"w": np.zeros(10_000, np.float32)}})
+    writer.save_graph(model, Path({str(path)!r}), {{"w": np.zeros(10_000, np.float32)}})
 except InputError as error:
     print(error)
 """
@@ -178,7 +178,7 @@ def test_saved_as_one_file(tmp_path: Path) -> None:
 
 
 def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_writer, "_LARGEST_FILE", 10_000)
+    monkeypatch.setattr(writer, "_LARGEST_FILE", 10_000)
     model = encoder_graph(TINY, weights(TINY), metadata={"hop": "40"})
     path = tmp_path / "tiny.onnx"
     save_graph(model, path)
@@ -197,7 +197,7 @@ def test_past_the_limit_the_weights_go_beside_it(tmp_path: Path, monkeypatch: py
 
 
 def test_past_the_limit_every_value_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_writer, "_LARGEST_FILE", 100)
+    monkeypatch.setattr(writer, "_LARGEST_FILE", 100)
     model = _everything()
     model.graph.initializer.append(helper.make_tensor("large", TensorProto.FLOAT, [400], range(400)))
     model.graph.initializer.append(helper.make_tensor("four bits", TensorProto.INT4, [4000], [1] * 4000))

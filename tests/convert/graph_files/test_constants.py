@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph import file_constants
-from aves_convert.graph.file_constants import graph_constants
+from aves_convert.graph_files import constants
+from aves_convert.graph_files.constants import graph_constants
 
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
 
@@ -57,7 +57,7 @@ def test_a_constant_that_is_moved_in_many_ways_is_followed_once(tmp_path: Path) 
 
 
 def test_one_file_read_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_constants, "_MOST_BYTES", 100)
+    monkeypatch.setattr(constants, "_MOST_BYTES", 100)
     (tmp_path / "x.data").write_bytes(bytes(4000))
     tensors = []
     for index in range(20):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
-from aves_convert.graph.file_weights import bytes_of_files
+from aves_convert.graph_files.weights import bytes_of_files
 
 # What moves values and leaves them as they are: who reads its output reads the constant.
 _MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})

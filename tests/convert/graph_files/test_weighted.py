@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from tests.support.graphs import encoder_graph
 from tests.support.tensors import arrays
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.encoder import encoder_shapes
 from aves_convert.graph.build import weighted_graph, write_graph
-from aves_convert.graph.encoder import encoder_graph, weighted_encoder_graph
+from aves_convert.graph.encoder import weighted_encoder_graph
 from aves_convert.graph.options import OnnxOptions
-from aves_convert.graph.weighted import LARGEST_INSIDE, raw_bytes
+from aves_convert.graph_files.weighted import LARGEST_INSIDE, raw_bytes
 
 COMPUTED = ("feature_extractor.conv_layers.0.", "encoder.transformer.pos_conv_embed.conv.weight")
 

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from aves_artifacts.files.protobuf_fields import prefix
 from aves_artifacts.files.writing import replacing
-from aves_convert.graph.weighted import raw_bytes
+from aves_convert.graph_files.weighted import raw_bytes
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf reads no message of 2 GiB; a little is left for what is not weights
 _SMALLEST_EXTERNAL = 1024  # bytes; shapes and other small constants stay in the graph, where shape inference needs them

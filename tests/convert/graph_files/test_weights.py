@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_convert.graph.encoder import encoder_graph
-from aves_convert.graph.file_weights import graph_weights
-from aves_convert.graph.file_writer import save_graph
+from aves_convert.graph_files.weights import graph_weights
+from aves_convert.graph_files.writer import save_graph
 
 _MODEL = encoder_graph(TINY, weights(TINY))
 
