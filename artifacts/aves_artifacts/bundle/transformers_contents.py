@@ -15,7 +15,7 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, TRANSFORMERS, LedgerEntry, Manifest, Role
 from aves_artifacts.bundle.weights import StoredTensor, Weights, format_of, read_copy, same_bits, sha256_as
 from aves_artifacts.files.documents import parse_json, read_file
-from aves_artifacts.hugging_face.config import config_entries, folder_config, read_config
+from aves_artifacts.hugging_face.config import config_entries, folder_config, model_type_of, read_config
 from aves_artifacts.hugging_face.names import MASK, torchaudio_names
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, preprocessor_entries
 from aves_artifacts.hugging_face.tokenizer import tokenizer_entries
@@ -111,8 +111,7 @@ def _expected(manifest: Manifest) -> dict[Role, dict[str, Any]]:
 
 def _expected_config(manifest: Manifest) -> dict[str, Any]:
     """The entries for the manifest's encoder, of a model of the source's type, masked where the source's could be."""
-    named = manifest.source.model_class.lower()
-    config = folder_config(manifest.config, "wav2vec2" if named.startswith("wav2vec") else "hubert")
+    config = folder_config(manifest.config, model_type_of(manifest.source.model_class))
     mask = _BESIDE[MASK][manifest.source.format]
     return config_entries(config, masked=any(_is_dropped(entry, mask) for entry in manifest.ledger))
 

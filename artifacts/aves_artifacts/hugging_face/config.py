@@ -16,11 +16,13 @@ from aves_artifacts.base.messages import quoted
 from aves_artifacts.encoder import MOST_CONVOLUTIONS, EncoderConfig
 
 MODEL_TYPES = ("hubert", "wav2vec2")
+# No class of transformers: tools of voice conversion define it, each for itself and all alike.
+WITH_PROJECTION = "HubertModelWithFinalProj"
 # class -> whether its encoder's names begin with the model type; a head for letters is the only one that is ported
 _CLASSES = {
     "hubert": {
         "HubertModel": False,
-        "HubertModelWithFinalProj": False,  # no class of transformers: voice conversion defines it everywhere alike
+        WITH_PROJECTION: False,
         "HubertForCTC": True,
         "HubertForSequenceClassification": True,
     },
@@ -108,6 +110,15 @@ class FolderConfig:
     def prefix(self) -> str:
         """What stands before the names of the encoder's tensors."""
         return f"{self.model_type}." if _CLASSES[self.model_type][self.model_class] else ""
+
+
+def model_type_of(model_class: str) -> str:
+    """Tell transformers' model type of a class, by fairseq's name for it or by transformers'.
+
+    >>> model_type_of("wav2vec_ctc"), model_type_of("Wav2Vec2Model"), model_type_of("contentvec")
+    ('wav2vec2', 'wav2vec2', 'hubert')
+    """
+    return "wav2vec2" if model_class.lower().startswith("wav2vec") else "hubert"
 
 
 def folder_config(encoder: EncoderConfig, model_type: str) -> FolderConfig:

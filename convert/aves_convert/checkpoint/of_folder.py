@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from aves_artifacts.base.errors import InputError
@@ -11,7 +10,7 @@ from aves_artifacts.hugging_face.names import MASK, PROJECTION, torchaudio_names
 from aves_convert.checkpoint import hubert_keys
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.hubert_keys import Dropped
-from aves_convert.hugging_face.folder import Folder, open_folder
+from aves_convert.hugging_face.folder import Folder
 
 # What a class has around the encoder, by the beginning of the name, and why a port leaves it out.
 _AROUND: Mapping[str, Mapping[str, str]] = {
@@ -29,13 +28,12 @@ _AROUND: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def checkpoint_of_folder(path: Path) -> Checkpoint:
-    """Read a folder as a checkpoint, whose tensors have the names that are in its files. Raises InputError."""
-    folder = open_folder(path)
+def checkpoint_of_folder(folder: Folder) -> Checkpoint:
+    """Take a folder as a checkpoint, whose tensors have the names that are in its files. Raises InputError."""
     _refuse_another_prefix(folder)
     task = {"normalize": folder.preprocessor.normalize, "sample_rate": folder.preprocessor.sample_rate}
     return Checkpoint(
-        path=path,
+        path=folder.path,
         model_config={},
         task_config=task,
         tensors=MappingProxyType(dict(folder.tensors)),

@@ -8,6 +8,7 @@ from aves_artifacts.base.errors import InputError
 from aves_convert.checkpoint.checkpoint import Checkpoint, checkpoint_of
 from aves_convert.checkpoint.of_folder import checkpoint_of_folder
 from aves_convert.checkpoint.pretrained import completed
+from aves_convert.hugging_face.folder import open_folder
 from aves_convert.torch_files.reader import open_torch_file
 
 
@@ -23,6 +24,6 @@ def read_checkpoint(path: Path, pretrained: Path | None = None, geometry: str | 
     if path.is_dir():
         if pretrained is not None or geometry is not None:
             raise InputError(f"{path}: a folder has its settings in it; leave out what completes a file")
-        return checkpoint_of_folder(path)
+        return checkpoint_of_folder(open_folder(path))
     checkpoint = checkpoint_of(open_torch_file(path))
     return completed(checkpoint, None if pretrained is None else read_checkpoint(pretrained), geometry)

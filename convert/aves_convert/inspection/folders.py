@@ -10,7 +10,7 @@ from aves_artifacts.bundle.manifest import MANIFEST
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.hugging_face.names import CONFIG
 from aves_convert.checkpoint.forms import kind_of
-from aves_convert.checkpoint.of_folder import checkpoint_of_folder
+from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.hugging_face.folder import folder_files
 from aves_convert.hugging_face.stored_tensors import PLACES
 from aves_convert.inspection.checkpoints import conversion_facts, tensor_facts
@@ -46,7 +46,7 @@ def _is_transformers(config: Path) -> bool:
 def inspect_model_folder(folder: Path) -> Inspection:
     """Tell which model a folder holds; no tensor is read."""
     try:
-        checkpoint = checkpoint_of_folder(folder)
+        checkpoint = read_checkpoint(folder)
         files = folder_files(folder)
     except InputError as error:
         return Inspection(folder, _KIND, problems=error.problems)

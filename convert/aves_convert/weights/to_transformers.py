@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.hugging_face import names
-from aves_artifacts.hugging_face.config import FolderConfig, config_entries, folder_config
+from aves_artifacts.hugging_face.config import (
+    WITH_PROJECTION,
+    FolderConfig,
+    config_entries,
+    folder_config,
+    model_type_of,
+)
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, preprocessor_entries
 from aves_artifacts.hugging_face.tokenizer import tokenizer_entries, vocabulary
+from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.weights.heads import NO_HEADS, PROJECTION, Heads
 from aves_convert.weights.to_torchaudio import TorchaudioPort
-
-# The class that voice conversion's tools define, each for itself: HubertModel with ``final_proj`` beside it.
-_WITH_PROJECTION = "HubertModelWithFinalProj"
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ def to_transformers(checkpoint: Checkpoint, converted: TorchaudioPort, heads: He
         raise InputError(f"{checkpoint.path}: is a folder of transformers already; copy it")
     config = folder_config(converted.config, model_type_of(arch.model_class))
     tensors = {names.transformers_name(name, config.prefix): values for name, values in converted.state_dict.items()}
-    mask = next((name for name in arch.dropped if _is_mask(name) and name in checkpoint.tensors), None)
+    mask = mask_embedding(checkpoint, arch)
     if mask is not None:
-        tensors[config.prefix + names.MASK] = checkpoint.tensors[mask].float32()
+        tensors[config.prefix + names.MASK] = mask
     projections = {name: values for name, values in heads.tensors.items() if name.startswith(f"{PROJECTION}.")}
     if heads is not NO_HEADS:
         config = _with_projection(config, projections, checkpoint)
@@ -78,8 +82,11 @@ def to_transformers(checkpoint: Checkpoint, converted: TorchaudioPort, heads: He
     return TransformersPort(documents, tensors)
 
 
-def _is_mask(name: str) -> bool:
-    return name == "mask_emb" or name.endswith(".mask_emb")
+def mask_embedding(checkpoint: Checkpoint, arch: Architecture) -> NDArray[np.float32] | None:
+    """Read ``mask_emb`` of a checkpoint of fairseq; None where it has none."""
+    found = (name for name in arch.dropped if name.rpartition(".")[2] == "mask_emb" and name in checkpoint.tensors)
+    name = next(found, None)
+    return None if name is None else checkpoint.tensors[name].float32()
 
 
 def _with_projection(config: FolderConfig, projections: Mapping[str, object], checkpoint: Checkpoint) -> FolderConfig:
@@ -89,12 +96,7 @@ def _with_projection(config: FolderConfig, projections: Mapping[str, object], ch
         raise InputError(
             f"{checkpoint.path}: {config.model_class} has no place for final_proj", hint="leave {heads} out"
         )
-    return replace(config, model_class=_WITH_PROJECTION)
-
-
-def model_type_of(model_class: str) -> str:
-    """Tell transformers' model type of one of fairseq's classes."""
-    return "wav2vec2" if model_class.startswith("wav2vec") else "hubert"
+    return replace(config, model_class=WITH_PROJECTION)
 
 
 def letters(checkpoint: Checkpoint, config: EncoderConfig) -> tuple[str, ...]:

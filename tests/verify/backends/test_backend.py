@@ -147,3 +147,8 @@ def test_a_package_that_is_broken_is_named_in_one_line(
 def test_nothing_to_compare_with_is_told() -> None:
     with pytest.raises(InputError, match="at least two of fairseq, torchaudio, onnx, transformers, openvino"):
         check_comparable(Plan(backends=("openvino",)))
+
+
+def test_an_option_that_cannot_be_is_told_before_anything_is_made_though_no_backend_is_named() -> None:
+    with pytest.raises(InputError, match="nonsense"):
+        check_comparable(Plan(options={"onnx": {"provider": "nonsense"}}))

@@ -16,7 +16,7 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.backends.backend import Given, RunError
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.backends.transformers_model import TransformersBackend, class_name, load
+from aves_verify.backends.transformers_model import TransformersBackend, as_run, load
 from aves_verify.explanation.points import points
 from aves_verify.explanation.tracing import torch_values
 
@@ -117,5 +117,5 @@ def test_nothing_of_the_model_is_random(tmp_path: Path) -> None:
 
 def test_the_class_follows_from_what_is_ported(tmp_path: Path) -> None:
     path = said(folder(tmp_path / "x"), architectures=["HubertModelWithFinalProj"])
-    assert class_name(loaded(path).folder.config) == "HubertModel"
+    assert as_run(loaded(path).folder.config).model_class == "HubertModel"
     assert LOGITS not in loaded(path).gives

@@ -20,10 +20,10 @@ from aves_artifacts.base.messages import first_line, printable
 from aves_artifacts.bundle.outputs import FINAL, LOGITS, Output, layer_name
 from aves_artifacts.encoder import encoder_shapes
 from aves_artifacts.files.documents import parse_json, read_file
-from aves_artifacts.hugging_face.config import FolderConfig
+from aves_artifacts.hugging_face.config import WITH_PROJECTION, FolderConfig, folder_config
 from aves_artifacts.hugging_face.names import MASK, VOCABULARY, torchaudio_names, transformers_name
 from aves_convert.checkpoint.architecture import architecture
-from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.checkpoint.of_folder import checkpoint_of_folder
 from aves_convert.hugging_face.folder import Folder, open_folder
 from aves_convert.weights.heads import NO_HEADS, Heads
 from aves_convert.weights.ledger import account
@@ -37,11 +37,11 @@ DEFAULT_ATTENTION = "default"  # the one that the installed version takes by its
 
 def load(given: Given) -> TransformersBackend:
     """Load a folder. Raises InputError, also for tensors that nobody can account for."""
-    checkpoint = read_checkpoint(given.path)
+    folder = open_folder(given.path)
+    checkpoint = checkpoint_of_folder(folder)
     arch = architecture(checkpoint)
     account(checkpoint, arch, encoder_shapes(arch.config))
-    attention = given.options.get("attention", DEFAULT_ATTENTION)
-    return TransformersBackend(open_folder(given.path), attention, heads=given.heads)
+    return TransformersBackend(folder, given.options.get("attention", DEFAULT_ATTENTION), heads=given.heads)
 
 
 def check(options: Mapping[str, str]) -> None:
@@ -170,7 +170,7 @@ class TransformersBackend:
     @property
     def expected_beside(self) -> frozenset[str]:
         """Tensors of a class that transformers has not, and whose users know that ``HubertModel`` tells of them."""
-        return self.left_out if self.folder.config.model_class == "HubertModelWithFinalProj" else frozenset()
+        return self.left_out if self.folder.config.model_class == WITH_PROJECTION else frozenset()
 
     @cached_property
     def letters(self) -> dict[str, int] | None:
@@ -196,11 +196,11 @@ class TransformersBackend:
 
     @property
     def _has_head(self) -> bool:
-        return has_head(self.folder.config)
+        return self.folder.config.encoder.aux_num_out is not None
 
     @property
     def _prefix(self) -> str:
-        return f"{self.folder.config.model_type}." if self._has_head else ""
+        return as_run(self.folder.config).prefix
 
     def module_of(self, site: str) -> str:
         """What the module is called here that torchaudio's model calls ``site``."""
@@ -208,28 +208,22 @@ class TransformersBackend:
         return transformers_name(f"{site}.", self._prefix).removesuffix(".") if is_module else site
 
 
-def has_head(config: FolderConfig) -> bool:
-    """Whether the model has a head that is ported: one for letters. Other heads are left out, as is their class."""
-    return config.encoder.aux_num_out is not None
-
-
-def class_name(config: FolderConfig) -> str:
-    """The class that is run: of a model with another head its encoder alone."""
-    stem = "Hubert" if config.model_type == "hubert" else "Wav2Vec2"
-    return f"{stem}ForCTC" if has_head(config) else f"{stem}Model"
+def as_run(config: FolderConfig) -> FolderConfig:
+    """The class that is run: the one for letters, or of a model with another head its encoder alone."""
+    return folder_config(config.encoder, config.model_type)
 
 
 def _model(library: Any, folder: Folder, attention: str) -> Any:
-    config, where = folder.config, str(folder.path)
     settings: Any = {} if attention == DEFAULT_ATTENTION else {"attn_implementation": attention}
-    auto = library.AutoModelForCTC if has_head(config) else library.AutoModel
+    auto = library.AutoModel if folder.config.encoder.aux_num_out is None else library.AutoModelForCTC
     try:
         entries = library.AutoConfig.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
         with Uninitialised():
             model = auto.from_config(entries, **settings).eval().float()
     except Exception as error:  # whatever a version makes of settings that it does not know
         raise InputError(
-            f"{where}: transformers makes no {class_name(config)} of it: {type(error).__name__}: {first_line(error)}"
+            f"{folder.path}: transformers makes no {as_run(folder.config).model_class} of it: "
+            f"{type(error).__name__}: {first_line(error)}"
         ) from None
     return model
 
@@ -237,7 +231,7 @@ def _model(library: Any, folder: Folder, attention: str) -> Any:
 def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
     """Read the weights for a model, by its own names. Raises InputError with every reason why they do not fit."""
     config, wanted, nothing = folder.config, dict(model.state_dict()), None
-    prefix = f"{config.model_type}." if has_head(config) else ""
+    prefix, named = as_run(config).prefix, as_run(config).model_class
     theirs = {target: name for name, target in torchaudio_names(config.encoder, prefix, wanted).items()}
     mapping = torchaudio_names(config.encoder, config.prefix, folder.tensors)
     tensors = {theirs[target]: folder.tensors[name] for name, target in mapping.items() if name in folder.tensors}
@@ -246,7 +240,6 @@ def _tensors(model: Any, folder: Folder) -> dict[str, torch.Tensor]:
         tensors[prefix + MASK] = mask
     elif prefix + MASK in wanted:  # it masks nothing in evaluation; what from_pretrained makes of it is told apart
         nothing = torch.zeros_like(wanted.pop(prefix + MASK))
-    named = class_name(config)
     problems = [f"lacks {name}, which {named} has" for name in wanted if name not in tensors]
     problems += [f"has {name}, which {named} has not" for name in tensors if name not in wanted]
     problems += [

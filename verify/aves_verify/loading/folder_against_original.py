@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.messages import quoted, reason_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json, read_file
+from aves_artifacts.hugging_face.config import model_type_of
 from aves_artifacts.hugging_face.names import MASK, TOKENIZER, VOCABULARY, torchaudio_names
 from aves_artifacts.hugging_face.preprocessor import wants_mask
 from aves_artifacts.hugging_face.tokenizer import tokenizer_entries, vocabulary
@@ -18,7 +19,7 @@ from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.hugging_face.folder import Folder
 from aves_convert.weights.heads import PROJECTION, Heads
-from aves_convert.weights.to_transformers import letters, model_type_of
+from aves_convert.weights.to_transformers import letters, mask_embedding
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.weights import WeightSearch, bitwise
 from aves_verify.sounds.clip import SAMPLE_RATE
@@ -52,12 +53,16 @@ def folder_settings_problems(
         yield f"transformers: {folder.path} says {quoted(folder.config.dtype)}: newer versions compute in that"
     if folder.config.blank != 0 and config.aux_num_out is not None:
         yield f"transformers: {folder.path} says pad_token_id {folder.config.blank}, the original's blank is row 0"
-    if checkpoint is not None:
-        expected_type = model_type_of(architecture(checkpoint, allow_unknown_config=True).model_class)
-        if folder.config.model_type != expected_type:
-            yield f"transformers: {folder.path} is a {folder.config.model_type}, the original a {expected_type}"
-        yield from _letter_problems(folder, checkpoint)
-    for name, values in _beside(checkpoint, heads).items():
+    if checkpoint is None:
+        return  # a recording has no more to tell
+    arch = architecture(checkpoint, allow_unknown_config=True)
+    expected_type = model_type_of(arch.model_class)
+    if folder.config.model_type != expected_type:
+        yield f"transformers: {folder.path} is a {folder.config.model_type}, the original a {expected_type}"
+    yield from _letter_problems(folder, checkpoint)
+    mask = mask_embedding(checkpoint, arch)
+    beside = {name: values for name, values in heads.tensors.items() if name.startswith(f"{PROJECTION}.")}
+    for name, values in (beside if mask is None else {**beside, MASK: mask}).items():
         tensor = folder.tensors.get(folder.config.prefix + name if name == MASK else name)
         if tensor is None and name == MASK:
             yield f"transformers: {folder.path} lacks {MASK}, which the original has as mask_emb"
@@ -99,14 +104,3 @@ def _letter_problems(folder: Folder, checkpoint: Checkpoint) -> Iterator[str]:
     for name, value in tokenizer_entries().items():
         if not isinstance(said, dict) or said.get(name, value) != value:
             yield f"transformers: {beside} says another {name} than {quoted(value)}"
-
-
-def _beside(checkpoint: Checkpoint | None, heads: Heads) -> dict[str, NDArray[np.float32]]:
-    """What the original has beside its encoder, by transformers' names; a recording of it has none of that."""
-    if checkpoint is None:
-        return {}
-    found = {name: values for name, values in heads.tensors.items() if name.startswith(f"{PROJECTION}.")}
-    for name in architecture(checkpoint, allow_unknown_config=True).dropped:
-        if name.rpartition(".")[2] == "mask_emb" and name in checkpoint.tensors:
-            found[MASK] = checkpoint.tensors[name].float32()
-    return found

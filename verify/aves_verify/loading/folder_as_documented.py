@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from aves_artifacts.base.messages import cut_off, first_line, listed, printable,
 from aves_artifacts.base.process import Limits, call_apart
 from aves_artifacts.bundle.outputs import FINAL
 from aves_artifacts.hugging_face.preprocessor import Preprocessor, read_preprocessor
-from aves_verify.backends.transformers_model import TransformersBackend, class_name, import_transformers
+from aves_verify.backends.transformers_model import TransformersBackend, as_run, import_transformers
 from aves_verify.comparison.noise import rms
 from aves_verify.loading.as_documented import Content, content
 
@@ -82,7 +83,7 @@ def folder_differences(backend: TransformersBackend, *, normalize: bool) -> Iter
     shorter = waveform.shape[1] - 9 * backend.folder.config.encoder.hop
     size = sum(path.stat().st_size for path in backend.path.iterdir() if path.is_file())
     limits = Limits(_SECONDS + size / 5e6, _MEMORY + 8 * size, addresses=False)
-    name = class_name(backend.folder.config)
+    name = as_run(backend.folder.config).model_class
     try:
         threads = torch.get_num_threads()
         given = (where, name, waveform, shorter, threads, backend.probe_rows)
@@ -197,15 +198,14 @@ def documented(
     dtype, training = str(model.dtype).removeprefix("torch."), bool(model.training)
     tensors = {name: content("cpu", values) for name, values in _tensors(model).items()}
     model = model.eval().float()
-    given = prepared["input_values"].numpy()
     return Documented(
         dtype=dtype,
         training=training,
         tensors=tensors,
         unlike=unlike,
         warned=tuple(warned),
-        prepared=given,
-        final=_final(model, _prepared(extractor, waveform[0])),
+        prepared=prepared["input_values"].numpy(),
+        final=_final(model, prepared),
         padding=_padding(model, extractor, waveform[0], shorter),
         preprocessor=read_preprocessor(extractor.to_dict(), str(folder)),
         letters=letters,
@@ -273,15 +273,13 @@ class _Lines(logging.Handler):
             self._lines.append(line)
 
 
-class _listening:  # noqa: N801 - used as a function is
-    """Collects what transformers warns of; twice the same counts once."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self._lines, self._handler = lines, _Lines(lines)
-
-    def __enter__(self) -> None:
-        logging.getLogger("transformers").addHandler(self._handler)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("transformers").removeHandler(self._handler)
-        self._lines[:] = dict.fromkeys(self._lines)
+@contextmanager
+def _listening(lines: list[str]) -> Iterator[None]:
+    """Collect what transformers warns of; twice the same counts once."""
+    logger, handler = logging.getLogger("transformers"), _Lines(lines)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        lines[:] = dict.fromkeys(lines)

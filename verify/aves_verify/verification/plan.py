@@ -100,7 +100,7 @@ def check_comparable(plan: Plan) -> None:
             f"nothing to compare {', '.join(plan.backends)} with: expected one of {', '.join(REFERENCES)} too",
             hint="give it with {backends}",
         )
-    for row in map(implementation, plan.backends):
+    for row in map(implementation, plan.backends or DEFAULT):
         row.check_installed()
         if row.package or row.name in plan.options:  # better told now than after a gigabyte of files is made
             check(row, plan.options.get(row.name, {}))

@@ -94,9 +94,7 @@ def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: P
 
     progress("preparing", 0, 1)
     with pending.files as subject, unchanged(*subject.files()):
-        filled = plan.of(subject)
-        check_comparable(filled)
-        report = verify_subject(subject, filled, show)
+        report = verify_subject(subject, plan, show)
     return dataclasses.replace(report, problems=(*report.problems, *unreadable))
 
 
