@@ -72,6 +72,7 @@ def test_what_the_class_makes_of_a_folder_is_its_own(tmp_path: Path) -> None:
     assert any("loads in float16" in text for text in own)
     (other,) = (each.text for each in found if not each.own)
     assert "its feature extractor gives the model another input" in other
+    assert all(each.own for each in folder_differences(TransformersBackend(open_folder(path)), normalize=False))
 
 
 def test_what_a_newer_file_says_of_waveforms_is_what_is_read(tmp_path: Path) -> None:
