@@ -10,6 +10,7 @@ import numpy as np
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.options import Attention
+from aves_convert.graph.products import write_inner_product, write_product
 
 FUSED_DOMAIN = "com.microsoft"  # ONNX Runtime's own operators
 ATTENTION_OPSET = 23  # the standard has an operator for attention from here on
@@ -39,16 +40,16 @@ def _attention(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, 
     dim, heads = config.encoder_embed_dim, config.encoder_num_heads
     parts = {}
     for name, perm in (("q_proj", [0, 2, 1, 3]), ("k_proj", [0, 2, 3, 1]), ("v_proj", [0, 2, 1, 3])):
-        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        part = write_product(graph, f"{module}.{name}", x, dim, dim)
         part = graph.node(f"{module}.{name}", "Reshape", part, shapes.heads)
         parts[name] = graph.node(f"{module}.{name}", "Transpose", part, perm=perm)
     scale = graph.constant("attention_scale", np.float32((dim // heads) ** -0.5))
     query = graph.node(f"{module}.scaled_query", "Mul", parts["q_proj"], scale)
-    scores = graph.node(f"{module}.scores", "MatMul", query, parts["k_proj"])
-    x = graph.node(module, "MatMul", graph.node(module, "Softmax", scores, axis=-1), parts["v_proj"])
+    scores = write_inner_product(graph, f"{module}.scores", query, parts["k_proj"])
+    x = write_inner_product(graph, module, graph.node(module, "Softmax", scores, axis=-1), parts["v_proj"])
     x = graph.node(module, "Transpose", x, perm=[0, 2, 1, 3])
     x = graph.node(module, "Reshape", x, shapes.flat)
-    return graph.linear(f"{module}.out_proj", x, dim, dim)
+    return write_product(graph, f"{module}.out_proj", x, dim, dim)
 
 
 def _attention_operator(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
@@ -69,7 +70,7 @@ def _sequences(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, 
     """Queries, keys and values, each [batch, frames, dim]."""
     parts, dim = [], config.encoder_embed_dim
     for name in ("q_proj", "k_proj", "v_proj"):
-        part = graph.linear(f"{module}.{name}", x, dim, dim)
+        part = write_product(graph, f"{module}.{name}", x, dim, dim)
         parts.append(graph.node(f"{module}.{name}", "Reshape", part, shapes.sequence))
     return parts
 
@@ -77,4 +78,4 @@ def _sequences(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, 
 def _attention_output(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shapes: Shapes) -> str:
     """[batch, frames, dim] -> [batch·frames, dim]."""
     x = graph.node(module, "Reshape", x, shapes.flat)
-    return graph.linear(f"{module}.out_proj", x, config.encoder_embed_dim, config.encoder_embed_dim)
+    return write_product(graph, f"{module}.out_proj", x, config.encoder_embed_dim, config.encoder_embed_dim)

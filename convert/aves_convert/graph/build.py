@@ -73,6 +73,8 @@ def weighted_graph(
         **({"channel_axis": "true"} if options.channel_axis else {}),
         **_given([heads.record(output, config) for output in outputs], options),
         "precision": options.precision,
+        **({"weights": options.weights} if options.weights != "float32" else {}),
+        **({"wide": json.dumps(sorted(options.wide))} if options.wide else {}),
     }
     if options.exporter == "graph":
         from aves_convert.graph.encoder import weighted_encoder_graph
@@ -173,7 +175,12 @@ def _exported(
     if options.attention != "standard":
         raise InputError("a traced graph has no fused attention", hint="{attention} fused needs {exporter} graph")
     if options.precision != "float32":
-        raise InputError("a traced graph has no mixed precision", hint="{precision} mixed needs {exporter} graph")
+        raise InputError(
+            f"a traced graph has no {options.precision} precision",
+            hint=f"{{precision}} {options.precision} needs {{exporter}} graph",
+        )
+    if options.weights != "float32":
+        raise InputError("a traced graph has its weights in float32", hint="{weights} float16 needs {exporter} graph")
     need("tracing a graph", "torch-export")
     from aves_convert.graph.torch_export import torch_export
 

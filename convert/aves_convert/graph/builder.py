@@ -20,6 +20,7 @@ from aves_convert.graph_files.weighted import LARGEST_INSIDE, WeightedGraph, raw
 if TYPE_CHECKING:
     import torch
 
+_HALF = np.finfo(np.float16)
 EPSILON = 1e-5  # of every norm in the network: torch's default, and fairseq's
 _REDUCED_BY_INPUT = 18  # the opset from which ReduceMean has its axes as an input
 
@@ -81,6 +82,30 @@ class GraphBuilder:
         """Put a tensor of the state dict into the graph unchanged, under its own name. Returns the name."""
         return self.constant(name, self.read(name, *shape))
 
+    def matrix(self, name: str, *shape: int) -> str:
+        """Put a large tensor of the state dict into the graph, as it is to be stored. Returns its float32 value."""
+        return self.stored(name, self.read(name, *shape))
+
+    def stored(self, name: str, value: NDArray[np.float32]) -> str:
+        """Put a weight into the graph, in half precision where the options ask for it. Returns its float32 value."""
+        if not self.options.stores_half:
+            return self.constant(name, value)
+        half = self.half_weight(name, value)
+        return self.constant(name, value) if half is None else self.once(name, "Cast", half, to=TensorProto.FLOAT)
+
+    def half_weight(self, name: str, value: NDArray[np.float32]) -> str | None:
+        """Put a weight into the graph in half precision; None where that does not hold it, or nothing is saved."""
+        half = in_half(value) if value.size > LARGEST_INSIDE else None
+        return None if half is None else self.constant(name, half)
+
+    def halved(self, value: str) -> str:
+        """Append a cast to float16, once for all who use it."""
+        return self.once(f"{value.strip('/')}.float16", "Cast", value, to=TensorProto.FLOAT16)
+
+    def widened(self, module: str, value: str) -> str:
+        """Append a cast of what a product in float16 gives to float32."""
+        return self.node(f"{module}.float32", "Cast", value, to=TensorProto.FLOAT)
+
     def read(self, name: str, *shape: int) -> NDArray[np.float32]:
         """Read a tensor of the state dict; what is wrong with it is kept for ``check``, and zeros stand in."""
         self._unread.pop(name, None)
@@ -115,12 +140,8 @@ class GraphBuilder:
 
     def linear(self, module: str, x: str, rows: int, columns: int, *, output: str = "") -> str:
         """Append a torch Linear on x [n, columns]; its weight [rows, columns] keeps the state dict's layout."""
-        weight, bias = self.weight(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
+        weight, bias = self.matrix(f"{module}.weight", rows, columns), self.weight(f"{module}.bias", rows)
         return self.node(module, "Gemm", x, weight, bias, output=output, transB=1)
-
-    def kernels(self, name: str, channels: int, in_channels: int, kernel: int) -> str:
-        """Put a Conv1d's weight into the graph under its own name, as ``convolution`` takes it. Returns the name."""
-        return self.constant(name, self.read(name, channels, in_channels, kernel)[:, :, None])
 
     def convolution(
         self, module: str, x: str, weight: str, *bias: str, kernel: int, stride: int = 1, groups: int = 1
@@ -156,6 +177,12 @@ class GraphBuilder:
         if self.options.opset < _REDUCED_BY_INPUT:
             return self.node(module, "ReduceMean", x, axes=[-1])
         return self.node(module, "ReduceMean", x, self.constant("last_axis", [-1]))
+
+    def once_largest(self, module: str, x: str) -> str:
+        """Append the largest along the last axis, which stays, with size 1; once for this module."""
+        if self.options.opset < _REDUCED_BY_INPUT:
+            return self.once(module, "ReduceMax", x, axes=[-1])
+        return self.once(module, "ReduceMax", x, self.constant("last_axis", [-1]))
 
     def _layer_norm_in_float64(self, module: str, x: str, size: int, weight: str, bias: str) -> str:
         """Step by step: ONNX Runtime's LayerNormalization is not vectorised in float64, and takes four times longer."""
@@ -197,6 +224,18 @@ class GraphBuilder:
         plus_1 = self.node(gelu, "Add", erf, self.constant("one", np.float32(1)))
         twice = self.node(f"{gelu}.twice", "Mul", x, plus_1)
         return self.node(gelu, "Mul", twice, self.constant("half", np.float32(0.5)))
+
+
+def in_half(value: NDArray[np.float32]) -> NDArray[np.float16] | None:
+    """Round a weight to half precision; None where that loses more than its eleven bits: beyond 65,504, or all small.
+
+    >>> in_half(np.float32([1, 1e-3])), in_half(np.float32([1e-7, -1e-7])), in_half(np.float32([1e5]))
+    (array([1.  , 0.001], dtype=float16), None, None)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = value.astype(np.float16)
+        error, size = (float(np.linalg.norm(each.ravel())) for each in (half.astype(np.float32) - value, value))
+    return half if error <= float(_HALF.eps) / 2 * size else None
 
 
 def _node_name(module: str, op: str) -> str:

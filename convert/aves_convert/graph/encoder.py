@@ -14,7 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
+from aves_artifacts.base.messages import printable
 from aves_artifacts.bundle.graph_contract import PRODUCER, WAVEFORM
 from aves_artifacts.bundle.outputs import Output, OutputRecord
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
@@ -24,7 +25,7 @@ from aves_convert.graph.extractor import write_channel, write_extractor
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.outputs import write_outputs
 from aves_convert.graph.sizes import Sizes
-from aves_convert.graph.transformer import depth_of, is_left_out, write_encoder, write_shapes
+from aves_convert.graph.transformer import depth_of, is_left_out, products, write_encoder, write_shapes
 from aves_convert.graph_files.weighted import WeightedGraph
 from aves_convert.weights.heads import NO_HEADS, Heads
 
@@ -52,11 +53,12 @@ def weighted_encoder_graph(
     if not FIRST_OPSET <= opset <= newest:
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
     outputs = options.graph_outputs(config, heads)
+    depth = depth_of(outputs, config)
+    _check_wide(options.wide, products(depth.layers))
     graph = GraphBuilder(state_dict, options)
     sizes = Sizes(graph, config, write_channel(graph))
     features = write_extractor(graph, config, sizes)
     shapes = write_shapes(graph, config, sizes)
-    depth = depth_of(outputs, config)
     encoded = write_encoder(graph, config, features, shapes, attention_in(options.attention, opset), depth)
     write_outputs(sizes, encoded, outputs, heads, shapes)
     for name, shape in encoder_shapes(config).items():
@@ -68,6 +70,14 @@ def weighted_encoder_graph(
     domains += [helper.make_opsetid(FUSED_DOMAIN, 1)] if options.attention == "fused" else []
     _complete(sizes, [heads.record(output, config) for output in outputs], domains, metadata)
     return graph.weighted()
+
+
+def _check_wide(wide: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in wide if name not in known]
+    raise_if_any(
+        [f"{printable(name)}, expected one of {known[0]} to {known[-1]}" for name in unknown],
+        "the graph has no such product to keep in float32",
+    )
 
 
 def _complete(

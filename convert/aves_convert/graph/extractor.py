@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aves_artifacts.bundle.graph_contract import WAVEFORM
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.builder import GraphBuilder
 from aves_convert.graph.group_norm import write_normalised_convolution
+from aves_convert.graph.products import put_kernels, write_convolution
 from aves_convert.graph.sizes import Sizes
 
 _IN_FLOAT64 = 2  # convolutions
@@ -53,7 +57,8 @@ def _in_float64(config: EncoderConfig) -> int:
 def _convolution(graph: GraphBuilder, config: EncoderConfig, i: int, x: str) -> str:
     """A convolution, and its layer norm where there is one; [batch, channels, 1, positions] in and out."""
     module, (channels, kernel, stride) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
-    x = graph.convolution(f"{module}.conv", x, *_weights(graph, config, i), kernel=kernel, stride=stride)
+    kernels = put_kernels(graph, f"{module}.conv", _kernels(graph, config, i), bias=config.extractor_conv_bias)
+    x = write_convolution(graph, f"{module}.conv", x, kernels, kernel=kernel, stride=stride)
     if config.extractor_mode == "layer_norm":
         x = graph.node(f"{module}.frames_first", "Transpose", x, perm=[0, 2, 3, 1])
         x = graph.layer_norm(f"{module}.layer_norm", x, channels)
@@ -68,7 +73,8 @@ def _convolution_in_float64(graph: GraphBuilder, config: EncoderConfig, sizes: S
     """
     module, (channels, kernel, _) = f"feature_extractor.conv_layers.{i}", config.extractor_conv_layer_config[i]
     in_channels = config.extractor_conv_layer_config[i - 1][0]
-    weight, *bias = (graph.float64(name) for name in _weights(graph, config, i))
+    weight = graph.float64(graph.stored(f"{module}.conv.weight", _kernels(graph, config, i)[:, :, None]))
+    bias = [graph.float64(graph.weight(f"{module}.conv.bias", channels))] if config.extractor_conv_bias else []
     # [out, in, 1, kernel] -> [out, kernel·in]: of weights, so the runtime does it once
     weight = graph.node(f"{module}.conv.weight", "Transpose", weight, perm=[0, 2, 3, 1])
     weight = graph.node(f"{module}.conv.weight", "Reshape", weight, graph.constant(f"rows_{channels}", [channels, -1]))
@@ -90,10 +96,8 @@ def _convolution_in_float64(graph: GraphBuilder, config: EncoderConfig, sizes: S
     return graph.node(f"{module}.conv", "Reshape", x, shape)
 
 
-def _weights(graph: GraphBuilder, config: EncoderConfig, i: int) -> list[str]:
-    """Names of a convolution's weight and, where it has one, its bias."""
+def _kernels(graph: GraphBuilder, config: EncoderConfig, i: int) -> NDArray[np.float32]:
+    """A convolution's weight [channels, channels of the one before, kernel]."""
     channels, kernel, _ = config.extractor_conv_layer_config[i]
     in_channels = config.extractor_conv_layer_config[i - 1][0] if i else 1
-    name = f"feature_extractor.conv_layers.{i}.conv"
-    weights = [graph.kernels(f"{name}.weight", channels, in_channels, kernel)]
-    return weights + ([graph.weight(f"{name}.bias", channels)] if config.extractor_conv_bias else [])
+    return graph.read(f"feature_extractor.conv_layers.{i}.conv.weight", channels, in_channels, kernel)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:  # the options are read where not even numpy is installed
 Layers = Literal["last", "all"]
 Exporter = Literal["graph", "torch"]
 Attention = Literal["standard", "fused"]
-Precision = Literal["float32", "mixed"]
+Precision = Literal["float32", "mixed", "float16", "int8"]
+Weights = Literal["float32", "float16"]
+
+
+REDUCED: tuple[Precision, ...] = ("float16", "int8")  # precisions that cost more than rounding
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class OnnxOptions:
     their order, instead; see ``Output``. ``opset``: the version of the operators; from 23
     on attention is one of them. ``exporter``: written from the weights, or traced with ``torch.onnx.export``.
     ``attention``: ``fused`` runs on ONNX Runtime alone and takes less memory; ``standard`` wherever the opset does.
-    ``precision``: ``float32`` for every runtime; ``mixed`` has sums and norms in float64, for runtimes that compute it.
+    ``precision``: ``float32`` for every runtime; ``mixed`` has sums and norms in float64, for runtimes that compute it;
+    ``float16`` has products in half precision and ``int8`` the transformer's in eight bits, but those of the modules
+    that are named in ``wide``. ``weights``: how large ones lie in the file, ``float16`` is half as long and computes in
+    float32 with the rounded values.
     ``channel_axis``: waveforms have an axis for their only channel, [batch, 1, samples], as some tools give them.
     ``fixed_shape``: a graph for so many waveforms of so many samples alone, [batch, samples], with no size unknown.
     """
@@ -40,6 +47,8 @@ class OnnxOptions:
     fixed_shape: tuple[int, int] | None = None
     channel_axis: bool = False
     outputs: tuple[str, ...] = ()
+    weights: Weights = "float32"
+    wide: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise InputError for outputs of no known name, and for one that is named twice."""
@@ -47,12 +56,31 @@ class OnnxOptions:
         raise_if_any(
             [f"{name or '(nothing)'}, expected {FORMS}" for name in unknown], "there is no output of this name"
         )
+        if self.wide and self.precision not in REDUCED:
+            raise InputError(
+                f"products that stay in float32, in a graph whose precision is {self.precision}",
+                hint="add {precision} int8, or leave {wide} out",
+            )
         twice = [name for i, name in enumerate(self.outputs) if name in self.outputs[:i]]
         raise_if_any(twice, "an output is named twice")
         if self.outputs and self.layers == "all":
             raise InputError(
                 "layers all and outputs by name both say what the graph gives", hint="give {outputs} alone"
             )
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the graph computes something else than the original, and is held to what that may cost."""
+        return self.weights != "float32" or self.precision in REDUCED
+
+    @property
+    def stores_half(self) -> bool:
+        """Whether large weights lie in the file in half precision."""
+        return self.weights == "float16" or self.precision == "float16"
+
+    def precision_of(self, module: str) -> Precision:
+        """What a module's product is computed in."""
+        return "float32" if module in self.wide else self.precision
 
     @property
     def units(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from aves_artifacts.bundle.outputs import Output
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.attention import Attend, Shapes
 from aves_convert.graph.builder import GraphBuilder
+from aves_convert.graph.products import put_kernels, write_convolution, write_product
 from aves_convert.graph.sizes import Sizes
 
 _TRANSFORMER = "encoder.transformer"
@@ -83,6 +84,13 @@ def depth_of(outputs: Sequence[Output], config: EncoderConfig) -> Depth:
     return Depth(config.encoder_num_layers if final else last + 1, final)
 
 
+def products(layers: int) -> tuple[str, ...]:
+    """The modules of the first layers' products, in the order in which they are computed."""
+    parts = [f"attention.{part}_proj" for part in ("q", "k", "v", "out")]
+    parts += [f"feed_forward.{part}_dense" for part in ("intermediate", "output")]
+    return tuple(f"{_TRANSFORMER}.layers.{i}.{part}" for i in range(layers) for part in parts)
+
+
 def is_left_out(name: str, config: EncoderConfig, depth: Depth) -> bool:
     """Whether a graph of this depth does not need that tensor of the state dict."""
     if config.encoder_layer_norm_first and name.startswith(f"{_TRANSFORMER}.layer_norm."):
@@ -100,7 +108,7 @@ def _project(graph: GraphBuilder, config: EncoderConfig, features: str, shapes: 
     norm, module = "encoder.feature_projection.layer_norm", "encoder.feature_projection.projection"
     dim, channels = config.encoder_embed_dim, config.extractor_conv_layer_config[-1][0]
     x = graph.layer_norm(norm, features, channels)
-    weight, bias = graph.weight(f"{module}.weight", dim, channels), graph.weight(f"{module}.bias", dim)
+    weight, bias = graph.matrix(f"{module}.weight", dim, channels), graph.weight(f"{module}.bias", dim)
     if graph.mixed:
         weight, bias = graph.float64(weight), graph.float64(bias)
     bias = graph.node(f"{module}.bias", "Reshape", bias, graph.constant("column", [-1, 1]))
@@ -124,8 +132,7 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
     dim, groups = config.encoder_embed_dim, config.encoder_pos_conv_groups
     direction = graph.read(f"{module}.conv.weight_v", dim, dim // groups, kernel)
     length = graph.read(f"{module}.conv.weight_g", 1, 1, kernel)
-    weight = graph.constant(f"{module}.conv.weight", folded_weight_norm(length, direction)[:, :, None])
-    bias = graph.weight(f"{module}.conv.bias", dim)
+    kernels = put_kernels(graph, f"{module}.conv", folded_weight_norm(length, direction), bias=True)
     # An even kernel gives a frame too many, which the original cuts off at the end.
     before, after = kernel // 2, (kernel - 1) // 2
     pads = graph.constant("positions_padding", [0, 0, before, 0, 0, after])
@@ -133,7 +140,7 @@ def _add_positions(graph: GraphBuilder, config: EncoderConfig, x: str, shapes: S
     # A Conv that pads is slower at the edges, and here an edge is half a kernel. Not directly before the Conv: the
     # runtime would make one of the two again.
     y = graph.node(f"{module}.padded", "Unsqueeze", graph.node(f"{module}.padded", "Pad", x, pads), height)
-    y = graph.convolution(f"{module}.conv", y, weight, bias, kernel=kernel, groups=groups)
+    y = write_convolution(graph, f"{module}.conv", y, kernels, kernel=kernel, groups=groups)
     y = graph.node(module, "Squeeze", graph.gelu(module, y), height)
     y = graph.node(_TRANSFORMER, "Add", x, y)
     y = graph.node(f"{_TRANSFORMER}.frames_first", "Transpose", y, perm=[0, 2, 1])
@@ -180,5 +187,5 @@ def _layer(graph: GraphBuilder, config: EncoderConfig, module: str, x: str, shap
 
 def _feed_forward(graph: GraphBuilder, config: EncoderConfig, module: str, x: str) -> str:
     dim, inner = config.encoder_embed_dim, config.encoder_ff_interm_features
-    x = graph.linear(f"{module}.intermediate_dense", x, inner, dim)
-    return graph.linear(f"{module}.output_dense", graph.gelu(module, x), dim, inner)
+    x = write_product(graph, f"{module}.intermediate_dense", x, inner, dim)
+    return write_product(graph, f"{module}.output_dense", graph.gelu(module, x), dim, inner)
