@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.sounds.audio import read_clip
+from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import to_torchaudio
-from aves_verify.sounds.audio import read_clip
-from aves_verify.sounds.clip import SAMPLE_RATE
 
 SECONDS = 5
 TRANSFORMER = r"encoder\.transformer\.layers\.\d+\."

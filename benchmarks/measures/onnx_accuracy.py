@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.graph.build import write_graph
 from aves_convert.graph.options import Exporter, OnnxOptions
+from aves_convert.sounds.audio import read_clips
+from aves_convert.sounds.clip import SAMPLE_RATE
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import TorchaudioPort, to_torchaudio
-from aves_verify.sounds.audio import read_clips
-from aves_verify.sounds.clip import SAMPLE_RATE
-from aves_verify.sounds.signals import reference_signals
 
 CHANGES = {
     "as recorded": (1.0, 0.0),

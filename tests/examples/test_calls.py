@@ -1,7 +1,7 @@
 import numpy as np
 from tests.support.recordings import calls
 
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip
 from calls import KINDS, synthesised_calls
 
 

@@ -30,11 +30,11 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph_files.constants import graph_constants
 from aves_convert.graph_files.weights import graph_weights
+from aves_convert.sounds.audio import read_clip
+from aves_convert.sounds.clip import Clip
 from aves_convert.torch_files.reader import wanted_calls
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.recorded import RecordedBackend
-from aves_verify.sounds.audio import read_clip
-from aves_verify.sounds.clip import Clip
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.recording import make_recording
 

@@ -21,8 +21,8 @@ from tests.regression.models import FULL_SIZE
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
-from aves_verify.sounds.inputs import network_input
-from aves_verify.sounds.signals import reference_signals
+from aves_convert.sounds.network_input import network_input
+from aves_convert.sounds.signals import reference_signals
 
 FOLDER = Path(__file__).parents[1] / "golden"
 _KIND = "golden"

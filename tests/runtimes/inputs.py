@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from aves_artifacts.encoder import EncoderConfig
+from aves_convert.sounds.clip import SAMPLE_RATE
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
-from aves_verify.sounds.clip import SAMPLE_RATE
-from aves_verify.sounds.signals import reference_signals
 
 LENGTHS = (400, 720, 4_001, 16_000, 48_000, 160_000, 480_000)  # samples: one frame, two, odd, and 1 to 30 s
 QUICK = 48_000

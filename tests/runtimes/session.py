@@ -23,7 +23,7 @@ from tests.runtimes.snippets import run_snippets
 from tests.runtimes.table import markdown, replaced
 from tests.runtimes.verdict import key, regressions
 
-from aves_verify.sounds.audio import read_clip
+from aves_convert.sounds.audio import read_clip
 from aves_verify.verification.environment import environment
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from aves_convert.sounds.clip import Clip
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.evidence import Evidence, evidence_of
 from aves_verify.explanation.explain import Explanation, PointError
 from aves_verify.explanation.sensitivity import Sensitivity
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.sounds.clip import Clip
 
 ENVIRONMENT = {"python": "3.11.7", "torch": "2.15.0", "fairseq": None, "cpu": "A | <Processor>", "threads": 2}
 HOSTILE = "<script>alert(1)</script>|`*$x_1$*`\x00\x1b[31m\nline\ud800 @everyone"

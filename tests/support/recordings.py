@@ -8,7 +8,7 @@ from pathlib import Path
 
 import soundfile
 
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip
 from calls import synthesised_calls
 
 

@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from aves_convert.sounds.audio import read_clips
+    from aves_convert.sounds.clip import Clip
+    from aves_convert.sounds.signals import reference_signals
     from aves_verify.backends.backend import Encoder, Given, Implementation, RunError
     from aves_verify.comparison.compare import Comparison, Tolerance, compare
     from aves_verify.report.json_report import to_json
     from aves_verify.report.report import Report
-    from aves_verify.sounds.audio import read_clips
-    from aves_verify.sounds.clip import Clip
-    from aves_verify.sounds.signals import reference_signals
     from aves_verify.subjects.subject import of_bundle
     from aves_verify.verification.plan import Plan
     from aves_verify.verification.run import verify
@@ -50,7 +50,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "Clip": "sounds.clip",
+            "Clip": "aves_convert.sounds.clip",
             "Comparison": "comparison.compare",
             "Encoder": "backends.backend",
             "Given": "backends.backend",
@@ -61,8 +61,8 @@ else:
             "Tolerance": "comparison.compare",
             "compare": "comparison.compare",
             "of_bundle": "subjects.subject",
-            "read_clips": "sounds.audio",
-            "reference_signals": "sounds.signals",
+            "read_clips": "aves_convert.sounds.audio",
+            "reference_signals": "aves_convert.sounds.signals",
             "to_json": "report.json_report",
             "verify": "verification.run",
         },

@@ -11,16 +11,22 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+_OURS = "aves_"  # how the names of our packages begin
+
 
 def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the ``__getattr__`` and ``__dir__`` of a package that imports each public name when it is first used."""
+    """Make the ``__getattr__`` and ``__dir__`` of a package that imports each public name when it is first used.
+
+    ``places``: the module of each name, inside the package; of another package of ours by its whole name.
+    """
 
     def find(name: str) -> Any:
         module = sys.modules[package]
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
+        place = places[name] if places[name].startswith(_OURS) else f"{package}.{places[name]}"
         try:
-            found = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+            found = getattr(importlib.import_module(place), name)
         except ModuleNotFoundError as error:
             from aves_artifacts.base.extras import advice
 

@@ -23,9 +23,9 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.build import write_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.inspection.identify import inspect
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.weights.heads import heads_of
 from aves_verify.backends.fairseq_hubert import FairseqBackend
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

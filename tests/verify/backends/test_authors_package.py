@@ -7,9 +7,9 @@ import torch
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_convert.checkpoint.reading import read_checkpoint
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.weights.model import import_torchaudio
 from aves_verify.backends.fairseq_hubert import FairseqBackend
-from aves_verify.sounds.signals import reference_signals
 
 
 def test_esp_aves_loads_the_ports(tiny_checkpoint: Path, tiny_bundle: Bundle) -> None:

@@ -9,13 +9,13 @@ import torch
 from onnx import TensorProto, helper
 from tests.support.tiny_encoders import TINY, weights
 
+from aves_convert.sounds.clip import Clip
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.explanation.sensitivity import CHANGES, Sensitivity, characterise
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.inputs import inputs
 from aves_verify.verification.recording import record
 

@@ -12,13 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, clip, weights
 
+from aves_convert.sounds.clip import Clip
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import TOLERANCES, Comparison
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import Clip
 
 pytestmark = pytest.mark.slow
 

@@ -20,11 +20,11 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.clip import Clip
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.weights.model import load_model
 from aves_convert.weights.to_torchaudio import to_torchaudio
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.clip import Clip
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

@@ -17,6 +17,7 @@ from tests.verify.faults.fault import ENCODERS, LABELS, Kind
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
@@ -24,7 +25,6 @@ from aves_verify.comparison.compare import TOLERANCES, Comparison, compare
 from aves_verify.loading.load import load
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.inputs import inputs
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
 
 THREADS = (1, 2)

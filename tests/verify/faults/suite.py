@@ -47,9 +47,9 @@ from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import checkpoint_contents
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle, of_files
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 from tests.support.bundles import NAME
 
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.report.report import Report
 from aves_verify.report.terminal import print_report
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, ready
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify_all

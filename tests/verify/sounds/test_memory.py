@@ -15,7 +15,7 @@ import pytest
 from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, weights
 
-from aves_verify.sounds.clip import Clip
+from aves_convert.sounds.clip import Clip
 from aves_verify.sounds.memory import available, left_in_container, needed, too_long
 
 GIB = 2**30

@@ -8,7 +8,7 @@ import pytest
 
 from aves_artifacts.configurations.catalog import catalog
 from aves_convert.checkpoint.reading import read_checkpoint
-from aves_verify.sounds.signals import reference_signals
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, stand_in_for
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

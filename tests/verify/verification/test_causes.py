@@ -17,12 +17,12 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio
 from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.clip import Clip
 from aves_verify.backends.backend import Backend, Given, Implementation
 from aves_verify.backends.separate import About, SeparateBackend
 from aves_verify.cli import main
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.noise import NoiseFloor
-from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.probes import CALLS, calls_probe
 from aves_verify.subjects.subject import of_bundle, of_files
 from aves_verify.verification.causes import holds_double, with_causes

@@ -19,10 +19,10 @@ from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.cli import main
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

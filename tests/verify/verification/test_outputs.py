@@ -20,10 +20,10 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.backends.fairseq_hubert import FairseqBackend
 from aves_verify.report.json_report import to_json
 from aves_verify.report.report import ConfigReport, Report
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import of_bundle, of_files
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording

@@ -16,9 +16,9 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.cli import main
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

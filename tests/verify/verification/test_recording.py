@@ -21,12 +21,12 @@ from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import GEOMETRIES, checkpoint_contents, write_stand_in
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.sounds.clip import Clip
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.cli import main
-from aves_verify.sounds.clip import Clip
 from aves_verify.sounds.memory import needed
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording

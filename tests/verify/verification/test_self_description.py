@@ -12,8 +12,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from aves_artifacts.bundle.bundle import Bundle
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject

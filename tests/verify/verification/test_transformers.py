@@ -21,12 +21,12 @@ from aves_artifacts.bundle.check import check_bundle
 from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.transformers import fairseq_to_transformers
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.cli import main
 from aves_verify.report.json_report import to_json
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject, of_bundle, of_files
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from aves_artifacts.base.messages import listed, printable
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, GraphOutputs, Output
 from aves_convert.graph_files.weights import graph_weights
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip
+from aves_convert.sounds.network_input import network_input
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced
@@ -24,9 +27,7 @@ from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.loading.load import Loaded
 from aves_verify.operators.nodes import LIMITS, NodeError, NodeErrors, node_errors
 from aves_verify.operators.table import QUANTISING
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.sounds.inputs import network_input, of_length
-from aves_verify.sounds.signals import reference_signals
+from aves_verify.sounds.inputs import of_length
 
 _LONGEST = SAMPLE_RATE // 2  # samples that are looked at of each sound
 # An ordinary sound, on which half precision shows, and one with an offset, on which norms over the clip do.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.base.process import LimitError, Limits, borrowed, call_apart, give_back
+from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.backend import Backend, Embeddings, Encoder, Given, Implementation, RunError
-from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.memory import needed
 
 # What a file may take. Its weights lie in memory several times while a runtime arranges them anew.

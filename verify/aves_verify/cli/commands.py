@@ -87,11 +87,11 @@ def run(
     from rich.console import Console
 
     from aves_artifacts.bundle.attach import attach_report
+    from aves_convert.sounds.audio import read_clips
     from aves_verify.cli.selection import BackendOptions, Selection
     from aves_verify.comparison.compare import TOLERANCES
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
-    from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.plan import Plan, check_comparable
     from aves_verify.verification.progress import step_bars
     from aves_verify.verification.run import verify_all
@@ -148,8 +148,8 @@ def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force:
     """
     need("aves-verify record", "verify")
     from aves_artifacts.files.writing import staged
+    from aves_convert.sounds.audio import read_clips
     from aves_verify.cli.selection import Selection
-    from aves_verify.sounds.audio import read_clips
     from aves_verify.verification.recording import make_recording
 
     subjects = Selection(**selected).subjects(layers)

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import FINAL, Output, is_deep
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_convert.sounds.network_input import network_input
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.onnx_session import LEVELS, OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
-from aves_verify.sounds.inputs import PADDING, network_input
+from aves_verify.sounds.inputs import PADDING
 
 Array = NDArray[np.float32]
 Kind = Literal["model", "rounding"]

@@ -13,6 +13,8 @@ from aves_artifacts.bundle.outputs import Output, is_of_heads, known_outputs
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.transformer import Depth, depth_of
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_convert.sounds.network_input import network_input
 from aves_verify.backends.backend import Backend, RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -22,8 +24,6 @@ from aves_verify.explanation.explain import Explanation, explain
 from aves_verify.explanation.points import Point, output_points, points
 from aves_verify.explanation.tracing import Values, torch_values
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
-from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.memory import available, needed
 
 _LONGEST = 5 * SAMPLE_RATE  # samples that are looked at first: a base model's inner values of 5 s take about 1 GB

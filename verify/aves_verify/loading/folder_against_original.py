@@ -18,11 +18,11 @@ from aves_artifacts.hugging_face.tokenizer import tokenizer_entries, vocabulary
 from aves_convert.checkpoint.architecture import architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.hugging_face.folder import Folder
+from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_convert.weights.heads import PROJECTION, Heads
 from aves_convert.weights.to_transformers import letters, mask_embedding
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.weights import WeightSearch, bitwise
-from aves_verify.sounds.clip import SAMPLE_RATE
 
 
 def folder_weights(original: Mapping[str, NDArray[np.float32]], backend: TransformersBackend) -> WeightSearch:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aves_convert.sounds.clip import AnyClip
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.weights import WeightSearch
-from aves_verify.sounds.clip import AnyClip
 from aves_verify.sounds.ran import Ran
 
 if TYPE_CHECKING:  # a report can be made and written without torch

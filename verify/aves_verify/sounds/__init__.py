@@ -1,4 +1,4 @@
-"""The sounds that encoders are compared on: recordings, synthesised signals, and the inputs made of them.
+"""What encoders are compared on: inputs made of clips, which of them fit into this machine, and how they are called.
 
-Reads audio files. Nothing here knows an encoder; ``memory`` tells which clips fit into this machine.
+Nothing here runs an encoder; ``memory`` tells which clips fit.
 """

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip, Clip
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip, Clip
+from aves_convert.sounds.network_input import network_input
 from aves_verify.sounds.naming import PADDED
 
 BATCH = 3
 PADDING = SAMPLE_RATE // 2  # samples of silence
-_EPS = 1e-5  # torch's default for layer_norm
 _PROBE = 2 * SAMPLE_RATE  # samples at most of a clip that is padded or put into a batch
 
 
@@ -53,21 +52,6 @@ def inputs(clips: Sequence[AnyClip], *, receptive_field: int, normalize: bool) -
     padded = np.pad(network_input(longest, normalize=normalize)[:, :_PROBE], ((0, 0), (0, PADDING)))
     yield Input(f"{longest.name}{PADDED}", padded)
     yield Input(f"batch of {BATCH}", _batch(clips, longest, receptive_field, normalize=normalize))
-
-
-def network_input(clip: AnyClip, *, normalize: bool) -> NDArray[np.float32]:
-    """Prepare a clip for the network [1, samples]; ``normalize``: zero mean and unit variance over the clip.
-
-    Sums are rounded once, so the samples are the same bits on every machine, by which recordings know them.
-    Source: fairseq ``data/audio/raw_audio_dataset.py``, ``postprocess``: ``F.layer_norm(feats, feats.shape)``.
-    """
-    samples = clip.waveform
-    if not normalize:
-        return samples[None]
-    waveform = samples.astype(np.float64)
-    centred = waveform - math.fsum(waveform) / len(waveform)
-    variance = math.fsum(centred * centred) / len(waveform)
-    return (centred / math.sqrt(variance + _EPS)).astype(np.float32)[None]
 
 
 def _batch(clips: Sequence[AnyClip], longest: AnyClip, receptive_field: int, *, normalize: bool) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from aves_artifacts.encoder import EncoderConfig
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip, too_short
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip, too_short
 
 _GIB = 2**30
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.sounds.inputs import Input, network_input
-from aves_verify.sounds.signals import ORDINARY
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip
+from aves_convert.sounds.network_input import network_input
+from aves_convert.sounds.signals import ORDINARY
+from aves_verify.sounds.inputs import Input
 
 _FEW = 40  # frames of most probes, at most: they show what a long one shows, at a hundredth of its time
 _BATCH = (4, 8)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import FINAL
+from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
@@ -18,7 +19,6 @@ from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import SAMPLE_RATE
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of, units_of
 from aves_verify.verification.causes import AGAIN, with_causes

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable
 from aves_convert.graph.options import Layers
+from aves_convert.sounds.clip import AnyClip, too_short
+from aves_convert.sounds.network_input import network_input
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, REFERENCES, Embeddings, implementation
 from aves_verify.backends.separate import check
 from aves_verify.comparison.compare import TOLERANCES, Tolerance
-from aves_verify.sounds.clip import AnyClip, too_short
-from aves_verify.sounds.inputs import network_input
 from aves_verify.sounds.probes import new_seed
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
 
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.graph.options import Layers
+from aves_convert.sounds.clip import AnyClip
+from aves_convert.sounds.signals import reference_signals
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.recorded import KIND, SCHEMA, Recording, waveform_sha256
 from aves_verify.comparison.weights import fingerprint
 from aves_verify.loading.load import load
-from aves_verify.sounds.clip import AnyClip
 from aves_verify.sounds.inputs import Input, inputs
 from aves_verify.sounds.memory import available, unusable
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.subject import Subject
 
 

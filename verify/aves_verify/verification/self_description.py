@@ -13,11 +13,11 @@ from aves_artifacts.bundle.graph_contract import onnx_metadata
 from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
+from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.loading.load import Loaded
-from aves_verify.sounds.clip import SAMPLE_RATE
 
 # What a graph's metadata can say that follows from the original; its licence and its maker do not.
 _FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip
+from aves_convert.sounds.signals import reference_signals
 from aves_verify.audit.audit import Audit, audit
 from aves_verify.backends.backend import implementation
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -22,13 +24,11 @@ from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.loading.load import Loaded, load
 from aves_verify.report.report import ConfigReport
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.sounds.inputs import Input, count, inputs, of_length
 from aves_verify.sounds.memory import available, needed, unusable
 from aves_verify.sounds.naming import short_names
 from aves_verify.sounds.probes import COUNT, calls_probe, long_probe, probes
 from aves_verify.sounds.ran import InputFacts, Ran, what_ran
-from aves_verify.sounds.signals import reference_signals
 from aves_verify.subjects.identity import claims, misnamed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.answers import timed

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import escaped
+from aves_convert.sounds.clip import SAMPLE_RATE, AnyClip
 from aves_verify.comparison.evidence import severity
 from aves_verify.report.pictures.svg import Picture, look_of, picture, plain_powers
 from aves_verify.report.summary import Port
-from aves_verify.sounds.clip import SAMPLE_RATE, AnyClip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.sounds.synthesis import (
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip
+from aves_convert.sounds.synthesis import (
     Signal,
     add,
     hann,

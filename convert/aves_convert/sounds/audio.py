@@ -17,7 +17,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_artifacts.files.file_record import version_of_file
-from aves_verify.sounds.clip import SAMPLE_RATE, Clip, StoredClip
+from aves_convert.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 MAX_SECONDS = 300  # attention takes memory with the square of a clip's length: a base encoder for this one about 60 GiB

@@ -9,8 +9,8 @@ import soundfile
 import soxr
 
 from aves_artifacts.base.errors import InputError
-from aves_verify.sounds import audio
-from aves_verify.sounds.audio import find_audio, read_clip, read_clips
+from aves_convert.sounds import audio
+from aves_convert.sounds.audio import find_audio, read_clip, read_clips
 
 
 def tone(rate: int, *, frequency: float = 1000.0, seconds: float = 0.5, level: float = 0.5) -> np.ndarray:

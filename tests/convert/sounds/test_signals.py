@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from aves_verify.sounds.clip import Clip
-from aves_verify.sounds.signals import reference_signals
+from aves_convert.sounds.clip import Clip
+from aves_convert.sounds.signals import reference_signals
 
 # Recorded with numpy 1.23.5 and 2.4.6, with and without their AVX2 and AVX-512 loops.
 SHA256 = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from aves_artifacts.base.errors import InputError
-from aves_verify.sounds.clip import Clip, StoredClip, too_short
+from aves_convert.sounds.clip import Clip, StoredClip, too_short
 
 
 def test_a_clip_knows_its_length_and_its_hash() -> None:

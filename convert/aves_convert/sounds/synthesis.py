@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_verify.sounds.clip import SAMPLE_RATE
+from aves_convert.sounds.clip import SAMPLE_RATE
 
 Signal = NDArray[np.float64]
 
