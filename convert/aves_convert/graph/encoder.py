@@ -54,7 +54,7 @@ def weighted_encoder_graph(
         raise InputError(f"opset {opset} cannot be written; choose one from {FIRST_OPSET} to {newest}")
     outputs = options.graph_outputs(config, heads)
     depth = depth_of(outputs, config)
-    _check_wide(options.wide, products(depth.layers))
+    check_wide(options.wide, products(depth.layers))
     graph = GraphBuilder(state_dict, options)
     sizes = Sizes(graph, config, write_channel(graph))
     features = write_extractor(graph, config, sizes)
@@ -72,7 +72,8 @@ def weighted_encoder_graph(
     return graph.weighted()
 
 
-def _check_wide(wide: Sequence[str], known: Sequence[str]) -> None:
+def check_wide(wide: Sequence[str], known: Sequence[str]) -> None:
+    """Raise InputError where a product is to stay wide that the graph has not."""
     unknown = [name for name in wide if name not in known]
     raise_if_any(
         [f"{printable(name)}, expected one of {known[0]} to {known[-1]}" for name in unknown],
