@@ -37,6 +37,7 @@ COMMANDS = [
     ("aves-artifacts hub {bundle} --out {out} --push me/owls", ("hub",)),
     ("aves-convert fairseq2onnx {checkpoint} --out {out} --exporter torch", ("torch-export",)),
     ("aves-convert bundle {checkpoint} --out {out} --exporter torch", ("torch-export",)),
+    ("aves-convert fairseq2onnx {checkpoint} --out {out} --precision int8 --min-snr 30", ("verify",)),
 ]
 
 

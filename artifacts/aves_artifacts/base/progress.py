@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,14 +79,17 @@ class Silent:
 
 
 @contextmanager
-def showing(message: str) -> Iterator[None]:
-    """Show a message on a terminal while the block runs; be quiet in a pipe."""
+def showing(message: str) -> Iterator[Callable[[str], None]]:
+    """Show a message on a terminal while the block runs; be quiet in a pipe.
+
+    Yields a function that is told what goes on in the block, which is shown behind the message.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield
+        yield lambda _step: None
         return
-    with console.status(Text(escaped(message))):
-        yield
+    with console.status(Text(escaped(message))) as status:
+        yield lambda step: status.update(Text(escaped(f"{message}: {step}")))

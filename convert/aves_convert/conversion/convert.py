@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ from aves_convert.conversion.manifest import encodable_name, known_terms
 from aves_convert.conversion.remarks import Tell, remarks, silent
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.graph.options import OnnxOptions
+from aves_convert.reduction.bounds import Search
 from aves_convert.torch_files.writer import write_torch_file
 from aves_convert.weights.centroids import read_centroids
 from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads, write_heads
@@ -65,13 +67,17 @@ def fairseq_to_onnx(
     *,
     force: bool = False,
     tell: Tell = silent,
+    search: Search | None = None,
 ) -> Path:
     """Convert a fairseq checkpoint to the ONNX file ``out``; return its path.
 
     Weights of more than 2 GB lie beside it, in ``OUT.data``. The graph says the licence of ``terms``, by default what
     the catalogue has under the checkpoint's name. ``tell`` gets a line for everything that is out of the ordinary.
+    With a ``search``, what it finds stays wide, and is written down beside the graph.
     Raises InputError, also where ``out`` is there without ``force``.
     """
+    if search is not None:
+        search.check(options)
     with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(*source.files):
         name = source.path.stem
         read = source.read()
@@ -81,6 +87,11 @@ def fairseq_to_onnx(
         heads = NO_HEADS  # what no output needs is not read: it may be damaged
         if options.outputs or source.centroids:
             heads = converted_heads(source, read, converted.architecture, options.units)
+        if search is not None:
+            normalize = converted.architecture.normalize
+            options = _searched(
+                converted.config, converted.state_dict, options, search, heads, out, normalize=normalize, force=force
+            )
         write_onnx_file(converted.config, converted.state_dict, options, metadata, staging / out.name, heads)
     return out
 
@@ -95,13 +106,17 @@ def torchaudio_to_onnx(
     heads: Path | None = None,
     centroids: Mapping[int | None, Path] = MappingProxyType({}),
     force: bool = False,
+    search: Search | None = None,
 ) -> Path:
     """Convert TorchAudio weights to the ONNX file ``out``; return its path.
 
     ``weights`` may have either spelling of the weight norm, ``config`` is their model_config.json, ``heads`` the
     NAME.heads.safetensors with projections, ``centroids`` are those of units as in ``Source``. The graph says the
-    licence of ``terms``, by default "unknown". Raises InputError, also where ``out`` is there without ``force``.
+    licence of ``terms``, by default "unknown". A ``search`` is that of ``fairseq_to_onnx``, on waveforms as they are.
+    Raises InputError, also where ``out`` is there without ``force``.
     """
+    if search is not None:
+        search.check(options)
     read = (weights, config, heads, *centroids.values())
     with staged(out.parent, _onnx_files(out), force=force) as staging, unchanged(*read):
         encoder = EncoderConfig.read(config)
@@ -116,6 +131,8 @@ def torchaudio_to_onnx(
         )
         stored = NO_HEADS if heads is None else read_heads(heads, encoder)
         stored = with_centroids(stored, centroids, encoder, options.units)
+        if search is not None:
+            options = _searched(encoder, state_dict, options, search, stored, out, normalize=False, force=force)
         write_onnx_file(encoder, state_dict, options, metadata, staging / out.name, stored)
     return out
 
@@ -198,6 +215,27 @@ def write_onnx_file(
 
     graph = weighted_graph(config, state_dict, options, metadata, heads)
     save_graph(graph.model, path, graph.arrays)
+
+
+def _searched(
+    config: EncoderConfig,
+    state_dict: Mapping[str, NDArray[np.float32]],
+    options: OnnxOptions,
+    search: Search,
+    heads: Heads,
+    out: Path,
+    *,
+    normalize: bool,
+    force: bool,
+) -> OnnxOptions:
+    """The options with what the search finds to stay wide; it is written down beside ``out``."""
+    from aves_convert.graph.build import weighted_graph  # these import onnx and ONNX Runtime
+    from aves_convert.reduction.search import searched
+
+    # a graph that cannot be written is refused at once, and not after minutes
+    weighted_graph(config, state_dict, replace(options, precision="float32", wide=()), heads=heads)
+    record = out.with_name(f"{out.stem}.search.json")
+    return searched(config, state_dict, options, search, normalize=normalize, record=record, force=force)
 
 
 def _onnx_files(out: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,13 @@ from aves_artifacts.base.extras import need
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.reduction.cost import Cost
 
+Tell = Callable[[str], None]  # takes one line
 LARGEST_SNR = 100.0  # dB; beyond that a graph in float32 is not the same on two processors
 _DIGITS_OF_SNR, _DIGITS_OF_COSINE = 3, 8
+
+
+def silent(_line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,12 @@ class Bounds:
         """Raise InputError for a bound that nothing or everything reaches."""
         problems = []
         if self.min_snr is not None and not 0 < self.min_snr <= LARGEST_SNR:
-            problems.append(f"a signal-to-noise ratio of {self.min_snr:g} dB, expected above 0 to {LARGEST_SNR:g}")
+            problems.append(
+                f"a signal-to-noise ratio of {self.min_snr:g} dB, expected more than 0 and at most {LARGEST_SNR:g}"
+            )
         if self.min_cosine is not None and not 0 < self.min_cosine < 1:
-            problems.append(f"a cosine of {self.min_cosine:g}, expected between 0 and 1")
-        raise_if_any(problems, "a bound")
+            problems.append(f"a cosine of {self.min_cosine:g}, expected more than 0 and less than 1")
+        raise_if_any(problems, "no bound")
 
     @property
     def noise_of_clip(self) -> float | None:
@@ -64,7 +71,7 @@ class Bounds:
 
     @property
     def noise_of_frame(self) -> float | None:
-        """The same of a frame: noise at right angles to the signal turns it by that angle."""
+        """The most noise that a frame may have: at right angles to the signal it turns that by an angle."""
         return None if self.min_cosine is None else noise_of(self.min_cosine)
 
     def margin(self, found: Worst) -> float:
@@ -88,11 +95,16 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search is asked for: the bounds, recordings to search on instead of signals, and whether it is drawn."""
+    """What a search is asked for: the bounds, recordings to search on instead of signals, and whether it is drawn.
+
+    ``tell`` gets a line for what came of it and for audio that is not used as it is, ``show`` one for each step.
+    """
 
     bounds: Bounds
     calibrate: tuple[Path, ...] = ()
     explain: bool = False
+    tell: Tell = silent
+    show: Tell = silent
 
     def check(self, options: OnnxOptions) -> None:
         """Raise InputError, before any work, where there is nothing to search for or what it takes is not installed."""

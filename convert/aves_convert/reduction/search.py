@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,9 @@ from aves_convert.reduction.trial import Bench, Trial
 from aves_convert.sounds.clip import Clip
 from aves_convert.sounds.network_input import network_input
 
-Tell = Callable[[str], None]  # takes one line
 _BYTES = {"float32": 4, "float16": 2}  # of a number of a wide product's weight
 _DRAWN = 8  # graphs in the picture, beside the float32 one
 _LOOSEST, _TIGHTEST = -30, 30  # dB: between them lies everything from nothing wide to all
-
-
-def _silent(_line: str) -> None:
-    """Tell nobody."""
 
 
 def searched(
@@ -48,15 +43,13 @@ def searched(
     normalize: bool = False,
     record: Path | None = None,
     force: bool = False,
-    show: Tell = _silent,
-    tell: Tell = _silent,
 ) -> OnnxOptions:
     """Find the cheapest products to keep in float32 so that the graph reaches the bounds; return options that do.
 
     Noise is measured at the embeddings, or at the last layer of which there is an output. ``record``: F.search.json,
     where measurements are written down as they are made and taken from when the search runs again; F.search.svg is
-    drawn beside it. ``normalize``: whether the encoder takes normalised waveforms. ``show`` is told what goes on,
-    ``tell`` what came of it. The same input gives the same answer.
+    drawn beside it. ``normalize``: whether the encoder takes normalised waveforms. The same input gives the same
+    answer.
 
     Raises InputError where the bounds cannot be reached, for audio that cannot be used, and for a ``record`` that is
     another search's, unless ``force``.
@@ -66,15 +59,15 @@ def searched(
     check_wide(options.wide, encoder.products)
     clips = calibration(search.calibrate, config)
     for line in clips.remarks:
-        tell(line)
+        search.tell(line)
     notes = Record(record, _inputs(encoder, options, clips, normalize=normalize))
     notes.take_up(force=force)
-    show("the float32 graph")
+    search.show("the float32 graph")
     sides = (_waveforms(each, normalize=normalize) for each in (clips.searched_on, clips.held_out))
     bench = Bench.of(encoder, options, *sides)
-    found = _Searching(encoder, options, search, clips, notes, bench, show)
+    found = _Searching(encoder, options, search, clips, notes, bench)
     chosen = found.run()
-    tell(found.said(chosen))
+    search.tell(found.said(chosen))
     return replace(options, wide=chosen.wide)
 
 
@@ -88,7 +81,6 @@ class _Searching:
     clips: Calibration
     notes: Record
     bench: Bench
-    show: Tell
 
     def run(self) -> Trial:
         """Measure, choose, try, and write down."""
@@ -115,7 +107,7 @@ class _Searching:
     def _measured(self) -> Table:
         """The noise of each product alone; what an earlier run has measured is taken from there."""
         waveforms = list(self.bench.searched_on.values())
-        for product, noise in noise_alone(self.encoder, waveforms, list(self.notes.noise), self.show):
+        for product, noise in noise_alone(self.encoder, waveforms, list(self.notes.noise), self.search.show):
             self.notes.noise[product] = noise
             self.notes.write()
         ordered = {product: self.notes.noise[product] for product in self.encoder.products}
@@ -146,7 +138,7 @@ class _Searching:
         """Try a graph out, or take what is known of it."""
         known = self.notes.trials.get(wide)
         if known is None or (timed and known.seconds is None):
-            self.show(f"a graph with {len(wide)} products in float32")
+            self.search.show(f"a graph with {len(wide)} products in float32")
             known = self.bench.try_out(wide, timed=timed)
             self.notes.trials[wide] = known
             self.notes.write()

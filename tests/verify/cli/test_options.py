@@ -22,6 +22,7 @@ COMMANDS = [
 # Options that commands have under one name and with two meanings.
 OTHER_MEANINGS = {
     "--json": 2,  # a flag that prints, and the file of a report
+    "--explain": 2,  # where a port's error begins, and what a search came to
     "--seed": 2,  # of made-up weights, and of drawn inputs
     "--heads": 3,  # flags that write them beside weights and into them, and the file that has them
     "--geometry": 2,  # the size of made-up weights, and the published one of weights without settings

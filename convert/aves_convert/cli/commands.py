@@ -1,10 +1,10 @@
-"""aves-convert on the command line: from a fairseq checkpoint to TorchAudio, ONNX and transformers, and back."""
+"""The commands of aves-convert: from a fairseq checkpoint to TorchAudio, ONNX and transformers, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,34 +13,10 @@ from aves_artifacts.base.command_line import Group, say
 from aves_artifacts.base.messages import listed
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
+from aves_convert.cli.onnx_options import graph_options, options_of, search_of, search_options
+from aves_convert.cli.source_options import allow_non_finite, name_option, source_of, source_options
 
-if TYPE_CHECKING:
-    from aves_convert.conversion.request import Source
-    from aves_convert.graph.options import OnnxOptions
-
-_name = click.option(
-    "--name",
-    metavar="NAME",
-    help="What the files' names begin with, e.g. NAME.onnx.  [default: the source's own name without its ending]",
-)
 _MOST_DROPPED = 12  # names on one line; all of them are in the manifest
-_allow_non_finite = click.option(
-    "--allow-non-finite",
-    is_flag=True,
-    help="Convert weights that are NaN or infinite as they are. By default such a checkpoint is refused as damaged.",
-)
-_source_options = options.all_of(
-    options.pretrained,
-    options.geometry,
-    _allow_non_finite,
-    click.option(
-        "--allow-unknown-config",
-        is_flag=True,
-        help="Convert although the config has entries that are not fairseq's, as if they were not there. By default "
-        "such a checkpoint is refused: nobody knows what they do to the network.",
-    ),
-    options.centroids,
-)
 
 
 def _licence(otherwise: str) -> options.Option:
@@ -53,80 +29,6 @@ def _licence(otherwise: str) -> options.Option:
 
 
 _OF_THE_CATALOGUE = "what the catalogue has for a checkpoint of this name, else none"
-_onnx_options = options.all_of(
-    click.option(
-        "--attention",
-        type=click.Choice(["standard", "fused"]),
-        default="standard",
-        show_default=True,
-        help="How attention is written: in operators that every runtime has, or as the one that only ONNX Runtime has.",
-    ),
-    click.option(
-        "--exporter",
-        type=click.Choice(["graph", "torch"]),
-        default="graph",
-        show_default=True,
-        help="How the graph is made: written from the weights, or traced by torch.onnx.export, which needs torch.",
-    ),
-    click.option(
-        "--opset",
-        type=int,
-        metavar="N",
-        default=17,
-        show_default=True,
-        help="Version of ONNX's operators, which the runtime must know. From 23 on attention is a single operator.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(["float32", "mixed", "float16", "int8"]),
-        default="float32",
-        show_default=True,
-        help="What the graph computes in: float32, for every runtime; or some sums in float64 too, which lessens the "
-        "error by a tenth where a runtime has float64, as ONNX Runtime on a CPU does; or products in half precision, "
-        "for GPUs and browsers; or the transformer's products in eight bits, for a third of the size.",
-    ),
-    click.option(
-        "--weights",
-        type=click.Choice(["float32", "float16"]),
-        default="float32",
-        show_default=True,
-        help="How large weights lie in the file: float16 is half as long, and rounded; the graph computes in float32.",
-    ),
-    click.option(
-        "--wide",
-        metavar="LIST",
-        help="Products that stay in float32 beside those of {precision} int8 or float16, by module, e.g. "
-        "encoder.transformer.layers.0.feed_forward.output_dense.",
-    ),
-    click.option(
-        "--fixed-length",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="A graph for waveforms of N samples alone, for runtimes that must know every size. By default it "
-        "takes any length.",
-    ),
-    click.option(
-        "--fixed-batch",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="How many waveforms at once a graph with {fixed_length} takes.  [default: 1]",
-    ),
-    click.option(
-        "--channel-axis",
-        is_flag=True,
-        help="A graph for waveforms [batch, 1, samples], as tools of voice conversion give them. By default it takes "
-        "[batch, samples].",
-    ),
-    options.layers("What the graph gives"),
-    click.option(
-        "--outputs",
-        metavar="LIST",
-        help="What the graph gives instead, by name in this order, e.g. embeddings,layer.8,layer.8.projection. Layers "
-        "are counted from 0: layer.8 is what others call layer 9. layer.N.units, the nearest centroids, need "
-        "{centroids}. Layers behind the last one that is named are left out.  [default: embeddings, and logits where "
-        "there is a head]",
-    ),
-)
 
 
 @click.group(cls=Group)
@@ -161,8 +63,8 @@ def inspect_file(file: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
 @options.out("DIR", "the two files", folder=True)
-@_name
-@_source_options
+@name_option
+@source_options
 @options.force
 @click.option(
     "--heads",
@@ -180,7 +82,7 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
     from aves_convert.conversion.convert import fairseq_to_heads, fairseq_to_torchaudio
     from aves_convert.conversion.request import Target
 
-    source = _source(checkpoint, given)
+    source = source_of(checkpoint, given)
     if source.centroids and not heads:
         raise InputError("centroids have no place in TorchAudio's weights", hint="add {heads}")
     remarks: list[str] = []
@@ -194,7 +96,7 @@ def fairseq2torchaudio(checkpoint: Path, out: Path, name: str | None, force: boo
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
 @options.out("DIR", "the files that transformers loads", folder=True)
-@_source_options
+@source_options
 @options.force
 @click.option(
     "--heads",
@@ -211,7 +113,7 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
     from aves_artifacts.base.errors import InputError
     from aves_convert.conversion.transformers import fairseq_to_transformers
 
-    source = _source(checkpoint, given)
+    source = source_of(checkpoint, given)
     if source.centroids:
         raise InputError("centroids have no place in a folder of transformers", hint="leave {centroids} out")
     remarks: list[str] = []
@@ -223,8 +125,8 @@ def fairseq2transformers(checkpoint: Path, out: Path, force: bool, heads: bool, 
 @main.command()
 @click.argument("folder", metavar="DIR", type=path_type())
 @options.out("DIR", "the two files", folder=True)
-@_name
-@_allow_non_finite
+@name_option
+@allow_non_finite
 @options.force
 def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bool, allow_non_finite: bool) -> None:
     """Convert a folder of transformers to TorchAudio.
@@ -247,16 +149,17 @@ def transformers2torchaudio(folder: Path, out: Path, name: str | None, force: bo
 
 
 @main.command()
-@click.argument("weights", metavar="WEIGHTS", type=path_type())
+@click.argument("torchaudio", metavar="WEIGHTS", type=path_type())
 @options.config(required=True)
 @options.out("F.onnx", "the ONNX graph")
 @_licence("none")
-@_onnx_options
+@graph_options
+@search_options
 @options.heads("for projections and units")
 @options.centroids
 @options.force
 def torchaudio2onnx(
-    weights: Path,
+    torchaudio: Path,
     config: Path,
     out: Path,
     licence: str | None,
@@ -272,18 +175,24 @@ def torchaudio2onnx(
     from aves_convert.conversion.convert import torchaudio_to_onnx
     from aves_convert.conversion.request import Terms, by_layer
 
-    with showing(f"converting {weights.name}"):
-        chosen, given = _onnx(onnx), by_layer(centroids)
+    remarks: list[str] = []
+    with showing(f"converting {torchaudio.name}") as show:
+        search = search_of(onnx, remarks.append, show)
+        chosen, given = options_of(onnx), by_layer(centroids)
         terms = Terms(licence)
-        click.echo(torchaudio_to_onnx(weights, config, out, chosen, terms, heads=heads, centroids=given, force=force))
+        written = torchaudio_to_onnx(
+            torchaudio, config, out, chosen, terms, heads=heads, centroids=given, force=force, search=search
+        )
+    _tell(remarks, [written])
 
 
 @main.command()
 @click.argument("checkpoint", metavar="CKPT", type=path_type())
 @options.out("F.onnx", "the ONNX graph")
 @_licence(_OF_THE_CATALOGUE)
-@_source_options
-@_onnx_options
+@source_options
+@graph_options
+@search_options
 @options.force
 def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, **given: Any) -> None:
     """Convert a fairseq checkpoint to ONNX."""
@@ -291,16 +200,18 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     from aves_convert.conversion.request import Terms
 
     remarks: list[str] = []
-    with showing(f"converting {checkpoint.name}"):
-        source = _source(checkpoint, given)
-        written = fairseq_to_onnx(source, out, _onnx(given), Terms(licence), force=force, tell=remarks.append)
+    with showing(f"converting {checkpoint.name}") as show:
+        source, search = source_of(checkpoint, given), search_of(given, remarks.append, show)
+        written = fairseq_to_onnx(
+            source, out, options_of(given), Terms(licence), force=force, tell=remarks.append, search=search
+        )
     _tell(remarks, [written])
 
 
 @main.command()
 @click.argument("checkpoint", metavar="SOURCE", type=path_type())
 @options.out("DIR", "the bundle", folder=True)
-@_name
+@name_option
 @_licence(_OF_THE_CATALOGUE)
 @click.option(
     "--citation",
@@ -308,8 +219,8 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     help=f"How the weights' authors are cited, for the model card.  [default: {_OF_THE_CATALOGUE}]",
 )
 @options.more_ports
-@_source_options
-@_onnx_options
+@source_options
+@graph_options
 @options.force
 def bundle(
     checkpoint: Path,
@@ -333,9 +244,9 @@ def bundle(
 
     remarks: list[str] = []
     with showing(f"bundling {checkpoint.name}"):
-        source = _source(checkpoint, given)
+        source = source_of(checkpoint, given)
         target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, also)
-        made = make_bundle(source, target, _onnx(given), Terms(licence, citation), tell=remarks.append)
+        made = make_bundle(source, target, options_of(given), Terms(licence, citation), tell=remarks.append)
     _tell(remarks)
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")
@@ -415,35 +326,9 @@ def stand_in(name: str, out: Path, seed: int, geometry: Any, force: bool) -> Non
     click.echo(out)
 
 
-def _source(checkpoint: Path, given: dict[str, Any]) -> Source:
-    """What is converted; its options are taken out of those that were given."""
-    from aves_convert.conversion.request import Source, by_layer
-
-    names = ("pretrained", "geometry", "allow_non_finite", "allow_unknown_config")
-    centroids = by_layer(given.pop("centroids"))
-    return Source(checkpoint, **{name: given.pop(name) for name in names}, centroids=centroids)
-
-
 def _tell(remarks: list[str], written: Iterable[Path] = ()) -> None:
     """Print what is out of the ordinary on standard error, and the files that were written on standard output."""
     for remark in remarks:
         say(remark, err=True)
     for path in written:
         click.echo(path)
-
-
-def _onnx(chosen: dict[str, Any]) -> OnnxOptions:
-    from aves_artifacts.base.errors import InputError
-    from aves_convert.graph.options import OnnxOptions
-
-    length, batch = (chosen.pop(name) for name in ("fixed_length", "fixed_batch"))
-    outputs, wide = (_names(chosen.pop(name)) for name in ("outputs", "wide"))
-    if length is None and batch is not None:
-        raise InputError(f"a batch of {batch} waveforms whose length is not known", hint="add {fixed_length} N")
-    return OnnxOptions(
-        **chosen, fixed_shape=None if length is None else (batch or 1, length), outputs=outputs, wide=wide
-    )
-
-
-def _names(listed: str | None) -> tuple[str, ...]:
-    return () if listed is None else tuple(name.strip() for name in listed.split(","))
