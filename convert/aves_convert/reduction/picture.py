@@ -61,8 +61,8 @@ def write_picture(path: Path, trials: Sequence[Trial], chosen: tuple[str, ...], 
             left.set_yticklabels([*(f"{tick:g}" for tick in left.get_yticks()[:-1]), "no noise"])
         low = min([*finite, top])
         left.set_ylim(low - 1, top + 1)
-        left.legend(loc="lower right")
-        figure.suptitle(f"How many products stay in float32: {bounds}", fontsize=10)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.suptitle(f"What stays in float32 for {bounds}", fontsize=10)
         with replacing(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
 
@@ -70,7 +70,7 @@ def write_picture(path: Path, trials: Sequence[Trial], chosen: tuple[str, ...], 
 def _points(
     axes: Axes, across: Sequence[float], heights: Sequence[float], trials: Sequence[Trial], chosen: tuple[str, ...]
 ) -> None:
-    axes.plot(across, heights, "o", color=_OTHERS, ms=5, label="a graph, with its number of wide products")
+    axes.plot(across, heights, "o", color=_OTHERS, ms=5, label="a graph, with the number of its products in float32")
     for x, y, trial in zip(across, heights, trials, strict=True):
         axes.annotate(str(len(trial.wide)), (x, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
         if trial.wide == chosen:

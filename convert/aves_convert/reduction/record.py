@@ -65,6 +65,8 @@ class Record:
             found = document["inputs"] if document["schema"] == SCHEMA else None
             noise = {entry["name"]: [_tenths(each) for each in entry["noise"]] for entry in document["products"]}
             trials = [_trial(entry) for entry in document["trials"]]
+            if any([len(each) for each in clips] != found["frames"] for clips in noise.values()):
+                found = None
         except FileNotFoundError:
             return
         except OSError as error:

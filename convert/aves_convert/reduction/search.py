@@ -31,7 +31,7 @@ from aves_convert.sounds.network_input import network_input
 
 _BYTES = {"float32": 4, "float16": 2}  # of a number of a wide product's weight
 _DRAWN = 8  # graphs in the picture, beside the float32 one
-_LOOSEST, _TIGHTEST = -30, 30  # dB: between them lies everything from nothing wide to all
+_LOOSEST, _TIGHTEST, _STEP = -30, 30, 0.5  # dB: between them lies everything from nothing wide to all
 
 
 def searched(
@@ -158,10 +158,12 @@ class _Searching:
         from aves_convert.reduction.picture import write_picture
 
         assert self.notes.path is not None  # noqa: S101 - the caller has looked
-        path = sorted({choose(burden, t) or () for t in range(_LOOSEST, _TIGHTEST)}, key=burden.price)
-        kept = [path[round(i)] for i in np.linspace(0, len(path) - 1, min(_DRAWN - 1, len(path)))]
+        path = sorted({choose(burden, t) or () for t in np.arange(_LOOSEST, _TIGHTEST, _STEP)})
+        prices = np.array([burden.price(wide) for wide in path])
+        evenly = np.linspace(0, burden.prices.sum(), _DRAWN)
+        kept = {path[int(np.argmin(np.abs(prices - price)))] for price in evenly}
         sets = {self._names(wide) for wide in kept} | {self.encoder.products, self._names(()), chosen.wide}
-        trials = [self._tried(wide, timed=True) for wide in sorted(sets, key=len)]
+        trials = [self._tried(wide, timed=True) for wide in sorted(sets, key=lambda wide: (len(wide), wide))]
         seconds = max(clip.duration for clip in self.clips.clips)
         write_picture(self.notes.path.with_suffix(".svg"), trials, chosen.wide, self.search.bounds, seconds)
 
@@ -232,6 +234,7 @@ def _inputs(encoder: Encoder, options: OnnxOptions, clips: Calibration, *, norma
         "stored": options.weights,
         "normalize": normalize,
         "searched_on": [clip.sha256 for clip in clips.searched_on],
+        "frames": [encoder.config.frames(clip.samples) for clip in clips.searched_on],
         "held_out": [clip.sha256 for clip in clips.held_out],
         "onnxruntime": VERSION,
         "aves_ports": own_version(),
