@@ -15,19 +15,19 @@ from aves_convert.graph.options import OnnxOptions
 from aves_convert.reduction.bounds import Bounds, Search
 from aves_convert.reduction.search import searched
 
+CONVOLUTIONS = ((16, 10, 5), (16, 4, 4), (12, 4, 4), (16, 4, 4))
+BOUNDS = Bounds(38)  # dB; with nothing wide it is 36
 INT8 = OnnxOptions(precision="int8")
 
 
 def encoder(variant: str = "base", seed: int = 0) -> tuple[EncoderConfig, dict[str, np.ndarray]]:
     config = tiny(variant)
     if variant in ("base", "large"):  # with as many frames in a second as encoders have: a search runs many graphs
-        config = dataclasses.replace(
-            config, extractor_conv_layer_config=((16, 10, 5), (16, 4, 4), (12, 4, 4), (16, 4, 4))
-        )
+        config = dataclasses.replace(config, extractor_conv_layer_config=CONVOLUTIONS)
     return config, {name: tensor.numpy() for name, tensor in weights(config, seed).items()}
 
 
-def found(record: Path | None = None, bounds: Bounds = Bounds(38), **more: Any) -> OnnxOptions:
+def found(record: Path | None = None, bounds: Bounds = BOUNDS, **more: Any) -> OnnxOptions:
     """What a search on the reference signals, or on ``calibrate``, comes to."""
     asked = Search(
         bounds, **{name: more.pop(name) for name in ("calibrate", "explain", "tell", "show") if name in more}

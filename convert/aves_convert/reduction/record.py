@@ -62,10 +62,11 @@ class Record:
             return
         try:
             document = parse_json(read_file(self.path))
-            found = document["inputs"] if document["schema"] == SCHEMA else None
+            found = document["inputs"]
             noise = {entry["name"]: [_tenths(each) for each in entry["noise"]] for entry in document["products"]}
             trials = [_trial(entry) for entry in document["trials"]]
-            if any([len(each) for each in clips] != found["frames"] for clips in noise.values()):
+            lengths = [[len(each) for each in clips] for clips in noise.values()]
+            if document["schema"] != SCHEMA or any(each != found["frames"] for each in lengths):
                 found = None
         except FileNotFoundError:
             return

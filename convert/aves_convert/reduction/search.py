@@ -176,13 +176,13 @@ class _Searching:
             if product not in prices:
                 entries.append({"name": product, "wide": True, "why": "it was asked for"})
                 continue
-            share = float(burden.shares[candidates.index(product), place] / load[place])
+            share = round(float(burden.shares[candidates.index(product), place] / load[place]), 4)
             entries.append(
                 {
                     "name": product,
                     "bytes": prices[product],
                     "snr_alone": round(table.alone(product), 2),
-                    "share": round(share, 4),
+                    "share": share,
                     "wide": product in chosen.wide,
                     "why": _why(product in chosen.wide, share, limits[place], held=bool(load[place] <= 1)),
                 }

@@ -16,7 +16,7 @@ from aves_convert.sounds.signals import ORDINARY
 
 def recording(path: Path, seconds: float, seed: int) -> Path:
     path.parent.mkdir(exist_ok=True)
-    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
+    noise = np.random.default_rng(seed).integers(-16_000, 16_000, round(seconds * SAMPLE_RATE), np.int16)
     soundfile.write(path, noise, SAMPLE_RATE, subtype="PCM_16")
     return path
 
