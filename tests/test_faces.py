@@ -21,7 +21,7 @@ FACES = {
     "aves_convert": {
         "inspect", "read_checkpoint", "to_torchaudio", "write_graph", "make_bundle", "fairseq_to_onnx",
         "torchaudio_to_onnx", "read_state_dict", "load_model", "Source", "Target", "Terms", "OnnxOptions", "Heads",
-        "fairseq_to_heads", "read_heads", "fairseq_to_transformers",
+        "fairseq_to_heads", "read_heads", "fairseq_to_transformers", "Search", "Bounds",
     },
     "aves_verify": {
         "Clip", "read_clips", "reference_signals", "of_bundle", "verify", "Plan", "compare", "Comparison", "Tolerance",

@@ -2,7 +2,8 @@
 
 - ``inspect``: what a file is, and what can be done with it.
 - ``make_bundle``, ``fairseq_to_onnx``, ``torchaudio_to_onnx``, ``fairseq_to_transformers``, ``fairseq_to_heads``: files
-  in, files out, asked for with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``.
+  in, files out, asked for with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``, and with ``Search`` and ``Bounds``
+  for what stays in float32 beside int8.
 - ``read_checkpoint``, ``to_torchaudio``, ``write_graph``: the same steps in memory.
 - ``Heads``, ``read_heads``: projections and centroids, which stand on an encoder.
 - ``read_state_dict``, ``load_model``: a TorchAudio port as arrays, and as a model to run and to train.
@@ -16,8 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "Bounds",
     "Heads",
     "OnnxOptions",
+    "Search",
     "Source",
     "Target",
     "Terms",
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from aves_convert.graph.build import write_graph
     from aves_convert.graph.options import OnnxOptions
     from aves_convert.inspection.identify import inspect
+    from aves_convert.reduction.bounds import Bounds, Search
     from aves_convert.weights.heads import Heads, read_heads
     from aves_convert.weights.model import load_model
     from aves_convert.weights.state_dict import read_state_dict
@@ -54,8 +58,10 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "Bounds": "reduction.bounds",
             "Heads": "weights.heads",
             "OnnxOptions": "graph.options",
+            "Search": "reduction.bounds",
             "Source": "conversion.request",
             "Target": "conversion.request",
             "Terms": "conversion.request",

@@ -52,7 +52,7 @@ def write_picture(path: Path, trials: Sequence[Trial], chosen: tuple[str, ...], 
             _points(axes, across, heights, trials, chosen)
             if bounds.min_snr is not None:
                 axes.axhline(bounds.min_snr, color=_MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.08 * max(across))
         left.set_xlabel("size of the file, MB")
         right.set_xlabel(f"one pass on {seconds:.1f} s of audio, s")
         left.set_ylabel("SNR in the worst clip, dB")
