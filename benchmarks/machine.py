@@ -116,7 +116,7 @@ def _read_rate(stream: Any, mib: int) -> float:
 def describe(floors: Floors) -> dict[str, Any]:
     """The machine as results name it."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
@@ -133,7 +133,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _cpu() -> str:
+def processor() -> str:
     """The processor's name, family and model, and whether it has AVX-512, which products are much faster with."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()

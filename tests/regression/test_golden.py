@@ -92,6 +92,7 @@ def test_sampling_keeps_clips_and_layers_apart() -> None:
 
 
 @pytest.mark.environments
+@pytest.mark.scheduled  # that fairseq still gives what they hold is seen in the legs, by the fairseq of today
 def test_made_again_they_agree_to_the_last_few_bits(tmp_path: Path) -> None:
     """On the machine that made them they are the same bits; another processor adds up in another order."""
     python = make_environment_of_its_time(tmp_path / "environment")

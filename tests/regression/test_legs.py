@@ -7,6 +7,7 @@ import functools
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def newest(work: Path) -> Runner:
-    """The newest leg in this environment, which holds the newest of everything that this Python has."""
-    here = run_leg.Environment(Path(sys.executable), 0.0, 0.0)
+    """The newest leg in this environment, which holds the newest of everything that this Python has.
+
+    It is run in this process, where torch and transformers are imported once; the oldest is run in one of its own.
+    """
 
     @functools.cache
     def run(plant: str, models: tuple[str, ...] = BASE) -> dict[str, Any]:
-        expected = run_leg.expected_hashes(work, models)
-        return run_leg.run(LEGS["torch-newest"], here, expected, models, plant=plant)
+        with tempfile.TemporaryDirectory(dir=work) as expected, tempfile.TemporaryDirectory(dir=work) as folder:
+            hashes = program.expected_hashes(models, Path(expected))
+            return program.run_leg(models, Path(folder), hashes, plant)
 
     return run
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import processor
 from tests.runtimes.clients import GRAPHS, Client, fault
 from tests.runtimes.environments import NoEnvironmentError, make_environment
 from tests.runtimes.files import Files
 from tests.runtimes.inputs import Answers, Input
 from tests.runtimes.running import SCRIPTS, Run, run
-from tests.runtimes.verdict import judged, measured, original_errors
+from tests.runtimes.verdict import judged, measured, of_allowed, original_errors
 
 FASTEST = "ONNX Runtime"  # times are told as multiples of this client's
 _TIMED = 16_000  # samples at least of the inputs whose times are compared
@@ -46,7 +47,8 @@ class Session:
 
     def for_client(self, client: Client) -> list[Input]:
         """The inputs that a client takes."""
-        return [one for one in self.given if client.shortest <= one.waveform.shape[1] <= client.longest]
+        fitting = [one for one in self.given if client.shortest <= one.waveform.shape[1] <= client.longest]
+        return [one for one in fitting if client.batch or len(one.waveform) == 1]
 
 
 def cells(client: Client, session: Session, packages: str, before: Mapping[str, str] | None = None) -> list[Cell]:
@@ -95,6 +97,7 @@ def _judged(
             "loads": found.load_seconds is not None,
             "runs": f"{len(found.outputs)} of {len(given)}",
             "max_error": _number(max(errors[graph].largest.values(), default=math.nan)),
+            "of_allowed": _number(of_allowed(errors[graph], original, yardstick)),
             "error_ratio": _number(errors[graph].ratio),
             "worst": errors[graph].worst,
             "worst_ratio": _number(errors[graph].worst_ratio),
@@ -111,6 +114,7 @@ def _cell(client: Client, packages: str, graph: str, verdict: str, why: str) -> 
         "verdict": verdict,
         "why": _FOLDERS.sub("", why),  # the same words on every machine
         "measured": time.strftime("%Y-%m-%d"),
+        "cpu": processor(),
         "exact": client.exact,
         "versions": {},
     }

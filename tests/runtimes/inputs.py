@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ LENGTHS = (400, 720, 4_001, 16_000, 48_000, 160_000, 480_000)  # samples: one fr
 QUICK = 48_000
 OFFSETS = (0.1, -0.5)
 _SHIFTED = (16_000, 48_000)  # which lengths have them
+_HAS_OFFSET = 0.05  # a recording's mean from which on it has one of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +40,30 @@ class Answers:
     original: NDArray[np.float32]
 
 
-def inputs(longest: int, recording: NDArray[np.float32] | None = None) -> Iterator[Input]:
-    """Every input up to so many samples, of the project's own sounds, or of a recording at 16 kHz."""
+def inputs(longest: int, recordings: Mapping[str, NDArray[np.float32]] | None = None) -> Iterator[Input]:
+    """Every input up to so many samples, of the project's own sounds, or of each of these recordings at 16 kHz."""
+    if recordings:
+        for name, recording in recordings.items():
+            yield from (replace(one, name=f"{name}, {one.name}") for one in _of(recording, longest))
+        return
     clips = {clip.name: clip.waveform for clip in reference_signals()}
-    pond = np.roll(clips["twenty_seconds"], -SAMPLE_RATE)  # from its first call on
-    sound = pond if recording is None else recording
+    yield from _of(np.roll(clips["twenty_seconds"], -SAMPLE_RATE), longest)  # a pond, from its first call on
+
+
+def _of(sound: NDArray[np.float32], longest: int) -> Iterator[Input]:
+    own = float(sound.mean())
+
+    def shifted(name: str, waveform: NDArray[np.float32], by: float = 0.0) -> Input:
+        return Input(name, waveform + np.float32(by), offset=abs(own + by) >= _HAS_OFFSET)
+
     for samples in LENGTHS:
         if samples > longest:
             break
         waveform = np.resize(sound, samples)[None]
-        yield Input(f"{samples}", waveform)
+        yield shifted(f"{samples}", waveform)
         if samples in _SHIFTED:
-            for offset in OFFSETS:
-                yield Input(f"{samples}{offset:+g}", waveform + np.float32(offset), offset=True)
-    yield Input("3x16000", np.resize(sound, (3, 16_000)))
+            yield from (shifted(f"{samples}{offset:+g}", waveform, offset) for offset in OFFSETS)
+    yield shifted("3x16000", np.resize(sound, (3, 16_000)))
 
 
 def answers(weights: Path, config_file: Path, given: list[Input]) -> dict[str, Answers]:

@@ -1,6 +1,7 @@
 """Every client, each in its own environment, on the same inputs; the table in the docs from what they gave.
 
-python -m tests.runtimes.session [--quick] [--client NAME] [--fairseq CHECKPOINT] [--audio FILE] [--docs FOLDER]
+python -m tests.runtimes.session [--quick] [--client NAME] [--fairseq CHECKPOINT]
+                               [--audio FILE]... [--docs FOLDER]
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from tests.runtimes.cells import FASTEST, Cell, Session, cells
 from tests.runtimes.clients import CLIENTS, Client, fault
 from tests.runtimes.picture import draw
 from tests.runtimes.snippets import run_snippets
-from tests.runtimes.table import markdown, replaced
+from tests.runtimes.table import GIVEN, STAND_IN, Section, markdown, replaced
 from tests.runtimes.verdict import key, regressions
 
 from aves_convert.sounds.audio import read_clip
-from aves_verify.verification.environment import environment
 
 DOCS = Path(__file__).parents[2] / "docs"
-DATA = Path("data") / "runtimes.json"
 TIMEOUT = {True: 60.0, False: 900.0}  # seconds for a client and a graph, by whether the session is the quick one
 
 
 def chosen(given: argparse.Namespace) -> list[Client]:
-    """The clients to run; the one that the others' times are compared with comes first."""
+    """The clients to run; the one that the others' times are compared with comes first.
+
+    Those that run a small stand-in whatever is asked for have nothing to say of a checkpoint that is given.
+    """
     names = given.client or [name for name, client in CLIENTS.items() if client.quick or not given.quick]
-    return [CLIENTS[name] for name in dict.fromkeys((FASTEST, *names))]
+    found = [CLIENTS[name] for name in dict.fromkeys((FASTEST, *names))]
+    return [client for client in found if given.fairseq is None or not client.small]
 
 
 def prepared(given: argparse.Namespace, folder: Path) -> Session:
@@ -50,8 +53,8 @@ def prepared(given: argparse.Namespace, folder: Path) -> Session:
 
 
 def _prepared(given: argparse.Namespace, checkpoint: Path, folder: Path) -> Session:
-    recording = None if given.audio is None else read_clip(given.audio).waveform
-    one_each = list(inputs.inputs(inputs.QUICK if given.quick else inputs.LENGTHS[-1], recording))
+    recordings = {path.stem: read_clip(path).waveform for path in given.audio}
+    one_each = list(inputs.inputs(inputs.QUICK if given.quick else inputs.LENGTHS[-1], recordings))
     longest = max(client.longest for client in chosen(given) if client.takes == "fixed") if _any_fixed(given) else 0
     shapes = dict.fromkeys(one.waveform.shape for one in one_each if one.waveform.shape[1] <= longest)
     made = files.make_files(checkpoint, folder, shapes)
@@ -91,20 +94,31 @@ def merged(before: Sequence[Cell], now: Sequence[Cell]) -> list[Cell]:
     return sorted(kept, key=lambda cell: (order.index(cell["client"]), cell["packages"] != "pinned"))
 
 
-def write_docs(docs: Path, found: Sequence[Cell], model: str) -> None:
-    """The results, the page's table and the picture."""
-    here = environment()
-    about = f"Model: {model}; inputs up to 30 s; two threads of: {here['cpu']}."
+def write_docs(docs: Path, section: Section, found: Sequence[Cell], model: str) -> None:
+    """The results, the table of the page's section, and the picture."""
+    about = f"Model: {model}; inputs up to 30 s; two threads of: {machines(found)}."
     document = {"about": about, "cells": list(found)}
-    (docs / DATA).write_text(json.dumps(document, indent=1) + "\n")
+    (docs / "data" / section.data).write_text(json.dumps(document, indent=1) + "\n")
     page = docs / "runtimes.md"
-    page.write_text(replaced(page.read_text(), markdown(found, about)))
-    draw(found, docs / "runtimes.svg")
+    page.write_text(replaced(page.read_text(), markdown(found, about, section), section))
+    if section.picture:
+        draw(found, docs / section.picture)
 
 
-def known(docs: Path) -> list[dict[str, Any]]:
+def machines(found: Sequence[Cell]) -> str:
+    """The processor of most clients, and those whose last run was on another: errors are larger or smaller there."""
+    clients: dict[str, list[str]] = {}
+    for cell in found:
+        of_one = clients.setdefault(cell["cpu"], [])
+        if cell["client"] not in of_one:
+            of_one.append(cell["client"])
+    usual, *others = sorted(clients, key=lambda cpu: -len(clients[cpu]))
+    return "; ".join([usual, *(f"of {cpu}: {' and '.join(clients[cpu])}" for cpu in others)])
+
+
+def known(docs: Path, section: Section) -> list[dict[str, Any]]:
     """The cells that the docs have."""
-    path = docs / DATA
+    path = docs / "data" / section.data
     return json.loads(path.read_text())["cells"] if path.exists() else []
 
 
@@ -113,8 +127,12 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="clients that are there in seconds, and a small model")
     parser.add_argument("--client", action="append", choices=CLIENTS, metavar="NAME", help="this one alone; repeatable")
-    parser.add_argument("--fairseq", type=Path, help="a checkpoint in the place of the stand-in")
-    parser.add_argument("--audio", type=Path, help="a recording in the place of synthesised sounds")
+    parser.add_argument(
+        "--fairseq", type=Path, help="a checkpoint in the place of the stand-in, with a table of its own"
+    )
+    parser.add_argument(
+        "--audio", type=Path, action="append", default=[], help="a recording for synthesised sounds; repeatable"
+    )
     parser.add_argument("--pinned", action="store_true", help="the pinned packages alone")
     parser.add_argument("--docs", type=Path, default=DOCS, help="the folder with runtimes.md")
     return parser.parse_args(given)
@@ -123,15 +141,18 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Run the session. Exit status 1 where a cell was good and is not any more, or a snippet of the page fails."""
     given = arguments(sys.argv[1:])
-    before = known(given.docs)
-    model = "a stand-in of AVES base" if given.fairseq is None else given.fairseq.name
+    section = STAND_IN if given.fairseq is None else GIVEN
+    before = known(given.docs, section)
+    recordings = f" on {', '.join(path.stem for path in given.audio)}" if given.audio else ""
+    model = ("a stand-in of AVES base" if given.fairseq is None else given.fairseq.name) + recordings
     with tempfile.TemporaryDirectory(prefix="aves-runtimes-") as folder:
         session = prepared(given, Path(folder))
         now: list[Cell] = []
         for fresh in all_cells(session, chosen(given), newest=not given.pinned):
             now += fresh
-            if not given.quick:  # after each: the session takes long, and what was found stays found
-                write_docs(given.docs, merged(before, now), model)
+            asked = [cell for cell in now if not given.client or cell["client"] in given.client]
+            if asked and not given.quick:  # after each: the session takes long, and what was found stays found
+                write_docs(given.docs, section, merged(before, asked), model)
         failures = regressions(before, now)
         if not given.client:
             failures += run_snippets(given.docs / "runtimes.md", session.files, quick=given.quick)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.runtimes.clients import CLIENTS
 from tests.runtimes.verdict import FINE
 
-START, END = "<!-- made by nox -s runtimes -->", "<!-- end -->"
 GRAPHS = {
     "float32": "default",
     "mixed": "`--precision mixed`",
@@ -16,7 +16,6 @@ GRAPHS = {
     "fixed": "`--fixed-length`",
     "port": "TorchAudio's port",
 }
-_HEAD = ("client", "versions", "graph", "runs", "largest error", "error ratio", "worst input", "time", "verdict")
 # Packages that a client needs, and which it is itself only where no other is left: the first of these.
 _BESIDE = ("onnxruntime", "onnx", "jaxonnxruntime", "jax", "chromium", "node", "numpy")
 _SHORTEST = 110  # characters of what went wrong, in the table; the JSON file has the rest
@@ -24,29 +23,71 @@ _SHORTEST = 110  # characters of what went wrong, in the table; the JSON file ha
 Cell = dict[str, Any]
 
 
-def markdown(cells: Sequence[Cell], about: str) -> str:
-    """Everything between the page's marks. ``about``: which model on which machine."""
+END = "<!-- end -->"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that the session makes: after which mark, from which data, and the columns of its table."""
+
+    start: str
+    data: str
+    columns: tuple[str, ...]
+    picture: str = ""
+    notes: bool = True
+
+
+_COLUMNS: dict[str, Callable[[Cell], str]] = {
+    "client": lambda cell: str(cell["client"]),
+    "versions": lambda cell: _versions(cell),
+    "graph": lambda cell: GRAPHS[cell["graph"]],
+    "runs": lambda cell: str(cell.get("runs", "-")),
+    "largest error": lambda cell: _number(cell.get("max_error"), ".1e"),
+    "of what is allowed": lambda cell: _number(cell.get("of_allowed"), ".2f"),
+    "error ratio": lambda cell: _number(cell.get("error_ratio"), ".2f"),
+    "worst input": lambda cell: _worst(cell),
+    "time": lambda cell: _number(cell.get("time_ratio"), ".2f"),
+    "verdict": lambda cell: _verdict(cell["verdict"]),
+}
+STAND_IN = Section(
+    "<!-- made by nox -s runtimes -->",
+    "runtimes.json",
+    tuple(name for name in _COLUMNS if name != "of what is allowed"),
+    "runtimes.svg",
+)
+# Of a checkpoint that is given, beside other work: its times would say nothing.
+GIVEN = Section(
+    "<!-- made by nox -s runtimes -- --fairseq -->",
+    "runtimes_given.json",
+    tuple(name for name in _COLUMNS if name != "time"),
+    notes=False,
+)
+
+
+def markdown(cells: Sequence[Cell], about: str, section: Section = STAND_IN) -> str:
+    """Everything between a section's marks. ``about``: which model on which machine."""
     good, run = (sum(cell["verdict"] == verdict for cell in cells) for verdict in ("good", "runs"))
     others = f", and {run} run: they give other numbers on purpose" if run else ""
-    parts = [f"**{good} of {len(cells)} cells are good{others}.** {about}", "\n".join(_rows(cells))]
-    for title, lines in (("What fails, and by whose fault", _failures(cells)), ("Notes", _notes(cells))):
+    parts = [f"**{good} of {len(cells)} cells are good{others}.** {about}", "\n".join(_rows(cells, section))]
+    told = [("What fails, and by whose fault", _failures(cells)), ("Notes", _notes(cells))]
+    for title, lines in told if section.notes else told[:1]:
         parts += [f"### {title}", "\n".join(f"- {line}" for line in lines) or "Nothing."]
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(cells: Sequence[Cell]) -> Iterator[str]:
-    yield f"| {' | '.join(_HEAD)} |"
-    yield "|" + "---|" * len(_HEAD)
+def _rows(cells: Sequence[Cell], section: Section) -> Iterator[str]:
+    yield f"| {' | '.join(section.columns)} |"
+    yield "|" + "---|" * len(section.columns)
     for cell in cells:
-        verdict = cell["verdict"] if cell["verdict"] in ("good", "runs", "not run") else f"**{cell['verdict']}**"
-        numbers = (
-            cell.get("runs", "-"),
-            _number(cell.get("max_error"), ".1e"),
-            _number(cell.get("error_ratio"), ".2f"),
-            f"{cell['worst']} ({cell['worst_ratio']:.2f})" if cell.get("worst_ratio") is not None else "-",
-            _number(cell.get("time_ratio"), ".2f"),
-        )
-        yield f"| {' | '.join((cell['client'], _versions(cell), GRAPHS[cell['graph']], *numbers, verdict))} |"
+        yield f"| {' | '.join(_COLUMNS[name](cell) for name in section.columns)} |"
+
+
+def _worst(cell: Cell) -> str:
+    return f"{cell['worst']} ({cell['worst_ratio']:.2f})" if cell.get("worst_ratio") is not None else "-"
+
+
+def _verdict(verdict: str) -> str:
+    return verdict if verdict in ("good", "runs", "not run") else f"**{verdict}**"
 
 
 def _versions(cell: Cell) -> str:
@@ -89,8 +130,8 @@ def one_line(text: str) -> str:
     return "`" + short.replace("`", "'").replace("|", "/") + "`" if short else ""
 
 
-def replaced(page: str, tables: str) -> str:
-    """The page with new tables between its two marks."""
-    before, _, rest = page.partition(START)
+def replaced(page: str, tables: str, section: Section = STAND_IN) -> str:
+    """The page with new tables between a section's mark and the next end."""
+    before, _, rest = page.partition(section.start)
     _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{tables}\n{END}{after}"
+    return f"{before}{section.start}\n\n{tables}\n{END}{after}"

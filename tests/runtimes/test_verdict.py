@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.runtimes.inputs import Answers, Input
 from tests.runtimes.running import Run
-from tests.runtimes.verdict import judged, measured, original_errors, regressions
+from tests.runtimes.verdict import judged, measured, of_allowed, original_errors, regressions
 
 EXACT = np.zeros((1, 2, 3))
 PLAIN, SHIFTED = Input("plain", np.zeros((1, 720), np.float32)), Input("shifted", np.zeros((1, 720), np.float32), True)
@@ -52,6 +52,14 @@ def test_measures() -> None:
     assert errors.worst_ratio == pytest.approx(3.0, rel=1e-4)
     assert errors.ratio == pytest.approx(2.0, rel=1e-4)
     assert errors.largest[True] == pytest.approx(3e-6, rel=1e-4)
+
+
+def test_the_part_of_what_is_allowed_is_that_of_the_worst_kind_of_input() -> None:
+    original, export = original_errors(GIVEN, ANSWERS), measured(ran(1e-6, 4e-6), GIVEN, ANSWERS).largest
+    errors = measured(ran(1e-6, 3e-6), GIVEN, ANSWERS)
+    assert of_allowed(errors, original, None) == pytest.approx(2.0, rel=1e-4)
+    assert of_allowed(errors, original, export) == pytest.approx(1 / 1.5, rel=1e-4)
+    assert np.isnan(of_allowed(measured(Run(), GIVEN, ANSWERS), original, None))
 
 
 @pytest.mark.parametrize(

@@ -80,15 +80,31 @@ def judged(
         return "fails", f"{run.changing[0]}: the second run gives something else than the first"
     if not exact:
         return "runs", ""
+    worst, limit = nearest_limit(errors, original, export)
+    found = errors.largest[worst]
+    if found <= limit:
+        return "good", ""
+    return "inexact", f"largest error {'with' if worst else 'without'} an offset {found:.1e}, allowed {limit:.1e}"
+
+
+def nearest_limit(
+    errors: Errors, original: Mapping[bool, float], export: Mapping[bool, float] | None
+) -> tuple[bool, float]:
+    """Whether the inputs have an offset whose largest error is the largest part of what is allowed, and that limit."""
     limits = {
         offset: min(ABSURD, ALLOWED * max(original[offset], (export or {}).get(offset, 0.0)))
         for offset in errors.largest
     }
     worst = max(limits, key=lambda offset: errors.largest[offset] / limits[offset])
-    found, limit = errors.largest[worst], limits[worst]
-    if found <= limit:
-        return "good", ""
-    return "inexact", f"largest error {'with' if worst else 'without'} an offset {found:.1e}, allowed {limit:.1e}"
+    return worst, limits[worst]
+
+
+def of_allowed(errors: Errors, original: Mapping[bool, float], export: Mapping[bool, float] | None) -> float:
+    """The largest error as a part of what is allowed: 1 at most where it is good; NaN where nothing was given."""
+    if not errors.largest:
+        return math.nan
+    worst, limit = nearest_limit(errors, original, export)
+    return errors.largest[worst] / limit
 
 
 def key(cell: Mapping[str, Any]) -> tuple[str, str, str]:

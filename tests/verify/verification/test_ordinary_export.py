@@ -1,4 +1,4 @@
-"""At full size: what the ordinary export does to recordings with a constant offset, and that the report says so."""
+"""What the ordinary export does to recordings with a constant offset, and that the report says so."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from aves_verify.subjects.subject import of_files
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject
 
-pytestmark = pytest.mark.full_size
+pytestmark = pytest.mark.slow
 
 
 def with_offset(name: str, offset: float) -> Clip:
@@ -32,7 +32,7 @@ CLIP = with_offset("bark", 0.2)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("all") / "all.pt"
-    write_stand_in("all", path)
+    write_stand_in("all", path, geometry="tiny")
     return path
 
 
