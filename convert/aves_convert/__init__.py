@@ -1,9 +1,9 @@
 """From one format to the next: fairseq checkpoint, folder of transformers, TorchAudio state dict, ONNX graph.
 
 - ``inspect``: what a file is, and what can be done with it.
-- ``make_bundle``, ``fairseq_to_onnx``, ``torchaudio_to_onnx``, ``fairseq_to_transformers``, ``fairseq_to_heads``: files
-  in, files out, asked for with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``, with ``Search`` and ``Bounds``
-  for what stays in float32 beside int8.
+- ``make_bundle``, ``fairseq_to_onnx``, ``torchaudio_to_onnx``, ``fairseq_to_transformers``, ``fairseq_to_heads``:
+  files in, files out, asked for with ``Source``, ``Target``, ``Terms`` and ``OnnxOptions``, and with ``Search`` and
+  ``Bounds`` for what stays in float32 beside int8.
 - ``read_checkpoint``, ``to_torchaudio``, ``write_graph``: the same steps in memory.
 - ``Heads``, ``read_heads``: projections and centroids, which stand on an encoder.
 - ``read_state_dict``, ``load_model``: a TorchAudio port as arrays, and as a model to run and to train.

@@ -104,8 +104,8 @@ more_ports = click.option(
     metavar="LIST",
     default="",
     callback=lambda _context, _option, value: tuple(filter(None, dict.fromkeys(map(str.strip, value.split(","))))),
-    help="More ports in a bundle: transformers, the folder NAME.transformers that HubertModel.from_pretrained loads. "
-    "By default there are none.",
+    help="More ports in a bundle: transformers, the folder NAME.transformers that HubertModel.from_pretrained loads; "
+    "smaller graphs, onnx.float16-weights, onnx.float16 and onnx.int8. By default there are none.",
 )
 
 centroids = click.option(

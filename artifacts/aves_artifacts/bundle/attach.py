@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, TRANSFORMERS, Manifest, ReportRecord
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REDUCED, REPORT, TRANSFORMERS, Manifest, ReportRecord
 from aves_artifacts.bundle.model_card import with_card
 from aves_artifacts.bundle.report_document import ReportDocument, parse_bundle_report
 from aves_artifacts.files.writing import replacing
@@ -65,6 +65,9 @@ def _compared(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for role in ("torchaudio", "config", "heads", "onnx", "onnx_data"):
         if role in manifest.files:
             yield role, manifest.files[role].sha256
+    for port, role in REDUCED.items():
+        if role in manifest.files:
+            yield port, manifest.files[role].sha256
     if any(role in manifest.files for role in TRANSFORMERS):
         yield "transformers", manifest.folder_sha256
 

@@ -13,7 +13,7 @@ from aves_artifacts.base.messages import first_line
 from aves_artifacts.base.process import Limits, call_apart
 from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.bundle import Bundle, file_problem, manifest_problem, read_bundle
-from aves_artifacts.bundle.manifest import MANIFEST, TRANSFORMERS, Manifest, ReportRecord, Role
+from aves_artifacts.bundle.manifest import MANIFEST, REDUCED, TRANSFORMERS, Manifest, ReportRecord, Role
 from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import read_file
@@ -114,7 +114,8 @@ def _not_checked(bundle: Bundle) -> Iterator[NotChecked]:
         ("torchaudio", "torch", "torch"),
         ("onnx", "onnxruntime", "ONNX Runtime"),
     )
-    for role, module, library in loaders:
+    reduced = [(role, "onnxruntime", "ONNX Runtime") for role in REDUCED.values() if role in bundle.manifest.files]
+    for role, module, library in (*loaders, *reduced):
         if not is_installed(module):
             yield NotChecked(bundle.manifest.files[role].name, f"not loaded with {library}: {install('verify')}")
 
@@ -159,8 +160,9 @@ def _contents(bundle: Bundle, sound: set[Role]) -> Iterator[Problem]:
         beside = weights[-1:]  # the safetensors copy, where both are there
         yield from _loaded(bundle, (*folder, *beside), "folder_problems", folder, *beside)
     graph = tuple(role for role in _GRAPH if role in bundle.manifest.files)
-    if sound >= set(graph):
-        yield from _loaded(bundle, graph, "graph_problems", is_installed("onnxruntime"))
+    for roles in (graph, *((role,) for role in REDUCED.values() if role in bundle.manifest.files)):
+        if sound >= set(roles):
+            yield from _loaded(bundle, roles, "graph_problems", roles[0], is_installed("onnxruntime"))
 
 
 def _loaded(bundle: Bundle, roles: tuple[Role, ...], function: str, *args: object) -> Iterator[Problem]:

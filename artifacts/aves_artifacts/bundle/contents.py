@@ -74,9 +74,9 @@ def head_problems(bundle: Bundle) -> Found:
     return [("heads", problem) for problem in _listed(problems)]
 
 
-def graph_problems(bundle: Bundle, run: bool) -> Found:
+def graph_problems(bundle: Bundle, role: Role, run: bool) -> Found:
     """Tell why onnx, or with ``run`` ONNX Runtime, refuses the graph, or where it contradicts the manifest."""
-    return [("onnx", problem) for problem in problems_of_graph(bundle, run)]
+    return [(role, problem) for problem in problems_of_graph(bundle, role, run)]
 
 
 def folder_problems(bundle: Bundle, roles: tuple[Role, ...], reference: Role | None = None) -> Found:

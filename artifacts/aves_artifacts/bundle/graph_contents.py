@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.messages import first_line, listed, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import WAVEFORM, is_waveform, stated
-from aves_artifacts.bundle.manifest import Manifest
+from aves_artifacts.bundle.graph_types import holds_float64
+from aves_artifacts.bundle.manifest import GraphRecord, Manifest, Role
 from aves_artifacts.bundle.outputs import EMBEDDINGS, is_layer
-from aves_artifacts.files.file_bytes import FileBytes
-from aves_artifacts.files.protobuf_fields import Fields
 
 if TYPE_CHECKING:
     import onnx
@@ -23,18 +22,18 @@ _MOST_TOLD = 5  # files
 _ONNX = ("", "ai.onnx")  # the names of the standard's own operators
 
 
-def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
-    """Tell what is wrong with a bundle's graph; ``run``: ONNX Runtime is asked too."""
+def problems_of_graph(bundle: Bundle, role: Role, run: bool) -> Iterator[str]:
+    """Tell what is wrong with a bundle's graph in the file of this role; ``run``: ONNX Runtime is asked too."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    path = bundle.path("onnx")
+    path = bundle.path(role)
     try:
         graph = onnx.load(path, load_external_data=False)
     except DecodeError as error:
         yield f"is no ONNX graph: {first_line(error)}"
         return
-    data = bundle.manifest.files.get("onnx_data")
+    data = bundle.manifest.files.get("onnx_data") if role == "onnx" else None
     outside, interface = _files_outside(graph), _interface(graph, path)
     del graph
     recorded = {data.name} if data else set()
@@ -48,7 +47,8 @@ def problems_of_graph(bundle: Bundle, run: bool) -> Iterator[str]:
     except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
         yield f"is refused: {first_line(error)}"
         return
-    yield from _contract_problems(interface, bundle.manifest)
+    record = bundle.manifest.graph if role == "onnx" else bundle.manifest.reduced.get(role)
+    yield from _contract_problems(interface, bundle.manifest, record)
 
 
 def _load(path: str) -> None:
@@ -86,55 +86,22 @@ def _interface(model: onnx.ModelProto, path: Path) -> _Interface:
     )
 
 
-def holds_float64(path: Path) -> bool:
-    """Whether a weight, a constant of a node, or what a Cast makes is in float64: with one of these it begins.
-
-    The file is read piece by piece, without its weights. Raises OSError, ValueError or DecodeError for no graph.
-    """
-    from onnx import ModelProto
-
-    fields = Fields(FileBytes(path))
-    return any(
-        number == ModelProto.GRAPH_FIELD_NUMBER and _float64_within(fields, begin, end)
-        for _, number, begin, end in fields.within(0, len(fields.data))
-    )
-
-
-def _float64_within(fields: Fields, begin: int, end: int) -> bool:
-    """Whether there is such a node or weight in the graph between these bytes."""
-    from onnx import GraphProto, NodeProto, TensorProto
-
-    for _, part, start, stop in fields.within(begin, end):
-        if part == GraphProto.NODE_FIELD_NUMBER:
-            node = NodeProto.FromString(fields.data[start:stop])
-            made = [each.i for each in node.attribute if (node.op_type, each.name) == ("Cast", "to")]
-            if TensorProto.DOUBLE in (*made, *(each.t.data_type for each in node.attribute)):
-                return True
-        elif part == GraphProto.INITIALIZER_FIELD_NUMBER:
-            for _, number, first, last in fields.within(start, stop):
-                if number == TensorProto.DATA_TYPE_FIELD_NUMBER:
-                    if fields.number(first, last)[0] == TensorProto.DOUBLE:
-                        return True
-                    break
-    return False
-
-
 def _declared(value: onnx.ValueInfoProto) -> _Value:
     tensor = value.type.tensor_type
     return value.name, tensor.elem_type, tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
 
 
-def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
+def _contract_problems(interface: _Interface, manifest: Manifest, graph: GraphRecord | None) -> Iterator[str]:
     """Inputs, outputs and metadata."""
     from onnx import TensorProto
 
-    channel = manifest.graph is not None and manifest.graph.channel_axis
+    channel = graph is not None and graph.channel_axis
     given = [(name, kind, len(axes)) for name, kind, axes in interface.inputs if is_waveform(axes)]
     if len(interface.inputs) != 1 or given != [(WAVEFORM, TensorProto.FLOAT, 3 if channel else 2)]:
         yield f"does not take one waveform [batch, {'1, ' if channel else ''}samples] float32"
         return
     encoder = manifest.encoder
-    yield from _output_problems(interface, manifest)
+    yield from _output_problems(interface, manifest, graph)
     says = interface.says
     expected = stated(
         configuration=manifest.name,
@@ -146,10 +113,14 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
         licence=manifest.licence,
         source_sha256=manifest.source.sha256,
     )
-    if (graph := manifest.graph) is not None:
+    if graph is not None:
         expected |= {"precision": graph.precision, "attention": graph.attention, "exporter": graph.exporter}
-        if graph.precision == "float32" and graph.exporter == "graph" and interface.holds_float64:
-            yield "holds float64, the manifest says precision 'float32'"
+        if graph.weights != "float32" or "weights" in says:
+            expected["weights"] = graph.weights
+        if graph.wide or "wide" in says:
+            expected["wide"] = json.dumps(sorted(graph.wide))
+        if graph.precision != "mixed" and graph.exporter == "graph" and interface.holds_float64:
+            yield f"holds float64, the manifest says precision {quoted(graph.precision)}"
         if interface.opset != graph.opset:
             yield f"is of opset {interface.opset}, the manifest says {graph.opset}"
         fixed = tuple(size for size in interface.inputs[0][2][:: 2 if channel else 1] if isinstance(size, int) and size)
@@ -160,11 +131,11 @@ def _contract_problems(interface: _Interface, manifest: Manifest) -> Iterator[st
             yield f"says {name} {quoted(says.get(name))}, the manifest {quoted(value)}"
 
 
-def _output_problems(interface: _Interface, manifest: Manifest) -> Iterator[str]:
+def _output_problems(interface: _Interface, manifest: Manifest, graph: GraphRecord | None) -> Iterator[str]:
     """What the graph gives, against what the manifest records; of old manifests the first output alone is known."""
     from onnx import TensorProto
 
-    recorded = manifest.graph.outputs if manifest.graph else ()
+    recorded = graph.outputs if graph else ()
     dimension = manifest.encoder.dimension
     expected = {output.name: output.dimension for output in recorded} or {EMBEDDINGS: dimension}
     given = interface.outputs if recorded else interface.outputs[:1]

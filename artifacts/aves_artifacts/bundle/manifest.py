@@ -28,6 +28,10 @@ Role = Literal[
     "heads",
     "onnx",
     "onnx_data",
+    "onnx_float16_weights",
+    "onnx_float16",
+    "onnx_int8",
+    "int8_search",
     "transformers_config",
     "transformers_weights",
     "transformers_preprocessor",
@@ -36,8 +40,9 @@ Role = Literal[
     "card",
 ]
 # File names as the model's authors publish them; {name} is the configuration's, e.g. aves-base-bio. onnx_data: of
-# models past 2 GB alone; heads: where there are projections or centroids; transformers': where they were asked for, and
-# the last two of a model with a head for letters alone. The Hugging Face Hub shows README.md.
+# models past 2 GB alone; heads: where there are projections or centroids; reduced graphs and transformers': where they
+# were asked for, and the last two of these of a model with a head for letters alone. The Hugging Face Hub shows
+# README.md.
 FILE_NAMES: dict[Role, str] = {
     "torchaudio": "{name}.torchaudio.pt",
     "config": "{name}.torchaudio.model_config.json",
@@ -45,6 +50,10 @@ FILE_NAMES: dict[Role, str] = {
     "heads": "{name}.heads.safetensors",
     "onnx": "{name}.onnx",
     "onnx_data": "{name}.onnx.data",
+    "onnx_float16_weights": "{name}.float16-weights.onnx",
+    "onnx_float16": "{name}.float16.onnx",
+    "onnx_int8": "{name}.int8.onnx",
+    "int8_search": "{name}.int8.search.json",
     "transformers_config": f"{{name}}.transformers/{names.CONFIG}",
     "transformers_weights": f"{{name}}.transformers/{names.WEIGHTS}",
     "transformers_preprocessor": f"{{name}}.transformers/{names.PREPROCESSOR}",
@@ -56,6 +65,14 @@ FILE_NAMES: dict[Role, str] = {
 
 # The files of the folder that transformers loads: together one port.
 TRANSFORMERS: tuple[Role, ...] = tuple(role for role in FILE_NAMES if role.startswith("transformers_"))
+
+
+# Graphs that cost more than rounding, by the name that the port has in a report.
+REDUCED: dict[str, Role] = {
+    "onnx.float16-weights": "onnx_float16_weights",
+    "onnx.float16": "onnx_float16",
+    "onnx.int8": "onnx_int8",
+}
 
 
 def ending(role: Role) -> str:
@@ -122,15 +139,34 @@ class EncoderFacts:
 
 @dataclass(frozen=True)
 class GraphRecord:
-    """How a bundle's ONNX graph was written."""
+    """How an ONNX graph of a bundle was written."""
 
     opset: int
-    precision: str  # "float32" or "mixed"
+    precision: str  # "float32" or "mixed"; of reduced graphs also "float16" or "int8"
     attention: str  # "standard" or "fused"
     exporter: str  # "graph" or "torch"
     fixed_shape: tuple[int, int] | None = None  # batch and samples of its only input; None: any
     channel_axis: bool = False  # whether its input is [batch, 1, samples]
     outputs: tuple[OutputRecord, ...] = ()  # in its order; none: made before they were recorded
+    weights: str = "float32"  # how large ones lie in the file
+    wide: tuple[str, ...] = ()  # products that stay in float32 in a reduced graph, by module
+
+    def to_entries(self) -> dict[str, Any]:
+        """The entries of the manifest's JSON; what only reduced graphs have stands there only where they do."""
+        entries = asdict(self)
+        if self.weights == "float32":
+            del entries["weights"]
+        if not self.wide:
+            del entries["wide"]
+        return entries
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Any]) -> GraphRecord:
+        """Make it of the entries of a manifest's JSON, which fit the schema."""
+        shape = entries["fixed_shape"]
+        outputs = tuple(OutputRecord(**entry) for entry in entries.get("outputs", ()))
+        wide = tuple(entries.get("wide", ()))
+        return cls(**{**entries, "fixed_shape": shape and tuple(shape), "outputs": outputs, "wide": wide})
 
 
 @dataclass(frozen=True)
@@ -168,6 +204,7 @@ class Manifest:
     citation: str = ""
     report: ReportRecord | None = None
     graph: GraphRecord | None = None  # None: made before it was recorded
+    reduced: Mapping[Role, GraphRecord] = field(default_factory=dict)  # the graphs that cost more than rounding
 
     @property
     def folder_sha256(self) -> str:
@@ -179,7 +216,8 @@ class Manifest:
     def ports(self) -> frozenset[str]:
         """The backends that a report must have compared: those of the files, but for the original's own."""
         folder = any(role in self.files for role in TRANSFORMERS) and self.source.format != "transformers"
-        return frozenset({"torchaudio", "onnx", *(["transformers"] if folder else [])})
+        reduced = [port for port, role in REDUCED.items() if role in self.files]
+        return frozenset({"torchaudio", "onnx", *reduced, *(["transformers"] if folder else [])})
 
     def to_json(self) -> str:
         """Write the manifest for people to read: two spaces, one tensor per line, and its own SHA-256."""
@@ -192,7 +230,8 @@ class Manifest:
             "sha256": sha256,
             "files": {role: asdict(record) for role, record in self.files.items()},
             "source": self.source.to_entries(),
-            **({} if self.graph is None else {"graph": asdict(self.graph)}),
+            **({} if self.graph is None else {"graph": self.graph.to_entries()}),
+            **({"reduced": {role: each.to_entries() for role, each in self.reduced.items()}} if self.reduced else {}),
             "encoder": asdict(self.encoder),
             "config": self.config.to_entries(),
             "versions": dict(self.versions),
@@ -233,9 +272,6 @@ class Manifest:
 def _manifest(entries: Any) -> Manifest:
     """The nouns for entries of which the schema says nothing. Raises InputError where the config is unusable."""
     source, report, graph = entries["source"], entries["report"], entries.get("graph")
-    if graph is not None:
-        graph["fixed_shape"] = graph["fixed_shape"] and tuple(graph["fixed_shape"])
-        graph["outputs"] = tuple(OutputRecord(**entry) for entry in graph.get("outputs", ()))
     pretrained = source.pop("pretrained", None)
     return Manifest(
         name=entries["name"],
@@ -248,5 +284,6 @@ def _manifest(entries: Any) -> Manifest:
         licence=entries["licence"],
         citation=entries["citation"],
         report=None if report is None else ReportRecord(**report),
-        graph=None if graph is None else GraphRecord(**graph),
+        graph=None if graph is None else GraphRecord.of(graph),
+        reduced={role: GraphRecord.of(each) for role, each in entries.get("reduced", {}).items()},
     )

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from aves_artifacts.base.markdown import code, without_markup
 from aves_artifacts.base.templates import fill_markdown
-from aves_artifacts.bundle.manifest import FILE_NAMES, Manifest, Role
+from aves_artifacts.bundle.manifest import FILE_NAMES, REDUCED, Manifest, Role
 from aves_artifacts.bundle.outputs import EMBEDDINGS, LOGITS, OutputRecord
-from aves_artifacts.bundle.report_document import STATUSES, ReportDocument
+from aves_artifacts.bundle.report_document import STATUSES, ReportDocument, ReportedComparison
 from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.files.writing import replacing
 
@@ -25,6 +25,10 @@ _WHAT: dict[Role, str] = {
     "heads": "what stands on the encoder: projections, label embeddings, centroids",
     "onnx": "the graph: `waveform` to its outputs",
     "onnx_data": "its weights, beside it",
+    "onnx_float16_weights": "the graph with weights in half precision; it computes in float32",
+    "onnx_float16": "the graph with products in half precision, for GPUs and browsers",
+    "onnx_int8": "the graph with the transformer's products in eight bits",
+    "int8_search": "which of these stay in float32, and why",
     "transformers_config": "for `from_pretrained` of transformers: the settings",
     "transformers_weights": "the same tensors under the names of transformers",
     "transformers_preprocessor": "how it prepares a waveform",
@@ -85,6 +89,8 @@ def model_card(manifest: Manifest, report: ReportDocument | None) -> str:
         last_layer=manifest.encoder.layers - 1,
         centroids=next((output.layer for output in _outputs(manifest) if output.units is not None), None),
         quoted={role: json.dumps(record.name, ensure_ascii=False) for role, record in manifest.files.items()},
+        reduced={role: manifest.files[role].name for role in REDUCED.values() if role in manifest.files},
+        wide=manifest.reduced["onnx_int8"].wide if "onnx_int8" in manifest.reduced else (),
         rows=[_file_row(manifest, role) for role in _WHAT if role in manifest.files],
         report=report,
         version=report and without_markup(str(report.environment.get("aves-ports"))),
@@ -151,7 +157,6 @@ def port_rows(report: ReportDocument) -> Iterator[str]:
         found = [comparison for comparison in report.comparisons if comparison.backend == backend]
         numbers = [comparison for comparison in found if not comparison.layer.endswith(".units")] or found
         ratios = [comparison.error_ratio for comparison in numbers if comparison.error_ratio is not None]
-        tolerance = max((comparison.tolerance for comparison in found), key=lambda each: each.atol)
         cells = (
             backend,
             max((comparison.status for comparison in found), key=STATUSES.index),
@@ -159,9 +164,18 @@ def port_rows(report: ReportDocument) -> Iterator[str]:
             _worst(min, (comparison.cosine_min for comparison in numbers), ".5f"),
             f"{max(ratios):.2f}" if ratios else "-",
             str(sum(comparison.flagged for comparison in found)),
-            f"{tolerance.atol:g} + {tolerance.rtol:g} of the value, error ratio {tolerance.error_ratio:g}",
+            _allowed(found),
         )
         yield " | ".join(cells)
+
+
+def _allowed(found: list[ReportedComparison]) -> str:
+    """What a port was held to: how much it may cost, or how far it may be."""
+    bound = next((comparison.bound for comparison in found if comparison.bound is not None), None)
+    if bound is not None:
+        return f"{bound.min_snr:g} dB, cosine {bound.min_cosine:g}"
+    tolerance = max((comparison.tolerance for comparison in found), key=lambda each: each.atol)
+    return f"{tolerance.atol:g} + {tolerance.rtol:g} of the value, error ratio {tolerance.error_ratio:g}"
 
 
 def _worst(worst: Callable[[Iterable[float]], float], values: Iterable[float | None], form: str) -> str:

@@ -18,8 +18,8 @@ from aves_artifacts.base.messages import reason_of
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.files.json_schema import schema_problem
 
-Status = Literal["pass", "near-zero drift", "fail"]
-STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "fail")  # from best to worst
+Status = Literal["pass", "near-zero drift", "pass (reduced)", "fail"]
+STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "pass (reduced)", "fail")  # from best to worst
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class ReportedTolerance:
     rtol: float
     error_ratio: float
     own_error: float
+
+
+@dataclass(frozen=True)
+class ReportedBound:
+    """What a smaller graph may cost: dB of a clip's signal over noise, and the cosine of its worst frame."""
+
+    min_snr: float
+    min_cosine: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class ReportedComparison:
     cosine_min: float | None
     error_ratio: float | None
     flagged: int  # elements near zero that fail a relative test; 0 where nothing could be computed
+    bound: ReportedBound | None = None  # of a smaller graph
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -150,6 +159,7 @@ def _comparison(found: Any) -> ReportedComparison:
         cosine_min=found["cosine_min"],
         error_ratio=_size(found["error_ratio"]),
         flagged=0 if near_zero is None else int(near_zero["flagged"]),
+        bound=None if "bound" not in found else ReportedBound(found["bound"]["min_snr"], found["bound"]["min_cosine"]),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import reason_of
-from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REPORT, TRANSFORMERS, Role
+from aves_artifacts.bundle.manifest import FILE_NAMES, MANIFEST, REDUCED, REPORT, TRANSFORMERS, Role
 from aves_artifacts.bundle.model_card import with_card
 from aves_artifacts.files.file_record import FileRecord, sha256_of
 from aves_artifacts.files.writing import staged
@@ -43,7 +43,8 @@ def prepare(bundle: Verified, out: Path, *, force: bool = False) -> list[Path]:
         raise InputError(
             f"{source}: two of its files would be called {twice[0]} at the Hub; make the bundle anew under another name"
         )
-    optional = [FILE_NAMES["onnx_data"].format(name=manifest.name), *map(_base, TRANSFORMERS)]
+    beside = [FILE_NAMES[role].format(name=manifest.name) for role in ("onnx_data", "int8_search", *REDUCED.values())]
+    optional = [*beside, *map(_base, TRANSFORMERS)]
     with staged(out, [*dict.fromkeys([*names, *optional, ATTRIBUTES]), MANIFEST], force=force) as staging:
         for role, record in before.files.items():
             shutil.copyfile(source / record.name, staging / at_root[role].name)

@@ -13,7 +13,7 @@ from aves_artifacts.base.command_line import Group, say
 from aves_artifacts.base.messages import listed
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
-from aves_convert.cli.onnx_options import graph_options, options_of, search_of, search_options
+from aves_convert.cli.onnx_options import graph_options, names, options_of, search_of, search_options
 from aves_convert.cli.source_options import allow_non_finite, name_option, source_of, source_options
 
 _MOST_DROPPED = 12  # names on one line; all of them are in the manifest
@@ -174,11 +174,13 @@ def torchaudio2onnx(
     """
     from aves_convert.conversion.convert import torchaudio_to_onnx
     from aves_convert.conversion.request import Terms, by_layer
+    from aves_convert.conversion.speed import speed_remarks
 
     remarks: list[str] = []
     with showing(f"converting {torchaudio.name}") as show:
         search = search_of(onnx, remarks.append, show)
         chosen, given = options_of(onnx), by_layer(centroids)
+        remarks += speed_remarks(chosen)
         terms = Terms(licence)
         written = torchaudio_to_onnx(
             torchaudio, config, out, chosen, terms, heads=heads, centroids=given, force=force, search=search
@@ -198,13 +200,14 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
     """Convert a fairseq checkpoint to ONNX."""
     from aves_convert.conversion.convert import fairseq_to_onnx
     from aves_convert.conversion.request import Terms
+    from aves_convert.conversion.speed import speed_remarks
 
     remarks: list[str] = []
     with showing(f"converting {checkpoint.name}") as show:
         source, search = source_of(checkpoint, given), search_of(given, remarks.append, show)
-        written = fairseq_to_onnx(
-            source, out, options_of(given), Terms(licence), force=force, tell=remarks.append, search=search
-        )
+        chosen = options_of(given)
+        remarks += speed_remarks(chosen)
+        written = fairseq_to_onnx(source, out, chosen, Terms(licence), force=force, tell=remarks.append, search=search)
     _tell(remarks, [written])
 
 
@@ -221,6 +224,7 @@ def fairseq2onnx(checkpoint: Path, out: Path, licence: str | None, force: bool, 
 @options.more_ports
 @source_options
 @graph_options
+@search_options
 @options.force
 def bundle(
     checkpoint: Path,
@@ -243,10 +247,19 @@ def bundle(
     from aves_convert.inspection.finding import shell_command
 
     remarks: list[str] = []
-    with showing(f"bundling {checkpoint.name}"):
+    with showing(f"bundling {checkpoint.name}") as show:
         source = source_of(checkpoint, given)
         target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, also)
-        made = make_bundle(source, target, options_of(given), Terms(licence, citation), tell=remarks.append)
+        search, wide = search_of(given, remarks.append, show), names(given.pop("wide"))
+        made = make_bundle(
+            source,
+            target,
+            options_of({**given, "wide": None}),
+            Terms(licence, citation),
+            wide=wide,
+            search=search,
+            tell=remarks.append,
+        )
     _tell(remarks)
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")

@@ -47,9 +47,8 @@ graph_options = options.all_of(
     click.option(
         "--weights",
         type=click.Choice(["float32", "float16"]),
-        default="float32",
-        show_default=True,
-        help="How large weights lie in the file: float16 is half as long, and rounded; the graph computes in float32.",
+        help="How large weights lie in the file: float16 is half as long, and rounded; the graph computes in float32.  "
+        "[default: float32, but float16 beside {precision} int8, whose noise hides the rounding]",
     ),
     click.option(
         "--wide",
@@ -126,9 +125,10 @@ def options_of(chosen: dict[str, Any]) -> OnnxOptions:
     from aves_convert.graph.options import OnnxOptions
 
     length, batch = (chosen.pop(name) for name in ("fixed_length", "fixed_batch"))
-    outputs, wide = (_names(chosen.pop(name)) for name in ("outputs", "wide"))
+    outputs, wide = (names(chosen.pop(name)) for name in ("outputs", "wide"))
     if length is None and batch is not None:
         raise InputError(f"a batch of {batch} waveforms whose length is not known", hint="add {fixed_length} N")
+    chosen["weights"] = chosen["weights"] or ("float16" if chosen["precision"] == "int8" else "float32")
     return OnnxOptions(
         **chosen, fixed_shape=None if length is None else (batch or 1, length), outputs=outputs, wide=wide
     )
@@ -147,5 +147,6 @@ def search_of(given: dict[str, Any], tell: Tell, show: Tell) -> Search | None:
     return None if bounds == Bounds() else Search(bounds, calibrate, explain, tell, show)
 
 
-def _names(listed: str | None) -> tuple[str, ...]:
+def names(listed: str | None) -> tuple[str, ...]:
+    """The names in a list that is separated by commas."""
     return () if listed is None else tuple(name.strip() for name in listed.split(","))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from aves_artifacts.base.versions import own_version, version_of
 from aves_artifacts.bundle.manifest import EncoderFacts, GraphRecord, Manifest, Role, SourceRecord
 from aves_artifacts.configurations.catalog import by_file_name
+from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.file_record import FileRecord, file_record
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.config_entries import MOST_RECORDED
@@ -42,8 +44,12 @@ def manifest_of(
     terms: Terms,
     options: OnnxOptions,
     heads: Heads,
+    reduced: Mapping[Role, OnnxOptions] = MappingProxyType({}),
 ) -> Manifest:
-    """Make the manifest of these files; ``source`` is the checkpoint's own record, ``options`` made the graph."""
+    """Make the manifest of these files; ``source`` is the checkpoint's own record, ``options`` made the graph.
+
+    ``reduced``: what made the graphs that cost more than rounding, by role.
+    """
     arch = converted.architecture
     pretrained = None if checkpoint.pretrained is None else _recorded(file_record(checkpoint.pretrained))
     return Manifest(
@@ -69,15 +75,22 @@ def manifest_of(
         },
         licence=terms.licence or "",
         citation=terms.citation or "",
-        graph=GraphRecord(
-            opset=options.opset,
-            precision=options.precision,
-            attention=options.attention,
-            exporter=options.exporter,
-            fixed_shape=options.fixed_shape,
-            channel_axis=options.channel_axis,
-            outputs=tuple(heads.record(each, arch.config) for each in options.graph_outputs(arch.config, heads)),
-        ),
+        graph=_graph_record(options, arch.config, heads),
+        reduced={role: _graph_record(each, arch.config, heads) for role, each in reduced.items()},
+    )
+
+
+def _graph_record(options: OnnxOptions, config: EncoderConfig, heads: Heads) -> GraphRecord:
+    return GraphRecord(
+        opset=options.opset,
+        precision=options.precision,
+        attention=options.attention,
+        exporter=options.exporter,
+        fixed_shape=options.fixed_shape,
+        channel_axis=options.channel_axis,
+        outputs=tuple(heads.record(each, config) for each in options.graph_outputs(config, heads)),
+        weights=options.weights,
+        wide=tuple(sorted(options.wide)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
+from aves_artifacts.bundle.manifest import REDUCED
 from aves_artifacts.bundle.outputs import Output, is_layer
 from aves_artifacts.files.file_record import FileRecord, file_record, folder_record
 from aves_convert.checkpoint.reading import read_checkpoint
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from aves_convert.checkpoint.checkpoint import Checkpoint
     from aves_convert.conversion.stand_in import Geometry
 
-MORE_PORTS = ("transformers",)  # what a bundle has where it is asked for
+MORE_PORTS = ("transformers", *REDUCED)  # what a bundle has where it is asked for
 _OTHER = "give another with {name}"
 
 

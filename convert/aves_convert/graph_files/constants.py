@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
@@ -27,6 +28,8 @@ from aves_convert.graph_files.weights import bytes_of_files
 # What moves values and leaves them as they are: who reads its output reads the constant.
 _MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})
 _MOVED = 8  # times in a row
+_FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_QUANTISED = (*_FLOATS, TensorProto.INT8, TensorProto.UINT8)
 _MOST_NODES, _MOST_DEPTH = 1_000_000, 100
 _MOST_BYTES, _COPIES = 256 << 20, 8  # of all constants, beside so many times those of the files
 
@@ -40,8 +43,12 @@ class GraphConstant:
     readers: int
 
 
-def graph_constants(path: Path) -> Iterator[GraphConstant]:
-    """Find every floating-point constant with an axis. Raises InputError for a file damaged or without weights."""
+def graph_constants(path: Path, *, quantised: bool = False) -> Iterator[GraphConstant]:
+    """Find every floating-point constant with an axis. Raises InputError for a file damaged or without weights.
+
+    ``quantised``: also whole numbers of eight bits, and numbers without an axis, which may be their scales.
+    """
+    kinds = _QUANTISED if quantised else _FLOATS
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
@@ -53,8 +60,8 @@ def graph_constants(path: Path) -> Iterator[GraphConstant]:
         read = _readers(model.graph)
         left = _MOST_BYTES + _COPIES * bytes_of_files(path)
         for name, tensor in _tensors(model.graph, nodes):
-            values = _values(tensor, path)
-            if values is not None and values.ndim and values.dtype.kind in "fV":
+            values = _values(tensor, path) if tensor.data_type in kinds else None
+            if values is not None and (values.ndim or quantised):
                 left -= values.nbytes
                 if left < 0:
                     raise ValueError("its constants take many times more bytes than its files have")
@@ -153,11 +160,8 @@ def _tensors(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[tu
                     yield node.output[0], onnx.numpy_helper.from_array(np.asarray(attribute.floats, np.float32))
 
 
-def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any] | None:
-    """Its values, read-only where the file has them as they are; None for types that hold no weights."""
-    kinds = onnx.TensorProto
-    if tensor.data_type not in (kinds.FLOAT, kinds.DOUBLE, kinds.FLOAT16, kinds.BFLOAT16):
-        return None
+def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any]:
+    """Its values, read-only where the file has them as they are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of entries that onnx does not know
         return onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))
