@@ -153,6 +153,7 @@ def test_the_defaults() -> None:
         "torchaudio": Tolerance(1e-5, 1e-5, 4.0, 1.0),
         "transformers": Tolerance(1e-5, 1e-5, 4.0, 1.0),
         "onnx": Tolerance(5e-5, 1e-5, 4.0, 1.0),
+        "reduced": Tolerance(),
         "unmeasured": Tolerance(3e-4, 1e-5, 4.0, 1.0),
     } == TOLERANCES
 

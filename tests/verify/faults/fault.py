@@ -10,9 +10,9 @@ from typing import Any, Literal
 from aves_convert.conversion.stand_in import GEOMETRIES
 
 Kind = Literal["post-norm", "pre-norm"]
-# What is damaged. Of graphs there are five: ours, ours with every layer as an output, ours with outputs by name, what
-# torch.onnx.export makes, and what ONNX Runtime makes of that. A recording stands for fairseq; of a bundle the manifest
-# is read too.
+# What is damaged. Of graphs there are eight: ours, ours with every layer as an output, ours with outputs by name, what
+# torch.onnx.export makes, what ONNX Runtime makes of that, and the three smaller ones. A recording stands for fairseq;
+# of a bundle the manifest is read too.
 Port = Literal[
     "torchaudio",
     "onnx",
@@ -20,11 +20,15 @@ Port = Literal[
     "named outputs",
     "torch.onnx",
     "ORT-optimised",
+    "onnx.int8",
+    "onnx.float16",
+    "onnx.float16-weights",
     "recording",
     "bundle",
     "transformers",
 ]
-GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "named outputs", "torch.onnx", "ORT-optimised")
+SMALLER: tuple[Port, ...] = ("onnx.int8", "onnx.float16", "onnx.float16-weights")
+GRAPHS: tuple[Port, ...] = ("onnx", "onnx, all layers", "named outputs", "torch.onnx", "ORT-optimised", *SMALLER)
 # What one of them gives; of layer 1 there are centroids.
 NAMED = ("layer.1.projection", "layer.1.units", "projection", "layer.2")
 

@@ -10,6 +10,7 @@ from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
+from aves_verify.comparison.task_cost import TaskSamples
 from aves_verify.loading.load import Loaded
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification import answers, comparing
@@ -38,7 +39,11 @@ class Answering:
 def compared(*backends: Backend, exact: bool = True) -> list[Comparison]:
     loaded = Loaded(backends, EXACT if exact else None, TINY, normalize=False, problems=(), weights={})
     seconds = dict.fromkeys(("fairseq", "torchaudio", "exact"), 0.0)
-    return list(comparing.compare_input(loaded, Input("x", WAVE), Plan(), seconds, Kept(), layers=False, shapes=set()))
+    return list(
+        comparing.compare_input(
+            loaded, Input("x", WAVE), Plan(), seconds, Kept(), TaskSamples(), layers=False, shapes=set()
+        )
+    )
 
 
 @pytest.fixture
@@ -135,7 +140,7 @@ def rerun(port: Backend, *items: Input) -> list[list[Comparison]]:
     loaded = Loaded((FAIRSEQ, port), None, TINY, normalize=False, problems=(), weights={})
     seconds, shapes = dict.fromkeys(("fairseq", "torchaudio"), 0.0), set[tuple[int, ...]]()
     return [
-        list(comparing.compare_input(loaded, item, Plan(), seconds, Kept(), layers=False, shapes=shapes))
+        list(comparing.compare_input(loaded, item, Plan(), seconds, Kept(), TaskSamples(), layers=False, shapes=shapes))
         for item in items
     ]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.messages import listed, printable
+from aves_artifacts.bundle.manifest import REDUCED
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, GraphOutputs, Output
 from aves_convert.graph_files.weights import graph_weights
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
@@ -19,6 +20,7 @@ from aves_convert.sounds.signals import reference_signals
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced
+from aves_verify.audit.reduced_steps import reduced_steps, reduced_weight
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
 from aves_verify.audit.steps import OUTPUT, steps
 from aves_verify.backends.backend import RunError
@@ -34,6 +36,10 @@ _LONGEST = SAMPLE_RATE // 2  # samples that are looked at of each sound
 _CLIPS = ("chirp", "dc_offset")
 _WITH_NODES = ("chirp",)  # what the runtime makes of an operator shows on any
 _MAX_TOLD = 5  # stages, or nodes, named one by one
+# Shares of what rounding x costs: products that do so in a known way are nearer than the first, and one that is farther
+# than the second, in a graph of such, has another scale or another zero.
+_IN_SCHEME, _OFF_SCHEME = 0.1, 0.5
+OTHERWISE = "its scale or its zero is another than that by which x was rounded"
 SOMETHING_ELSE = 0.5  # share of a value's RMS from which on an error is none
 _NOTHING: NDArray[Any] = np.zeros(0, np.float32)  # an output that cannot be read
 
@@ -64,9 +70,15 @@ class Audit:
         """Everything that is wrong, in sentences."""
         found = [self.failure] if self.failure else []
         found += [*self.attributes, *self.narrow]
-        found += _listed([_stage_text(stage, clip) for stage, clip in self._departing()], "stages")
+        found += _listed([_stage_text(stage, clip, self._bits) for stage, clip in self._departing()], "stages")
+        found += _listed([f"{stage.name}: {OTHERWISE}" for stage in self._otherwise()], "stages")
         found += _listed([_node_text(node) for clip in self.clips for node in _departing_nodes(clip)], "nodes")
         return tuple(f"{self.backend}: {problem}" for problem in found)
+
+    @property
+    def _bits(self) -> str:
+        """What an error is measured by: in a smaller graph also what rounding to its types costs."""
+        return "its types leave" if self.backend in REDUCED else "float32 leaves"
 
     @property
     def largest(self) -> tuple[StageError, AuditedClip] | None:
@@ -88,7 +100,7 @@ class Audit:
         if self.largest is not None:
             stage, clip = self.largest
             told.append(
-                f"the largest error of one stage is {stage.error.ratio:.2g} times what float32 leaves there, "  # type: ignore[union-attr]
+                f"the largest error of one stage is {stage.error.ratio:.2g} times what {self._bits} there, "  # type: ignore[union-attr]
                 f"in {stage.name}, clip {clip.clip}"
             )
         for clip in self.clips:
@@ -97,6 +109,13 @@ class Audit:
                 without = f", but not {listed(left, _MAX_TOLD)}" if left else ""
                 told.append(f"{len(clip.nodes.looked_at)} nodes computed once more in float64{without}")
         return f"{self.backend}: {'; '.join(told)}"
+
+    def _otherwise(self) -> list[StageError]:
+        """Products in few bits that round x otherwise than the others of the graph, which round it in a known way."""
+        found = [stage for clip in self.clips for stage in clip.stages if stage.beside_scheme is not None]
+        known = np.median([stage.beside_scheme for stage in found]) < _IN_SCHEME if found else False
+        otherwise = [stage for stage in found if known and not (stage.beside_scheme or 0.0) < _OFF_SCHEME]
+        return list({stage.site: stage for stage in otherwise if not stage.departs}.values())
 
     def _departing(self) -> list[tuple[StageError, AuditedClip]]:
         """Each stage once, on the clip that shows it most."""
@@ -126,15 +145,17 @@ def audit(backend: OnnxBackend, loaded: Loaded) -> Audit:
     looked_into = []
     for clip, waveform, values in zip(clips, waveforms, graph.values, strict=True):
         value = {**weights, **values.arrays}.get
-        nodes = node_errors(graph.nodes, graph.opset, value) if clip.name in _WITH_NODES else None
-        looked_into.append(AuditedClip(clip.name, clip.duration, _stages(graph, values, waveform, loaded), nodes))
+        narrow = backend.is_reduced
+        nodes = node_errors(graph.nodes, graph.opset, value, narrow=narrow) if clip.name in _WITH_NODES else None
+        stages = _stages(graph, values, waveform, loaded, backend.name)
+        looked_into.append(AuditedClip(clip.name, clip.duration, stages, nodes))
     right = {stage.value for stage in looked_into[0].stages if stage.value is not None and not stage.departs}
     value = {**weights, **graph.values[0].arrays}.get
     return Audit(
         backend=backend.name,
         clips=tuple(looked_into),
         attributes=attribute_problems(graph.nodes, loaded.config, value, graph.entry, frozenset(right)),
-        narrow=tuple(_narrow(graph)),
+        narrow=() if backend.is_reduced else tuple(_narrow(graph)),
         seconds=time.perf_counter() - start,
     )
 
@@ -147,14 +168,19 @@ def _clips(loaded: Loaded, fixed: int | None) -> Iterator[Clip]:
         yield of_length(replace(signals[name], source="synthesised"), samples)
 
 
-def _stages(graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded) -> tuple[StageError, ...]:
+def _stages(
+    graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded, port: str
+) -> tuple[StageError, ...]:
     if loaded.exact is None:
         return ()
     outputs = {site: name for site, name in _outputs(graph) if site == FINAL or _is_known(site, loaded)}
     where = steps(loaded.config, tuple(outputs))
     ends = [step.site for step in where if step.operator == OUTPUT]
     arrays = {**values.arrays, **{site: values.arrays.get(outputs[site], _NOTHING) for site in ends}}
-    return stage_errors(where, _weights(loaded.exact), waveform, arrays)
+    weight, reduced = _weights(loaded.exact), loaded.reduced.get(port)
+    if reduced is not None:
+        where, weight = reduced_steps(where, reduced.kinds, port), reduced_weight(weight, reduced.values)
+    return stage_errors(where, weight, waveform, arrays)
 
 
 def _outputs(graph: Traced) -> Iterator[tuple[str, str]]:
@@ -197,7 +223,7 @@ def _listed(problems: Sequence[str], what: str) -> list[str]:
     return shown
 
 
-def _stage_text(stage: StageError, clip: AuditedClip) -> str:
+def _stage_text(stage: StageError, clip: AuditedClip, bits: str) -> str:
     error, here = stage.error, stage.name
     assert error is not None  # noqa: S101 - it departs
     where = f"clip {clip.clip}, {here}" if not stage.between else f"clip {clip.clip}, from {stage.between[0]} to {here}"
@@ -206,11 +232,11 @@ def _stage_text(stage: StageError, clip: AuditedClip) -> str:
     named = f" (the graph's {printable(stage.value)})" if stage.value not in (None, stage.site) else ""
     if error.ratio > LIMIT:
         return (
-            f"{where}{named}: its own error is {error.ratio:.3g} times what float32 leaves there "
+            f"{where}{named}: its own error is {error.ratio:.3g} times what {bits} there "
             f"({error.relative:.1e} of the value), where {LIMIT:g} times is allowed"
         )
     return (
-        f"{where}{named}: an element's own error is {error.peak:.3g} times what float32 leaves there, "
+        f"{where}{named}: an element's own error is {error.peak:.3g} times what {bits} there, "
         f"where {PEAK_LIMIT:g} times is allowed"
     )
 

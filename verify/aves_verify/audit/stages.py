@@ -23,6 +23,7 @@ from aves_verify.audit.candidates import Candidates
 from aves_verify.audit.errors import LocalError, coarser, measure, yardstick
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.steps import COARSE_WAYS, OUTPUT, POSITIONAL, WAVEFORM, Step
+from aves_verify.comparison.noise import rms
 
 # How many times float32's own error a stage may have, in all and in one element.
 LIMIT = 4.0
@@ -48,6 +49,8 @@ class StageError:
     value: str | None = None  # the port's name of it; None where it was not found
     between: tuple[str, ...] = ()  # stages before it that were not found, back to those that it was computed from
     error: LocalError | None = None
+    # Of a product in few bits: how far it is from the nearest way in which x is rounded, as a share of what that costs.
+    beside_scheme: float | None = None
 
     @property
     def name(self) -> str:
@@ -85,6 +88,7 @@ class _Found:
     name: str
     value: Tensor  # in the stage's layout
     error: LocalError
+    beside_scheme: float | None = None
 
 
 class _Walk:
@@ -159,7 +163,19 @@ class _Walk:
         if error.relative > _NEAR and step.operator != OUTPUT:
             return None
         kept = np.ascontiguousarray(value if value.dtype in (np.float32, np.float64) else wide)
-        return _Found(way, name, torch.from_numpy(kept), error)
+        return _Found(way, name, torch.from_numpy(kept), error, self._beside_scheme(step, way, wide, exact))
+
+    def _beside_scheme(
+        self, step: Step, way: _Way, value: NDArray[np.float64], exact: NDArray[np.float64]
+    ) -> float | None:
+        """How far a product is from the nearest of the ways in which x is rounded, as a share of what that costs."""
+        found = []
+        sources = [self._source(source, way, "exact") for source in step.sources] if step.schemes else []
+        for scheme in step.schemes:
+            rounded = scheme(self._weight, *sources).numpy()
+            cost = rms(rounded - exact)
+            found += [rms(value - rounded) / cost] if cost else []
+        return min(found, default=None)
 
     def _value(self, site: str, way: _Way, kind: _Kind) -> Tensor:
         """A stage's value from the port's own earlier ones: exact, in float32, or in a coarse way."""
@@ -220,5 +236,9 @@ class _Walk:
         passed = self._unknown(step.site, found.way) - {step.site}
         between = tuple(f"{s.stage}, {s.operator}" for s in self._steps.values() if s.site in passed)
         self._results[step.site] = replace(
-            self._results[step.site], value=found.name, between=between, error=found.error
+            self._results[step.site],
+            value=found.name,
+            between=between,
+            error=found.error,
+            beside_scheme=found.beside_scheme,
         )

@@ -39,6 +39,7 @@ class Step:
     coarse: tuple[Compute, ...] = ()  # the same as coarsely as float32 is summed by those who take no care
     added: int = 1  # numbers that each element is a sum of
     is_module: bool = True  # False: a value inside one of torchaudio's functions, which only a graph shows
+    schemes: tuple[Compute, ...] = ()  # the ways in which x is rounded, of a product in few bits
 
     def coarsely(self, way: int) -> Compute:
         """One of the ``COARSE_WAYS``; itself where there is none."""

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import MODULES, is_installed, ways
 from aves_artifacts.base.messages import first_line, printable, quoted
+from aves_artifacts.bundle.manifest import REDUCED
 from aves_artifacts.encoder import EncoderConfig
 from aves_convert.weights.heads import NO_HEADS, Heads
 from aves_verify.comparison.compare import TOLERANCES
 from aves_verify.subjects.subject import FILES
 
 GROUP = "aves_verify.backends"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 _MAKER = re.compile(r"[\w.]+:\w+")
 
 # "final" -> what the original returns, "layer.0" … -> each transformer layer's output, "logits" -> that of a fine-tuned
@@ -101,12 +102,13 @@ class Given:
 class Implementation:
     """A way to run an encoder: its name, the file that it reads, and the function that loads it.
 
-    ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config), ``onnx`` (a graph) or
-    ``transformers`` (a folder). ``make``: a function as ``module:function``, which takes a ``Given`` and returns an
-    ``Encoder``; it is imported and called in a process of its own, with limits of time and memory. ``kind``: the row of
-    the table of tolerances. ``modules``: what must be installed; ``install`` says how. ``options``: those that it
-    takes, with their defaults. ``check``: a function like ``make`` that takes the options alone, before any file is
-    made, and raises InputError for those that cannot be. Raises InputError for what is no such row.
+    ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config), ``onnx`` (a graph), one of
+    ``REDUCED`` (a smaller one) or ``transformers`` (a folder). ``make``: a function as ``module:function``, which takes
+    a ``Given`` and returns an ``Encoder``; it is imported and called in a process of its own, with limits of time and
+    memory. ``kind``: the row of the table of tolerances. ``modules``: what must be installed; ``install`` says how.
+    ``options``: those that it takes, with their defaults. ``check``: a function like ``make`` that takes the options
+    alone, before any file is made, and raises InputError for those that cannot be. Raises InputError for what is no
+    such row.
     """
 
     name: str
@@ -124,7 +126,7 @@ class Implementation:
     def __post_init__(self) -> None:
         """Check what a program that was written elsewhere may have got wrong."""
         for value, form, what in (
-            (self.name, _NAME, "name is {}, expected small letters, digits and underscores"),
+            (self.name, _NAME, "name is {}, expected small letters, digits, underscores, dots and dashes"),
             (self.make, _MAKER, "make is {}, expected module:function"),
             (self.check or self.make, _MAKER, "check is {}, expected module:function"),
         ):
@@ -140,6 +142,16 @@ class Implementation:
         for text in (*self.options, *self.options.values()):
             if not isinstance(text, str):
                 raise InputError(f"options has {quoted(text)}, expected text by name, such as {{'device': 'cpu'}}")
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether it reads an ONNX file."""
+        return self.reads == "onnx" or self.is_reduced
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it reads a graph that costs more than rounding, and is held to what that may cost."""
+        return self.reads in REDUCED
 
     @property
     def called(self) -> str:
@@ -183,6 +195,7 @@ def _imported(reference: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
+_ONNX_OPTIONS = {"provider": "CPUExecutionProvider", "optimisation": "all", "threads": "", "device": ""}
 IMPLEMENTATIONS = {
     row.name: row
     for row in (
@@ -197,8 +210,20 @@ IMPLEMENTATIONS = {
             "onnx",
             "aves_verify.backends.onnx_runtime:load",
             title="ONNX Runtime",
-            options={"provider": "CPUExecutionProvider", "optimisation": "all", "threads": "", "device": ""},
+            options=_ONNX_OPTIONS,
             check="aves_verify.backends.onnx_runtime:check",
+        ),
+        *(
+            Implementation(
+                port,
+                port,
+                "aves_verify.backends.onnx_runtime:load",
+                kind="reduced",
+                title="ONNX Runtime",
+                options=_ONNX_OPTIONS,
+                check="aves_verify.backends.onnx_runtime:check",
+            )
+            for port in REDUCED
         ),
         Implementation(
             "transformers",

@@ -34,11 +34,13 @@ class OnnxBackend(SeparateBackend):
         provider: str = "CPUExecutionProvider",
         device: str = "",
         config: EncoderConfig | None = None,
+        port: str = "onnx",
         loan: Loan | None = None,
     ) -> None:
         """Load ``path`` with one of ONNX Runtime's levels of optimisation, by default as it does itself.
 
-        ``provider``: what runs the operators, on the ``device`` of those that have several. ``loan`` is the process in
+        ``provider``: what runs the operators, on the ``device`` of those that have several. ``port``: the name of the
+        implementation, one of those that run in ONNX Runtime. ``loan`` is the process in
         which it is loaded, beside another file, by default one of its own. Raises InputError for what is no such graph,
         and for one that takes too long or too much memory.
         """
@@ -49,11 +51,11 @@ class OnnxBackend(SeparateBackend):
             "threads": "" if threads is None else str(threads),
             "device": device,
         }
-        super().__init__(IMPLEMENTATIONS["onnx"], Given(path, config, options), loan=loan)
+        super().__init__(IMPLEMENTATIONS[port], Given(path, config, options), loan=loan)
 
     @classmethod
-    def of(cls, given: Given) -> OnnxBackend:
-        """Load a graph as the options say."""
+    def of(cls, given: Given, port: str = "onnx") -> OnnxBackend:
+        """Load a graph as the options say, as one of the ports that run in ONNX Runtime."""
         options, threads = given.options, given.options["threads"]
         return cls(
             given.path,
@@ -62,7 +64,13 @@ class OnnxBackend(SeparateBackend):
             provider=options["provider"],
             device=options["device"],
             config=given.config,
+            port=port,
         )
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it is held to what a smaller graph may cost, not to rounding."""
+        return self.row.is_reduced
 
     @property
     def metadata(self) -> Mapping[str, str]:

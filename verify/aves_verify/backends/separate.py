@@ -68,7 +68,7 @@ class SeparateBackend:
         self.row, self.given, self.path = row, given, given.path
         self.name, self.kind, self.reference_seconds = row.name, row.kind, 0.0
         self._sessions = 1 if loan is None else 2
-        size = bytes_of_files(self.path) if row.reads == "onnx" else self.path.stat().st_size
+        size = bytes_of_files(self.path) if row.is_graph else self.path.stat().st_size
         self._memory = (_MEMORY if self.is_known else _FOREIGN) + self._sessions * _FILES * size
         self._loan = loan or Loan(self._memory)
         self._process = self._loan.process

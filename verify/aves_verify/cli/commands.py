@@ -50,6 +50,8 @@ def run(
     layers: Any,
     atol: float | None,
     rtol: float | None,
+    min_snr: float | None,
+    min_cosine: float | None,
     explain: bool,
     characterise: bool,
     seed: int | None,
@@ -90,6 +92,7 @@ def run(
     from aves_convert.sounds.audio import read_clips
     from aves_verify.cli.selection import BackendOptions, Selection
     from aves_verify.comparison.compare import TOLERANCES
+    from aves_verify.comparison.reduced import BOUNDS
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
     from aves_verify.verification.plan import Plan, check_comparable
@@ -104,11 +107,13 @@ def run(
     given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
     if given:
         given["own_error"] = 0.0  # who gives a tolerance means that and nothing beside it
+    asked = {name: value for name, value in (("min_snr", min_snr), ("min_cosine", min_cosine)) if value is not None}
     plan = Plan(
         clips=clips,
         backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
         layers=layers,
         tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
+        bounds={port: dataclasses.replace(default, **asked) for port, default in BOUNDS.items()},
         explain=explain,
         characterise=characterise,
         options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),

@@ -49,6 +49,14 @@ selection = options.all_of(
         help="An ONNX port. By default that of NAME or of the bundle.",
     ),
     click.option(
+        "--reduced",
+        type=path_type(),
+        multiple=True,
+        metavar="FILE",
+        help="A smaller ONNX graph, in half precision or in eight bits, which is held to what it may cost; may be "
+        "given several times. By default those of the bundle.",
+    ),
+    click.option(
         "--transformers",
         type=path_type(folder=True),
         metavar="DIR",
@@ -134,6 +142,20 @@ how = options.all_of(
     ),
     click.option(
         "--rtol", type=click.FloatRange(0), metavar="X", help=f"What a port may differ by: atol + X |original|. {_OWN}"
+    ),
+    click.option(
+        "--min-snr",
+        type=click.FloatRange(0, 200),
+        metavar="DB",
+        help="How many dB of signal over noise a smaller graph must keep in each sound. By default each kind has a "
+        "bound of its own, which the report names.",
+    ),
+    click.option(
+        "--min-cosine",
+        type=click.FloatRange(-1, 1),
+        metavar="X",
+        help="The cosine that each frame of a smaller graph must have with the original's. By default each kind has a "
+        "bound of its own, which the report names.",
     ),
     click.option(
         "--explain",

@@ -32,6 +32,7 @@ class Selection:
     torchaudio: Path | None = None
     config: Path | None = None
     onnx: Path | None = None
+    reduced: tuple[Path, ...] = ()
     transformers: Path | None = None
     heads: Path | None = None
     centroids: tuple[str, ...] = ()
@@ -47,7 +48,9 @@ class Selection:
         if self.bundle is not None:
             found = subject.of_bundle(self.bundle, self.fairseq, transformers=self.transformers)
         else:
-            found = subject.of_files(self.fairseq, self.torchaudio, self.config, self.onnx, self.transformers)
+            found = subject.of_files(
+                self.fairseq, self.torchaudio, self.config, self.onnx, self.transformers, self.reduced
+            )
             found = dataclasses.replace(found, heads=self.heads)
         completed = dataclasses.replace(found, pretrained=self.pretrained, geometry=self.geometry)
         given = by_layer(self.centroids)
@@ -74,12 +77,14 @@ class Selection:
 
     def _check(self) -> None:
         names = bool(self.names) or self.all_configs
-        ports = any((self.torchaudio, self.config, self.onnx)) or (self.bundle is None and bool(self.transformers))
+        ports = any((self.torchaudio, self.config, self.onnx, self.reduced)) or (
+            self.bundle is None and bool(self.transformers)
+        )
         alone = self.fairseq is not None and not (names or self.bundle)  # an original by itself can be recorded
         if sum((names, self.bundle is not None, ports or alone)) != 1:
             raise InputError(
                 "expected one of: NAME… or --all-configs; --bundle DIR; --fairseq, --torchaudio with --config, --onnx, "
-                "--transformers. "
+                "--reduced, --transformers. "
                 "Start with: aves-verify --all-configs --stand-in"
             )
         if self.stand_in and not names:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.report_document import Status
+from aves_convert.reduction.cost import Cost
 from aves_verify.comparison.noise import (
     Array,
     NearZero,
@@ -64,10 +65,30 @@ TOLERANCES = {
     "transformers": Tolerance(atol=1e-5),
     # A graph from anywhere, with operators and an order of its own. What it calls itself decides nothing.
     "onnx": Tolerance(),
+    # A graph that costs more than rounding is held to that: see ``reduced``. This is for what is no features.
+    "reduced": Tolerance(),
     # The same where there are no weights to compute the exact answer from, so nothing tells what float32 leaves:
     # ordinary exports differ by up to 2e-4 on clips with an offset.
     "unmeasured": Tolerance(atol=3e-4),
 }
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a smaller graph may cost: decibels of a clip's signal over noise, and the cosine of its worst frame.
+
+    ``max_flips``: the share of frames that may have another unit.
+    """
+
+    min_snr: float
+    min_cosine: float
+    max_flips: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what is no bound."""
+        for name, low, high in (("min_snr", 0.0, 200.0), ("min_cosine", -1.0, 1.0), ("max_flips", 0.0, 1.0)):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a number from {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,8 @@ class Comparison:
     flips: Flips | None = None  # of units alone
     max_abs_at: Place | None = None
     max_rel_at: Place | None = None
+    bound: Bound | None = None  # what it was held to, of a smaller graph
+    cost: Cost | None = None
 
 
 def compare(

@@ -28,11 +28,14 @@ class WeightSearch:
     found: int  # and used
     missing: tuple[str, ...] = field(default=(), repr=False)  # neither there nor contradicted: merged into others
     problems: tuple[str, ...] = ()
+    rounded: Mapping[str, int] = field(default_factory=dict)  # how many of them are there in fewer bits, by the type
 
     @property
     def text(self) -> str:
         """The result in one sentence."""
         told = f"{self.found} of {self.expected} weights of the original found and used"
+        if self.rounded:
+            told += f", {' and '.join(f'{count} of them in {kind}' for kind, count in self.rounded.items())}"
         return f"{told}; not found: {', '.join(self.missing)}" if self.missing else told
 
 

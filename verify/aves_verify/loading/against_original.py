@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.outputs import Output, known_outputs, layer_name
 from aves_artifacts.encoder import EncoderConfig
+from aves_artifacts.files.documents import parse_json
 from aves_convert.graph.outputs import centroid_constants
 from aves_convert.graph.transformer import depth_of, is_left_out
 from aves_convert.weights.heads import CENTROIDS, Heads, projection_name
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.separate import SeparateBackend
+from aves_verify.comparison.reduced_weights import ReducedWeights, reduced_weights
 from aves_verify.comparison.weight_search import onnx_weights
 from aves_verify.comparison.weights import WeightSearch, torchaudio_weights
 from aves_verify.subjects.subject import CONFIG, Subject
@@ -41,6 +43,36 @@ def weight_searches(
     if graph is not None and subject.onnx is not None:
         found["onnx"] = onnx_weights(_used(original, config, heads, graph.result()), subject.onnx)
     return found
+
+
+def reduced_searches(
+    subject: Subject,
+    config: EncoderConfig,
+    original: Mapping[str, NDArray[np.float32]],
+    heads: Heads,
+    graphs: Mapping[str, Future[SeparateBackend]],
+) -> dict[str, ReducedWeights]:
+    """What became of the original's weights in each graph that costs more than rounding, by port."""
+    found = {}
+    for port, loading in graphs.items():
+        graph = loading.result()
+        used = _used(original, config, heads, graph)
+        found[port] = reduced_weights(used, subject.reduced[port], port, _said_wide(subject, port, graph))
+    return found
+
+
+def _said_wide(subject: Subject, port: str, graph: SeparateBackend) -> tuple[str, ...] | None:
+    """Which products are said to be in float32 in a graph of eight bits, by its manifest or else by itself."""
+    record, metadata = subject.records.get(port), graph.about.metadata
+    if record is not None:
+        return record.wide if record.precision == "int8" else None
+    if metadata.get("precision") != "int8" or port != "onnx.int8":
+        return None
+    try:
+        wide = parse_json(metadata.get("wide", "[]"))
+    except ValueError:
+        wide = None
+    return tuple(wide) if isinstance(wide, list) and all(isinstance(name, str) for name in wide) else ()
 
 
 def head_problems(subject: Subject, heads: Heads, ported: Heads) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -27,8 +27,15 @@ from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
 from aves_verify.backends.transformers_model import TransformersBackend
+from aves_verify.comparison.reduced_weights import ReducedWeights
 from aves_verify.comparison.weights import WeightSearch, fingerprint
-from aves_verify.loading.against_original import head_problems, ported_config, ported_weights, weight_searches
+from aves_verify.loading.against_original import (
+    head_problems,
+    ported_config,
+    ported_weights,
+    reduced_searches,
+    weight_searches,
+)
 from aves_verify.loading.as_documented import loading_problems
 from aves_verify.loading.folder_against_original import folder_settings_problems, folder_weights
 from aves_verify.loading.folder_as_documented import folder_differences
@@ -50,6 +57,7 @@ class Loaded:
     centroids_given: bool = False  # by whoever verifies, not by the port
     notes: tuple[str, ...] = ()  # what is so of the original, and who uses it must know
     heads: Heads = NO_HEADS  # the original's, with the centroids that units are chosen by
+    reduced: Mapping[str, ReducedWeights] = field(default_factory=dict)  # by port, where there is an original
 
     @property
     def reference(self) -> str:
@@ -108,6 +116,12 @@ def load(
         graph = next((apart[row.name] for row in rows if row.reads == "onnx"), None)
         sought = (subject, read, config, original, heads, graph)
         compared = thread.submit(weight_searches, *sought) if original and judged else None
+        graphs = {row.name: apart[row.name] for row in rows if row.is_reduced}
+        rounded = (
+            thread.submit(reduced_searches, subject, config, state_dict, heads, graphs)
+            if state_dict and judged
+            else None
+        )
         here: dict[str, Backend] = {
             row.name: recording if recording is not None and row.name == "fairseq" else _here(row, given[row.name])
             for row in rows
@@ -119,6 +133,9 @@ def load(
         )
         backends = tuple(here[row.name] if row.here else apart[row.name].result() for row in rows)
         weights = compared.result() if compared else {}
+        reduced = rounded.result() if rounded else {}
+        held = {port: found.search for port, found in reduced.items()}  # against a port's, where there is no original
+        weights |= held if original else {}
         documented, notes = loading.result() if loading else [], []
         if judged and isinstance(folder, TransformersBackend):
             normalize = _normalize(subject, checkpoint, recording, folder)
@@ -129,7 +146,7 @@ def load(
             if original and not subject.folder_is_original:
                 weights |= {"transformers": folder_weights(original, folder)}
                 documented += folder_settings_problems(folder, config, checkpoint, heads, normalize=normalize)
-    problems = [problem for search in weights.values() for problem in search.problems]
+    problems = [problem for search in {**held, **weights}.values() for problem in search.problems]
     _refuse_unknown(backends[1:], heads, has_original=checkpoint is not None or recording is not None)
     return Loaded(
         backends=backends,
@@ -148,6 +165,7 @@ def load(
         heads=heads,
         centroids_given=bool(subject.centroids),
         notes=tuple(notes),
+        reduced=reduced,
     )
 
 
@@ -204,8 +222,8 @@ def _here(row: Implementation, given: Given) -> Backend:
 
 
 def _apart(row: Implementation, given: Given) -> SeparateBackend:
-    if row.name == "onnx":  # graphs are looked into with it
-        return OnnxBackend.of(given)
+    if row.name == "onnx" or row.is_reduced:  # graphs are looked into with it
+        return OnnxBackend.of(given, row.name)
     return SeparateBackend(row, given)
 
 

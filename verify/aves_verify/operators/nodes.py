@@ -17,10 +17,11 @@ from torch import Tensor
 
 from aves_verify.operators.exact import Exact, Kind, is_real
 from aves_verify.operators.sums import softmax_over_the_rest
-from aves_verify.operators.table import MOVING, TABLE
+from aves_verify.operators.table import MOVING, TABLE, UNSETTLED, WHOLE
 
 _HALF_STEP = float(np.finfo(np.float32).eps) / 2
 _TINY = float(np.finfo(np.float32).tiny)  # smaller numbers may be taken for 0
+_HALF, _HALF_TINY = float(np.finfo(np.float16).eps) / 2, float(np.finfo(np.float16).tiny)
 
 # How many units an element may be off. A unit is half the distance of two float32 numbers, of what the operator's
 # rounding is relative to; of a sum that for each number which is added: numbers alike are rounded alike.
@@ -60,11 +61,16 @@ class NodeErrors:
 
 
 def node_errors(
-    nodes: Sequence[onnx.NodeProto], opset: Mapping[str, int], value: Callable[[str], Array | None]
+    nodes: Sequence[onnx.NodeProto],
+    opset: Mapping[str, int],
+    value: Callable[[str], Array | None],
+    *,
+    narrow: bool = False,
 ) -> NodeErrors:
     """Every node's own error; ``value`` gives what the runtime had under a name, None for what cannot be read.
 
-    Nodes that compute whole numbers alone, such as shapes, are left out, and those that compute nothing from nothing.
+    Nodes that compute whole numbers alone, such as shapes, are left out, but for products; and those that compute
+    nothing from nothing. ``narrow``: the graph may have few bits, and what is in half precision is held to that.
     """
     looked_at: list[NodeError] = []
     left: Counter[str] = Counter()
@@ -72,33 +78,42 @@ def node_errors(
         for node in nodes:
             found = [value(name) if name else None for name in node.output]
             readable = all(array is not None for name, array in zip(node.output, found, strict=True) if name)
-            if readable and not (node.input and any(map(is_real, found))):
+            if readable and not (node.input and (any(map(is_real, found)) or node.op_type in WHOLE)):
                 continue
             try:
-                looked_at += _errors(node, opset, [value(name) if name else None for name in node.input], found)
+                inputs = [value(name) if name else None for name in node.input]
+                looked_at += _errors(node, opset, inputs, found, narrow=narrow)
             except Exception:  # an operator of any library, with attributes of any kind
                 left[node.op_type] += 1
     return NodeErrors(tuple(looked_at), dict(left))
 
 
 def _errors(
-    node: onnx.NodeProto, opset: Mapping[str, int], inputs: Sequence[Array | None], found: Sequence[Array | None]
+    node: onnx.NodeProto,
+    opset: Mapping[str, int],
+    inputs: Sequence[Array | None],
+    found: Sequence[Array | None],
+    *,
+    narrow: bool,
 ) -> Iterator[NodeError]:
+    if node.op_type in UNSETTLED:
+        raise ValueError(f"{node.op_type} may round a number half way between two others either way")
     exact = _exact(node, opset, inputs)
     for name, array, wanted, size in zip(node.output, found, exact.values, exact.sizes, strict=False):
         if not name:
             continue
         if array is None:
             raise ValueError(f"{name} cannot be read")
-        yield NodeError(name, node.op_type, exact.kind, _units(array, wanted, size, exact.length))
+        yield NodeError(name, node.op_type, exact.kind, _units(array, wanted, size, exact.length, narrow=narrow))
 
 
-def _units(found: Array, exact: Tensor, size: Tensor, length: int) -> float:
+def _units(found: Array, exact: Tensor, size: Tensor, length: int, *, narrow: bool) -> float:
     """The largest error of an element."""
+    half_step, tiny = (_HALF, _HALF_TINY) if narrow and found.dtype == np.float16 else (_HALF_STEP, _TINY)
     if found.shape != tuple(exact.shape):
         return np.inf
     value = _wide(found)
-    unit = _HALF_STEP * length * size + _TINY
+    unit = half_step * length * size + tiny
     same = (value == exact) | (value.isnan() & exact.isnan())
     units = ((value - exact).abs() / unit).masked_fill(same, 0.0).nan_to_num(np.inf, np.inf)
     return float(units.max()) if units.numel() else 0.0

@@ -59,6 +59,28 @@ def _fast_gelu(_: Attributes, inputs: Inputs) -> Exact:
     return Exact((functional.gelu(x, approximate="tanh"),), (size,), "function")
 
 
+def _whole_product(_: Attributes, inputs: Inputs) -> Exact:
+    """Exact in float64, as sums stay far below 2**53."""
+    x, y = given(inputs, 2)
+    zeros = [optional(inputs, i) for i in (2, 3)]
+    x = x.double() if zeros[0] is None else x.double() - zeros[0].double()
+    y = y.double() if zeros[1] is None else y.double() - zeros[1].double()
+    product = x @ y
+    return Exact((product,), (product.abs(),), "moved")
+
+
+def _quantised(_: Attributes, inputs: Inputs) -> Exact:
+    """Rounded to even and cut off, by the quotient as float32 has it. One scale for all; others are not looked at."""
+    x, scale = given(inputs, 2)
+    zero = optional(inputs, 2)
+    if scale.numel() != 1 or zero is None or zero.dtype not in (torch.uint8, torch.int8):
+        raise ValueError("a scale for each channel, or another type")
+    kind = torch.iinfo(zero.dtype)
+    steps = (x.float() / scale.float()).round().double() + zero.double()
+    steps = steps.clamp(kind.min, kind.max)
+    return Exact((steps,), (steps.abs(),), "moved")
+
+
 TABLE: dict[tuple[str, str], Operator] = {
     ("", "Add"): _once(torch.add, 2),
     ("", "Sub"): _once(torch.sub, 2),
@@ -84,6 +106,8 @@ TABLE: dict[tuple[str, str], Operator] = {
     ("", "Pow"): _function(torch.pow, 2),
     ("", "Gelu"): _gelu,
     ("", "MatMul"): sums.matmul,
+    ("", "MatMulInteger"): _whole_product,
+    ("", "QuantizeLinear"): _quantised,
     ("", "Gemm"): sums.gemm,
     ("", "Conv"): sums.convolution,
     ("", "Einsum"): sums.einsum,
@@ -112,5 +136,9 @@ MOVING = frozenset(
         "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
     )
 )  # fmt: skip
+# What computes whole numbers that are worth a look.
+WHOLE = frozenset(("MatMulInteger", "QuantizeLinear"))
+# What finds a scale for itself and rounds by it: the last bit of the one decides the other.
+UNSETTLED = frozenset(("DynamicQuantizeLinear", "DynamicQuantizeMatMul"))
 # What makes whole numbers of few bits of a value.
 QUANTISING = frozenset(("QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from aves_artifacts.base.templates import fill_html
 from aves_artifacts.bundle.report_document import STATUSES
+from aves_verify.report.costs import COSTS, HEADINGS, cost_rows
 from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.pictures import pictures
@@ -49,7 +50,8 @@ def to_html(report: Report) -> str:
         drifting=[port for config in report.configs for port in ports(config) if port.drifting],
         begins=[(config, e) for config in report.configs for e in config.explanations if e.first or e.failure],
         facts=list(facts(report)),
-        words={"drift": DRIFT, "nothing": NOTHING},
+        words={"drift": DRIFT, "nothing": NOTHING, "costs": COSTS},
+        cost_headings=HEADINGS,
         statuses=STATUSES,
         script=script,
         script_hash=f"sha256-{digest}",
@@ -66,6 +68,7 @@ def _config(config: ConfigReport, identity: str) -> dict[str, Any]:
         "report": config,
         "ports": ports(config),
         "notes": list(notes(config)),
+        "costs": list(cost_rows(config)),
         "pictures": pictures(config, identity),
         "sensitive": list(dict.fromkeys(s.backend for s in config.sensitivities)),
         "changes": [

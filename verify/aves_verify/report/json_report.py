@@ -51,6 +51,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "weights": {name: _search(search) for name, search in config.weights.items()},
         "audit": [_audit(audit) for audit in config.audits],
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
+        **({"costs": [asdict(cost) for cost in config.costs]} if config.costs else {}),
         "explanations": [_explanation(explanation) for explanation in config.explanations],
         "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
         "seconds": {name: round(value, 3) for name, value in config.seconds.items()},
@@ -58,7 +59,8 @@ def _config(config: ConfigReport) -> dict[str, Any]:
 
 
 def _search(search: WeightSearch) -> dict[str, Any]:
-    return {"expected": search.expected, "found": search.found, "missing": list(search.missing)}
+    found = {"expected": search.expected, "found": search.found, "missing": list(search.missing)}
+    return {**found, "rounded": dict(search.rounded)} if search.rounded else found
 
 
 def _audit(audit: Audit) -> dict[str, Any]:
@@ -88,7 +90,11 @@ def _inner(stage: StageError) -> dict[str, Any]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return asdict(comparison)
+    """Its entries; what only smaller graphs have stands there only where they do."""
+    entries = asdict(comparison)
+    if comparison.bound is None:
+        del entries["bound"], entries["cost"]
+    return entries
 
 
 def _explanation(explanation: Explanation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aves_artifacts.base.markdown import code
 from aves_artifacts.base.messages import cut_off
+from aves_verify.report.costs import COSTS, HEADINGS, cost_rows
 from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
@@ -25,7 +26,12 @@ from aves_verify.report.summary import (
 
 _MOST_TOLD = 12  # comparisons of one port and status told one by one; the rest is counted
 _HEADINGS = ("backend", "status", "max \\|diff\\|", "on", "max rel", "min cosine", "error ratio", "near zero")
-_MARKS = {"pass": "✅ pass", "near-zero drift": "✅ near-zero drift", "fail": "❌ fail"}
+_MARKS = {
+    "pass": "✅ pass",
+    "near-zero drift": "✅ near-zero drift",
+    "pass (reduced)": "☑️ pass (reduced)",
+    "fail": "❌ fail",
+}
 
 
 def to_markdown(report: Report) -> str:
@@ -56,6 +62,9 @@ def _config(config: ConfigReport) -> Iterator[str]:
         yield from _table(_HEADINGS, (_row(port) for port in found))
     else:
         yield f"❌ {NOTHING}"
+    if rows := list(cost_rows(config)):
+        yield from ("", f"**What smaller graphs cost.** {COSTS}", "")
+        yield from _table(HEADINGS, ((row.port, code(row.worst.clip, cell=True), *row.cells) for row in rows))
     failed = [f"- {code(problem)}" for problem in config.problems]
     failed += [line for port in found for line in _told(port, "fail")]
     if failed:

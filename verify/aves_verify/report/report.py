@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aves_convert.sounds.clip import AnyClip
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
+from aves_verify.comparison.task_cost import TaskCost
 from aves_verify.comparison.weights import WeightSearch
 from aves_verify.sounds.ran import Ran
 
@@ -41,6 +42,7 @@ class ConfigReport:
     audits: tuple[Audit, ...] = field(default=(), repr=False)  # of the ONNX ports
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
+    costs: tuple[TaskCost, ...] = ()  # what smaller graphs change of tasks
 
     @property
     def passed(self) -> bool:

@@ -135,7 +135,11 @@ def outcome(report: Report, quote: Quote = escaped) -> str:
     drifting = sum(c.status == "near-zero drift" for c in compared)
     if report.passed:
         drift = f" In {drifting} of them some elements drift near zero, which passes." if drifting else ""
-        return f"In all {len(compared)} comparisons the ports compute what the original computes.{drift}"
+        reduced = sum(c.status == "pass (reduced)" for c in compared)
+        exact = len(compared) - reduced
+        told = f"In all {exact} comparisons the ports compute what the original computes.{drift}" if exact else ""
+        smaller = f"In {reduced} comparisons smaller graphs cost no more than they may; they compute something else."
+        return " ".join(filter(None, (told, smaller if reduced else "")))
     names = ", ".join(quote(title(config)) for config in report.configs if not config.passed)
     failed = sum(c.status == "fail" for c in compared)
     problems = sum(len(config.problems) for config in report.configs)
@@ -147,6 +151,8 @@ def outcome(report: Report, quote: Quote = escaped) -> str:
 def largest(report: Report) -> tuple[ConfigReport, Comparison] | None:
     """Find the comparison with the largest difference, relative to the size of its values."""
     found = [(config, c) for config in report.configs for c in config.comparisons]
+    # what a smaller graph may cost is beyond all rounding, and would hide that
+    found = [item for item in found if item[1].status != "pass (reduced)"] or found
     return max(found, key=lambda item: _size(item[1]), default=None)
 
 
@@ -178,6 +184,8 @@ def significance(report: Report, quote: Quote = escaped) -> str:
     _, worst = found
     if worst.status == "fail":
         return f"It matters: {quote(worst.reason)}."
+    if worst.bound is not None:
+        return f"A smaller graph may cost that much: {worst.bound.min_snr:g} dB of signal over noise are asked for."
     reference = worst.max_abs_at.reference if worst.max_abs_at else 0.0
     verdict = f"It does not matter: up to {allowed(worst, abs(reference)):.1e} is allowed there{_accuracy(worst)}."
     if worst.status == "near-zero drift":

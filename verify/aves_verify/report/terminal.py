@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from aves_artifacts.base.messages import cut_off, escaped
+from aves_verify.report.costs import HEADINGS, CostRow, cost_rows, held_to_bound
 from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import Port, note, notes, ports, title
 
 _MOST_TOLD = 12  # comparisons told one by one; the rest is counted
-_STYLES = {"pass": "green", "near-zero drift": "yellow", "fail": "bold red"}
+_STYLES = {"pass": "green", "near-zero drift": "yellow", "pass (reduced)": "cyan", "fail": "bold red"}
 _PIPE_WIDTH = 120  # a pipe has no width; wide enough for every column
 
 
@@ -51,6 +52,8 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
     for config in report.configs:
         if every_clip:
             print_table(console, _clips(config, columns))
+        if rows := list(cost_rows(config)):
+            print_table(console, _costs(config, rows))
         for line in (*_details(config), *_explained(config), *_noted(config)):
             console.print(line, soft_wrap=True)
         if config.sensitivities:
@@ -165,6 +168,17 @@ def _sensitivities(config: ConfigReport) -> Table:
     return table
 
 
+def _costs(config: ConfigReport, rows: Sequence[CostRow]) -> Table:
+    """What smaller graphs cost: a line for each."""
+    table = Table(title=Text.assemble(_label(config), ": what smaller graphs cost"), box=SIMPLE_HEAD)
+    table.title_justify, table.pad_edge, table.padding = "left", False, (0, 1, 0, 0)
+    for i, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if i < 2 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(row.port, _text(row.worst.clip), *row.cells)
+    return table
+
+
 def _styled(status: str, *parts: str | Text) -> Text:
     return Text.assemble(*parts, style=_STYLES[status])
 
@@ -172,7 +186,11 @@ def _styled(status: str, *parts: str | Text) -> Text:
 def _allowed(report: Report) -> Text:
     """What the ports were held to, in one line."""
     compared = dict.fromkeys(c.backend for config in report.configs for c in config.comparisons)
-    parts = [f"{name} {held_to(report.tolerances[name])}" for name in compared]
+    bounds = {c.backend: c.bound for config in report.configs for c in config.comparisons if c.bound is not None}
+    parts = [
+        f"{name} {held_to_bound(bounds[name]) if name in bounds else held_to(report.tolerances[name])}"
+        for name in compared
+    ]
     return Text("Allowed: " + "; ".join(parts))
 
 

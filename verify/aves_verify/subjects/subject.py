@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.manifest import stem_of
+from aves_artifacts.bundle.graph_types import port_of_graph
+from aves_artifacts.bundle.manifest import REDUCED, GraphRecord, stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_artifacts.files.file_record import folder_record, sha256_of
 from aves_convert.checkpoint.checkpoint import Checkpoint
@@ -43,6 +47,8 @@ class Subject:
     centroids: Mapping[int | None, Path] = field(default_factory=dict)  # of units, as in ``Source``
     transformers: Path | None = None  # a folder that transformers loads
     folder_is_original: bool = False  # whether the ports were made from that folder, not from a checkpoint of fairseq
+    reduced: Mapping[str, Path] = field(default_factory=dict)  # graphs that cost more than rounding, by their ports
+    records: Mapping[str, GraphRecord] = field(default_factory=dict)  # what the manifest says of these
 
     @property
     def original(self) -> Path | None:
@@ -52,7 +58,7 @@ class Subject:
     def file(self, name: str) -> Path | None:
         """The path of one of ``FILES``; None where it is not given."""
         files = {"fairseq": self.fairseq, "torchaudio": self.torchaudio, "onnx": self.onnx}
-        return {**files, "transformers": self.transformers}[name]
+        return {**files, "transformers": self.transformers, **self.reduced}.get(name)
 
     def read(self) -> Checkpoint:
         """Read the original. Raises InputError; it must have been given."""
@@ -63,7 +69,7 @@ class Subject:
         """Every file that is read of it."""
         files = (self.fairseq, self.pretrained, self.torchaudio, self.config, self.heads, self.onnx, self.recording)
         folder = folder_files(self.transformers) if self.transformers is not None else []
-        return (*files, *self.centroids.values(), *folder)
+        return (*files, *self.reduced.values(), *self.centroids.values(), *folder)
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.
@@ -130,14 +136,18 @@ def of_files(
     config: Path | None,
     onnx: Path | None,
     transformers: Path | None = None,
+    reduced: Sequence[Path] = (),
 ) -> Subject:
-    """Take single files as a subject, named after the first. Raises InputError for weights without a config.
+    """Take single files as a subject, named after the first.
+
+    ``reduced``: smaller graphs, of different kinds. Raises InputError for weights without a config, for a graph that
+    is none of these, and for two of one kind.
 
     Where no checkpoint of fairseq is given, a folder of ``transformers`` is the original.
     """
     if (torchaudio is None) != (config is None):
         raise InputError("TorchAudio weights and their config go together, and one is not given", hint=CONFIG)
-    first = next(path for path in (fairseq, transformers, torchaudio, onnx) if path is not None)
+    first = next(path for path in (fairseq, transformers, torchaudio, onnx, *reduced) if path is not None)
     return Subject(
         stem_of(first.resolve().name if first == transformers else first.name),
         source="file",
@@ -147,7 +157,24 @@ def of_files(
         onnx=onnx,
         transformers=transformers,
         folder_is_original=transformers is not None and fairseq is None,
+        reduced=_by_port(reduced),
     )
+
+
+def _by_port(graphs: Sequence[Path]) -> dict[str, Path]:
+    """Sort smaller graphs by what they are made of, whatever they are called."""
+    found: dict[str, Path] = {}
+    for path in graphs:
+        try:
+            port = port_of_graph(path)
+        except (OSError, ValueError, DecodeError) as error:
+            raise InputError(f"{path}: no ONNX graph, or a damaged one ({first_line(error)})") from None
+        if port == "onnx":
+            raise InputError(f"{path}: holds nothing in fewer bits than float32", hint="give it with {onnx}")
+        if port in found:
+            raise InputError(f"{path}: is {port} as {found[port]} is; verify them one after the other")
+        found[port] = path
+    return found
 
 
 @contextmanager
@@ -194,10 +221,12 @@ def _made(original: Source, folder: Path, layers: Layers, *, source: str) -> Sub
 
 def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems: tuple[str, ...]) -> Subject:
     manifest = bundle.manifest
+    reduced = {port: role for port, role in REDUCED.items() if role in manifest.files}
     folder = bundle.path("transformers_config").parent if "transformers_config" in manifest.files else None
     known: dict[str, str] = {}
     if not problems:
         known |= {role: record.sha256 for role, record in manifest.files.items()}
+        known |= {port: manifest.files[role].sha256 for port, role in reduced.items()}
         known |= {} if folder is None else {"transformers": manifest.folder_sha256}
     if fairseq is not None and not problems:
         known["fairseq"] = manifest.source.sha256
@@ -214,10 +243,12 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         problems=problems,
         manifest_name=manifest.name,
         transformers=folder,
+        reduced={port: bundle.path(role) for port, role in reduced.items()},
+        records={port: manifest.reduced[role] for port, role in reduced.items() if role in manifest.reduced},
     )
 
 
-FILES = ("fairseq", "torchaudio", "onnx", "transformers")  # what backends read, the original first
+FILES = ("fairseq", "torchaudio", "onnx", *REDUCED, "transformers")  # what backends read, the original first
 CONFIG = (
     "give the weights with {torchaudio} and their .model_config.json with {config}"  # the hint where one is missing
 )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.outputs import FINAL
+from aves_artifacts.bundle.outputs import FINAL, LOGITS
 from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.onnx_session import OnnxBackend
@@ -18,6 +18,7 @@ from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
+from aves_verify.comparison.task_cost import TaskSamples
 from aves_verify.loading.load import Loaded
 from aves_verify.sounds.inputs import Input
 from aves_verify.verification.answers import Answers, asked, compare_port, timed, tolerance_of, units_of
@@ -33,6 +34,7 @@ def compare_input(
     plan: Plan,
     seconds: dict[str, float],
     kept: Kept,
+    tasks: TaskSamples,
     *,
     layers: bool,
     shapes: set[tuple[int, ...]],
@@ -40,8 +42,9 @@ def compare_input(
     """Run every backend on one input and compare; seconds are added by backend, its shape to those run before.
 
     An input of a new ``shapes`` is run twice, as short ones are, which are run otherwise optimised too. A port that
-    fails to run, or lacks an output, fails. Of an input that is not judged exactly, ports with the original's own
-    operators are not compared, and the exact answer is asked for where one differs by more than the tolerance.
+    fails to run, or lacks an output, fails. ``kept`` and ``tasks`` gather what is told of all inputs. Of an input that
+    is not judged exactly, ports with the original's own operators are not compared, and the exact answer is asked for
+    where one differs by more than the tolerance.
     """
     deep = layers or bool(loaded.named)
     reference, *ports = loaded.backends
@@ -67,6 +70,10 @@ def compare_input(
             final = next((c for c in compared[backend.name] if c.layer == FINAL), None)
             if final is not None and FINAL in outputs and FINAL in expected:
                 kept.add(final, outputs[FINAL], expected[FINAL])
+                if backend.kind == "reduced":
+                    tasks.add(backend.name, outputs[FINAL], expected[FINAL])
+            if backend.kind == "reduced" and LOGITS in outputs and LOGITS in expected:
+                tasks.add_letters(backend.name, outputs[LOGITS], expected[LOGITS])
         if isinstance(outputs, RunError):
             continue
         if again:

@@ -13,7 +13,8 @@ from aves_convert.sounds.network_input import network_input
 from aves_convert.sounds.signals import reference_signals
 from aves_verify.backends.backend import DEFAULT, IMPLEMENTATIONS, REFERENCES, Embeddings, implementation
 from aves_verify.backends.separate import check
-from aves_verify.comparison.compare import TOLERANCES, Tolerance
+from aves_verify.comparison.compare import TOLERANCES, Bound, Tolerance
+from aves_verify.comparison.reduced import BOUNDS
 from aves_verify.sounds.probes import new_seed
 from aves_verify.subjects.subject import Subject
 
@@ -28,6 +29,7 @@ class Plan:
     one's output alone. ``tolerances``: by the kind of port. ``explain``: tell in which stage and operator each port's
     error begins. ``characterise``: measure what padding, gain, batches and threads change. ``seed``: of the inputs that
     are drawn anew for every run; reports tell it. ``options``: by backend, such as ``{"openvino": {"device": "GPU"}}``.
+    ``bounds``: what smaller graphs may cost, by port.
     """
 
     clips: tuple[AnyClip, ...] | None = field(default=None, repr=False)
@@ -38,6 +40,7 @@ class Plan:
     characterise: bool = False
     seed: int = field(default_factory=new_seed)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bounds: Mapping[str, Bound] = field(default_factory=lambda: BOUNDS)
 
     def __post_init__(self) -> None:
         """Raise InputError for a backend or an option that is unknown, and where there is nothing to run on."""
@@ -55,10 +58,9 @@ class Plan:
         """Fill in the backends for a subject, where none were named. Raises InputError where one is not installed."""
         if self.backends:
             return self
-        if subject.transformers is None:
-            return replace(self, backends=DEFAULT)
-        ports = ("torchaudio", "onnx") if subject.folder_is_original else DEFAULT
-        return replace(self, backends=_with_transformers(*ports))
+        ports: tuple[str, ...] = ("torchaudio", "onnx") if subject.folder_is_original else DEFAULT
+        ports = (*(port for port in ports if port != "onnx" or subject.onnx or not subject.reduced), *subject.reduced)
+        return replace(self, backends=ports if subject.transformers is None else _with_transformers(*ports))
 
     def embed(self, subject: Subject) -> Iterator[dict[str, Embeddings]]:
         """Run every backend on every clip and compare nothing; yield for each clip backend -> outputs, float32 arrays.

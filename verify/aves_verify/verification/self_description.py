@@ -10,6 +10,7 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
+from aves_artifacts.bundle.graph_types import port_of_graph
 from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
@@ -35,12 +36,13 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
     """
     if loaded.ported_config is not None:
         yield from _config_problems(loaded.ported_config, loaded.config)
-    onnx = onnx_of(loaded)
-    if onnx is not None:
+    for onnx in graphs_of(loaded):
         yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
         called = onnx.metadata.get("configuration")
         if name is not None and called not in (None, "unknown", name):
-            yield f"onnx: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
+            yield f"{onnx.name}: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
+        if onnx.is_reduced and (made := port_of_graph(onnx.path)) != onnx.name:
+            yield f"{onnx.name}: {onnx.path} holds numbers as {made} does, not as {onnx.name}"
 
 
 def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
@@ -58,7 +60,7 @@ def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
         for entry, right in zip(entries, expected, strict=True)
         for key, value in right.items()
     ):
-        told = f"onnx: {onnx.path} says outputs {quoted(said)}"
+        told = f"{onnx.name}: {onnx.path} says outputs {quoted(said)}"
         yield f"{told}, the original {quoted(json.dumps(expected, ensure_ascii=False))}"
 
 
@@ -73,28 +75,35 @@ def _known_of(output: Output, loaded: Loaded) -> dict[str, Any]:
 def description_notes(loaded: Loaded) -> Iterator[str]:
     """Tell what a file says or gives that could not be compared with anything, and what was not looked into."""
     yield from loaded.notes
-    onnx = onnx_of(loaded)
+    graphs = graphs_of(loaded)
     if loaded.normalize and any(isinstance(backend, TransformersBackend) for backend in loaded.backends):
         yield _NORMALISED
     for backend in loaded.backends[1:]:
-        if isinstance(backend, SeparateBackend) and backend is not onnx:
+        if isinstance(backend, SeparateBackend) and backend not in graphs:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
     if (fixed := fixed_samples(loaded)) is not None:
         yield f"every sound was cut to {fixed} samples or repeated up to them: a port takes no other number"
     if loaded.heads.centroids and not loaded.centroids_given:
         yield "units: the centroids are those of the ports themselves: no file of them was given"
-    if onnx is None:
-        return
+    for onnx in graphs:
+        yield from (f"{onnx.name}: {note}" for note in _graph_notes(onnx, loaded))
+
+
+def _graph_notes(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
     if onnx.fixed_batch not in (None, 1):
-        yield f"onnx: what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
+        yield f"what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
     if not onnx.is_known:
-        yield "onnx: what is inside was looked at on CPUExecutionProvider"
+        yield "what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
-        yield f"onnx: the output {quoted(name)} was not compared: nothing of the original has this name"
+        yield f"the output {quoted(name)} was not compared: nothing of the original has this name"
     if "source_sha256" in onnx.metadata and loaded.has_original and loaded.reference == "transformers":
-        yield "onnx: what the file says of its source was not compared: it may be a checkpoint of the same weights"
+        yield "what the file says of its source was not compared: it may be a checkpoint of the same weights"
     if "normalize" in onnx.metadata and not loaded.has_original:
-        yield "onnx: what the file says of normalize was not compared: there is no original to ask"
+        yield "what the file says of normalize was not compared: there is no original to ask"
+    if onnx.is_reduced and not loaded.has_original:
+        yield "its weights were held against those of the TorchAudio port: there is no original"
+    elif onnx.is_reduced and onnx.name not in loaded.reduced:
+        yield "its weights were not compared: a recording has none"
 
 
 def fixed_samples(loaded: Loaded) -> int | None:
@@ -111,8 +120,13 @@ def fixed_samples(loaded: Loaded) -> int | None:
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:
-    """The ONNX port, where it is among those compared; else None."""
-    return next((backend for backend in loaded.backends if isinstance(backend, OnnxBackend)), None)
+    """The ONNX port that is held to rounding, where it is among those compared; else a smaller one, or None."""
+    return next(iter(graphs_of(loaded)), None)
+
+
+def graphs_of(loaded: Loaded) -> list[OnnxBackend]:
+    """The ONNX ports, the one that is held to rounding first."""
+    return [backend for backend in loaded.backends if isinstance(backend, OnnxBackend)]
 
 
 def _config_problems(ported: EncoderConfig, original: EncoderConfig) -> Iterator[str]:
@@ -139,4 +153,4 @@ def _metadata_problems(onnx: OnnxBackend, loaded: Loaded, source: str | None) ->
     for name in (*names, *(["source_sha256"] if source else [])):
         found = onnx.metadata.get(name)
         if found not in (None, "unknown", expected[name]):
-            yield f"onnx: {onnx.path} says {name} {quoted(found)}, the original {quoted(expected[name])}"
+            yield f"{onnx.name}: {onnx.path} says {name} {quoted(found)}, the original {quoted(expected[name])}"

@@ -20,6 +20,7 @@ from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend, about
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.evidence import Kept
+from aves_verify.comparison.task_cost import TaskSamples
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
 from aves_verify.loading.load import Loaded, load
@@ -75,7 +76,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     audits = _audited(loaded, seconds)
     inside = [problem for audit in audits for problem in audit.problems]
     comparisons: list[Comparison] = []
-    kept = Kept()
+    kept, tasks = Kept(), TaskSamples()
     ran: list[InputFacts] = []
     shapes: set[tuple[int, ...]] = set()  # that were run before
     failing: dict[str, NDArray[np.float32]] = {}  # inputs beside the clips, which are kept anyway
@@ -86,7 +87,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
             progress(short(item.name), done, count(clips) + COUNT)
             layers = plan.layers == "all" or (item.clip is not None and item.clip is extra)
             again = runs_again(item, shapes)
-            compared = list(compare_input(loaded, item, plan, seconds, kept, layers=layers, shapes=shapes))
+            compared = list(compare_input(loaded, item, plan, seconds, kept, tasks, layers=layers, shapes=shapes))
             comparisons += compared
             if item.clip is None and len(item.waveform) == 1 and any(c.status == "fail" for c in compared):
                 failing[item.name] = item.waveform
@@ -125,6 +126,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         sensitivities=characterise(loaded, clips) if plan.characterise else (),
         clips=clips,
         evidence=kept.found(),
+        costs=tasks.found(),
     )
     if report.passed and not claims(subject):
         return report
