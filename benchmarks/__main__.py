@@ -1,6 +1,6 @@
 """Measure this project against what people use today.
 
-    python -m benchmarks [CHECKPOINT] [--only PART,…] [--work DIR] [--out DIR] [--quick]
+    python -m benchmarks [CHECKPOINT] [--only PART,…] [--work DIR] [--out DIR] [--audio DIR] [--quick]
 
 Without a checkpoint fairseq's own trainer makes one. Results of parts are merged into what ``--out`` has already, so
 they may be measured one by one, on a machine that does nothing else. ``--quick`` only shows that all runs. Linux.
@@ -20,6 +20,7 @@ from benchmarks.bench import Bench
 from benchmarks.machine import describe, measure_floors
 from benchmarks.measures.converting import converting, starting
 from benchmarks.measures.inference import exports, frameworks, long, scale_length
+from benchmarks.measures.reduced import reduced
 from benchmarks.measures.scaling import scale_converting
 from benchmarks.measures.verifying import scale_verifying, verifying
 from benchmarks.processes import python, run
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "long": long,
     "exports": exports,
     "frameworks": frameworks,
+    "reduced": reduced,
     "scale-length": scale_length,
     "scale-converting": scale_converting,
     "scale-verifying": scale_verifying,
@@ -46,10 +48,12 @@ def main() -> None:
         for folder in (work, given.out):
             folder.mkdir(parents=True, exist_ok=True)
         checkpoint, made, answers = _checkpoint(given, work), set[str](), dict[tuple[float, int], tuple[Path, float]]()
+        recordings = tuple(sorted(given.audio.resolve().glob("*.flac"))) if given.audio else ()
         for name in given.only:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
             before = os.getloadavg()[0]
-            bench = Bench(checkpoint, work, measure_floors(work, quick=given.quick), given.quick, made, answers)
+            floors = measure_floors(work, quick=given.quick)
+            bench = Bench(checkpoint, work, floors, given.quick, made, answers, recordings)
             part = PARTS[name](bench)
             machine = {**describe(bench.floors), "load": [before, os.getloadavg()[0]]}
             sessions = merge(given.out / "results.json", name, Session(machine, part))
@@ -72,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, help="where checkpoints, peers and their files are kept")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where the results go")
+    parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings, *.flac, for smaller graphs")
     parser.add_argument("--quick", action="store_true", help="a tiny model, and no peer that needs an environment")
     given = parser.parse_args()
     given.only = given.only.split(",")

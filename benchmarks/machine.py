@@ -14,6 +14,8 @@ from typing import Any
 
 from benchmarks.processes import run
 
+from aves_artifacts.base.processor import multiplies_int8
+
 MIB = 2**20
 PACKAGES = ("torch", "torchaudio", "onnxruntime", "onnx", "transformers", "fairseq")
 
@@ -134,12 +136,13 @@ def _version(package: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name, family and model, and whether it has AVX-512, which products are much faster with."""
+    """The processor's name, family and model, and the instructions that products are much faster with."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     wide = "AVX-512" if "avx512f" in entries.get("flags", "").split() else "no AVX-512"
+    int8 = "products of eight bits" if multiplies_int8() else "no products of eight bits"
     name = entries.get("model name", platform.machine())
-    return f"{name}, family {entries.get('cpu family')} model {entries.get('model')}, {wide}"
+    return f"{name}, family {entries.get('cpu family')} model {entries.get('model')}, {wide}, {int8}"

@@ -1,10 +1,12 @@
-"""Time several ONNX files in this one process, in turns, and print the seconds of each round as a line of JSON.
+"""Time several encoders in this one process, in turns, and print the seconds of each round as a line of JSON.
 
     python -m benchmarks.paired_process --threads 2 --seconds 10 --batch 1 --warm-ups 2 --rounds 9
         NAME=FILE…
 
-In one process and seconds apart, graphs meet the same neighbours on the machine and the same memory, which differ
-between processes by more than the graphs do.
+FILE is as that of ``benchmarks.peers.encoder_process``.
+
+In one process and seconds apart, they meet the same neighbours on the machine and the same memory, which differ
+between processes by more than graphs do.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.peers.encoder_process import waveform
-from benchmarks.peers.encoders import onnx
+from benchmarks.peers.encoders import ENCODERS
 
 REST = 0.1  # seconds; until then ONNX Runtime's threads of the graph before wait for work, and take a core
 
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, required=True)
     given = parser.parse_args()
     files = dict(graph.split("=", 1) for graph in given.graphs)
-    encoders = {name: onnx(Path(path), given.threads) for name, path in files.items()}
+    encoders = {name: ENCODERS[name](Path(path), given.threads) for name, path in files.items()}
     clip = waveform(given.seconds, given.batch)
     times: dict[str, list[float]] = {name: [] for name in encoders}
     for i in range(-given.warm_ups, given.rounds):

@@ -85,13 +85,17 @@ class Outcome:
         return int((self.chosen == self.data.truth).all(axis=1).sum())
 
     def __str__(self) -> str:
-        """The accuracy with its 95 % interval (Wilson's)."""
-        from scipy.stats import binomtest
-
+        """The accuracy with its 95 % interval."""
         clips = len(self.data.clips)
-        interval = binomtest(self.right, clips).proportion_ci(0.95, method="wilson")
-        between = f"95 % interval {100 * interval.low:.0f} to {100 * interval.high:.0f} %"
-        return f"{self.right} of {clips} held-out clips right: {100 * self.right / clips:.0f} % ({between})"
+        return f"{self.right} of {clips} held-out clips right: {share(self.right, clips)}"
+
+
+def share(count: int, clips: int) -> str:
+    """So many of the clips as a share, with its 95 % interval (Wilson's)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(count, clips).proportion_ci(0.95, method="wilson")
+    return f"{100 * count / clips:.0f} % (95 % interval {100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
 
 
 def judge(head: Head, vectors: Vectors, data: LabelledClips, held_out: NDArray[np.bool_]) -> Outcome:

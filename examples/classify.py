@@ -29,7 +29,7 @@ from aves_artifacts import InputError
 from classifier import Head, Outcome, judge, train_encoder, train_head
 from compare_predictions import compare, print_changes
 from console import ANY_PATH, FOLDER, Command, printable
-from encoders import FORMS, Ports, embed, embed_all, embed_with, load_torchaudio, ports_of
+from encoders import FORMS, SMALLER, Ports, embed, embed_all, embed_with, load_torchaudio, ports_of
 from labelled_clips import LabelledClips, read_labelled, synthesised
 
 HELD_OUT = 0.3  # of the clips; the classifier is judged by them and never sees them before
@@ -121,7 +121,7 @@ def write_encoder(encoder: torch.nn.Module, ports: Ports, out: Path) -> None:
 @click.option("--data", type=ANY_PATH, metavar="PATH", help="A folder with one subfolder per label, or a CSV table.")
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--train-encoder", "epochs", type=click.IntRange(1), metavar="EPOCHS", help="Train the transformer too.")
-@click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
+@click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, all ports and the ordinary export.")
 @click.option("--out", type=FOLDER, default=Path("classified"), show_default=True, metavar="DIR")
 def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | None, comparing: bool, out: Path) -> None:
     """Train a classifier of animal calls on an encoder's embeddings, and judge it by clips that it has not heard."""
@@ -134,7 +134,7 @@ def main(checkpoint: Path | None, data: Path | None, form: str, epochs: int | No
     console = Console(highlight=False, markup=False, soft_wrap=True)  # a label may be called [b]
     labels = printable(", ".join(clips.labels))
     console.print(f"{len(clips.clips)} clips, {held_out.sum()} of them held out; labels: {labels}")
-    with ports_of(checkpoint) as ports:
+    with ports_of(checkpoint, SMALLER if comparing else ()) as ports:
         vectors = embed_all(ports, clips.clips) if comparing else {form: embed(form, ports, clips.clips)}
         first = next(iter(vectors.values()))
         head = train_head(first, clips, ~held_out)

@@ -21,7 +21,7 @@ from aves_verify import Clip
 from clusters import Clusters, Projection, cluster, nearest, project
 from compare_clusters import compare, print_changes
 from console import ANY_PATH, FOLDER, Command, printable, progress, status
-from encoders import FORMS, embed, embed_all, ports_of
+from encoders import FORMS, SMALLER, embed, embed_all, ports_of
 from labelled_clips import read_unlabelled, synthesised
 from sound_map import SoundMap, draw, to_html
 
@@ -56,7 +56,7 @@ def read(data: Path | None) -> tuple[Sequence[Clip], Sequence[str]]:
 @click.option("--encoder", "form", type=click.Choice(FORMS[:3]), default="torchaudio", show_default=True)
 @click.option("--projection", type=click.Choice(["tsne", "umap"]), default="tsne", show_default=True)
 @click.option("--smallest", type=click.IntRange(2), default=6, show_default=True, help="Clips of a cluster, at least.")
-@click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, both ports and the ordinary export.")
+@click.option("--compare", "comparing", is_flag=True, help="The same on fairseq, all ports and the ordinary export.")
 @click.option("--out", type=FOLDER, default=Path("clustered"), show_default=True, metavar="DIR")
 def main(
     checkpoint: Path | None,
@@ -69,7 +69,7 @@ def main(
 ) -> None:
     """Map clips by an encoder's embeddings, seek clusters, and write a picture and a page to look at and listen to."""
     clips, labels = read(data)
-    with ports_of(checkpoint) as ports:
+    with ports_of(checkpoint, SMALLER if comparing else ()) as ports:
         vectors = embed_all(ports, clips) if comparing else {form: embed(form, ports, clips)}
     first = next(iter(vectors.values()))
     with status(f"laying out with {projection}"):

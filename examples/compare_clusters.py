@@ -46,7 +46,10 @@ def _mates(clusters: Clusters) -> NDArray[np.bool_]:
 
 
 def print_changes(changes: list[Change], clips: int, console: Console) -> None:
-    """A line for each form. Raises DoesNotHoldError where our ports have other neighbours or clusters than fairseq."""
+    """A line for each form.
+
+    Raises DoesNotHoldError where our ports of full size have other neighbours or clusters than fairseq.
+    """
     table = Table(title=f"What a port changes for {clips} clips", title_justify="left", box=None)
     table.add_column("encoder", no_wrap=True)
     for heading in ("max |diff|\nof vectors", "clips with other\nneighbours", "clips with other\ncluster mates"):

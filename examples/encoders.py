@@ -20,6 +20,7 @@ from console import progress, status
 
 ORDINARY_EXPORT = "torch.onnx.export"
 FORMS = ("fairseq", "torchaudio", "onnx", ORDINARY_EXPORT)
+SMALLER = ("onnx.float16-weights", "onnx.float16", "onnx.int8")  # ports that may cost more than rounding
 
 Vectors = NDArray[np.float32]  # [clips, dim]
 
@@ -30,20 +31,27 @@ class Ports:
 
     checkpoint: Path
     bundle: Bundle
+    smaller: tuple[str, ...] = ()  # those of ``SMALLER`` that the bundle has
 
 
 @contextmanager
-def ports_of(checkpoint: Path | None) -> Iterator[Ports]:
-    """A checkpoint's ports, made here and removed after; None: of a full-size stand-in. Raises InputError."""
+def ports_of(checkpoint: Path | None, smaller: tuple[str, ...] = ()) -> Iterator[Ports]:
+    """A checkpoint's ports, made here and removed after; None: of a full-size stand-in. Raises InputError.
+
+    ``smaller``: which of ``SMALLER`` are made, too.
+    """
     with TemporaryDirectory(prefix="aves-ports-") as folder:
         with status("making the ports"):
             source = Source(checkpoint) if checkpoint else Source.stand_in("bio", Path(folder) / "aves-base-bio.pt")
-            bundle = make_bundle(source, Target(Path(folder) / "bundle", source.path.stem))
-        yield Ports(source.path, bundle)
+            bundle = make_bundle(source, Target(Path(folder) / "bundle", source.path.stem, also=smaller))
+        yield Ports(source.path, bundle, smaller)
 
 
 def embed(form: str, ports: Ports, clips: Sequence[Clip]) -> Vectors:
-    """One vector [dim] for each clip by one of the ``FORMS`` of the encoder: its embeddings, averaged over time."""
+    """One vector [dim] for each clip by one form of the encoder: its embeddings, averaged over time.
+
+    ``form``: of ``FORMS`` or ``SMALLER``.
+    """
     files = of_bundle(ports.bundle.folder, fairseq=ports.checkpoint)
     backend = form
     if form == ORDINARY_EXPORT:
@@ -55,7 +63,7 @@ def embed(form: str, ports: Ports, clips: Sequence[Clip]) -> Vectors:
 
 def embed_all(ports: Ports, clips: Sequence[Clip]) -> Mapping[str, Vectors]:
     """The vectors of every form of the encoder, the original's first."""
-    return {form: embed(form, ports, clips) for form in FORMS}
+    return {form: embed(form, ports, clips) for form in (*FORMS, *ports.smaller)}
 
 
 def embed_with(encoder: torch.nn.Module, ports: Ports, clips: Sequence[Clip]) -> Vectors:
@@ -91,8 +99,8 @@ def network_input(clip: Clip, ports: Ports) -> torch.Tensor:
 
 
 def raise_if_changed(changed: Mapping[str, int], what: str) -> None:
-    """Raise DoesNotHoldError where something changed in our ports; the ordinary export may differ from fairseq."""
-    ours = {form: count for form, count in changed.items() if count and form != ORDINARY_EXPORT}
+    """Raise DoesNotHoldError where something changed in our ports of full size; the others may differ from fairseq."""
+    ours = {form: count for form, count in changed.items() if count and form not in (ORDINARY_EXPORT, *SMALLER)}
     if ours:
         raise DoesNotHoldError(*(f"{form}: {count} {what} are not those of fairseq" for form, count in ours.items()))
 

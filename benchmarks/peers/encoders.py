@@ -43,6 +43,23 @@ def compiled(path: Path, threads: int) -> Encoder:
     return _torch(torch.compile(_torchaudio_model(path)), threads, lambda output: output[0])
 
 
+def torch_dynamic(path: Path, threads: int) -> Encoder:
+    """The same with its linear layers in eight bits, as torch.ao quantises them when they run."""
+    return _torch(torch_dynamic_model(path), threads, lambda output: output[0])
+
+
+def torch_dynamic_model(path: Path) -> Any:
+    """That model."""
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao tells of its successor
+        quantize: Any = torch.ao.quantization.quantize_dynamic
+        return quantize(_torchaudio_model(path), {torch.nn.Linear}, dtype=torch.qint8)
+
+
 def fairseq(path: Path, threads: int) -> Encoder:
     """fairseq's own class."""
     import torch
@@ -106,4 +123,14 @@ ENCODERS: dict[str, Callable[[Path, int], Encoder]] = {
     "fairseq": fairseq,
     "hugging-face": hugging_face,
     "exact": exact,
+    "float16-weights": onnx,
+    "int8": onnx,
+    "int8-searched": onnx,
+    "int8-searched-half": onnx,
+    "onnxruntime": onnx,
+    "onnxruntime-matmul": onnx,
+    "onnxruntime-rows": onnx,
+    "optimum-int8": onnx,
+    "converter-float16": onnx,
+    "torch-dynamic": torch_dynamic,
 }

@@ -12,6 +12,7 @@ from tests.support.environments import interpreter, plain_environment
 TORCHAUDIO_ROUTE = ("torch==2.8.0", "torchaudio==2.8.0", "fairseq==0.12.2")
 # optimum holds transformers below version 5.
 OPTIMUM = ("optimum-onnx[onnxruntime]==0.1.0", "torch==2.15.0")
+CONVERTER = ("onnxconverter-common==1.16.0",)
 # fairseq hands the checkpoint to torch.load, which from torch 2.6 on refuses it
 ROUTE_VARIABLES = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
 
@@ -26,6 +27,11 @@ def optimum(work: Path) -> Path:
     return _environment(work / "environments" / "optimum", OPTIMUM, interpreter("3.11"))
 
 
+def converter(work: Path) -> Path:
+    """The interpreter that has onnxconverter-common."""
+    return _environment(work / "environments" / "converter", CONVERTER, interpreter("3.11"))
+
+
 def optimum_export(python: Path, pretrained: Path, out: Path) -> list[str]:
     """``optimum-cli export onnx`` of a model folder as a command; it also runs the graph, to compare its outputs."""
     options = ["--model", str(pretrained), "--task", "feature-extraction"]
@@ -37,6 +43,21 @@ def optimum_export_alone(python: Path, pretrained: Path, out: Path) -> list[str]
     options = "task='feature-extraction', do_validation=False"
     call = f"import sys; from optimum.exporters.onnx import main_export; main_export(*sys.argv[1:], {options})"
     return [str(python), "-c", call, str(pretrained), str(out)]
+
+
+def optimum_int8(python: Path, exported: Path, out: Path) -> list[str]:
+    """``optimum-cli onnxruntime quantize`` of an exported folder, for processors with VNNI of AVX-512."""
+    options = ["--onnx_model", str(exported), "--avx512_vnni", "-o", str(out)]
+    return [str(python), "-m", "optimum.commands.optimum_cli", "onnxruntime", "quantize", *options]
+
+
+def converter_float16(python: Path, graph: Path, out: Path) -> list[str]:
+    """onnxconverter-common's graph in half precision, with inputs and outputs in float32."""
+    call = (
+        "import sys, onnx; from onnxconverter_common.float16 import convert_float_to_float16 as convert; "
+        "onnx.save(convert(onnx.load(sys.argv[1]), keep_io_types=True), sys.argv[2])"
+    )
+    return [str(python), "-c", call, str(graph), str(out)]
 
 
 def _environment(folder: Path, requirements: Sequence[str], python: str) -> Path:

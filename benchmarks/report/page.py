@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measures.inference import NAMES
+from benchmarks.report.reduced import reduced_table
 from benchmarks.report.results import Measured, Row, Session
-from benchmarks.report.runs import markdown_table, number
+from benchmarks.report.runs import limit, markdown_table, number
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -51,6 +52,9 @@ def _sections(sessions: Sessions) -> Iterator[str]:
         for what, text in figures if session.part.measured else ():
             yield f"### {name}: {what}"
             yield _pivot(session.part.measured, text)
+        if session.part.reduced:
+            yield f"### {name}: size, cost and time over that of our float32 graph"
+            yield reduced_table([session.part.reduced])
     if any(session.part.curves for session in sessions.values()):
         yield "### growth"
         yield "\n".join(f"- {line}" for line in _growth(sessions))
@@ -88,7 +92,7 @@ def _cells(row: Row) -> list[str]:
     theirs = number(statistics.median(row.theirs)) if row.theirs else ""
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     of_medians = "" if row.ratio_of_medians is None else f"{row.ratio_of_medians:.2f}"
-    allowed = "" if row.allowed is None else f"{row.allowed:.2f}"
+    allowed = "" if row.allowed is None else limit(row.allowed)
     floor = "" if row.floor is None else f"{number(row.floor)}: {row.floor_of}"
     met = {True: "met", False: "NOT MET", None: ""}[row.met]
     ours = number(statistics.median(row.ours))

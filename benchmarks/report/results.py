@@ -113,12 +113,25 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Reduced:
+    """What a smaller encoder takes and costs, or why there is none."""
+
+    encoder: str
+    size: int = 0  # bytes of what is stored
+    snr: dict[str, float] = field(default_factory=dict)  # kind of sounds -> dB of the worst clip
+    away: dict[str, float] = field(default_factory=dict)  # kind of sounds -> 1 - cosine of the worst frame
+    seconds: dict[str, list[float]] = field(default_factory=dict)  # case -> each round, as in all others' rounds
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Part:
     """One part's results."""
 
     rows: list[Row] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    reduced: list[Reduced] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,7 @@ def read(path: Path) -> dict[str, Session]:
                 [Row(**row) for row in entry["rows"]],
                 [Curve(**curve) for curve in entry["curves"]],
                 [Measured(**each) for each in entry["measured"]],
+                [Reduced(**each) for each in entry.get("reduced", [])],
             ),
         )
         for name, entry in document["parts"].items()

@@ -43,7 +43,7 @@ def _cells(what: str, runs: Sequence[Row | None]) -> list[str]:
     peers = " or ".join(dict.fromkeys(row.peer for row in rows))  # the best one may be another in each run
     theirs = number(statistics.median(first.theirs)) if first.theirs else ""
     floors = [row.floor for row in rows if row.floor is not None]  # the machine's best rate, whenever it had it
-    allowed = "" if first.allowed is None else f"{first.allowed:.2f}"
+    allowed = "" if first.allowed is None else limit(first.allowed)
     verdicts = [row.met for row in rows if row.met is not None]
     return [
         what,
@@ -64,6 +64,11 @@ def _run(row: Row) -> str:
         return number(statistics.median(row.ours))
     one = len(row.ours) == 1
     return f"{row.ratio:.2f}" if one else f"{row.ratio:.2f} ({row.ratio_of_medians:.2f})"
+
+
+def limit(allowed: float) -> str:
+    """Two decimals, or three digits of a small one."""
+    return f"{allowed:.2f}" if allowed >= 0.1 else number(allowed)
 
 
 def number(value: float) -> str:

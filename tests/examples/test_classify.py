@@ -1,5 +1,6 @@
 import csv
 import functools
+import io
 import json
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from aves_convert.weights.state_dict import read_state_dict
 from classifier import train_head
 from classify import main, split
 from compare_predictions import compare, print_changes
-from encoders import FORMS, Ports, Vectors, embed, embed_all, ports_of
+from encoders import FORMS, SMALLER, Ports, Vectors, embed, embed_all, ports_of
 from labelled_clips import LabelledClips, labelled, read_labelled, synthesised
 
 pytestmark = pytest.mark.slow
@@ -167,10 +168,27 @@ def test_training_the_encoder_moves_the_transformer_and_not_the_convolutions(
 def test_no_port_changes_a_prediction(tiny_checkpoint: Path, tmp_path: Path) -> None:
     done = run("--checkpoint", tiny_checkpoint, "--compare", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    lines = {form: line.split() for form in FORMS for line in done.output.splitlines() if line.split()[:1] == [form]}
-    assert set(lines) == set(FORMS)
+    forms = (*FORMS, *SMALLER)
+    lines = {form: line.split() for form in forms for line in done.output.splitlines() if line.split()[:1] == [form]}
+    assert set(lines) == set(forms)
     assert lines["torchaudio"][-2:] == lines["onnx"][-2:] == ["0", "0"]
-    assert 0 < float(lines["onnx"][2]) < 1e-4
+    assert 0 < float(lines["onnx"][2]) < 1e-4 < float(lines["onnx.int8"][2])
+    assert done.output.count("of 54 predictions change under fairseq's head") == len(SMALLER)
+    assert done.output.count("95 % interval") == 2 * len(SMALLER) + 1
+
+
+def test_what_a_smaller_port_changes_is_told_and_is_no_failure(good: Mapping[str, Vectors]) -> None:
+    data = smaller(synthesised())
+    held_out = split(data)
+    vectors = {"fairseq": good["fairseq"], "onnx.int8": good["fairseq"][::-1].copy()}
+    changes = compare(vectors, data, held_out)
+    assert changes[1].exchanged > 0
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_changes(changes, int(held_out.sum()), console)
+    clips = held_out.sum()
+    assert (
+        f"onnx.int8: {changes[1].exchanged} of {clips} predictions change under fairseq's head" in console.export_text()
+    )
 
 
 @pytest.mark.parametrize("name", ["first convolutions exchanged", "positional kernel reversed"])
