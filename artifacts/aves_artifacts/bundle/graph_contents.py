@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.messages import first_line, listed, quoted
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.graph_contract import WAVEFORM, is_waveform, stated
-from aves_artifacts.bundle.graph_types import holds_float64
 from aves_artifacts.bundle.manifest import GraphRecord, Manifest, Role
 from aves_artifacts.bundle.outputs import EMBEDDINGS, is_layer
+from aves_artifacts.files.graph_types import holds_float64
 
 if TYPE_CHECKING:
     import onnx

@@ -16,7 +16,7 @@ from tests.support.graphs import encoder_graph
 from tests.support.tiny_encoders import TINY, VARIANTS, clip, run, tiny, weights
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.bundle.graph_types import port_of_graph
+from aves_artifacts.files.graph_types import port_of_graph
 from aves_convert.graph.build import write_graph
 from aves_convert.graph.builder import in_half
 from aves_convert.graph.options import OnnxOptions

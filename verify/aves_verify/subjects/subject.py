@@ -13,10 +13,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.graph_types import port_of_graph
 from aves_artifacts.bundle.manifest import REDUCED, GraphRecord, stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_artifacts.files.file_record import folder_record, sha256_of
+from aves_artifacts.files.graph_types import port_of_graph
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.bundle import make_bundle

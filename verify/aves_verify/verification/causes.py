@@ -10,7 +10,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from aves_artifacts.bundle.graph_types import holds_float64
+from aves_artifacts.files.graph_types import holds_float64
 from aves_verify.backends.backend import Backend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.comparison.compare import Comparison

@@ -10,10 +10,10 @@ from typing import Any
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
-from aves_artifacts.bundle.graph_types import port_of_graph
 from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
+from aves_artifacts.files.graph_types import port_of_graph
 from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.separate import SeparateBackend
