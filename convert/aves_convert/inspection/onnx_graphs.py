@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import listed, printable, reason_of
 from aves_artifacts.bundle.graph_contract import is_waveform
-from aves_artifacts.bundle.manifest import ending
+from aves_artifacts.bundle.manifest import REDUCED, ending
 from aves_artifacts.bundle.outputs import is_of_heads
 from aves_artifacts.files.file_bytes import FileBytes
+from aves_artifacts.files.graph_types import port_of_graph
 from aves_artifacts.files.protobuf_fields import Fields, prefix
 from aves_convert.inspection.finding import Inspection, shell_command, sibling
 
@@ -96,7 +97,7 @@ def inspect_onnx(path: Path, data: FileBytes) -> Inspection:
 
     walk = _Walk(Fields(data))
     try:
-        model = onnx.ModelProto.FromString(walk.without_weights())
+        model, port = onnx.ModelProto.FromString(walk.without_weights()), port_of_graph(path)
     except (ValueError, DecodeError) as error:
         raise InputError(
             f"{path}: a damaged or truncated ONNX file ({reason_of(error)}); fetch or convert it again"
@@ -126,11 +127,12 @@ def inspect_onnx(path: Path, data: FileBytes) -> Inspection:
     if walk.files:
         facts["weights_outside"] = sorted(walk.files)
     problem = _problem(path, inputs, walk)
+    heads = any(is_of_heads(_text(value.name)) for value in model.graph.output)
     return Inspection(
         path,
-        "ONNX graph",
+        "ONNX graph" if port == "onnx" else f"ONNX graph, smaller: {port}",
         facts,
-        None if problem else _next(path, heads=any(is_of_heads(_text(value.name)) for value in model.graph.output)),
+        None if problem else _next(path, port, heads=heads),
         (problem,) if problem else (),
     )
 
@@ -155,16 +157,19 @@ def _is_there(folder: Path, name: str) -> bool:
         return False
 
 
-def _next(path: Path, *, heads: bool) -> str:
-    """Compare it with whatever lies beside it."""
-    original = sibling(path, ending("onnx"), ".pt")
-    weights = sibling(path, ending("onnx"), ending("torchaudio"))
-    config = sibling(path, ending("onnx"), ending("config"))
+def _next(path: Path, port: str, *, heads: bool) -> str:
+    """Compare it with whatever lies beside it; a smaller graph as one."""
+    option = ("--onnx" if port == "onnx" else "--reduced", path)
+    mine = ending(REDUCED.get(port, "onnx"))
+    mine = mine if path.name.endswith(mine) else ending("onnx")
+    original = sibling(path, mine, ".pt")
+    weights = sibling(path, mine, ending("torchaudio"))
+    config = sibling(path, mine, ending("config"))
     if original is None and weights and config:
-        beside = sibling(path, ending("onnx"), ending("heads")) if heads else None
+        beside = sibling(path, mine, ending("heads")) if heads else None
         files = ("--torchaudio", weights, "--config", config, *(("--heads", beside) if beside else ()))
-        return shell_command("aves-verify", *files, "--onnx", path, "--backends", "torchaudio,onnx")
-    return shell_command("aves-verify", "--fairseq", original or "CKPT", "--onnx", path, "--backends", "fairseq,onnx")
+        return shell_command("aves-verify", *files, *option, "--backends", f"torchaudio,{port}")
+    return shell_command("aves-verify", "--fairseq", original or "CKPT", *option, "--backends", f"fairseq,{port}")
 
 
 def _described(value: onnx.ValueInfoProto) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.inspected import assert_usable, command
 
+from aves_artifacts.bundle.manifest import REDUCED, ending
 from aves_artifacts.files.protobuf_fields import Fields
+from aves_convert.conversion.convert import torchaudio_to_onnx
+from aves_convert.graph.options import OnnxOptions
 from aves_convert.inspection.identify import inspect
 
 
@@ -49,6 +53,22 @@ def test_an_encoder_from_elsewhere(tmp_path: Path) -> None:
     assert_usable(found, "ONNX graph")
     assert found.facts["inputs"] == {"input_values": "float [batch, ?]"}
     assert found.next == f"aves-verify --fairseq CKPT --onnx {tmp_path / 'x.onnx'} --backends fairseq,onnx"
+
+
+@pytest.mark.parametrize("port", REDUCED)
+def test_a_smaller_graph_is_verified_as_one(port: str, bundle: Path, tmp_path: Path) -> None:
+    weights = next(bundle.glob("*.torchaudio.pt"))
+    config = weights.with_name("tiny.torchaudio.model_config.json")
+    options = {"onnx.int8": {"precision": "int8"}, "onnx.float16": {"precision": "float16"}}
+    path = tmp_path / f"tiny{ending(REDUCED[port])}"
+    torchaudio_to_onnx(weights, config, path, OnnxOptions(**options.get(port, {"weights": "float16"})))
+    found = inspect(path)
+    assert_usable(found, f"ONNX graph, smaller: {port}")
+    assert found.next == f"aves-verify --fairseq CKPT --reduced {path} --backends fairseq,{port}"
+    for file in (weights, config):
+        shutil.copy(file, tmp_path)
+    beside = f"--torchaudio {tmp_path / weights.name} --config {tmp_path / config.name}"
+    assert inspect(path).next == f"aves-verify {beside} --reduced {path} --backends torchaudio,{port}"
 
 
 @pytest.mark.parametrize("inputs", [{"image": [1, 3, 8, 8]}, {"a": [1, 8], "b": [1, 8]}])
