@@ -60,6 +60,16 @@ def layers(what: str) -> Option:
     )
 
 
+def min_snr(meaning: str) -> Option:
+    """The option for the decibels that a smaller graph must keep; ``meaning`` is the help."""
+    return click.option("--min-snr", type=float, metavar="DB", help=meaning)
+
+
+def min_cosine(meaning: str) -> Option:
+    """The option for the cosine that each of its frames must have with the original's; ``meaning`` is the help."""
+    return click.option("--min-cosine", type=float, metavar="X", help=meaning)
+
+
 pretrained = click.option(
     "--pretrained",
     type=path_type(),

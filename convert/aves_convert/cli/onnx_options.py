@@ -88,19 +88,13 @@ graph_options = options.all_of(
 
 
 search_options = options.all_of(
-    click.option(
-        "--min-snr",
-        type=float,
-        metavar="DB",
-        help="Search for the products that must stay in float32 beside {precision} int8 so that noise is at least so "
-        "many dB below the signal in every clip. By default no bound is kept.",
+    options.min_snr(
+        "Search for the products that must stay in float32 beside {precision} int8 so that noise is at least so "
+        "many dB below the signal in every clip. By default no bound is kept."
     ),
-    click.option(
-        "--min-cosine",
-        type=float,
-        metavar="X",
-        help="The same so that the cosine with the float32 embeddings is at least X, such as 0.999, in every frame. By "
-        "default no bound is kept.",
+    options.min_cosine(
+        "The same so that the cosine with the float32 embeddings is at least X, such as 0.999, in every frame. By "
+        "default no bound is kept."
     ),
     click.option(
         "--calibrate",

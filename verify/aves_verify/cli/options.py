@@ -143,19 +143,13 @@ how = options.all_of(
     click.option(
         "--rtol", type=click.FloatRange(0), metavar="X", help=f"What a port may differ by: atol + X |original|. {_OWN}"
     ),
-    click.option(
-        "--min-snr",
-        type=click.FloatRange(0, 200),
-        metavar="DB",
-        help="How many dB of signal over noise a smaller graph must keep in each sound. By default each kind has a "
-        "bound of its own, which the report names.",
+    options.min_snr(
+        "How many dB of signal over noise a smaller graph must keep in each sound. By default each kind has a "
+        "bound of its own, which the report names."
     ),
-    click.option(
-        "--min-cosine",
-        type=click.FloatRange(-1, 1),
-        metavar="X",
-        help="The cosine that each frame of a smaller graph must have with the original's. By default each kind has a "
-        "bound of its own, which the report names.",
+    options.min_cosine(
+        "The cosine that each frame of a smaller graph must have with the original's. By default each kind has a "
+        "bound of its own, which the report names."
     ),
     click.option(
         "--explain",
