@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def bundle(
     manifest.json, which has the hash of each file and says what became of every tensor. SOURCE is a checkpoint, or a
     folder with a HubertModel of which there is no checkpoint any more.
     """
-    from aves_convert.conversion.bundle import make_bundle
+    from aves_convert.conversion.bundle import EightBits, make_bundle
     from aves_convert.conversion.request import Target, Terms
     from aves_convert.inspection.finding import shell_command
 
@@ -250,16 +251,11 @@ def bundle(
     with showing(f"bundling {checkpoint.name}") as show:
         source = source_of(checkpoint, given)
         target = Target(out, name or (checkpoint.resolve().name if source.is_folder else checkpoint.stem), force, also)
-        search, wide = search_of(given, remarks.append, show), names(given.pop("wide"))
-        made = make_bundle(
-            source,
-            target,
-            options_of({**given, "wide": None}),
-            Terms(licence, citation),
-            wide=wide,
-            search=search,
-            tell=remarks.append,
-        )
+        eight = EightBits(names(given.pop("wide") or None), search_of(given, remarks.append, show))
+        if "onnx.int8" in also:  # whose weights are meant: those of the first graph are float32
+            eight = replace(eight, weights=given.pop("weights") or eight.weights)
+        chosen = options_of({"weights": None, **given, "wide": None})
+        made = make_bundle(source, target, chosen, Terms(licence, citation), eight=eight, tell=remarks.append)
     _tell(remarks)
     for record in made.manifest.files.values():
         click.echo(f"{made.folder / record.name}  {record.size / 1e6:.1f} MB  sha256 {record.sha256[:12]}")

@@ -119,7 +119,7 @@ def options_of(chosen: dict[str, Any]) -> OnnxOptions:
     from aves_convert.graph.options import OnnxOptions
 
     length, batch = (chosen.pop(name) for name in ("fixed_length", "fixed_batch"))
-    outputs, wide = (names(chosen.pop(name)) for name in ("outputs", "wide"))
+    outputs, wide = names(chosen.pop("outputs")), names(chosen.pop("wide") or None)
     if length is None and batch is not None:
         raise InputError(f"a batch of {batch} waveforms whose length is not known", hint="add {fixed_length} N")
     chosen["weights"] = chosen["weights"] or ("float16" if chosen["precision"] == "int8" else "float32")

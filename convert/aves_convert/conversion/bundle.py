@@ -6,7 +6,7 @@ import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from aves_convert.conversion.manifest import known_terms, manifest_of
 from aves_convert.conversion.remarks import Tell, silent
 from aves_convert.conversion.request import Source, Target, Terms
 from aves_convert.conversion.speed import speed_remarks
-from aves_convert.graph.options import OnnxOptions
+from aves_convert.graph.options import OnnxOptions, Weights
 from aves_convert.reduction.bounds import Search
 from aves_convert.torch_files.safetensors_writer import write_safetensors
 from aves_convert.weights.heads import write_heads
@@ -38,23 +38,31 @@ from aves_convert.weights.to_transformers import to_transformers
 BUNDLE_THREADS = 2  # more gain nothing: two keep the disk busy
 
 
+@dataclass(frozen=True)
+class EightBits:
+    """What the graph in eight bits has of its own: products that stay wide, a search for more, and how weights lie."""
+
+    wide: tuple[str, ...] = ()
+    search: Search | None = None
+    weights: Weights = "float16"
+
+
 def make_bundle(
     source: Source,
     target: Target,
     options: OnnxOptions = OnnxOptions(),
     terms: Terms = Terms(),
     *,
-    wide: tuple[str, ...] = (),
-    search: Search | None = None,
+    eight: EightBits = EightBits(),
     tell: Tell = silent,
 ) -> Bundle:
     """Write every port of a checkpoint, the model card and the manifest into a folder; return the bundle.
 
     A folder gets all of it or nothing. ``options`` are those of the first graph, and of smaller ones that ``target``
-    asks for; ``wide``: products that stay in float32 in the one of eight bits, to which ``search`` adds what it needs.
-    ``tell`` gets a line for everything that is out of the ordinary. Raises InputError.
+    asks for; ``eight``: what the one in eight bits has of its own. ``tell`` gets a line for everything that is out of
+    the ordinary. Raises InputError.
     """
-    reduced = _reduced(options, target, wide, search)
+    reduced = _reduced(options, target, eight)
     names = {role: name.format(name=target.name) for role, name in FILE_NAMES.items()}
     for line in itertools.chain.from_iterable(map(speed_remarks, reduced.values())):
         tell(line)
@@ -66,9 +74,9 @@ def make_bundle(
         converted = taken(source, read, tell)
         heads = converted_heads(source, read, converted.architecture, options.units)
         options.graph_outputs(converted.config, heads)  # what there is not is told before anything is written
-        if search is not None:
+        if eight.search is not None:
             record = _measured_before(target, names["int8_search"], staging)
-            reduced["onnx_int8"] = _searched(converted, reduced["onnx_int8"], search, record, force=target.force)
+            reduced["onnx_int8"] = _searched(converted, reduced["onnx_int8"], eight.search, record, force=target.force)
         # while one file waits for the disk, another is written or hashed
         with pool(BUNDLE_THREADS) as threads:
             original = threads.submit(source.record)
@@ -145,9 +153,7 @@ def _searched(
     )
 
 
-def _reduced(
-    options: OnnxOptions, target: Target, wide: tuple[str, ...], search: Search | None
-) -> dict[Role, OnnxOptions]:
+def _reduced(options: OnnxOptions, target: Target, eight: EightBits) -> dict[Role, OnnxOptions]:
     """How the graphs are written that cost more than rounding, by role; the others are as the bundle's first graph."""
     if options.is_reduced:
         raise InputError(
@@ -161,11 +167,11 @@ def _reduced(
     changes: dict[str, dict[str, Any]] = {
         "onnx.float16-weights": {"weights": "float16"},
         "onnx.float16": {"precision": "float16"},
-        "onnx.int8": {"precision": "int8", "weights": "float16", "wide": wide},
+        "onnx.int8": {"precision": "int8", "weights": eight.weights, "wide": eight.wide},
     }
-    if (wide or search) and "onnx.int8" not in asked:
-        what = "products that stay in float32" if wide else "a search for products that stay in float32"
+    if (eight.wide or eight.search) and "onnx.int8" not in asked:
+        what = "products that stay in float32" if eight.wide else "a search for products that stay in float32"
         raise InputError(f"{what}, and no graph of eight bits", hint="add {also} onnx.int8")
-    if search is not None and search.explain:
+    if eight.search is not None and eight.search.explain:
         raise InputError("a picture of a search, for which a bundle has no place", hint="draw it with fairseq2onnx")
     return {role: replace(options, **changes[port]) for port, role in asked.items()}

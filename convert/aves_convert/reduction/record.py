@@ -91,7 +91,7 @@ class Record:
             "inputs": self.inputs,
             **more,
             "products": [{**told.get(name, {"name": name}), "noise": found} for name, found in noise.items()],
-            "trials": [_entry(trial) for trial in self.trials.values()],
+            "trials": [_entry(trial) for trial in self.trials.values() if _can_be_written(trial)],
         }
         with replacing(self.path) as temporary:
             text = json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False)
@@ -105,6 +105,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _can_be_written(trial: Trial) -> bool:
+    """JSON has one null for both infinities, and here it means that there is no noise."""
+    return min(trial.searched_on.snr, trial.held_out.snr) > -math.inf
 
 
 def _entry(trial: Trial) -> dict[str, Any]:

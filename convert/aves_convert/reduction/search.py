@@ -14,6 +14,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.versions import own_version
 from aves_artifacts.bundle.outputs import EMBEDDINGS, Output, layer_name
 from aves_artifacts.encoder import EncoderConfig, encoder_shapes
+from aves_artifacts.files.writing import REPLACE
 from aves_convert.graph.encoder import check_wide
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import products
@@ -62,6 +63,8 @@ def searched(
         search.tell(line)
     notes = Record(record, _inputs(encoder, options, clips, normalize=normalize))
     notes.take_up(force=force)
+    if search.explain and record is not None and record.with_suffix(".svg").exists() and not force:
+        raise InputError(f"{record.with_suffix('.svg')}: already there; nothing was written", hint=REPLACE)
     search.show("the float32 graph")
     sides = (_waveforms(each, normalize=normalize) for each in (clips.searched_on, clips.held_out))
     bench = Bench.of(encoder, options, *sides)
@@ -150,7 +153,7 @@ class _Searching:
         reached = f"{decibels(found.snr)} in the worst clip, and a cosine of {found.cosine:.6f} in the worst frame"
         return InputError(
             f"{self.search.bounds} cannot be reached: with every product wide it is {reached}",
-            hint="leave {weights} float16 out, or ask for less",
+            hint="give {weights} float32, or ask for less" if self.options.stores_half else "ask for less",
         )
 
     def _draw(self, burden: Burden, chosen: Trial) -> None:

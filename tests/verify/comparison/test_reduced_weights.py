@@ -15,7 +15,7 @@ from tests.support.tiny_encoders import TINY, weights
 
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import products
-from aves_verify.comparison.reduced_weights import ReducedWeights, reduced_weights
+from aves_verify.comparison.reduced_weights import ReducedWeights, Said, reduced_weights
 
 STATE = {name: tensor.numpy() for name, tensor in weights(TINY).items()}
 EVERY = products(TINY.encoder_num_layers)
@@ -27,7 +27,7 @@ Change = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 def sought(
     folder: Path,
     options: OnnxOptions,
-    wide: tuple[str, ...] | None = None,
+    said: tuple[str, ...] | Said | None = None,
     changes: dict[str, Change] | None = None,
 ) -> ReducedWeights:
     model = encoder_graph(TINY, STATE, options)
@@ -37,7 +37,9 @@ def sought(
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(changed), tensor.name))
     onnx.save(model, folder / "x.onnx")
     port = "onnx.int8" if options.precision == "int8" else "onnx.float16-weights"
-    return reduced_weights(STATE, folder / "x.onnx", port, wide)
+    if isinstance(said, tuple):
+        said = Said(options.precision, options.weights, said)
+    return reduced_weights(STATE, folder / "x.onnx", port, said)
 
 
 def test_all_are_found_and_counted_by_how_they_are_rounded(tmp_path: Path) -> None:
@@ -75,8 +77,8 @@ def test_both_at_once(tmp_path: Path) -> None:
             lambda w: np.where(np.arange(w.size).reshape(w.shape) == 5, w + 1, w).astype(w.dtype),
             "off",
         ),
-        (f"{DENSE}.weight", lambda w: w[:, ::-1], "is not in the graph"),
-        (f"{DENSE}.weight", lambda w: w * 0, "is not in the graph"),
+        (f"{DENSE}.weight", lambda w: w[:, ::-1], "in eight bits is off by up to"),
+        (f"{DENSE}.weight", lambda w: w * 0, "in eight bits is off by up to"),
         (f"{DENSE}.bias", lambda b: b + np.float32(1e-3), "bias is not in the graph"),
     ],
 )
@@ -115,3 +117,58 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     changes = {f"{name}.weight_scale": (lambda s: s * np.float32(1.1)) for name in EVERY}
     found = sought(tmp_path, INT8, EVERY, changes)
     assert "and 16 more weights that are not the original's" in found.search.problems[-1]
+
+
+@pytest.mark.parametrize("sparse", ["all", "rows", "columns", "most"])
+def test_weights_that_are_zero_here_and_there_are_found(
+    sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruned = STATE[f"{DENSE}.weight"].copy()
+    rows, columns = pruned.shape
+    zeros = {
+        "all": np.s_[:],
+        "rows": np.s_[: rows - 2],
+        "columns": np.s_[:, : columns - 2],
+        "most": np.random.default_rng(0).random(pruned.shape) < 0.95,
+    }[sparse]
+    pruned[zeros] = 0
+    monkeypatch.setitem(STATE, f"{DENSE}.weight", pruned)
+    found = sought(tmp_path, INT8, ())
+    assert (found.search.found, found.search.problems) == (len(STATE), ())
+
+
+def test_a_weight_of_another_name_is_found_by_what_is_in_it(tmp_path: Path) -> None:
+    model = encoder_graph(TINY, STATE, INT8)
+    for tensor in model.graph.initializer:
+        if tensor.name == f"{DENSE}.weight":
+            tensor.name = "onnx::MatMul_77"
+    for node in model.graph.node:
+        node.input[:] = ["onnx::MatMul_77" if name == f"{DENSE}.weight" else name for name in node.input]
+    onnx.save(model, tmp_path / "x.onnx")
+    assert reduced_weights(STATE, tmp_path / "x.onnx", "onnx.int8", None).kinds[f"{DENSE}.weight"] == "int8"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (Said("float32", "float32", ()), "is in float16, and is said to be in float32"),
+        (Said("int8", "float16", ("foo",)), "foo is said to be wide, and there is no such product"),
+    ],
+)
+def test_what_is_said_of_half_precision_is_held_to_it(tmp_path: Path, said: Said, told: str) -> None:
+    assert sought(tmp_path, STORED, Said("float32", "float16", ())).search.problems == ()
+    assert any(told in problem for problem in sought(tmp_path, STORED, said).search.problems)
+
+
+def test_a_weight_that_stayed_float32_though_said_otherwise_is_told(tmp_path: Path) -> None:
+    model = encoder_graph(TINY, STATE, STORED)
+    (cast,) = (n for n in model.graph.node if n.input[:1] == [f"{DENSE}.weight"])
+    (tensor,) = (t for t in model.graph.initializer if t.name == f"{DENSE}.weight")
+    tensor.CopyFrom(numpy_helper.from_array(STATE[f"{DENSE}.weight"], f"{DENSE}.weight"))
+    cast.op_type = "Identity"
+    del cast.attribute[:]
+    onnx.save(model, tmp_path / "x.onnx")
+    (problem,) = reduced_weights(
+        STATE, tmp_path / "x.onnx", "onnx.float16-weights", Said("float32", "float16", ())
+    ).search.problems
+    assert f"{DENSE}.weight is in float32, and is said to be in float16" in problem

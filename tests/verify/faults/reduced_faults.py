@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from tests.verify.faults.fault import FILE, SMALLER, Fault, Port
-from tests.verify.faults.graph_edits import Change, Model, after, constant, in_graph, node, set_weight
+from tests.verify.faults.graph_edits import Change, Model, after, constant, in_graph, node, nodes, set_weight
 from tests.verify.faults.graph_faults import GRAPH_FAULTS, MIDDLE
 
 INT8, HALF, HALF_WEIGHTS = SMALLER
@@ -33,6 +33,35 @@ def zero_moved(op: str, to: int) -> Change:
         {"MatMulInteger": product, "QuantizeLinear": rounding}[op].input[2] = name
 
     return change
+
+
+def in_all(op: str, place: int, value: np.generic) -> Change:
+    """Every node of this operator has another constant."""
+
+    def change(model: Model) -> None:
+        name = constant(model, "other_constant", value)
+        for found in nodes(model, op):
+            found.input[place] = name
+
+    return change
+
+
+def every_product(op: str, value: np.generic) -> Change:
+    """Something is done to every product before its bias is added."""
+
+    def change(model: Model) -> None:
+        name = constant(model, "each_product", value)
+        for found in [n.output[0] for n in nodes(model, "Mul") if n.name.endswith("/rows/Mul")]:
+            after(model, found, op, name)
+
+    return change
+
+
+def rounded_down(model: Model) -> None:
+    """x is rounded down everywhere, not to the nearest."""
+    half = constant(model, "half_a_step", np.float32(0.5))
+    for value in [n.input[0] for n in nodes(model, "QuantizeLinear")]:
+        after(model, value, "Sub", half)
 
 
 def steps_scaled(factor: float) -> Change:
@@ -120,6 +149,10 @@ REDUCED_FAULTS: tuple[Fault, ...] = (
     _in(INT8, "zero of a product moved by one", "layer 1")(zero_moved("MatMulInteger", 129)),
     _in(INT8, "zero of a product moved by eight", "layer 1")(zero_moved("MatMulInteger", 136)),
     _in(INT8, "zero of the rounding moved by one", "layer 1")(zero_moved("QuantizeLinear", 127)),
+    _in(INT8, "zeros of all products moved by one", "layer 0")(in_all("MatMulInteger", 2, np.uint8(129))),
+    _in(INT8, "zeros of all roundings moved by one", "layer 0")(in_all("QuantizeLinear", 2, np.uint8(127))),
+    _in(INT8, "all products 1 % too large", "layer 0")(every_product("Mul", np.float32(1.01))),
+    _in(INT8, "everything rounded down", "layer 0")(rounded_down),
     _in(INT8, "steps twice as small as they are said", "layer 1")(steps_scaled(2.0)),
     _in(INT8, "steps off by 10 %", "layer 1")(steps_scaled(1.1)),
     _in(INT8, "negative numbers cut off", "layer 1")(without_sign),

@@ -20,7 +20,7 @@ from aves_artifacts.bundle.attach import attach_report
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.manifest import REDUCED
-from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.bundle import EightBits, make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
 from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
@@ -80,16 +80,16 @@ def test_each_has_its_own_row_and_verdict(report: ConfigReport) -> None:
     for port in REDUCED:
         search = report.weights[port]
         assert search.found == search.expected
-        assert set(search.rounded) == {"int8" if port == "onnx.int8" else "float16"}
+        assert set(search.rounded) == {"float16", *(["int8"] if port == "onnx.int8" else [])}
         assert report.sha256[port]
     assert {cost.backend for cost in report.costs} == set(REDUCED)
     audits = {audit.backend: audit for audit in report.audits}
     assert audits.keys() == {"onnx", *REDUCED}
     assert all(audit.problems == () for audit in audits.values())
-    beside = [stage.beside_scheme for clip in audits["onnx.int8"].clips for stage in clip.stages]
-    known = [each for each in beside if each is not None]
-    assert len(known) > 10
-    assert max(known) < 0.01
+    found = [stage.product for clip in audits["onnx.int8"].clips for stage in clip.stages]
+    products = [each for each in found if each is not None]
+    assert len(products) > 10
+    assert max(each.beside for each in products) < 0.01
 
 
 def test_the_report_tells_what_they_cost(bundle: Bundle, checkpoint: Path) -> None:
@@ -151,12 +151,12 @@ def test_without_an_original_the_bound_is_all(bundle: Bundle) -> None:
 
 
 def test_products_that_stay_wide_are_held_to_what_is_said(checkpoint: Path, tmp_path: Path) -> None:
-    made = make_bundle(Source(checkpoint), Target(tmp_path / "b", "x", also=("onnx.int8",)), wide=(_DENSE,))
+    made = make_bundle(Source(checkpoint), Target(tmp_path / "b", "x", also=("onnx.int8",)), eight=EightBits((_DENSE,)))
     assert verified(of_bundle(made.folder, checkpoint)).passed
     told = {**made.manifest.reduced, "onnx_int8": dataclasses.replace(made.manifest.reduced["onnx_int8"], wide=())}
     lied = sealed(made, reduced=told)
     report = verified(of_bundle(lied.folder, checkpoint), dataclasses.replace(PLAN, backends=("fairseq", "onnx.int8")))
-    assert [p for p in report.problems if f"{_DENSE}.weight is in float32, and is said to be in int8" in p]
+    assert [p for p in report.problems if f"{_DENSE}.weight is in float16, and is said to be in int8" in p]
     assert any("says wide" in p.problem for p in check_bundle(lied.folder).problems)
 
 
@@ -189,3 +189,61 @@ def test_what_others_make_in_eight_bits_is_judged_and_raises_no_alarm(
     assert report.weights["onnx.int8"].rounded["int8"] > 10
     assert [p for p in report.problems if "eight bits" in p or "is not in the graph" in p or "scale" in p] == []
     assert {c.status for c in report.comparisons} == {"pass (reduced)"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("precision", "float32", "says precision 'float32', and holds int8"),
+        ("wide", '["foo"]', "foo is said to be wide, and there is no such product"),
+    ],
+)
+def test_what_a_file_says_of_its_own_numbers_is_held_to_it(
+    key: str, value: str, told: str, bundle: Bundle, checkpoint: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(bundle.path("onnx_int8"))
+    kept = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**kept, key: value})
+    onnx.save(model, tmp_path / "x.onnx")
+    assert any(told in problem for problem in of_graph(checkpoint, tmp_path / "x.onnx").problems)
+
+
+def test_units_of_a_short_clip_may_flip_once(checkpoint: Path, tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((12, 24)).astype(np.float32)
+    np.save(tmp_path / "c.npy", features)
+    source = Source(checkpoint, centroids={1: tmp_path / "c.npy"})
+    options = OnnxOptions(outputs=("embeddings", "layer.1.units"))
+    made = make_bundle(source, Target(tmp_path / "b", "x", also=tuple(REDUCED)), options)
+    report = verified(of_bundle(made.folder, checkpoint))
+    assert report.problems == ()
+    assert {c.status for c in report.comparisons} <= {"pass", "near-zero drift", "pass (reduced)"}
+    assert any(c.layer == "layer.1.units" and c.backend == "onnx.int8" for c in report.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--attach", "--min-snr", "0"), "--attach goes with bounds that ask for no less"),
+        (("--min-cosine", "7"), "min_cosine is 7.0; expected a number from -1 to 1"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(
+    options: tuple[str, ...], told: str, bundle: Bundle, checkpoint: Path
+) -> None:
+    result = invoke(main, "--bundle", bundle.folder, "--fairseq", checkpoint, *options)
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+def test_bounds_without_a_smaller_graph_are_refused(bundle: Bundle, checkpoint: Path) -> None:
+    files = ("--fairseq", checkpoint, "--onnx", bundle.path("onnx"), "--backends", "fairseq,onnx")
+    result = invoke(main, *files, "--min-snr", "40")
+    assert result.exit_code == 2
+    assert "are for smaller graphs; give them with --reduced" in result.output
+
+
+def test_options_of_a_smaller_graph_are_its_own(bundle: Bundle, checkpoint: Path) -> None:
+    files = ("--fairseq", checkpoint, "--reduced", bundle.path("onnx_int8"), "--backends", "fairseq,onnx.int8")
+    result = invoke(main, *files, "--backend-option", "onnx.int8.threads=many")
+    assert result.exit_code == 2
+    assert "threads is many, expected a whole number from 1 on" in result.output

@@ -36,9 +36,9 @@ _LONGEST = SAMPLE_RATE // 2  # samples that are looked at of each sound
 _CLIPS = ("chirp", "dc_offset")
 _WITH_NODES = ("chirp",)  # what the runtime makes of an operator shows on any
 _MAX_TOLD = 5  # stages, or nodes, named one by one
-# Shares of what rounding x costs: products that do so in a known way are nearer than the first, and one that is farther
-# than the second, in a graph of such, has another scale or another zero.
-_IN_SCHEME, _OFF_SCHEME = 0.1, 0.5
+# A product that is farther from the known ways to round x than this share of what they cost, in a graph that rounds
+# others in one of them, has another scale or another zero.
+_OFF_SCHEME = 0.5
 OTHERWISE = "its scale or its zero is another than that by which x was rounded"
 SOMETHING_ELSE = 0.5  # share of a value's RMS from which on an error is none
 _NOTHING: NDArray[Any] = np.zeros(0, np.float32)  # an output that cannot be read
@@ -111,11 +111,15 @@ class Audit:
         return f"{self.backend}: {'; '.join(told)}"
 
     def _otherwise(self) -> list[StageError]:
-        """Products in few bits that round x otherwise than the others of the graph, which round it in a known way."""
-        found = [stage for clip in self.clips for stage in clip.stages if stage.beside_scheme is not None]
-        known = np.median([stage.beside_scheme for stage in found]) < _IN_SCHEME if found else False
-        otherwise = [stage for stage in found if known and not (stage.beside_scheme or 0.0) < _OFF_SCHEME]
-        return list({stage.site: stage for stage in otherwise if not stage.departs}.values())
+        """Products in few bits that are off in a direction, or round x otherwise than others, in a known way, do."""
+        found = [(stage, stage.product) for clip in self.clips for stage in clip.stages if stage.product is not None]
+        known = any(product.is_known for _, product in found)
+        otherwise = {
+            stage.site: stage
+            for stage, product in found
+            if product.is_biased or (known and not product.beside < _OFF_SCHEME)
+        }
+        return [stage for stage in otherwise.values() if not stage.departs]
 
     def _departing(self) -> list[tuple[StageError, AuditedClip]]:
         """Each stage once, on the clip that shows it most."""

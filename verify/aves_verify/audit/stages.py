@@ -29,6 +29,12 @@ from aves_verify.comparison.noise import rms
 LIMIT = 4.0
 PEAK_LIMIT = 30.0
 
+# Of products in few bits: x that is rounded in a known way is nearer to that than this share of what it costs. What
+# rounding leaves in a direction is 0.001 of the product, and a hundredth of a step, on half a second of tiny encoders.
+_IN_SCHEME, _MOST_GAIN, _MOST_SHIFT = 0.1, 0.004, 0.25
+_STEPS = 127  # from zero to the largest number of a frame
+_FLOAT32 = 64 * float(np.finfo(np.float32).eps)  # what costs less than this share of a value is lost in its rounding
+
 _NEAR = 0.5  # a value farther than this from the exact one, relative to its RMS, is another value
 _CLEARLY = 1.1  # what follows fits a value that is off if it has this much less error with it than without
 _MOST_UNDECIDED = 4  # stages at a time; each doubles the ways in which the next one may have been computed
@@ -37,6 +43,29 @@ Values = Mapping[str, NDArray[Any]]
 _Way = frozenset[str]  # undecided sites whose nearest value is taken for the port's
 _NOTHING: _Way = frozenset()
 _Kind = Literal["exact", "float32"] | int  # of computation; a number is one of the coarse ways
+
+
+@dataclass(frozen=True)
+class RoundedProduct:
+    """How a product in few bits departs from the exact product of its rounded weight.
+
+    ``beside``: from the nearest known way in which x is rounded, as a share of what that costs. Rounding leaves no
+    direction; ``gain`` is how much too large the product is as a whole, and ``shift`` by how many steps x is off.
+    """
+
+    beside: float
+    gain: float
+    shift: float
+
+    @property
+    def is_known(self) -> bool:
+        """Is x rounded in a known way?"""
+        return self.beside < _IN_SCHEME
+
+    @property
+    def is_biased(self) -> bool:
+        """Is it off in a direction, as no way to round is? A scale or a zero is another than that of the rounding."""
+        return not self.is_known and (abs(self.gain) > _MOST_GAIN or abs(self.shift) > _MOST_SHIFT)
 
 
 @dataclass(frozen=True)
@@ -49,8 +78,7 @@ class StageError:
     value: str | None = None  # the port's name of it; None where it was not found
     between: tuple[str, ...] = ()  # stages before it that were not found, back to those that it was computed from
     error: LocalError | None = None
-    # Of a product in few bits: how far it is from the nearest way in which x is rounded, as a share of what that costs.
-    beside_scheme: float | None = None
+    product: RoundedProduct | None = None  # of one in few bits
 
     @property
     def name(self) -> str:
@@ -88,7 +116,7 @@ class _Found:
     name: str
     value: Tensor  # in the stage's layout
     error: LocalError
-    beside_scheme: float | None = None
+    product: RoundedProduct | None = None
 
 
 class _Walk:
@@ -163,19 +191,25 @@ class _Walk:
         if error.relative > _NEAR and step.operator != OUTPUT:
             return None
         kept = np.ascontiguousarray(value if value.dtype in (np.float32, np.float64) else wide)
-        return _Found(way, name, torch.from_numpy(kept), error, self._beside_scheme(step, way, wide, exact))
+        return _Found(way, name, torch.from_numpy(kept), error, self._product(step, way, wide, exact))
 
-    def _beside_scheme(
+    def _product(
         self, step: Step, way: _Way, value: NDArray[np.float64], exact: NDArray[np.float64]
-    ) -> float | None:
-        """How far a product is from the nearest of the ways in which x is rounded, as a share of what that costs."""
-        found = []
-        sources = [self._source(source, way, "exact") for source in step.sources] if step.schemes else []
-        for scheme in step.schemes:
-            rounded = scheme(self._weight, *sources).numpy()
-            cost = rms(rounded - exact)
-            found += [rms(value - rounded) / cost] if cost else []
-        return min(found, default=None)
+    ) -> RoundedProduct | None:
+        """How a product in few bits departs from its exact value; None of others, and where that costs nothing."""
+        if not step.schemes:
+            return None
+        (x,) = (self._source(source, way, "exact") for source in step.sources)
+        ways = [scheme(self._weight, x).numpy() for scheme in step.schemes]
+        costs = [rms(rounded - exact) for rounded in ways]
+        if min(costs) <= _FLOAT32 * rms(exact):
+            return None
+        beside = min(rms(value - rounded) / cost for rounded, cost in zip(ways, costs, strict=True))
+        weight, bias = (self._weight(f"{step.site}.{part}").numpy() for part in ("weight", "bias"))
+        size = np.abs(x.numpy()).max(axis=-1, keepdims=True) / _STEPS
+        directions = np.stack([(exact - bias).ravel(), (size * weight.sum(axis=1)).ravel()])
+        gain, shift = np.linalg.lstsq(directions.T, (value - exact).ravel(), rcond=None)[0]
+        return RoundedProduct(beside, float(gain), float(shift))
 
     def _value(self, site: str, way: _Way, kind: _Kind) -> Tensor:
         """A stage's value from the port's own earlier ones: exact, in float32, or in a coarse way."""
@@ -240,5 +274,5 @@ class _Walk:
             value=found.name,
             between=between,
             error=found.error,
-            beside_scheme=found.beside_scheme,
+            product=found.product,
         )

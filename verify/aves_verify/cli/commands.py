@@ -78,6 +78,7 @@ def run(
     aves-verify --bundle DIR --fairseq CKPT --attach  a bundle and its checkpoint; keep the report in the bundle
     aves-verify --bundle DIR --transformers FOLDER    a bundle that was made from a HubertModel folder
     aves-verify --fairseq CKPT --torchaudio W --config JSON --onnx F     loose files
+    aves-verify --fairseq CKPT --reduced F --backends fairseq,onnx.int8  a smaller graph
     aves-verify record --fairseq CKPT --out REF       keep the original's outputs, for --reference REF
     aves-verify diff A.json B.json                    what changed between two reports
     aves-verify doctor                                what is installed, and what does not fit together
@@ -102,18 +103,23 @@ def run(
     original = selected["fairseq"] or selected["transformers"]
     if attach and (selected["bundle"] is None or original is None or atol is not None or rtol is not None):
         raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
+    asked = {name: value for name, value in (("min_snr", min_snr), ("min_cosine", min_cosine)) if value is not None}
+    if asked and not (selected["reduced"] or selected["bundle"]):
+        raise InputError("--min-snr and --min-cosine are for smaller graphs; give them with --reduced, or in a bundle")
+    bounds = {port: dataclasses.replace(default, **asked) for port, default in BOUNDS.items()}
+    if attach and any(getattr(bounds[port], name) < getattr(BOUNDS[port], name) for port in bounds for name in asked):
+        raise InputError("--attach goes with bounds that ask for no less than the default ones")
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
     given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
     if given:
         given["own_error"] = 0.0  # who gives a tolerance means that and nothing beside it
-    asked = {name: value for name, value in (("min_snr", min_snr), ("min_cosine", min_cosine)) if value is not None}
     plan = Plan(
         clips=clips,
         backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
         layers=layers,
         tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
-        bounds={port: dataclasses.replace(default, **asked) for port, default in BOUNDS.items()},
+        bounds=bounds,
         explain=explain,
         characterise=characterise,
         options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),

@@ -103,7 +103,7 @@ which = options.all_of(
         metavar="LIST",
         help="What is run, two at least, e.g. fairseq,torchaudio,onnx,openvino, or what installed packages bring. The "
         "others are compared with fairseq or, where it is left out, torchaudio.  [default: fairseq, torchaudio and "
-        "onnx, and transformers where there is its folder]",
+        "onnx, smaller graphs, and transformers where there is its folder]",
     ),
 )
 

@@ -132,7 +132,7 @@ class BackendOptions:
         }
         for text in self.backend_options:
             key, equals, value = text.partition("=")
-            backend, dot, option = key.partition(".")
+            backend, dot, option = key.rpartition(".")  # of onnx.int8.threads the last part
             if not (backend and dot and option and equals):
                 raise InputError(f"--backend-option {text}: expected BACKEND.OPTION=VALUE, such as openvino.threads=1")
             given[backend, option] = value

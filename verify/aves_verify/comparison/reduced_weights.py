@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.messages import cut_off
+from aves_artifacts.base.messages import cut_off, printable
+from aves_convert.graph.builder import in_half
 from aves_convert.graph.transformer import folded_weight_norm
 from aves_convert.graph_files.constants import GraphConstant, graph_constants
+from aves_convert.graph_files.weighted import LARGEST_INSIDE
 from aves_verify.comparison.weight_search import search_weights
 from aves_verify.comparison.weights import WeightSearch
 
@@ -41,13 +43,27 @@ class ReducedWeights:
     values: Mapping[str, Floats]  # what the graph has in the place of these
 
 
-def reduced_weights(
-    original: Mapping[str, Floats], path: Path, port: str, wide: Collection[str] | None
-) -> ReducedWeights:
+@dataclass(frozen=True)
+class Said:
+    """How a manifest, or a graph of ours itself, says that its weights lie: the options that wrote it."""
+
+    precision: str
+    weights: str
+    wide: tuple[str, ...]
+
+    def kind_of(self, name: str, weight: Floats, products: Collection[str]) -> str:
+        """What a large weight is stored in, by what is said."""
+        module = name.removesuffix(".weight")
+        if self.precision == "int8" and module in products and module not in self.wide:
+            return "int8"
+        halved = "float16" in (self.weights, self.precision)
+        return "float16" if halved and in_half(weight) is not None else "float32"
+
+
+def reduced_weights(original: Mapping[str, Floats], path: Path, port: str, said: Said | None) -> ReducedWeights:
     """Seek every weight of a state dict in a smaller graph. Raises InputError for a file that cannot be read.
 
-    ``wide``: the modules whose products are said to be in float32 while the others' are in eight bits; None where
-    nobody says so. ``port``: the name that problems begin with.
+    ``said``: how they are said to lie; None where nobody says so. ``port``: the name that problems begin with.
     """
     constants = list(graph_constants(path, quantised=True))
     floats = [each for each in constants if each.values.dtype.kind not in "iu" and each.values.ndim]
@@ -74,7 +90,7 @@ def reduced_weights(
     widened = [replace(each, values=each.values.astype(np.float32)) if each in halves else each for each in floats]
     found = search_weights(expected, widened)
     gone = len(original) - len(expected)
-    problems += [*found.problems, *_otherwise(kinds, wide, original)]
+    problems += [*found.problems, *_otherwise(kinds, said, original)]
     shown, left = cut_off([f"{port}: {path}: {problem}" for problem in problems], _MOST_TOLD)
     told = [*shown, *([f"{port}: {path}: and {left} more weights that are not the original's"] if left else [])]
     search = WeightSearch(len(original), found.found + gone, found.missing, tuple(told), Counter(kinds.values()))
@@ -119,24 +135,35 @@ def _turned(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _in_eight_bits(
     original: Mapping[str, Floats], constants: Sequence[GraphConstant]
 ) -> Iterator[tuple[str, GraphConstant]]:
-    """Matrices, and the constants of whole numbers that are most like them and are read, turned to their layout."""
+    """Matrices, and the constants of whole numbers that stand for them and are read, turned to their layout.
+
+    That is the one of the weight's name, or where there is none, the one that is most like it.
+    """
     left = [each for each in constants if each.readers and each.values.ndim == 2]
     for name, weight in original.items():
         if weight.ndim != 2:
             continue
-        views = ((each, view) for each in left for view in (each.values, each.values.T) if view.shape == weight.shape)
-        for constant, view in views:
-            if _alike(view[:_SAMPLE, :_SAMPLE], weight[:_SAMPLE, :_SAMPLE]) > _ALIKE:
-                left.remove(constant)
-                yield name, replace(constant, values=view)
-                break
+        views = [(each, view) for each in left for view in (each.values.T, each.values) if view.shape == weight.shape]
+        named = [(each, view) for each, view in views if each.name == name]
+        found = next(iter(named or ((each, view) for each, view in views if _alike(view, weight) > _ALIKE)), None)
+        if found is not None:
+            constant, view = found
+            left.remove(constant)
+            yield name, replace(constant, values=view)
 
 
 def _alike(whole: NDArray[Any], exact: Floats) -> float:
-    """The median cosine of a row with the original's: each may have a scale and a zero of its own."""
-    one, other = (each - each.mean(axis=1, keepdims=True) for each in (whole.astype(np.float64), exact))
+    """The median cosine of a row with the original's: each may have a scale and a zero of its own.
+
+    On the rows and columns in which the original has most: others may be constant, and tell nothing.
+    """
+    power = np.square(exact.astype(np.float64))
+    rows, columns = (np.sort(np.argsort(-power.sum(axis=axis), kind="stable")[:_SAMPLE]) for axis in (1, 0))
+    one, other = (each[np.ix_(rows, columns)].astype(np.float64) for each in (whole, exact))
+    one, other = (each - each.mean(axis=1, keepdims=True) for each in (one, other))
     size = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(np.median(np.divide((one * other).sum(axis=1), size, out=np.zeros_like(size), where=size > 0)))
+    told = size > 0
+    return float(np.median((one * other).sum(axis=1)[told] / size[told])) if told.any() else 0.0
 
 
 def _scaled_back(
@@ -173,13 +200,30 @@ def _zero(whole: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
     return float(np.round(whole.mean() - slope * exact.mean()))
 
 
-def _otherwise(kinds: Mapping[str, str], wide: Collection[str] | None, original: Mapping[str, Floats]) -> Iterator[str]:
-    """Products that are said to be in eight bits and are not, and the other way round."""
-    if wide is None:
+def _otherwise(kinds: Mapping[str, str], said: Said | None, original: Mapping[str, Floats]) -> Iterator[str]:
+    """Weights that lie otherwise than is said of them, and products that are said to be wide and are not there."""
+    if said is None:
         return
-    products = [name for name in original if ".layers." in name and original[name].ndim == 2]
-    for name in products:
-        said = "float32" if name.removesuffix(".weight") in wide else "int8"
-        found = "int8" if kinds.get(name) == "int8" else "float32"
-        if said != found:
-            yield f"{name} is in {found}, and is said to be in {said}"
+    products = [name.removesuffix(".weight") for name in original if ".layers." in name and original[name].ndim == 2]
+    yield from (
+        f"{printable(name)} is said to be wide, and there is no such product"
+        for name in said.wide
+        if name not in products
+    )
+    for name, weight in _large(original):
+        told, found = said.kind_of(name, weight, products), kinds.get(name, "float32")
+        if told != found:
+            yield f"{name} is in {found}, and is said to be in {told}"
+
+
+def _large(original: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
+    """The encoder's weights that our graphs store in few bits, where they are asked to; folded as they are there.
+
+    Not the first convolution's where a group norm follows: there it is part of other numbers.
+    """
+    grouped = "feature_extractor.conv_layers.1.layer_norm.weight" not in original
+    for name, weight in (*original.items(), *_folded(original)):
+        first = grouped and name == "feature_extractor.conv_layers.0.conv.weight"
+        ours = name.startswith(("feature_extractor.", "encoder.", "aux.")) and not name.endswith(_NORM)
+        if ours and not first and weight.ndim > 1 and weight.size > LARGEST_INSIDE:
+            yield name, weight

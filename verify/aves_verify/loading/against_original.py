@@ -17,7 +17,7 @@ from aves_convert.graph.transformer import depth_of, is_left_out
 from aves_convert.weights.heads import CENTROIDS, Heads, projection_name
 from aves_convert.weights.state_dict import read_state_dict
 from aves_verify.backends.separate import SeparateBackend
-from aves_verify.comparison.reduced_weights import ReducedWeights, reduced_weights
+from aves_verify.comparison.reduced_weights import ReducedWeights, Said, reduced_weights
 from aves_verify.comparison.weight_search import onnx_weights
 from aves_verify.comparison.weights import WeightSearch, torchaudio_weights
 from aves_verify.subjects.subject import CONFIG, Subject
@@ -57,22 +57,23 @@ def reduced_searches(
     for port, loading in graphs.items():
         graph = loading.result()
         used = _used(original, config, heads, graph)
-        found[port] = reduced_weights(used, subject.reduced[port], port, _said_wide(subject, port, graph))
+        found[port] = reduced_weights(used, subject.reduced[port], port, _said(subject, port, graph))
     return found
 
 
-def _said_wide(subject: Subject, port: str, graph: SeparateBackend) -> tuple[str, ...] | None:
-    """Which products are said to be in float32 in a graph of eight bits, by its manifest or else by itself."""
+def _said(subject: Subject, port: str, graph: SeparateBackend) -> Said | None:
+    """How a smaller graph's weights are said to lie: by its manifest, or else by itself, where it is one of ours."""
     record, metadata = subject.records.get(port), graph.about.metadata
     if record is not None:
-        return record.wide if record.precision == "int8" else None
-    if metadata.get("precision") != "int8" or port != "onnx.int8":
+        return Said(record.precision, record.weights, record.wide)
+    if metadata.get("exporter") != "graph":
         return None
     try:
         wide = parse_json(metadata.get("wide", "[]"))
     except ValueError:
         wide = None
-    return tuple(wide) if isinstance(wide, list) and all(isinstance(name, str) for name in wide) else ()
+    named = tuple(map(str, wide)) if isinstance(wide, list) else (metadata["wide"],)
+    return Said(metadata.get("precision", "float32"), metadata.get("weights", "float32"), named)
 
 
 def head_problems(subject: Subject, heads: Heads, ported: Heads) -> Iterator[str]:

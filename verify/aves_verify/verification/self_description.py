@@ -89,6 +89,25 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
         yield from (f"{onnx.name}: {note}" for note in _graph_notes(onnx, loaded))
 
 
+# The precision and the weights that a graph of each kind says that it was written with.
+_WRITTEN = {
+    "onnx": (("float32", "mixed"), ("float32",)),
+    "onnx.float16-weights": (("float32", "mixed"), ("float16",)),
+    "onnx.float16": (("float16",), ("float32", "float16")),
+    "onnx.int8": (("int8",), ("float32", "float16")),
+}
+
+
+def _precision_problems(onnx: OnnxBackend) -> Iterator[str]:
+    """Of a graph of ours, what it says of its own numbers: others have words of their own."""
+    if onnx.metadata.get("exporter") not in ("graph", "torch") or "precision" not in onnx.metadata:
+        return
+    said = (onnx.metadata["precision"], onnx.metadata.get("weights", "float32"))
+    for what, value, right in zip(("precision", "weights"), said, _WRITTEN[port_of_graph(onnx.path)], strict=True):
+        if value not in right:
+            yield f"{onnx.name}: {onnx.path} says {what} {quoted(value)}, and holds {' or '.join(right)}"
+
+
 def _graph_notes(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
     if onnx.fixed_batch not in (None, 1):
         yield f"what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
@@ -149,6 +168,7 @@ def _metadata_problems(onnx: OnnxBackend, loaded: Loaded, source: str | None) ->
         licence="",
     )
     yield from _output_problems(onnx, loaded)
+    yield from _precision_problems(onnx)
     names = [name for name in _FACTS if name != "normalize" or loaded.has_original]
     for name in (*names, *(["source_sha256"] if source else [])):
         found = onnx.metadata.get(name)
