@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from benchmarks.processes import python, run, take_turns, tool
 from benchmarks.report.results import Part, Reduced, Row
 
 from aves_artifacts.base.processor import multiplies_int8
+from aves_artifacts.files.file_record import sha256_of
 
 FLOAT32 = "graph"
 REDUCED_NAMES = {
@@ -96,10 +98,20 @@ def promises(measured: Sequence[Reduced], *, quick: bool = False) -> Iterator[Ro
 def _judged(name: str, make: Callable[[], Candidate], reference: Path) -> Judged:
     try:
         candidate = make()
-        command = python("benchmarks.peers.judging_process", name, candidate.file, "--reference", reference)
-        return Judged(Reduced(name, candidate.size, **json.loads(run(command).output)), candidate.file)
+        return Judged(Reduced(name, candidate.size, **_costs(name, candidate.file, reference)), candidate.file)
     except (RuntimeError, OSError) as error:  # a graph that was written may still be one that nothing runs
         return Judged(Reduced(name, problem=_reason(error)))
+
+
+def _costs(name: str, file: Path, reference: Path) -> dict[str, dict[str, float]]:
+    """What it costs; the same files cost the same, so what was found of them before is taken."""
+    path, of = reference.with_name(f"{name}.judged.json"), [sha256_of(file), sha256_of(reference)]
+    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8")))["of"] == of:
+        return dict(before["costs"])
+    command = python("benchmarks.peers.judging_process", name, file, "--reference", reference)
+    costs: dict[str, dict[str, float]] = json.loads(run(command).output)
+    path.write_text(json.dumps({"of": of, "costs": costs}), encoding="utf-8")
+    return costs
 
 
 def _makers(bench: Bench, folder: Path) -> dict[str, Callable[[], Candidate]]:
@@ -188,10 +200,13 @@ def _file(path: Path) -> Candidate:
 
 
 def _reference(bench: Bench, folder: Path) -> Path:
-    """TorchAudio's embeddings of the sounds that nothing was searched on."""
-    path = folder / "reference.npz"
-    held_out = [each for recording in bench.recordings[1::2] for each in ("--audio", recording)]
-    run(python("benchmarks.peers.judging_process", "torchaudio", bench.checkpoint, "--save", path, *held_out))
+    """TorchAudio's embeddings of the sounds that nothing was searched on; kept for the same files."""
+    held_out = bench.recordings[1::2]
+    digests = "".join(map(sha256_of, (bench.checkpoint, *held_out)))
+    path = folder / f"reference-{hashlib.sha256(digests.encode()).hexdigest()[:12]}.npz"
+    if not path.exists():
+        audio = [each for recording in held_out for each in ("--audio", recording)]
+        run(python("benchmarks.peers.judging_process", "torchaudio", bench.checkpoint, "--save", path, *audio))
     return path
 
 

@@ -45,7 +45,7 @@ def save_reference(name: str, checkpoint: Path, recordings: Sequence[Path], path
     encoder = ENCODERS[name](checkpoint, THREADS)
     arrays = {}
     for kind, clip in clips(recordings):
-        waveform = network_input(clip, normalize=normalize)
+        waveform = np.array(network_input(clip, normalize=normalize))  # torch wants one that it could write to
         arrays[f"{kind}/{clip.name}/input"] = waveform
         arrays[f"{kind}/{clip.name}/embeddings"] = encoder(waveform)
     np.savez(path, **arrays)

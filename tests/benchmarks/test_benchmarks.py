@@ -1,9 +1,11 @@
 """The benchmark runs from end to end on a tiny model, and its arithmetic is right."""
 
 import json
+import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,13 @@ import torch
 from benchmarks.bench import Bench
 from benchmarks.flops import forward_flops
 from benchmarks.machine import Floors
+from benchmarks.measures import reduced
 from benchmarks.measures.inference import Case, export_rows, memory_rows
+from benchmarks.peers.judging_process import judge, save_reference
 from benchmarks.processes import run, take_turns
 from benchmarks.report.page import machines
-from benchmarks.report.results import Curve, Measured, Part, Row, Session, merge, read
+from benchmarks.report.reduced import reduced_table
+from benchmarks.report.results import Curve, Measured, Part, Reduced, Row, Session, merge, read
 from tests.support.tiny_encoders import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,6 +43,11 @@ def test_quick(tmp_path: Path) -> None:
     assert {each["encoder"] for each in parts["exports"]["measured"]} == {"graph", "fused", "torchscript"}
     assert all(len(each["seconds"]) == 2 for each in parts["exports"]["measured"])  # of two processes
     assert {each["encoder"] for each in parts["frameworks"]["measured"]} > {"torchaudio", "fairseq", "hugging-face"}
+    reduced = {each["encoder"]: each for each in parts["reduced"]["reduced"]}
+    assert set(reduced) > {"graph", "float16-weights", "int8", "int8-searched", "onnxruntime-rows", "torch-dynamic"}
+    assert {name: each["problem"] for name, each in reduced.items() if each["problem"]} == {}
+    assert reduced["int8"]["size"] < reduced["graph"]["size"]
+    assert reduced["int8"]["snr"]["signals"] < reduced["float16-weights"]["snr"]["signals"]
     assert "our graph" in (tmp_path / "results.md").read_text()
     assert (tmp_path / "results.svg").stat().st_size > 10_000
 
@@ -114,6 +124,53 @@ def test_every_machine_is_named_with_what_was_measured_on_it() -> None:
 
 def test_without_its_peer_nothing_is_judged() -> None:
     assert Row("x", "peer", "s", [3.0], allowed=0.4).met is None
+
+
+def smaller(name: str, size: int, away: float, seconds: list[float], snr: float = 60.0) -> Reduced:
+    return Reduced(name, size, {"signals": snr}, {"signals": away}, {"1 s, 1 thread": seconds})
+
+
+def test_what_is_promised_of_smaller_graphs_is_size_cost_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time in eight bits only where a processor has instructions for it."""
+    found = [
+        smaller("graph", 400_000_000, 1e-12, [1.0, 2.0]),
+        smaller("float16-weights", 200_000_000, 1e-7, [1.0, 2.0], snr=49.0),
+        smaller("int8-searched", 150_000_000, 0.002, [0.8, 1.6]),
+        smaller("int8-searched-half", 170_000_000, 0.0009, [0.7, 1.4]),
+    ]
+    for has, met in ((True, False), (False, None)):
+        monkeypatch.setattr(reduced, "multiplies_int8", lambda has=has: has)
+        rows = [row.met for row in reduced.promises(found)]
+        assert rows == [False, False, True, True, False, met, False, True, True if has else None]
+
+
+def test_smaller_graphs_stand_in_a_table_with_every_run_and_the_reasons_of_those_that_are_not_there() -> None:
+    first = [smaller("graph", 400_000_000, 1e-12, [1.0]), smaller("int8", 100_000_000, 0.00123, [0.5], snr=28.26)]
+    second = [replace(each, seconds={"1 s, 1 thread": [time]}) for each, time in zip(first, (2.0, 1.2), strict=True)]
+    table = reduced_table([[*first, Reduced("optimum-int8", problem="no | such")], second])
+    headings = "|  | MB | worst clip, dB, signals | worst frame's cosine, signals | time, 1 s, 1 thread |"
+    assert table.splitlines()[0] == headings
+    assert table.splitlines()[3] == "| ours, int8 | 100 | 28.3 | 0.99877 | 0.50 / 0.60 |"
+    assert table.splitlines()[4] == "| optimum's avx512_vnni, dynamic | none: no \\| such |  |  |  |"
+
+
+def test_what_is_no_graph_costs_is_measured_against_torchaudio(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "reference.npz"
+    save_reference("torchaudio", tiny_checkpoint, [], reference)
+    same, reduced_ones = (judge(name, tiny_checkpoint, reference) for name in ("torchaudio", "torch-dynamic"))
+    assert same == {"snr": {"signals": math.inf}, "away": {"signals": 0.0}}
+    assert 10 < reduced_ones["snr"]["signals"] < 60
+    assert 1e-6 < reduced_ones["away"]["signals"] < 0.1
+
+
+def test_a_peer_that_cannot_be_made_is_told_with_its_reason(tmp_path: Path) -> None:
+    def broken() -> reduced.Candidate:
+        run([sys.executable, "-c", "raise SystemExit('no such operator')"])
+        raise AssertionError
+
+    assert reduced._judged("optimum-int8", broken, tmp_path).found == Reduced(
+        "optimum-int8", problem="no such operator"
+    )
 
 
 @pytest.mark.parametrize(
