@@ -20,7 +20,7 @@ from benchmarks.bench import Bench
 from benchmarks.machine import describe, measure_floors
 from benchmarks.measures.converting import converting, starting
 from benchmarks.measures.inference import exports, frameworks, long, scale_length
-from benchmarks.measures.reduced import reduced
+from benchmarks.measures.reduced import reduced, reduced_long
 from benchmarks.measures.scaling import scale_converting
 from benchmarks.measures.verifying import scale_verifying, verifying
 from benchmarks.processes import python, run
@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "exports": exports,
     "frameworks": frameworks,
     "reduced": reduced,
+    "reduced-long": reduced_long,
     "scale-length": scale_length,
     "scale-converting": scale_converting,
     "scale-verifying": scale_verifying,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ REDUCED_NAMES = {
     "onnxruntime-matmul": "the same, MatMul alone",
     "onnxruntime-rows": "the same, MatMul alone, per channel",
     "optimum-int8": "optimum's avx512_vnni, dynamic",
+    "optimum-int8-matmul": "the same, MatMul alone",
     "converter-float16": "onnxconverter-common's float16",
     "torchaudio": "TorchAudio, float32",
     "torch-dynamic": "TorchAudio, torch.ao dynamic",
@@ -38,7 +40,6 @@ OURS = (FLOAT32, "float16-weights", "int8", "int8-searched", "int8-searched-half
 MIN_COSINE = 0.999  # what is searched for
 _LIMITS = {"float16-weights": 1.02, "int8-searched": 0.75, "int8-searched-half": 0.75}  # of float32's time
 _BYTES_OF_MB = 10**6
-_PER_PROCESS = 10  # seconds; longer clips' memory does not fit side by side
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,26 @@ class Judged:
 
 
 def reduced(bench: Bench) -> Part:
+    """1 and 10 seconds."""
+    short = [Case(1, threads, rounds=5, processes=2) for threads in (1, 2)]
+    middle = [Case(10, threads, rounds=2, warm_ups=1, processes=2) for threads in (1, 2)]
+    return _measured(bench, [Case(1, 1, rounds=1, warm_ups=1)] if bench.quick else [*short, *middle])
+
+
+def reduced_long(bench: Bench) -> Part:
+    """A minute, each in a process of its own: their memory does not fit side by side."""
+    cases = [Case(60, threads, rounds=1, apart=True, first=True) for threads in (1, 2)]
+    return _measured(bench, [Case(2, 1, rounds=1, apart=True, first=True)] if bench.quick else cases)
+
+
+def _measured(bench: Bench, cases: Sequence[Case]) -> Part:
     """File size, cost on sounds that were not searched on, and time beside our float32 graph of the same rounds."""
     folder = bench.work / "reduced"
     folder.mkdir(exist_ok=True)
     reference = _reference(bench, folder)
     judged = {name: _judged(name, make, reference) for name, make in _makers(bench, folder).items()}
     files = {name: each.file for name, each in judged.items() if each.file is not None}
-    times = {case.name: _times(case, files) for case in _cases(bench)}
+    times = {case.name: _times(case, files) for case in cases}
     measured = [
         replace(judged[name].found, seconds={case: seconds[name] for case, seconds in times.items() if name in files})
         for name in REDUCED_NAMES
@@ -134,7 +148,7 @@ def _makers(bench: Bench, folder: Path) -> dict[str, Callable[[], Candidate]]:
         return {**ours, **peers, **torchs}
     others: dict[str, Callable[[], Candidate]] = {
         "onnxruntime": partial(_onnxruntime, bench, folder, "onnxruntime"),
-        "optimum-int8": partial(_optimum, bench, folder),
+        **{name: partial(_optimum, bench, folder, name) for name in ("optimum-int8", "optimum-int8-matmul")},
         "converter-float16": partial(_converter, bench, folder),
     }
     return {**ours, **peers, **others, **torchs}
@@ -168,13 +182,15 @@ def _onnxruntime(bench: Bench, folder: Path, name: str) -> Candidate:
     return _file(out)
 
 
-def _optimum(bench: Bench, folder: Path) -> Candidate:
+def _optimum(bench: Bench, folder: Path, name: str) -> Candidate:
     """optimum's own, of its own export."""
-    out = folder / "optimum-int8"
+    out, command = folder / name, packages.optimum_int8
+    if name == "optimum-int8-matmul":
+        command = packages.optimum_int8_matmul
     if not out.exists():
         exported = bench.graphs(["optimum"])["optimum"].parent / "exported"
         try:
-            run(packages.optimum_int8(packages.optimum(bench.work), exported, out))
+            run(command(packages.optimum(bench.work), exported, out))
         except RuntimeError:
             shutil.rmtree(out, ignore_errors=True)
             raise
@@ -214,18 +230,10 @@ def _reference(bench: Bench, folder: Path) -> Path:
     return path
 
 
-def _cases(bench: Bench) -> list[Case]:
-    if bench.quick:
-        return [Case(1, 1, rounds=1, warm_ups=1)]
-    short = [Case(1, threads, rounds=5, processes=2) for threads in (1, 2)]
-    middle = [Case(10, threads, rounds=2, warm_ups=1, processes=2) for threads in (1, 2)]
-    return [*short, *middle, *(Case(60, threads, rounds=1, first=True) for threads in (1, 2))]
-
-
 def _times(case: Case, encoders: dict[str, Path]) -> dict[str, list[float]]:
     """Seconds of each round by encoder: in one process that each begins another one in, or each in its own."""
     sizes = ("--threads", case.threads, "--seconds", case.seconds, "--batch", case.batch)
-    if case.seconds > _PER_PROCESS:
+    if case.apart:
         commands = {
             name: python("benchmarks.peers.encoder_process", name, file, *sizes, "--warm-up", 1)
             for name, file in encoders.items()
@@ -246,4 +254,5 @@ def _times(case: Case, encoders: dict[str, Path]) -> dict[str, list[float]]:
 def _reason(error: Exception) -> str:
     """The last line that was written before it failed."""
     first, *lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return (lines[-1] if lines else f"ended{first.rpartition(' ended')[2]}")[:200]
+    told = lines[-1] if lines else f"ended{first.rpartition(' ended')[2]}"
+    return re.sub(r"/\S*/", "", told)[:200]  # where our files lie is nobody's business

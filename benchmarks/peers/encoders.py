@@ -131,6 +131,7 @@ ENCODERS: dict[str, Callable[[Path, int], Encoder]] = {
     "onnxruntime-matmul": onnx,
     "onnxruntime-rows": onnx,
     "optimum-int8": onnx,
+    "optimum-int8-matmul": onnx,
     "converter-float16": onnx,
     "torch-dynamic": torch_dynamic,
 }

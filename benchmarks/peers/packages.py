@@ -51,6 +51,17 @@ def optimum_int8(python: Path, exported: Path, out: Path) -> list[str]:
     return [str(python), "-m", "optimum.commands.optimum_cli", "onnxruntime", "quantize", *options]
 
 
+def optimum_int8_matmul(python: Path, exported: Path, out: Path) -> list[str]:
+    """The same by optimum's classes, of MatMul alone: the command has no option for that."""
+    call = (
+        "import sys; from optimum.onnxruntime import ORTQuantizer; "
+        "from optimum.onnxruntime.configuration import AutoQuantizationConfig; "
+        "config = AutoQuantizationConfig.avx512_vnni(is_static=False, operators_to_quantize=['MatMul']); "
+        "ORTQuantizer.from_pretrained(sys.argv[1]).quantize(save_dir=sys.argv[2], quantization_config=config)"
+    )
+    return [str(python), "-c", call, str(exported), str(out)]
+
+
 def converter_float16(python: Path, graph: Path, out: Path) -> list[str]:
     """onnxconverter-common's graph in half precision, with inputs and outputs in float32."""
     call = (

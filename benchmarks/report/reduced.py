@@ -44,4 +44,6 @@ def _line(name: str, runs: Sequence[dict[str, Reduced]], kinds: Sequence[str], c
 
 if __name__ == "__main__":
     files = [read(Path(argument).resolve(strict=True)) for argument in sys.argv[1:]]
-    print(reduced_table([each["reduced"].part.reduced for each in files]))
+    for name in ("reduced", "reduced-long"):
+        if found := [each[name].part.reduced for each in files if name in each]:
+            print(reduced_table(found), end="\n\n")
