@@ -255,4 +255,4 @@ def _reason(error: Exception) -> str:
     """The last line that was written before it failed."""
     first, *lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     told = lines[-1] if lines else f"ended{first.rpartition(' ended')[2]}"
-    return re.sub(r"/\S*/", "", told)[:200]  # where our files lie is nobody's business
+    return re.sub(r"/\S*/(?=\S*\.onnx)", "", told)[:200]  # where our files lie is nobody's business

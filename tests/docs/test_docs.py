@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.report.reduced import reduced_table
+from benchmarks.report.results import read
 from benchmarks.report.runs import runs_table
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,3 +52,9 @@ def test_the_error_ratios_are_those_that_were_measured() -> None:
 def test_the_benchmarks_table_is_of_the_runs_that_are_kept() -> None:
     page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     assert runs_table([DOCS / "data" / f"benchmarks_{run}.json" for run in (1, 2)]) in page
+
+
+def test_the_table_of_smaller_graphs_is_of_the_runs_that_are_kept() -> None:
+    page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    runs = [read(path)["reduced"].part.reduced for path in sorted((DOCS / "data").glob("benchmarks_reduced_*.json"))]
+    assert reduced_table(runs) in page
