@@ -88,7 +88,7 @@ def torch_table(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def runtimes(session: nox.Session) -> None:
-    """Every client of our files, each in its own environment; writes docs/runtimes.md. Also: --quick, --client NAME."""
+    """Every client of our files, with packages of its own; writes docs/runtimes.md. Also: --quick, --reduced."""
     command = ("python", "-m", "tests.runtimes.session", *session.posargs)
     uv_run(session, *command, options=TEST_ENVIRONMENT)
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import processor
-from tests.runtimes.clients import GRAPHS, Client, fault
+from tests.runtimes import reduced
+from tests.runtimes.clients import Client, fault
 from tests.runtimes.environments import NoEnvironmentError, make_environment
 from tests.runtimes.files import Files
 from tests.runtimes.inputs import Answers, Input
+from tests.runtimes.reduced import Yardstick
 from tests.runtimes.running import SCRIPTS, Run, run
 from tests.runtimes.verdict import judged, measured, of_allowed, original_errors
 
@@ -40,6 +42,8 @@ class Session:
     timeout: float
     fastest: dict[str, float] = field(default_factory=dict)  # seconds by the input's name
     small: Session | None = None
+    reduced: bool = False  # of the smaller graphs, and no others
+    yardstick: Yardstick = field(default_factory=dict)  # what those are held against
 
     def of(self, client: Client) -> Session:
         """What this client runs: of the small encoder, where that is another and the client's own."""
@@ -57,25 +61,27 @@ def cells(client: Client, session: Session, packages: str, before: Mapping[str, 
     ``before``: the versions that the pinned ones gave; where the newest are the same, nothing is run again.
     """
     session = session.of(client)
+    graphs = client.graphs(reduced=session.reduced)
     wanted = client.pinned if packages == "pinned" else client.newest
     with tempfile.TemporaryDirectory(prefix="aves-runtime-", ignore_cleanup_errors=True) as folder:
         try:
             environment = make_environment(client, wanted, Path(folder) / "environment")
         except NoEnvironmentError as error:
-            return [_cell(client, packages, graph, "not run", str(error)) for graph in GRAPHS[client.takes]]
+            return [_cell(client, packages, graph, "not run", str(error)) for graph in graphs]
         given = session.for_client(client)
         if before is not None and _same(client, session, environment, given, before):
             return []
         runs = {}
-        for graph in GRAPHS[client.takes]:
+        for graph in graphs:
             script, model = SCRIPTS / client.script, session.files.model(graph)
             runs[graph] = run(environment, script, client.arguments, model, given, session.timeout)
-    return list(_judged(client, session, packages, runs, given))
+    judge = _judged_reduced if session.reduced else _judged
+    return list(judge(client, session, packages, runs, given))
 
 
 def _same(client: Client, session: Session, environment: Any, given: list[Input], before: Mapping[str, str]) -> bool:
     """Whether these packages have the versions that were run before, by a run on the shortest input."""
-    model = session.files.model(GRAPHS[client.takes][0])
+    model = session.files.model(client.graphs(reduced=session.reduced)[0])
     found = run(environment, SCRIPTS / client.script, client.arguments, model, given[:1], session.timeout)
     return bool(found.versions) and dict(found.versions) == dict(before)
 
@@ -102,6 +108,23 @@ def _judged(
             "worst": errors[graph].worst,
             "worst_ratio": _number(errors[graph].worst_ratio),
             "time_ratio": _number(_time_ratio(found, session.fastest, given)),
+        }
+
+
+def _judged_reduced(
+    client: Client, session: Session, packages: str, runs: Mapping[str, Run], given: list[Input]
+) -> Iterator[Cell]:
+    for graph, found in runs.items():
+        if client.name == FASTEST and packages == "pinned":
+            session.yardstick[graph] = found.outputs
+        yardstick = session.yardstick.get(reduced.plain(graph), {})
+        verdict, why, about = reduced.judged(graph, found, session.answers, yardstick)
+        yield {
+            **_cell(client, packages, graph, verdict, why),
+            "versions": dict(found.versions),
+            "loads": found.load_seconds is not None,
+            "runs": f"{len(found.outputs)} of {len(given)}",
+            **about,
         }
 
 

@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # float32, mixed: our graphs; export: the ordinary one, by torch's exporter; port: TorchAudio's config and weights;
-# fixed: a folder of float32 graphs, one for each shape (--fixed-length).
+# fixed: a folder of float32 graphs, one for each shape (--fixed-length). In a session of smaller graphs: those instead.
 Takes = Literal["graph", "fixed", "port"]
 GRAPHS: dict[Takes, tuple[str, ...]] = {
     "graph": ("float32", "mixed", "export"),
     "fixed": ("fixed",),
     "port": ("port",),
+}
+FIXED = "fixed-"
+REDUCED: dict[Takes, tuple[str, ...]] = {
+    "graph": ("float16-weights", "float16", "int8"),
+    "fixed": (f"{FIXED}float16-weights", f"{FIXED}float16", f"{FIXED}int8"),
+    "port": (),
 }
 
 
@@ -38,7 +44,7 @@ class Client:
     ``exact`` is False where its numbers are meant to be others, as with eight bits: what it makes must load and run.
     ``small``: it runs a small encoder always, as one of full size takes it half an hour. ``on_top``: its packages come
     on top of this project's own environment, whose torch is several gigabytes. ``note``: what is to be known of it,
-    such as what had to be put right.
+    such as what had to be put right. ``reduced``: it is given the smaller graphs too.
     """
 
     name: str
@@ -53,11 +59,18 @@ class Client:
     on_top: bool = False
     exact: bool = True
     small: bool = False
+    reduced: bool = True
     longest: int = 48_000
     batch: bool = True
     shortest: int = 400
     note: str = ""
     faults: tuple[Fault, ...] = field(default=())
+
+    def graphs(self, *, reduced: bool) -> tuple[str, ...]:
+        """What it is given in a session, of the smaller graphs or of the others."""
+        if reduced:
+            return REDUCED[self.takes] if self.reduced else ()
+        return GRAPHS[self.takes]
 
 
 _MIXED = Fault(("mixed",), "it takes no float64 in a Gemm; `--precision mixed` is for ONNX Runtime on a processor")
@@ -76,6 +89,10 @@ _NO_DOUBLE = Fault(
     "WebGPU has no float64, and these imports' wasm has none either; `--precision mixed` is for a processor",
     "https://github.com/microsoft/onnxruntime/pull/17472",
 )
+_NO_HALF = Fault(
+    ("float16",),
+    "this device, SwiftShader, has no `shader-f16`; where an adapter's `features` lack it, take `--weights float16`",
+)
 _COMPILED = Fault(
     ("port",),
     "the code that torch compiles for the group norm is less exact where there is an offset",
@@ -91,7 +108,17 @@ def _tool(name: str, tool: str, *packages: str, exact: bool = True, faults: tupl
     """A tool that makes another graph, and ONNX Runtime for what it made."""
     newest = tuple(package.partition("==")[0] for package in (*packages, *_TOOLS))
     pinned = (*packages, *_TOOLS)
-    return Client(name, "graph_tool.py", pinned, newest, arguments=(tool,), quick=True, exact=exact, faults=faults)
+    return Client(
+        name,
+        "graph_tool.py",
+        pinned,
+        newest,
+        arguments=(tool,),
+        quick=True,
+        exact=exact,
+        reduced=False,
+        faults=faults,
+    )
 
 
 def _browser(name: str, file: str, backend: str, *faults: Fault) -> Client:
@@ -147,6 +174,7 @@ CLIENTS = {
             ("openvino==2026.4.1", "numpy==2.4.6"),
             ("openvino", "numpy"),
             quick=True,
+            reduced=False,
             longest=16_000,
             faults=(_ONE_FRAME,),
         ),
@@ -169,11 +197,11 @@ CLIENTS = {
             longest=160_000,
         ),
         _browser("browser, wasm", _DEFAULT_IMPORT, "wasm"),
-        _browser("browser, WebGPU", _DEFAULT_IMPORT, "webgpu", _NO_DOUBLE),
+        _browser("browser, WebGPU", _DEFAULT_IMPORT, "webgpu", _NO_DOUBLE, _NO_HALF),
         _browser("browser /webgpu, wasm", "ort.webgpu.bundle.min.mjs", "wasm", _NO_DOUBLE),
-        _browser("browser /webgpu, WebGPU", "ort.webgpu.bundle.min.mjs", "webgpu", _NO_DOUBLE),
+        _browser("browser /webgpu, WebGPU", "ort.webgpu.bundle.min.mjs", "webgpu", _NO_DOUBLE, _NO_HALF),
         _browser("browser /jspi, wasm", "ort.jspi.bundle.min.mjs", "wasm", _NO_DOUBLE),
-        _browser("browser /jspi, WebGPU", "ort.jspi.bundle.min.mjs", "webgpu", _NO_DOUBLE),
+        _browser("browser /jspi, WebGPU", "ort.jspi.bundle.min.mjs", "webgpu", _NO_DOUBLE, _NO_HALF),
         Client(
             "perch-hoplite",
             "perch_loader.py",
@@ -181,7 +209,11 @@ CLIENTS = {
             ("perch-hoplite[jax]", "jaxonnxruntime", "onnx", "numpy"),
             note="jaxonnxruntime's `call_onnx` is made known as `jaxonnxruntime.core.call_onnx`, where perch-hoplite "
             "imports it from",
-            faults=(_SPELLED, Fault(("mixed",), "no Mod, which is how that graph cuts whole blocks")),
+            faults=(
+                _SPELLED,
+                Fault(("mixed",), "no Mod, which is how that graph cuts whole blocks"),
+                Fault(("int8",), "neither QuantizeLinear nor MatMulInteger"),
+            ),
         ),
         Client(
             "tract",
@@ -189,7 +221,15 @@ CLIENTS = {
             ("tract==0.23.9", "numpy==2.4.6"),
             ("tract", "numpy"),
             quick=True,
-            faults=(_MIXED,),
+            faults=(
+                _MIXED,
+                Fault(
+                    ("float16",),
+                    "it adds up products of half precision in half precision; take `--weights float16`, which it "
+                    "computes in float32",
+                    "https://github.com/sonos/tract/issues/2588",
+                ),
+            ),
         ),
         Client(
             "IREE",
@@ -212,7 +252,10 @@ CLIENTS = {
             ("MNN==3.6.1", "numpy==2.4.6"),
             ("MNN", "numpy"),
             note="its error is 200 to 300 times the original's own in every graph, the ordinary export included",
-            faults=(Fault(("float32", "mixed", "export"), "it loses three digits in every graph, whatever wrote it"),),
+            faults=(
+                Fault(("float32", "mixed", "export"), "it loses three digits in every graph, whatever wrote it"),
+                Fault(("int8",), "no MatMulInteger: its converter says so and writes no file"),
+            ),
         ),
         Client(
             "onnx2torch",
@@ -220,6 +263,14 @@ CLIENTS = {
             ("onnx2torch==1.5.15", "torchvision"),
             ("onnx2torch", "torchvision"),
             on_top=True,
+            faults=(
+                Fault(("float16-weights",), "it wants a convolution's weight in the file as it is, not behind a Cast"),
+                Fault(
+                    ("int8",),
+                    "neither QuantizeLinear nor MatMulInteger, and it wants a convolution's weight in the file as it "
+                    "is, not behind a Cast",
+                ),
+            ),
         ),
         Client(
             "onnx's reference evaluator",

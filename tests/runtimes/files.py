@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from tests.runtimes.clients import FIXED
+from tests.runtimes.reduced import OPTIONS
 
 from aves_convert.conversion.convert import fairseq_to_onnx, fairseq_to_torchaudio
 from aves_convert.conversion.request import Source, Target
@@ -37,7 +40,7 @@ class Files:
         """What a client's script is given for one of its graphs."""
         if graph == "port":
             return self.weights
-        return self.folder / "fixed" if graph == "fixed" else self.folder / f"{graph}.onnx"
+        return self.folder / graph if graph.startswith("fixed") else self.folder / f"{graph}.onnx"
 
 
 def small_checkpoint(folder: Path) -> Path:
@@ -61,8 +64,21 @@ def make_files(checkpoint: Path, folder: Path, shapes: Iterable[tuple[int, ...]]
     fairseq_to_onnx(source, folder / "float32.onnx", OnnxOptions())
     fairseq_to_onnx(source, folder / "mixed.onnx", OnnxOptions(precision="mixed"))
     fairseq_to_onnx(source, folder / "export.onnx", OnnxOptions(exporter="torch"))
-    (folder / "fixed").mkdir()
-    for batch, samples in shapes:
-        graph = folder / "fixed" / f"{batch}x{samples}.onnx"
-        fairseq_to_onnx(source, graph, OnnxOptions(fixed_shape=(batch, samples)))
+    _write_fixed(source, folder / "fixed", shapes, OnnxOptions())
     return Files(folder, weights, config_file)
+
+
+def make_reduced_files(checkpoint: Path, folder: Path, shapes: Iterable[tuple[int, ...]]) -> Files:
+    """The smaller graphs of a checkpoint, and TorchAudio's port for the answers; ``shapes`` as above."""
+    source = Source(checkpoint)
+    weights, config_file = fairseq_to_torchaudio(source, Target(folder, "port"))
+    for graph, options in OPTIONS.items():
+        fairseq_to_onnx(source, folder / f"{graph}.onnx", options)
+        _write_fixed(source, folder / f"{FIXED}{graph}", shapes, options)
+    return Files(folder, weights, config_file)
+
+
+def _write_fixed(source: Source, folder: Path, shapes: Iterable[tuple[int, ...]], options: OnnxOptions) -> None:
+    folder.mkdir()
+    for batch, samples in shapes:
+        fairseq_to_onnx(source, folder / f"{batch}x{samples}.onnx", replace(options, fixed_shape=(batch, samples)))

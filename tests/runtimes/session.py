@@ -1,6 +1,6 @@
 """Every client, each in its own environment, on the same inputs; the table in the docs from what they gave.
 
-python -m tests.runtimes.session [--quick] [--client NAME] [--fairseq CHECKPOINT]
+python -m tests.runtimes.session [--quick] [--reduced] [--client NAME] [--fairseq CHECKPOINT]
                                [--audio FILE]... [--docs FOLDER]
 """
 
@@ -21,7 +21,7 @@ from tests.runtimes.cells import FASTEST, Cell, Session, cells
 from tests.runtimes.clients import CLIENTS, Client, fault
 from tests.runtimes.picture import draw
 from tests.runtimes.snippets import run_snippets
-from tests.runtimes.table import GIVEN, STAND_IN, Section, markdown, replaced
+from tests.runtimes.table import GIVEN, REDUCED, STAND_IN, Section, markdown, replaced
 from tests.runtimes.verdict import key, regressions
 
 from aves_convert.sounds.audio import read_clip
@@ -36,14 +36,15 @@ def chosen(given: argparse.Namespace) -> list[Client]:
     Those that run a small stand-in whatever is asked for have nothing to say of a checkpoint that is given.
     """
     names = given.client or [name for name, client in CLIENTS.items() if client.quick or not given.quick]
-    found = [CLIENTS[name] for name in dict.fromkeys((FASTEST, *names))]
+    every = [CLIENTS[name] for name in dict.fromkeys((FASTEST, *names))]
+    found = [client for client in every if client.graphs(reduced=given.reduced)]
     return [client for client in found if given.fairseq is None or not client.small]
 
 
 def prepared(given: argparse.Namespace, folder: Path) -> Session:
     """The files, the inputs and the right answers; of a small encoder too, where a client runs no other."""
     torch.set_num_threads(2)
-    if given.quick and given.fairseq is None:
+    if (given.quick or given.reduced) and given.fairseq is None:
         return _prepared(given, files.small_checkpoint(folder), folder)
     session = _prepared(given, given.fairseq or files.base_checkpoint(folder), folder)
     if any(client.small for client in chosen(given)):
@@ -54,12 +55,13 @@ def prepared(given: argparse.Namespace, folder: Path) -> Session:
 
 def _prepared(given: argparse.Namespace, checkpoint: Path, folder: Path) -> Session:
     recordings = {path.stem: read_clip(path).waveform for path in given.audio}
-    one_each = list(inputs.inputs(inputs.QUICK if given.quick else inputs.LENGTHS[-1], recordings))
+    one_each = list(inputs.inputs(inputs.QUICK if given.quick or given.reduced else inputs.LENGTHS[-1], recordings))
     longest = max(client.longest for client in chosen(given) if client.takes == "fixed") if _any_fixed(given) else 0
     shapes = dict.fromkeys(one.waveform.shape for one in one_each if one.waveform.shape[1] <= longest)
-    made = files.make_files(checkpoint, folder, shapes)
+    make = files.make_reduced_files if given.reduced else files.make_files
+    made = make(checkpoint, folder, shapes)
     answers = inputs.answers(made.weights, made.config_file, one_each)
-    return Session(made, one_each, answers, TIMEOUT[given.quick])
+    return Session(made, one_each, answers, TIMEOUT[given.quick], reduced=given.reduced)
 
 
 def _any_fixed(given: argparse.Namespace) -> bool:
@@ -83,6 +85,8 @@ def line(cell: Cell) -> str:
     """A cell in one line."""
     told = f": {cell['why']}" if cell["why"] else ""
     numbers = f" error {cell['max_error']:.1e}, ratio {cell['error_ratio']:.2f}" if cell.get("error_ratio") else ""
+    if cell.get("snr") is not None:
+        numbers = f" {cell['snr']} dB, cosine {cell['cosine']}, behind {cell['behind']}, like {cell['like']}"
     return f"{cell['client']} ({cell['packages']}), {cell['graph']}: {cell['verdict']}{numbers}{told}"
 
 
@@ -96,7 +100,7 @@ def merged(before: Sequence[Cell], now: Sequence[Cell]) -> list[Cell]:
 
 def write_docs(docs: Path, section: Section, found: Sequence[Cell], model: str) -> None:
     """The results, the table of the page's section, and the picture."""
-    about = f"Model: {model}; inputs up to 30 s; two threads of: {machines(found)}."
+    about = f"Model: {model}; inputs up to {section.seconds} s; two threads of: {machines(found)}."
     document = {"about": about, "cells": list(found)}
     (docs / "data" / section.data).write_text(json.dumps(document, indent=1) + "\n")
     page = docs / "runtimes.md"
@@ -116,6 +120,13 @@ def machines(found: Sequence[Cell]) -> str:
     return "; ".join([usual, *(f"of {cpu}: {' and '.join(clients[cpu])}" for cpu in others)])
 
 
+def section_of(given: argparse.Namespace) -> Section:
+    """Which part of the page the session is for."""
+    if given.reduced:
+        return REDUCED
+    return STAND_IN if given.fairseq is None else GIVEN
+
+
 def known(docs: Path, section: Section) -> list[dict[str, Any]]:
     """The cells that the docs have."""
     path = docs / "data" / section.data
@@ -126,6 +137,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="clients that are there in seconds, and a small model")
+    parser.add_argument(
+        "--reduced",
+        action="store_true",
+        help="the smaller graphs of a small encoder, with a table of their own; of --fairseq they are told of alone",
+    )
     parser.add_argument("--client", action="append", choices=CLIENTS, metavar="NAME", help="this one alone; repeatable")
     parser.add_argument(
         "--fairseq", type=Path, help="a checkpoint in the place of the stand-in, with a table of its own"
@@ -141,20 +157,22 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Run the session. Exit status 1 where a cell was good and is not any more, or a snippet of the page fails."""
     given = arguments(sys.argv[1:])
-    section = STAND_IN if given.fairseq is None else GIVEN
-    before = known(given.docs, section)
+    section = section_of(given)
+    writes = not given.quick and not (given.reduced and given.fairseq)  # that table is of a stand-in
+    before = known(given.docs, section) if given.quick or writes else []
     recordings = f" on {', '.join(path.stem for path in given.audio)}" if given.audio else ""
-    model = ("a stand-in of AVES base" if given.fairseq is None else given.fairseq.name) + recordings
+    stand_in = "a stand-in of two layers" if given.reduced else "a stand-in of AVES base"
+    model = (stand_in if given.fairseq is None else given.fairseq.name) + recordings
     with tempfile.TemporaryDirectory(prefix="aves-runtimes-") as folder:
         session = prepared(given, Path(folder))
         now: list[Cell] = []
         for fresh in all_cells(session, chosen(given), newest=not given.pinned):
             now += fresh
             asked = [cell for cell in now if not given.client or cell["client"] in given.client]
-            if asked and not given.quick:  # after each: the session takes long, and what was found stays found
+            if asked and writes:  # after each: the session takes long, and what was found stays found
                 write_docs(given.docs, section, merged(before, asked), model)
         failures = regressions(before, now)
-        if not given.client:
+        if not given.client and not given.reduced:
             failures += run_snippets(given.docs / "runtimes.md", session.files, quick=given.quick)
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)

@@ -15,6 +15,12 @@ GRAPHS = {
     "export": "ordinary export",
     "fixed": "`--fixed-length`",
     "port": "TorchAudio's port",
+    "float16-weights": "`--weights float16`",
+    "float16": "`--precision float16`",
+    "int8": "`--precision int8`",
+    "fixed-float16-weights": "`--weights float16 --fixed-length`",
+    "fixed-float16": "`--precision float16 --fixed-length`",
+    "fixed-int8": "`--precision int8 --fixed-length`",
 }
 # Packages that a client needs, and which it is itself only where no other is left: the first of these.
 _BESIDE = ("onnxruntime", "onnx", "jaxonnxruntime", "jax", "chromium", "node", "numpy")
@@ -35,6 +41,7 @@ class Section:
     columns: tuple[str, ...]
     picture: str = ""
     notes: bool = True
+    seconds: int = 30  # of the longest input
 
 
 _COLUMNS: dict[str, Callable[[Cell], str]] = {
@@ -46,21 +53,33 @@ _COLUMNS: dict[str, Callable[[Cell], str]] = {
     "of what is allowed": lambda cell: _number(cell.get("of_allowed"), ".2f"),
     "error ratio": lambda cell: _number(cell.get("error_ratio"), ".2f"),
     "worst input": lambda cell: _worst(cell),
+    "signal to noise": lambda cell: _number(cell.get("snr"), ".1f", " dB"),
+    "cosine": lambda cell: _number(cell.get("cosine"), ".6f"),
+    "more noise than ONNX Runtime": lambda cell: _number(cell.get("behind"), ".1f", " dB"),
+    "from ONNX Runtime's": lambda cell: _likeness(cell),
     "time": lambda cell: _number(cell.get("time_ratio"), ".2f"),
     "verdict": lambda cell: _verdict(cell["verdict"]),
 }
+_OF_REDUCED = ("signal to noise", "cosine", "more noise than ONNX Runtime", "from ONNX Runtime's")
 STAND_IN = Section(
     "<!-- made by nox -s runtimes -->",
     "runtimes.json",
-    tuple(name for name in _COLUMNS if name != "of what is allowed"),
+    tuple(name for name in _COLUMNS if name not in ("of what is allowed", *_OF_REDUCED)),
     "runtimes.svg",
 )
 # Of a checkpoint that is given, beside other work: its times would say nothing.
 GIVEN = Section(
     "<!-- made by nox -s runtimes -- --fairseq -->",
     "runtimes_given.json",
-    tuple(name for name in _COLUMNS if name != "time"),
+    tuple(name for name in _COLUMNS if name not in ("time", *_OF_REDUCED)),
     notes=False,
+)
+REDUCED = Section(
+    "<!-- made by nox -s runtimes -- --reduced -->",
+    "runtimes_reduced.json",
+    ("client", "versions", "graph", "runs", *_OF_REDUCED, "verdict"),
+    notes=False,
+    seconds=3,
 )
 
 
@@ -98,8 +117,13 @@ def _versions(cell: Cell) -> str:
     return f"{version}, newest" if cell["packages"] == "newest" else version
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "-" if value is None else format(value, form) + unit
+
+
+def _likeness(cell: Cell) -> str:
+    """How far a smaller graph's embeddings are from those that ONNX Runtime gives of the same file."""
+    return "same bits" if cell.get("same") else _number(cell.get("like"), ".0f", " dB")
 
 
 def _failures(cells: Sequence[Cell]) -> Iterator[str]:

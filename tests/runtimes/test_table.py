@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from tests.runtimes import session
 from tests.runtimes.clients import CLIENTS, GRAPHS
+from tests.runtimes.clients import REDUCED as SMALLER
 from tests.runtimes.picture import draw
 from tests.runtimes.running import SCRIPTS
 from tests.runtimes.snippets import snippets
-from tests.runtimes.table import END, GIVEN, STAND_IN, Section, markdown, one_line, replaced
+from tests.runtimes.table import END, GIVEN, REDUCED, STAND_IN, Section, markdown, one_line, replaced
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "runtimes.md").read_text(encoding="utf-8")
-SECTIONS = (STAND_IN, GIVEN)
+SECTIONS = (STAND_IN, GIVEN, REDUCED)
 
 
 def data(section: Section) -> dict[str, Any]:
@@ -142,7 +143,10 @@ def test_of_a_checkpoint_that_is_given_no_small_stand_in_is_run() -> None:
 def test_every_client_has_a_script_and_pinned_packages() -> None:
     for client in CLIENTS.values():
         assert (SCRIPTS / client.script).is_file(), client.name
-        assert all(fault.graphs and set(fault.graphs) <= set(GRAPHS[client.takes]) for fault in client.faults)
+        assert all(
+            fault.graphs and set(fault.graphs) <= {*GRAPHS[client.takes], *SMALLER[client.takes]}
+            for fault in client.faults
+        )
     used = {client.script for client in CLIENTS.values()}
     helpers = {"exchange.py", "exchange.mjs", "browser.html", "torchaudio_port.py"}
     assert {path.name for path in SCRIPTS.iterdir() if path.is_file()} == used | helpers
@@ -166,6 +170,16 @@ def test_the_docs_tell_of_every_client() -> None:
     measured = {(one["client"], one["graph"]) for one in DATA["cells"] if one["packages"] == "pinned"}
     every = {(client.name, graph) for client in CLIENTS.values() for graph in GRAPHS[client.takes]}
     assert measured == every
+    reduced = {(one["client"], one["graph"]) for one in data(REDUCED)["cells"] if one["packages"] == "pinned"}
+    assert reduced == {(client.name, graph) for client in CLIENTS.values() for graph in client.graphs(reduced=True)}
+
+
+def test_a_row_of_a_smaller_graph() -> None:
+    about = {"snr": 36.59, "cosine": 0.99989, "behind": 0.041, "like": 45.9, "same": False}
+    text = markdown([cell("tract", "int8", **about)], "", REDUCED)
+    assert "| tract | 1.2 | `--precision int8` | 9 of 9 | 36.6 dB | 0.999890 | 0.0 dB | 46 dB | good |" in text
+    same = markdown([cell("tract", "int8", **{**about, "like": None, "same": True})], "", REDUCED)
+    assert "| 0.0 dB | same bits | good |" in same
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.data)
@@ -174,3 +188,8 @@ def test_the_default_graph_is_good_wherever_the_client_is_not_at_fault(section: 
     bad = [one for one in defaults if one["verdict"] != "good"]
     judged = [one for one in bad if CLIENTS[one["client"]].exact or one["verdict"] != "runs"]
     assert [one["client"] for one in judged if one["fault"] is None] == []
+
+
+def test_smaller_graphs_are_good_wherever_the_client_is_not_at_fault() -> None:
+    bad = [one for one in data(REDUCED)["cells"] if one["verdict"] != "good"]
+    assert [(one["client"], one["graph"]) for one in bad if one["fault"] is None] == []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from tests.runtimes.inputs import Answers, Input
 from tests.runtimes.running import Run
 
@@ -39,10 +40,8 @@ def measured(run: Run, given: Iterable[Input], answers: Mapping[str, Answers]) -
         output, right = run.outputs.get(one.name), answers[one.name]
         if output is None:
             continue
-        if output.shape != right.exact.shape:
-            problems.append(f"{one.name}: gives {list(output.shape)}, not {list(right.exact.shape)}")
-        elif output.dtype.kind != "f" or not np.isfinite(output).all():
-            problems.append(f"{one.name}: gives no numbers")
+        if found := problem(one.name, output, right.exact.shape):
+            problems.append(found)
         else:
             error = output.astype(np.float64) - right.exact
             largest[one.offset] = max(largest.get(one.offset, 0.0), float(np.abs(error).max()))
@@ -69,15 +68,8 @@ def judged(
 
     ``export``: the ordinary export's errors in the same client, where it runs.
     """
-    if run.errors:
-        name, told = next(iter(run.errors.items()))
-        return "fails", f"{name}: {told}" if name else told
-    if errors.problems:
-        return "fails", errors.problems[0]
-    if not errors.largest:
-        return "fails", "it gave nothing"
-    if run.changing:
-        return "fails", f"{run.changing[0]}: the second run gives something else than the first"
+    if problem := unfit(run, errors.problems):
+        return "fails", problem
     if not exact:
         return "runs", ""
     worst, limit = nearest_limit(errors, original, export)
@@ -85,6 +77,29 @@ def judged(
     if found <= limit:
         return "good", ""
     return "inexact", f"largest error {'with' if worst else 'without'} an offset {found:.1e}, allowed {limit:.1e}"
+
+
+def unfit(run: Run, problems: Sequence[str]) -> str:
+    """Why a run fails, whatever its error is; empty where it does not. ``problems``: of its outputs."""
+    if run.errors:
+        name, told = next(iter(run.errors.items()))
+        return f"{name}: {told}" if name else told
+    if problems:
+        return problems[0]
+    if not run.outputs:
+        return "it gave nothing"
+    if run.changing:
+        return f"{run.changing[0]}: the second run gives something else than the first"
+    return ""
+
+
+def problem(name: str, output: NDArray[Any], shape: tuple[int, ...]) -> str:
+    """What is wrong with an output itself: another shape, or no numbers; empty where nothing is."""
+    if output.shape != shape:
+        return f"{name}: gives {list(output.shape)}, not {list(shape)}"
+    if output.dtype.kind != "f" or not np.isfinite(output).all():
+        return f"{name}: gives no numbers"
+    return ""
 
 
 def nearest_limit(
