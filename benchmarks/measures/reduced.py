@@ -67,7 +67,7 @@ def reduced(bench: Bench) -> Part:
 
 def reduced_long(bench: Bench) -> Part:
     """A minute, each in a process of its own: their memory does not fit side by side."""
-    cases = [Case(60, threads, rounds=1, apart=True, first=True) for threads in (1, 2)]
+    cases = [Case(60, threads, rounds=3, apart=True, first=True) for threads in (1, 2)]
     return _measured(bench, [Case(2, 1, rounds=1, apart=True, first=True)] if bench.quick else cases)
 
 
