@@ -13,6 +13,7 @@ from click.testing import Result
 from tests.support.commands import invoke
 
 from aves_convert.cli import main
+from aves_convert.graph.transformer import products
 
 run = functools.partial(invoke, main)
 INT8 = ("--precision", "int8")
@@ -116,5 +117,31 @@ def test_a_bound_out_of_reach_tells_the_best_and_writes_no_graph(tiny_checkpoint
     assert (ended.exit_code, ended.stdout) == (2, ""), ended.output
     (line,) = ended.stderr.splitlines()
     assert "95 dB in every clip cannot be reached: with every product wide it is 6" in line
-    assert line.endswith("leave --weights float16 out, or ask for less")
+    assert line.endswith("give --weights float32, or ask for less")
     assert [path.name for path in tmp_path.iterdir()] == ["a.search.json"]
+
+
+def test_with_everything_wide_nothing_is_left_in_eight_bits(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    every = ",".join(products(2))  # its layers
+    ended = searched(tiny_checkpoint, tmp_path / "a.onnx", *INT8, "--wide", every)
+    assert (ended.exit_code, ended.stdout) == (2, ""), ended.output
+    (line,) = ended.stderr.splitlines()
+    assert "every product stays in float32, and nothing is left in eight bits; ask for less" in line
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_beside_eight_bits_the_rest_is_stored_in_half_precision(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    for name, options in (("half", ()), ("whole", ("--weights", "float32"))):
+        ended = searched(tiny_checkpoint, tmp_path / f"{name}.onnx", *INT8, *options)
+        assert ended.exit_code == 0, ended.output
+    said = [{e.key: e.value for e in onnx.load(tmp_path / f"{n}.onnx").metadata_props} for n in ("half", "whole")]
+    assert [each.get("weights", "float32") for each in said] == ["float16", "float32"]
+    assert (tmp_path / "half.onnx").stat().st_size < (tmp_path / "whole.onnx").stat().st_size
+
+
+def test_a_picture_that_is_there_is_kept(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.search.svg").write_text("mine")
+    ended = searched(tiny_checkpoint, tmp_path / "a.onnx", *INT8, "--min-snr", 40, "--explain")
+    assert ended.exit_code == 2
+    assert "a.search.svg: already there; nothing was written" in ended.stderr
+    assert (tmp_path / "a.search.svg").read_text() == "mine"
