@@ -35,7 +35,7 @@ def test_a_graph_that_was_searched_has_its_record_beside_it(tiny_checkpoint: Pat
     ended = searched(tiny_checkpoint, out, *INT8, "--min-snr", 42)
     assert ended.exit_code == 0, ended.output
     assert ended.stdout == f"{out}\n"
-    (line,) = ended.stderr.splitlines()
+    *_, line = ended.stderr.splitlines()  # before it, on some processors, that eight bits are not faster there
     assert "of 12 products stay in float32" in line
     assert line.endswith("a.search.json says which and why")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "a.search.json"]
