@@ -211,10 +211,11 @@ def write_onnx_file(
 ) -> None:
     """Write the ONNX graph of these weights into a file."""
     from aves_convert.graph.build import weighted_graph  # onnx is imported only where a graph is written
-    from aves_convert.graph.transformer import products
+    from aves_convert.graph.transformer import depth_of, products
     from aves_convert.graph_files.writer import save_graph
 
-    if options.precision == "int8" and set(options.wide) >= set(products(config.encoder_num_layers)):
+    depth = depth_of(options.graph_outputs(config, heads), config)
+    if options.precision == "int8" and set(options.wide) >= set(products(depth.layers)):
         raise InputError(
             "every product stays in float32, and nothing is left in eight bits",
             hint="ask for less, or for {precision} float32",

@@ -109,7 +109,7 @@ def _values(graph: WeightedGraph, encoder: Encoder) -> list[str]:
 def _chained(head: Running, parts: Sequence[Running], values: Sequence[str], waveform: Floats) -> list[Floats]:
     """What each layer is given of a waveform, and the output."""
     found = [head({WAVEFORM: waveform})]
-    for name, part in zip(values, parts, strict=False):
+    for name, part in zip(values[:-1], parts, strict=True):  # the last one is what comes out of the last layer
         found.append(part({WAVEFORM: waveform, name: found[-1]}))
     return found
 

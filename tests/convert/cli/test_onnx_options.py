@@ -145,3 +145,11 @@ def test_a_picture_that_is_there_is_kept(tiny_checkpoint: Path, tmp_path: Path) 
     assert ended.exit_code == 2
     assert "a.search.svg: already there; nothing was written" in ended.stderr
     assert (tmp_path / "a.search.svg").read_text() == "mine"
+
+
+def test_nothing_is_left_in_eight_bits_of_the_layers_that_are_written(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    every = ",".join(products(1))  # layer.0 needs no more
+    options = (*INT8, "--outputs", "layer.0", "--wide", every)
+    ended = searched(tiny_checkpoint, tmp_path / "a.onnx", *options)
+    assert ended.exit_code == 2
+    assert "nothing is left in eight bits" in ended.stderr

@@ -41,8 +41,7 @@ def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | 
         called = onnx.metadata.get("configuration")
         if name is not None and called not in (None, "unknown", name):
             yield f"{onnx.name}: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
-        if onnx.is_reduced and (made := port_of_graph(onnx.path)) != onnx.name:
-            yield f"{onnx.name}: {onnx.path} holds numbers as {made} does, not as {onnx.name}"
+        yield from (f"{onnx.name}: {onnx.path} {problem}" for problem in _number_problems(onnx))
 
 
 def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
@@ -98,14 +97,17 @@ _WRITTEN = {
 }
 
 
-def _precision_problems(onnx: OnnxBackend) -> Iterator[str]:
-    """Of a graph of ours, what it says of its own numbers: others have words of their own."""
+def _number_problems(onnx: OnnxBackend) -> Iterator[str]:
+    """Whether a smaller graph holds numbers of its kind; and of a graph of ours, what it says of its own numbers."""
+    made = port_of_graph(onnx.path)
+    if onnx.is_reduced and made != onnx.name:
+        yield f"holds numbers as {made} does, not as {onnx.name}"
     if onnx.metadata.get("exporter") not in ("graph", "torch") or "precision" not in onnx.metadata:
         return
     said = (onnx.metadata["precision"], onnx.metadata.get("weights", "float32"))
-    for what, value, right in zip(("precision", "weights"), said, _WRITTEN[port_of_graph(onnx.path)], strict=True):
+    for what, value, right in zip(("precision", "weights"), said, _WRITTEN[made], strict=True):
         if value not in right:
-            yield f"{onnx.name}: {onnx.path} says {what} {quoted(value)}, and holds {' or '.join(right)}"
+            yield f"says {what} {quoted(value)}, and holds {' or '.join(right)}"
 
 
 def _graph_notes(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
@@ -168,7 +170,6 @@ def _metadata_problems(onnx: OnnxBackend, loaded: Loaded, source: str | None) ->
         licence="",
     )
     yield from _output_problems(onnx, loaded)
-    yield from _precision_problems(onnx)
     names = [name for name in _FACTS if name != "normalize" or loaded.has_original]
     for name in (*names, *(["source_sha256"] if source else [])):
         found = onnx.metadata.get(name)
