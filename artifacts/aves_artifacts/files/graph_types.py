@@ -71,9 +71,14 @@ def _held(path: Path) -> Iterator[_Holds]:
             if part == GraphProto.NODE_FIELD_NUMBER:
                 node = NodeProto.FromString(fields.data[start:stop])
                 made = [each.i for each in node.attribute if (node.op_type, each.name) == ("Cast", "to")]
-                yield _Holds(node.op_type, (*made, *(each.t.data_type for each in node.attribute)))
+                yield _Holds(_text(node.op_type), (*made, *(each.t.data_type for each in node.attribute)))
             elif part == GraphProto.INITIALIZER_FIELD_NUMBER:
                 for _, inner, first, last in fields.within(start, stop):
                     if inner == TensorProto.DATA_TYPE_FIELD_NUMBER:
                         yield _Holds("", (fields.number(first, last)[0],))
                         break
+
+
+def _text(value: str | bytes) -> str:
+    """Text of a message; protobuf gives bytes where it is not UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")

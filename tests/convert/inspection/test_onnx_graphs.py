@@ -96,6 +96,12 @@ def test_an_onnx_file_cut_anywhere_is_told_as_such(tmp_path: Path) -> None:
         assert "damaged or truncated ONNX file" in problem, (length, problem)
 
 
+def test_an_operator_whose_name_is_no_text(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.onnx", x=["b", 300])
+    path.write_bytes(path.read_bytes().replace(b"Add", b"A\xffd"))
+    assert inspect(path).facts["operators"] == {"A\ufffdd": 1}
+
+
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(st.data())
