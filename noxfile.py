@@ -18,7 +18,7 @@ LEG_ENVIRONMENT = ("--extra", "verify", "--extra", "torch-export")
 # Markers; pyproject.toml says what each is.
 NOT_QUICK = ("slow", "scheduled", "full_size", "trainer", "environments", "browser")
 
-# What the addresses to publish at begin with, and the extra that is needed; release/address.py of aves_artifacts.
+# What the addresses to publish at begin with, and the extra that is needed; files/address.py of aves_artifacts.
 STORES = {"s3://": "s3", "s3a://": "s3", "gs://": "gcs", "gcs://": "gcs"}
 SOURCES = ("artifacts", "convert", "verify", "examples", "docs", "benchmarks", "tests", "noxfile.py")
 

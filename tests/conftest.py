@@ -10,6 +10,7 @@ from filelock import FileLock
 from hypothesis import settings
 from tests.support import browser
 from tests.support.bundles import NAME, copied
+from tests.support.servers.s3_server import S3Server, serving
 from tests.support.trained_checkpoint import train
 
 from aves_artifacts.bundle.bundle import Bundle
@@ -54,6 +55,13 @@ def anywhere() -> Iterator[None]:
         patch.setenv("COLUMNS", "80")
         yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A running server; ``monkeypatch.setenv`` its environment, or give it to a process."""
+    with serving(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

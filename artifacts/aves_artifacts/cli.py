@@ -164,7 +164,7 @@ def publish(
     """
     from aves_artifacts.base.extras import need
     from aves_artifacts.base.progress import transfer_bars
-    from aves_artifacts.release.address import open_address
+    from aves_artifacts.files.address import open_address
     from aves_artifacts.release.gate import all_verified
     from aves_artifacts.release.provenance import read_signer
     from aves_artifacts.release.publishing import plan_upload, publish, told
@@ -204,7 +204,7 @@ def verify_release(url: str, key: Path | None) -> None:
     """
     from aves_artifacts.base.extras import need
     from aves_artifacts.base.progress import transfer_bars
-    from aves_artifacts.release.address import open_address
+    from aves_artifacts.files.address import open_address
     from aves_artifacts.release.check import check_release, read_index, summary
     from aves_artifacts.release.provenance import read_public_key
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.releases import make_reported
 
 from aves_artifacts.base.progress import Silent
-from aves_artifacts.release.address import open_address
+from aves_artifacts.files.address import open_address
 from aves_artifacts.release.gate import verified
 from aves_artifacts.release.provenance import read_signer
 from aves_artifacts.release.publishing import plan_upload, publish

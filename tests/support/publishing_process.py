@@ -13,7 +13,7 @@ from tests.support.plain_releases import plain_release
 
 from aves_artifacts.base.command_line import Group
 from aves_artifacts.base.progress import Silent
-from aves_artifacts.release.address import open_address
+from aves_artifacts.files.address import open_address
 from aves_artifacts.release.publishing import plan_upload, publish, told
 
 

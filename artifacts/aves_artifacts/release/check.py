@@ -17,10 +17,10 @@ from aves_artifacts.bundle.attach import report_problems
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT, Manifest
 from aves_artifacts.bundle.report_document import parse_bundle_report
 from aves_artifacts.configurations.waivers import Waiver
+from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import each
 from aves_artifacts.files.documents import MAX_DOCUMENT
 from aves_artifacts.files.file_record import FileRecord
-from aves_artifacts.release.address import Address
 from aves_artifacts.release.gate import settle_failures
 from aves_artifacts.release.index import CLAIM, INDEX, Index, IndexedConfiguration, is_claim
 from aves_artifacts.release.provenance import PublicKey, opened, read_statement

@@ -18,9 +18,9 @@ from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.progress import Watcher
 from aves_artifacts.bundle.manifest import MANIFEST
+from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import each, stopping
 from aves_artifacts.files.documents import MAX_DOCUMENT
-from aves_artifacts.release.address import Address
 from aves_artifacts.release.index import CLAIM, INDEX
 from aves_artifacts.release.staging import Release, ReleaseFile
 

@@ -25,8 +25,8 @@ from aves_artifacts.base.progress import Silent
 from aves_artifacts.bundle.manifest import MANIFEST, REPORT
 from aves_artifacts.bundle.report_document import read_report
 from aves_artifacts.cli import main
+from aves_artifacts.files.address import Address, open_address
 from aves_artifacts.files.file_record import FileRecord, file_record
-from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.check import check_release, read_index
 from aves_artifacts.release.gate import Verified, Waived
 from aves_artifacts.release.index import CLAIM, INDEX, claim_text
@@ -285,7 +285,7 @@ def test_of_a_file_no_more_is_read_than_the_index_lists(signed: Path, monkeypatc
 def test_a_server_that_sends_nearly_nothing_has_an_end(
     name: str, signed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aves_artifacts.release.address._PATIENCE", 1.0)
+    monkeypatch.setattr("aves_artifacts.files.address._PATIENCE", 1.0)
     with served(signed) as server:
         server.always[f"/1/{name}"] = bad.trickle
         began = time.monotonic()

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.support.plain_releases import plain_release
 
-from aves_artifacts.release.address import Address, open_address
+from aves_artifacts.files.address import Address, open_address
 from aves_artifacts.release.index import INDEX
 from aves_artifacts.release.staging import Release
 

@@ -16,7 +16,7 @@ from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.base.errors import DoesNotHoldError, InputError
 from aves_artifacts.base.progress import Silent
-from aves_artifacts.release.address import Address, open_address
+from aves_artifacts.files.address import Address, open_address
 from aves_artifacts.release.index import CLAIM, INDEX
 from aves_artifacts.release.publishing import Published, plan_upload, publish, told
 from aves_artifacts.release.staging import Release

@@ -23,6 +23,8 @@ _FOR = {  # what an extra is for
     "openvino": "aves-verify --backends openvino",
     "transformers": "aves-verify --backends transformers, and --transformers",
     "torch-export": "aves-convert --exporter torch",
+    "corpus": "aves-verify corpus",
+    "dask": "aves-verify corpus run --workers and --scheduler",
 }
 _PIP_REFUSES = (24, 1)  # from here on pip refuses omegaconf 2.0.6: its metadata says PyYAML (>=5.1.*)
 _FAIRSEQ_ENDS = (3, 13)

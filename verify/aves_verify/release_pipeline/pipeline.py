@@ -19,8 +19,8 @@ from aves_artifacts.bundle.manifest import FILE_NAMES, REPORT, Manifest
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
 from aves_artifacts.fetch.fetcher import Fetcher, Wanted
 from aves_artifacts.fetch.file_kind import content_problem
+from aves_artifacts.files.address import Address, open_address
 from aves_artifacts.files.file_record import sha256_of
-from aves_artifacts.release.address import Address, open_address
 from aves_artifacts.release.gate import Verified, verified
 from aves_artifacts.release.index import INDEX
 from aves_artifacts.release.provenance import Signer

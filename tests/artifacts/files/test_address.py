@@ -1,5 +1,6 @@
 """Addresses of every kind: a folder, a real S3 server, and a store that cannot refuse a name that is taken."""
 
+import errno
 import os
 import threading
 import time
@@ -14,8 +15,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address, open_address
 from aves_artifacts.files.file_record import file_record
-from aves_artifacts.release.address import Address, open_address
 
 
 @pytest.fixture
@@ -45,6 +46,27 @@ def test_what_is_there_is_left_alone(address: Address, source: Path, tmp_path: P
     other.write_bytes(b"other")
     assert not address.create("a", other)
     assert address.size("a") == 3_000_000
+
+
+def test_what_is_replaced_is_there_whole(address: Address) -> None:
+    address.replace("a/b", b"first")
+    address.replace("a/b", b"second")
+    assert address.read("a/b") == b"second"
+    assert address.names() == ["a/b"]
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = open_address(str(tmp_path))
+    address.replace("a", b"first")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="No space left"):
+        address.replace("a", b"second")
+    assert address.read("a") == b"first"
+    assert address.names() == ["a"]
 
 
 @pytest.mark.parametrize("address", ["folder", pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
@@ -232,7 +254,7 @@ def test_names_are_listed_where_a_store_has_lists(address: Address, tmp_path: Pa
 
 
 def test_a_store_that_does_not_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_artifacts.release.address._PATIENCE", 0.1)
+    monkeypatch.setattr("aves_artifacts.files.address._PATIENCE", 0.1)
     address = open_address("memory://nowhere")
     monkeypatch.setattr(address.filesystem, "info", lambda _: time.sleep(5))
     with pytest.raises(InputError, match=r"cannot read: no answer, or less than 1\.05 MB, in 0\.1 seconds"):
@@ -240,7 +262,7 @@ def test_a_store_that_does_not_answer_has_an_end(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_document_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aves_artifacts.release.address._MAX_DOCUMENT", 1 << 20)
+    monkeypatch.setattr("aves_artifacts.files.address._MAX_DOCUMENT", 1 << 20)
     (tmp_path / "index.json").write_bytes(b" " * ((1 << 20) + 1))
     with pytest.raises(InputError, match="larger than 1,048,576 bytes"):
         open_address(str(tmp_path)).read("index.json")

@@ -1,4 +1,4 @@
-"""Folders at any address that fsspec knows: files appear whole, are never replaced, and are read back."""
+"""Folders at any address that fsspec knows: files appear whole, and are read back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
 from aves_artifacts.files.documents import open_file
 from aves_artifacts.files.file_record import FileRecord
-from aves_artifacts.files.writing import PARTIAL, creating
+from aves_artifacts.files.writing import PARTIAL, creating, replacing
 
 Result = TypeVar("Result")
 Held = Callable[[int], None]  # told how many bytes were moved
@@ -71,6 +71,20 @@ class Address:
                 raise
             return False
         return True
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file there, whole or not at all, in the place of what may be there.
+
+        Raises InputError where nothing can be written.
+        """
+        with self._told("write", name):
+            if self._is(_LOCAL):
+                with replacing(Path(self._path(name))) as temporary:
+                    temporary.write_bytes(content)
+            elif self._is(_CONDITIONAL):  # what is put there appears whole
+                self._ended(lambda: self.filesystem.pipe_file(self._path(name), content))
+            else:
+                self._move_in(name, lambda half: self.filesystem.pipe_file(half, content))
 
     def size(self, name: str) -> int | None:
         """A file's size in bytes; None where there is none. Raises InputError where the store cannot be read."""
@@ -147,11 +161,17 @@ class Address:
         else:
             if self.size(name) is not None:
                 raise FileExistsError
-            folder, file = posixpath.split(self._path(name))
-            half = f"{folder}/.{file}.{uuid.uuid4().hex}{PARTIAL}"
-            self.filesystem.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
-            self.filesystem.put_file(str(source), half, callback=callback)
-            self.filesystem.mv(half, self._path(name))
+            self._move_in(name, lambda half: self.filesystem.put_file(str(source), half, callback=callback))
+
+    def _move_in(self, name: str, write: Callable[[str], object]) -> None:
+        """Have a file written beside its place and then moved there: not every store shows whole files alone."""
+        folder, file = posixpath.split(self._path(name))
+        half = f"{folder}/.{file}.{uuid.uuid4().hex}{PARTIAL}"
+        self.filesystem.makedirs(folder, exist_ok=True)  # SFTP and FTP make none by themselves
+        write(half)
+        with suppress(FileNotFoundError):
+            self.filesystem.rm_file(self._path(name))  # some of them move nothing onto a file
+        self.filesystem.mv(half, self._path(name))
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         """A file's bytes; each block comes within a time, or a server that sends nearly nothing has no end."""
