@@ -14,7 +14,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "verify": ("torch", "torchaudio", "onnxruntime", "soundfile", "soxr", "matplotlib", "psutil"),
     "fairseq": ("fairseq",),
     "release": ("fsspec", "in_toto_attestation", "securesystemslib", "cryptography"),
-    "corpus": ("fsspec", "pyarrow"),
+    "corpus": ("cattrs", "fsspec", "pyarrow"),
     "dask": ("distributed",),
     "torch-export": ("torch", "torchaudio", "onnxscript"),
     "s3": ("s3fs",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.task_cost import TaskCost
 from aves_verify.comparison.weights import WeightSearch
+from aves_verify.report.corpus import Corpus
 from aves_verify.sounds.ran import Ran
 
 if TYPE_CHECKING:  # a report can be made and written without torch
@@ -43,11 +45,22 @@ class ConfigReport:
     clips: tuple[AnyClip, ...] = field(default=(), repr=False)
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict, repr=False)  # by backend and clip
     costs: tuple[TaskCost, ...] = ()  # what smaller graphs change of tasks
+    corpus: Corpus | None = field(default=None, repr=False)  # then ``comparisons`` has the worst of its windows alone
 
     @property
     def passed(self) -> bool:
         """Whether all that was compared passed and no problem was found; nothing compared is a failure."""
         return bool(self.comparisons) and not self.problems and all(c.status != "fail" for c in self.comparisons)
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """How many comparisons have each status; of a corpus those of all windows too."""
+        if self.corpus is None:
+            return Counter(c.status for c in self.comparisons)
+        every = Counter(c.status for c in self.comparisons if not self.corpus.holds(c))
+        for total in self.corpus.totals:
+            every.update(total.statuses)
+        return every
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -131,19 +132,20 @@ def title(config: ConfigReport) -> str:
 
 def outcome(report: Report, quote: Quote = escaped) -> str:
     """Say in one sentence whether it passed."""
-    compared = [c for config in report.configs for c in config.comparisons]
-    drifting = sum(c.status == "near-zero drift" for c in compared)
+    statuses = Counter[str]()
+    for config in report.configs:
+        statuses.update(config.statuses)
+    compared, failed = statuses.total(), statuses["fail"]
     if report.passed:
-        drift = f" In {drifting} of them some elements drift near zero, which passes." if drifting else ""
-        reduced = sum(c.status == "pass (reduced)" for c in compared)
-        exact = len(compared) - reduced
-        told = f"In all {exact} comparisons the ports compute what the original computes.{drift}" if exact else ""
-        smaller = f"In {reduced} comparisons smaller graphs cost no more than they may; they compute something else."
+        drifting, reduced = statuses["near-zero drift"], statuses["pass (reduced)"]
+        drift = f" In {drifting:,} of them some elements drift near zero, which passes." if drifting else ""
+        exact = compared - reduced
+        told = f"In all {exact:,} comparisons the ports compute what the original computes.{drift}" if exact else ""
+        smaller = f"In {reduced:,} comparisons smaller graphs cost no more than they may; they compute something else."
         return " ".join(filter(None, (told, smaller if reduced else "")))
     names = ", ".join(quote(title(config)) for config in report.configs if not config.passed)
-    failed = sum(c.status == "fail" for c in compared)
     problems = sum(len(config.problems) for config in report.configs)
-    counted = [f"{failed} of {len(compared)} comparisons fail"] if failed else []
+    counted = [f"{failed:,} of {compared:,} comparisons fail"] if failed else []
     counted += [f"{problems} problem{'s' if problems > 1 else ''} beside the numbers"] if problems else []
     return f"{names}: {' and '.join(counted) or NOTHING}." if names else "Nothing was compared."
 

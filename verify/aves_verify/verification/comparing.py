@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,24 +46,13 @@ def compare_input(
     is not judged exactly, ports with the original's own operators are not compared, and the exact answer is asked for
     where one differs by more than the tolerance.
     """
-    deep = layers or bool(loaded.named)
-    reference, *ports = loaded.backends
-    ports = [port for port in ports if item.exactly or port.kind != "torchaudio"]
-    began = time.perf_counter()
-    expected = dict(_run(reference, item, seconds, layers=deep))
-    expected |= units_of(expected, loaded)
-    pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
-    for port in ports:
-        if isinstance(port, SeparateBackend):
-            port.reference_seconds = max(port.reference_seconds, pace)
-    found: dict[str, Embeddings | RunError] = {}
-    for backend in ports:
-        found[backend.name] = _run_port(backend, item, seconds, layers=_deeply(backend, layers, deep))
-    answers = Answers(loaded, item, expected, seconds, layers, deep)
+    ran = run_input(loaded, item, seconds, layers=layers)
+    answers, found = ran.answers, ran.found
+    expected = answers.expected
     again, new = runs_again(item, shapes), item.waveform.shape not in shapes
     shapes.add(item.waveform.shape)
     compared: dict[str, list[Comparison]] = {}
-    for backend in ports:
+    for backend in ran.ports:
         outputs = found[backend.name]
         compared[backend.name] = list(compare_port(backend, answers, outputs, plan))
         if item.clip is not None and not isinstance(outputs, RunError):
@@ -81,6 +70,43 @@ def compare_input(
         if is_short(item) and isinstance(backend, OnnxBackend | TransformersBackend) and backend.other_way:
             compared[backend.name] += _otherwise(backend, answers, plan)
     yield from with_causes(loaded.backends, compared)
+
+
+@dataclass(frozen=True)
+class RanInput:
+    """What every backend gives for one input: the original's answers, and by port its outputs or why there are none."""
+
+    answers: Answers
+    ports: tuple[Backend, ...]
+    found: Mapping[str, Embeddings | RunError]
+
+    def compared(self, plan: Plan) -> Iterator[Comparison]:
+        """Compare every port, and nothing beside: what ``compare_input`` does before it runs anything again."""
+        by_port = {port.name: list(compare_port(port, self.answers, self.found[port.name], plan)) for port in self.ports}
+        return with_causes(self.answers.loaded.backends, by_port)
+
+
+def run_input(
+    loaded: Loaded, item: Input, seconds: dict[str, float], *, layers: bool, every_port: bool = False
+) -> RanInput:
+    """Run every backend on one input; seconds are added by backend. A port that fails to run has its error instead.
+
+    Of an input that is not judged exactly those with the original's own operators are left out, but for ``every_port``.
+    """
+    deep = layers or bool(loaded.named)
+    reference, *ports = loaded.backends
+    ports = [port for port in ports if item.exactly or every_port or port.kind != "torchaudio"]
+    began = time.perf_counter()
+    expected = dict(_run(reference, item, seconds, layers=deep))
+    expected |= units_of(expected, loaded)
+    pace = (time.perf_counter() - began) / item.waveform.size * SAMPLE_RATE
+    for port in ports:
+        if isinstance(port, SeparateBackend):
+            port.reference_seconds = max(port.reference_seconds, pace)
+    found: dict[str, Embeddings | RunError] = {}
+    for backend in ports:
+        found[backend.name] = _run_port(backend, item, seconds, layers=_deeply(backend, layers, deep))
+    return RanInput(Answers(loaded, item, expected, seconds, layers, deep), tuple(ports), found)
 
 
 def _deeply(backend: Backend, layers: bool, deep: bool) -> bool:

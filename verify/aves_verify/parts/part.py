@@ -1,0 +1,120 @@
+"""A part: what was found out about one shard, as one Parquet file whose bytes follow from the shard alone.
+
+It holds no time, no name of a machine and no place of a file: who makes it again makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line, quoted
+from aves_artifacts.files.documents import parse_json
+from aves_verify.parts.row import ARRAYS, COLUMNS, Row, from_columns, to_columns
+from aves_verify.parts.table import as_record, as_row, table
+
+SCHEMA = 1
+KIND = "aves-verify corpus part"
+_ENDING = b"PAR1"
+_MAGIC = len(_ENDING)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a part says of itself.
+
+    ``run`` is the digest of everything that decides what is in it but the audio, whose digest is ``audio``.
+    ``differences``: by backend and output how often |differences| of each size were seen, see ``differences.counted``.
+    """
+
+    schema: int
+    run: str
+    audio: str
+    windows: int
+    samples: int  # at 16 kHz
+    backends: dict[str, dict[str, str]]  # the version of each, and what else decides how it computes
+    environment: dict[str, str]
+    differences: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A shard's rows, and what is said of all of them."""
+
+    facts: Facts
+    rows: tuple[Row, ...]
+
+
+def to_bytes(part: Part) -> bytes:
+    """Write a part, with a checksum of each page."""
+    about = {KIND: json.dumps(as_row(part.facts), sort_keys=True)}
+    return parquet(table(map(to_columns, part.rows), COLUMNS, about), split=sorted(ARRAYS))
+
+
+def parquet(content: pa.Table, split: list[str]) -> bytes:
+    """Write a table, compressed without loss; of the columns to ``split`` the numbers' bytes lie by significance."""
+    leaves = [f"{name}.list.element" for name in split]
+    stream = BytesIO()
+    pq.write_table(
+        content,
+        stream,
+        compression="zstd",
+        use_dictionary=[name for name in content.column_names if name not in split],
+        use_byte_stream_split=leaves,
+        write_page_checksum=True,
+    )
+    return stream.getvalue()
+
+
+def is_whole(tail: bytes) -> bool:
+    """Whether these last bytes of a file are the end of a Parquet file: one that was cut off has another."""
+    return tail.endswith(_ENDING)
+
+
+class PartFile:
+    """A part that is read: its facts, and its rows with or without the large arrays."""
+
+    def __init__(self, content: bytes, where: str) -> None:
+        """Raise InputError for what is no part, or a damaged one."""
+        self.where = where
+        try:
+            self._file = open_parquet(content)
+            self.facts = facts_of(self._file, KIND, Facts)
+            if self.facts.schema != SCHEMA:
+                raise ValueError(f"schema {quoted(self.facts.schema)}, this version reads {SCHEMA}")
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            raise damaged(where, error) from None
+
+    def rows(self, *, arrays: bool = False) -> Iterator[Row]:
+        """Read the rows. Raises InputError where they are damaged."""
+        names = [column.name for column in COLUMNS if arrays or column.name not in ARRAYS]
+        try:
+            for columns in self._file.read(columns=names).to_pylist():
+                yield from_columns(columns)
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+            raise damaged(self.where, error) from None
+
+
+def open_parquet(content: bytes) -> pq.ParquetFile:
+    """Open a Parquet file whose pages are held against their checksums as they are read."""
+    return pq.ParquetFile(BytesIO(content), page_checksum_verification=True)
+
+
+def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:
+    """Read what a file says of itself under this name. Raises ValueError where it says nothing."""
+    metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
+    if kind.encode() not in metadata:
+        raise ValueError("a Parquet file of something else")
+    return as_record(what, parse_json(metadata[kind.encode()]))
+
+
+def damaged(where: str, error: Exception) -> InputError:
+    """The error for a file that cannot be read as what it should be."""
+    return InputError(f"{where}: damaged, or no part ({first_line(error)}); remove it and run aves-verify corpus again")

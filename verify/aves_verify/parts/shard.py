@@ -1,0 +1,147 @@
+"""Verifying one shard: what every port computes of its windows, against the original. A pure function of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
+from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL
+from aves_convert.sounds.clip import SAMPLE_RATE, too_short
+from aves_convert.sounds.network_input import network_input
+from aves_verify.backends.backend import RunError
+from aves_verify.comparison.compare import Comparison
+from aves_verify.corpus.shards import Shard
+from aves_verify.corpus.store import StoreError
+from aves_verify.corpus.windows import Cutting, Stretch, Window, read_windows
+from aves_verify.loading.load import Loaded
+from aves_verify.parts.differences import added, counted
+from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, Sums, Where
+from aves_verify.parts.worst import Worst
+from aves_verify.sounds.inputs import Input
+from aves_verify.sounds.ran import InputFacts
+from aves_verify.verification.comparing import RanInput, run_input
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.self_description import fixed_samples
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How windows are looked at: how they are cut, in which the exact answer is computed, how many are kept whole.
+
+    ``exact_every``: of so many windows one gets the answer in float64, which takes as long as all ports together; the
+    others do where a difference asks for it.
+    """
+
+    cutting: Cutting
+    exact_every: int = 1
+    worst: int = 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a shard."""
+
+    rows: tuple[Row, ...]
+    windows: int
+    samples: int
+    differences: dict[str, dict[str, dict[int, int]]]
+
+
+def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, seconds: dict[str, float]) -> Found:
+    """Compare every port on every window of a shard; seconds are added by backend.
+
+    A recording that cannot be read is a row. Raises StoreError where its store does not answer.
+    """
+    rows: list[Row] = []
+    worst, windows, samples = Worst(looking.worst), 0, 0
+    differences: dict[str, dict[str, dict[int, int]]] = {}
+    for stretch in shard.stretches:
+        try:
+            for window in read_windows(stretch, looking.cutting):
+                if reason := too_short(window.clip, loaded.config.receptive_field):
+                    rows.append(_left_out(stretch, window, reason))
+                    continue
+                windows, samples = windows + 1, samples + window.clip.samples
+                _add(rows, worst, differences, _verified(loaded, stretch, window, plan, looking, seconds))
+        except StoreError:
+            raise
+        except InputError as error:
+            rows.append(Row(Where(stretch.recording.name, stretch.recording.sha256, 0, 0), UNREADABLE, reason_of(error)))
+    return Found(worst.with_arrays(rows), windows, samples, differences)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One output of one port in one window."""
+
+    row: Row
+    waveform: NDArray[np.float32]
+    port: Any
+    reference: Any
+
+
+def _left_out(stretch: Stretch, window: Window, reason: str) -> Row:
+    """The row of what is too short for a frame: of a whole recording nobody can tell anything, of its end one can."""
+    where = Where(stretch.recording.name, stretch.recording.sha256, window.start, window.clip.samples)
+    return Row(where, SKIPPED if window.start else UNREADABLE, reason)
+
+
+def _add(rows: list[Row], worst: Worst, differences: dict[str, dict[str, dict[int, int]]], found: Any) -> None:
+    for each in found:
+        comparison: Comparison = each.row.comparison
+        worst.add(len(rows), comparison, each.waveform, each.port, each.reference)
+        rows.append(each.row)
+        if each.row.sums is not None:
+            difference = each.port.astype(np.float64) - each.reference
+            outputs = differences.setdefault(comparison.backend, {})
+            outputs[comparison.layer] = added([outputs.get(comparison.layer, {}), counted(difference)])
+
+
+def _verified(
+    loaded: Loaded, stretch: Stretch, window: Window, plan: Plan, looking: Looking, seconds: dict[str, float]
+) -> Iterator[_Compared]:
+    waveform = network_input(window.clip, normalize=loaded.normalize)
+    fixed = fixed_samples(loaded)
+    if fixed is not None and fixed != waveform.shape[1]:  # such a graph takes nothing else
+        waveform = waveform[:, np.arange(fixed) % waveform.shape[1]]
+    exactly = (int(stretch.recording.sha256[:8], 16) + window.start) % looking.exact_every == 0
+    item = Input(window.name, waveform, window.clip, exactly)
+    ran = run_input(loaded, item, seconds, layers=plan.layers == "all", every_port=True)
+    where = _where(stretch, window, loaded)
+    for comparison in ran.compared(plan):
+        port, reference = _outputs(ran, comparison)
+        sums = None if not np.isfinite(comparison.mean_abs) or comparison.flips is not None else _sums(port, reference)
+        yield _Compared(Row.of(where, comparison, sums), window.clip.waveform, port, reference)
+
+
+def _where(stretch: Stretch, window: Window, loaded: Loaded) -> Where:
+    clip = window.clip
+    facts = InputFacts.of(Input(clip.name, clip.waveform[None]), loaded.config.frames(clip.samples), repeated=False)
+    level = facts.levels[0] if facts.levels else 0.0
+    recording = stretch.recording
+    return Where(recording.name, recording.sha256, window.start, clip.samples, level, facts.offsets[0], facts.peak)
+
+
+def _outputs(ran: RanInput, comparison: Comparison) -> tuple[Any, Any]:
+    """What the port gave and what the original gave; None where one of them gave nothing."""
+    found, expected = ran.found[comparison.backend], ran.answers.expected
+    layer = comparison.layer
+    port = None if isinstance(found, RunError) else found.get(layer)
+    return port, expected.get(FINAL if layer == EMBEDDINGS else layer)
+
+
+def _sums(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Sums:
+    difference = port.astype(np.float64) - reference
+    squares = float(np.sum(difference * difference))
+    return Sums(port.size, squares, float(np.sum(np.square(reference, dtype=np.float64))))
+
+
+def seconds_of(samples: int) -> float:
+    """The length of so many samples at 16 kHz."""
+    return samples / SAMPLE_RATE
