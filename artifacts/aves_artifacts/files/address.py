@@ -127,6 +127,15 @@ class Address:
             return None
         return bytes(content)
 
+    def tail(self, name: str, size: int) -> bytes:
+        """Read the last bytes of a file; none where there is no file. Raises InputError where it cannot be read."""
+        try:
+            with self._told("read", name):
+                end: bytes = self._ended(lambda: self.filesystem.cat_file(self._path(name), start=-size))
+                return end[-size:]
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+
     def names(self) -> list[str] | None:
         """List the names of all files here; None where the store does not tell them."""
         if self._is(_WITHOUT_LISTS):

@@ -53,6 +53,9 @@ def test_what_is_replaced_is_there_whole(address: Address) -> None:
     address.replace("a/b", b"second")
     assert address.read("a/b") == b"second"
     assert address.names() == ["a/b"]
+    assert address.tail("a/b", 3) == b"ond"
+    assert address.tail("a/b", 30) == b"second"
+    assert address.tail("b", 3) == b""
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

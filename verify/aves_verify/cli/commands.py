@@ -15,6 +15,7 @@ from aves_artifacts.base.extras import need
 from aves_artifacts.base.options import path_type
 from aves_artifacts.base.progress import showing
 from aves_verify.cli import options
+from aves_verify.cli.corpus import corpus
 
 
 class _DefaultCommand(Group):
@@ -36,6 +37,9 @@ class _DefaultCommand(Group):
 @click.version_option(package_name="aves-ports")
 def main() -> None:
     """Check that converted encoders compute what the original computes."""
+
+
+main.add_command(corpus)
 
 
 @main.command(name="run", hidden=True)
@@ -83,16 +87,17 @@ def run(
     aves-verify diff A.json B.json                    what changed between two reports
     aves-verify doctor                                what is installed, and what does not fit together
     aves-verify release --to URL                      convert, verify and publish in one run
+    aves-verify corpus run --audio PATH-OR-URL …      on whole corpora, by many machines
 
-    Each of the last four has a --help of its own.
+    Each of the last five has a --help of its own.
     """
     need("aves-verify", "verify")
     from rich.console import Console
 
     from aves_artifacts.bundle.attach import attach_report
     from aves_convert.sounds.audio import read_clips
+    from aves_verify.cli.limits import bounds_of, is_looser, tolerances_of
     from aves_verify.cli.selection import BackendOptions, Selection
-    from aves_verify.comparison.compare import TOLERANCES
     from aves_verify.comparison.reduced import BOUNDS
     from aves_verify.report import files, terminal
     from aves_verify.report.json_report import to_json
@@ -103,22 +108,16 @@ def run(
     original = selected["fairseq"] or selected["transformers"]
     if attach and (selected["bundle"] is None or original is None or atol is not None or rtol is not None):
         raise InputError("--attach goes with --bundle DIR --fairseq CKPT, and with the tolerances as they are")
-    asked = {name: value for name, value in (("min_snr", min_snr), ("min_cosine", min_cosine)) if value is not None}
-    if asked and not (selected["reduced"] or selected["bundle"]):
-        raise InputError("--min-snr and --min-cosine are for smaller graphs; give them with --reduced, or in a bundle")
-    bounds = {port: dataclasses.replace(default, **asked) for port, default in BOUNDS.items()}
-    if attach and any(getattr(bounds[port], name) < getattr(BOUNDS[port], name) for port in bounds for name in asked):
+    bounds = bounds_of(min_snr, min_cosine, has_reduced=bool(selected["reduced"] or selected["bundle"]))
+    if attach and any(is_looser(bounds[port], BOUNDS[port]) for port in bounds):
         raise InputError("--attach goes with bounds that ask for no less than the default ones")
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
-    given = {name: value for name, value in (("atol", atol), ("rtol", rtol)) if value is not None}
-    if given:
-        given["own_error"] = 0.0  # who gives a tolerance means that and nothing beside it
     plan = Plan(
         clips=clips,
         backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
         layers=layers,
-        tolerances={name: dataclasses.replace(default, **given) for name, default in TOLERANCES.items()},
+        tolerances=tolerances_of(atol, rtol),
         bounds=bounds,
         explain=explain,
         characterise=characterise,

@@ -16,7 +16,7 @@ STAND_IN_RELEASE = (
     "given. By default they are refused."
 )
 
-selection = options.all_of(
+subject = options.all_of(
     click.argument("names", nargs=-1, metavar="[NAME]..."),
     options.stand_in(STAND_IN),
     click.option(
@@ -63,16 +63,18 @@ selection = options.all_of(
         help="A folder of Hugging Face transformers: a port, or without --fairseq the original. By default that of the "
         "bundle, if it has one.",
     ),
-    click.option(
-        "--audio",
-        type=path_type(),
-        multiple=True,
-        metavar="PATH",
-        help="A recording, or a folder that is searched for WAV, FLAC, OGG and MP3; may be given several times. By "
-        "default 16 synthesised sounds are taken.",
-    ),
-    options.layers("What is compared"),
 )
+
+layers = options.layers("What is compared")
+_audio = click.option(
+    "--audio",
+    type=path_type(),
+    multiple=True,
+    metavar="PATH",
+    help="A recording, or a folder that is searched for WAV, FLAC, OGG and MP3; may be given several times. By "
+    "default 16 synthesised sounds are taken.",
+)
+selection = options.all_of(subject, _audio, layers)
 
 which = options.all_of(
     click.option(
@@ -136,7 +138,7 @@ _OWN = (
     "Then the original's own error is not added to it. By default each kind of port has a limit of its own, which the "
     "report names."
 )
-how = options.all_of(
+limits = options.all_of(
     click.option(
         "--atol", type=click.FloatRange(0), metavar="X", help=f"What a port may differ by: X + rtol |original|. {_OWN}"
     ),
@@ -151,6 +153,16 @@ how = options.all_of(
         "The cosine that each frame of a smaller graph must have with the original's. By default each kind has a "
         "bound of its own, which the report names."
     ),
+)
+seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    help="Draw the probes, which are run beside the given sounds, as an earlier run did: its report tells its seed "
+    "(ran.seed in the JSON). By default they are drawn anew.",
+)
+how = options.all_of(
+    limits,
     click.option(
         "--explain",
         is_flag=True,
@@ -161,28 +173,16 @@ how = options.all_of(
         is_flag=True,
         help="Measure how far padding, gain, batches, threads and so on move the outputs. By default this is left out.",
     ),
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**31 - 1),
-        metavar="N",
-        help="Draw the probes, which are run beside the given sounds, as an earlier run did: its report tells its seed "
-        "(ran.seed in the JSON). By default they are drawn anew.",
-    ),
+    seed,
 )
 
-report = options.all_of(
+files = options.all_of(
     click.option(
         "--report",
         "folder",
         type=path_type(folder=True),
         metavar="DIR",
         help="Write the report into this folder, as HTML, Markdown, JSON and JUnit. By default it is only printed.",
-    ),
-    click.option(
-        "--attach",
-        is_flag=True,
-        help="Put the report into the bundle: report.json, and a table in its README.md. By default the bundle stays "
-        "as it is.",
     ),
     click.option(
         "--json",
@@ -197,6 +197,16 @@ report = options.all_of(
         type=path_type(),
         metavar="FILE",
         help="Write the report as JUnit XML, for continuous integration. By default none is written.",
+    ),
+)
+
+report = options.all_of(
+    files,
+    click.option(
+        "--attach",
+        is_flag=True,
+        help="Put the report into the bundle: report.json, and a table in its README.md. By default the bundle stays "
+        "as it is.",
     ),
     click.option(
         "-v", "--verbose", is_flag=True, help="Print a line for every clip. By default one is printed for each port."

@@ -22,8 +22,6 @@ from aves_verify.parts.table import as_record, as_row, table
 
 SCHEMA = 1
 KIND = "aves-verify corpus part"
-_ENDING = b"PAR1"
-_MAGIC = len(_ENDING)
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,8 @@ def parquet(content: pa.Table, split: list[str]) -> bytes:
     return stream.getvalue()
 
 
-def is_whole(tail: bytes) -> bool:
-    """Whether these last bytes of a file are the end of a Parquet file: one that was cut off has another."""
-    return tail.endswith(_ENDING)
-
-
 class PartFile:
-    """A part that is read: its facts, and its rows with or without the large arrays."""
+    """A part that is read: its facts, and its rows."""
 
     def __init__(self, content: bytes, where: str) -> None:
         """Raise InputError for what is no part, or a damaged one."""
@@ -92,11 +85,19 @@ class PartFile:
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise damaged(where, error) from None
 
-    def rows(self, *, arrays: bool = False) -> Iterator[Row]:
-        """Read the rows. Raises InputError where they are damaged."""
+    def columns(self, *, arrays: bool = False) -> list[dict[str, Any]]:
+        """Read the rows, as they lie in the file. Raises InputError where they are damaged."""
         names = [column.name for column in COLUMNS if arrays or column.name not in ARRAYS]
         try:
-            for columns in self._file.read(columns=names).to_pylist():
+            rows: list[dict[str, Any]] = self._file.read(columns=names).to_pylist()
+            return rows
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+            raise damaged(self.where, error) from None
+
+    def rows(self) -> Iterator[Row]:
+        """Read the rows with their arrays. Raises InputError where they are damaged."""
+        try:
+            for columns in self.columns(arrays=True):
                 yield from_columns(columns)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self.where, error) from None

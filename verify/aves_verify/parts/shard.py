@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL
-from aves_convert.sounds.clip import SAMPLE_RATE, too_short
+from aves_convert.sounds.clip import too_short
 from aves_convert.sounds.network_input import network_input
 from aves_verify.backends.backend import RunError
 from aves_verify.comparison.compare import Comparison
+from aves_verify.corpus.addresses import StoreError
 from aves_verify.corpus.shards import Shard
-from aves_verify.corpus.store import StoreError
 from aves_verify.corpus.windows import Cutting, Stretch, Window, read_windows
 from aves_verify.loading.load import Loaded
 from aves_verify.parts.differences import added, counted
@@ -72,8 +72,12 @@ def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, sec
         except StoreError:
             raise
         except InputError as error:
-            rows.append(Row(Where(stretch.recording.name, stretch.recording.sha256, 0, 0), UNREADABLE, reason_of(error)))
+            rows.append(Row(_place(stretch, looking), UNREADABLE, reason_of(error)))
     return Found(worst.with_arrays(rows), windows, samples, differences)
+
+
+def _place(stretch: Stretch, looking: Looking) -> Where:
+    return Where(stretch.recording.name, stretch.recording.sha256, stretch.first * looking.cutting.hop_samples, 0)
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,3 @@ def _sums(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Sums:
     difference = port.astype(np.float64) - reference
     squares = float(np.sum(difference * difference))
     return Sums(port.size, squares, float(np.sum(np.square(reference, dtype=np.float64))))
-
-
-def seconds_of(samples: int) -> float:
-    """The length of so many samples at 16 kHz."""
-    return samples / SAMPLE_RATE

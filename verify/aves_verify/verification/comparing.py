@@ -82,7 +82,9 @@ class RanInput:
 
     def compared(self, plan: Plan) -> Iterator[Comparison]:
         """Compare every port, and nothing beside: what ``compare_input`` does before it runs anything again."""
-        by_port = {port.name: list(compare_port(port, self.answers, self.found[port.name], plan)) for port in self.ports}
+        by_port = {
+            port.name: list(compare_port(port, self.answers, self.found[port.name], plan)) for port in self.ports
+        }
         return with_causes(self.answers.loaded.backends, by_port)
 
 

@@ -7,25 +7,26 @@ import platform
 from aves_artifacts.base.processor import processor_name
 from aves_artifacts.base.versions import version_of
 
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "onnxruntime",
+    "transformers",
+    "openvino",
+    "onnx",
+    "numpy",
+    "fairseq",
+    "aves-ports",
+)
+
 
 def environment() -> dict[str, str | int | None]:
     """List versions of everything that computes, the processor and the threads; None where it is not installed."""
     import torch
 
-    packages = (
-        "torch",
-        "torchaudio",
-        "onnxruntime",
-        "transformers",
-        "openvino",
-        "onnx",
-        "numpy",
-        "fairseq",
-        "aves-ports",
-    )
     return {
         "python": platform.python_version(),
-        **{package: version_of(package) for package in packages},
+        **{package: version_of(package) for package in PACKAGES},
         "cpu": processor_name(),
         "threads": torch.get_num_threads(),
     }

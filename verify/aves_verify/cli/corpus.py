@@ -1,0 +1,171 @@
+"""The commands of aves-verify corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.extras import need
+from aves_verify.cli import corpus_options, options
+
+if TYPE_CHECKING:
+    from aves_verify.parts.driving import Crew
+    from aves_verify.parts.run import Corpus, Done
+
+
+@click.group(cls=Group)
+def corpus() -> None:
+    """Verify on a whole corpus, by many machines.
+
+    Recordings are cut into windows, and these into parts that are done one by one, wherever there is a process to do
+    them. What is done is not done again. In the end there is one report.
+
+    \b
+    aves-verify corpus run --bundle DIR --fairseq CKPT --audio FOLDER --parts PARTS --workers 8
+    aves-verify corpus report --parts PARTS --report REPORT
+    """
+
+
+@corpus.command()
+@options.subject
+@options.which
+@options.backends
+@options.layers
+@options.limits
+@options.seed
+@corpus_options.cutting
+@corpus_options.looking
+@corpus_options.drivers
+def run(
+    audio: tuple[str, ...],
+    parts: str,
+    window: float,
+    hop: float | None,
+    shard_windows: int,
+    threads: int,
+    exact_every: int,
+    worst: int,
+    shard: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    retries: int,
+    form: Any,
+    layers: Any,
+    backends: str | None,
+    atol: float | None,
+    rtol: float | None,
+    min_snr: float | None,
+    min_cosine: float | None,
+    seed: int | None,
+    onnx_provider: str | None,
+    openvino_device: str | None,
+    openvino_precision: str | None,
+    backend_options: tuple[str, ...],
+    **selected: Any,
+) -> None:
+    """Compare ports with the original on every window of a corpus.
+
+    What was found is written as parts, which aves-verify corpus report makes one report of. A run that was stopped, or
+    killed, goes on where it was when it is started again with the same options. Exit status: 0 all parts of this
+    process's share are there, 1 some are missing, 2 the input is unusable.
+
+    \b
+    aves-verify corpus run bio --audio recordings --parts PARTS --workers 8
+    aves-verify corpus run bio --audio s3://bucket/2024 --parts s3://bucket/parts --shard 3/100
+    aves-verify corpus run bio --audio list.csv --parts /shared/parts --scheduler tcp://host:8786
+    """
+    need("aves-verify corpus", "verify", "corpus")
+    from aves_verify.cli.limits import bounds_of, tolerances_of
+    from aves_verify.cli.selection import BackendOptions, Selection
+    from aves_verify.corpus.windows import Cutting
+    from aves_verify.parts.ordering import verified
+    from aves_verify.parts.shard import Looking
+    from aves_verify.verification.plan import Plan, check_comparable
+
+    cutting = Cutting(window, window if hop is None else hop, shard_windows)
+    crew = _crew(shard, workers, scheduler, retries, form)
+    subjects = Selection(**selected).subjects(layers)
+    smaller = bool(selected["reduced"] or selected["bundle"])
+    plan = Plan(
+        backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
+        layers=layers,
+        tolerances=tolerances_of(atol, rtol),
+        bounds=bounds_of(min_snr, min_cosine, has_reduced=smaller),
+        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),
+    )
+    check_comparable(plan)
+    whole = True
+    for corpus, done in verified(
+        subjects, plan, Looking(cutting, exact_every, worst), audio, parts, crew, threads=threads, seed=seed
+    ):
+        _tell(corpus, done, f"aves-verify corpus report --parts {parts}")
+        whole = whole and not done.missing
+    raise SystemExit(0 if whole else 1)
+
+
+@corpus.command()
+@corpus_options.reporting
+@options.files
+def report(
+    parts: str,
+    only: tuple[str, ...],
+    max_unreadable: int,
+    folder: Path | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+) -> None:
+    """Make one report of a corpus's parts.
+
+    The report is the same whoever made the parts. Exit status: 0 every port computes what the original computes in all
+    windows, 1 one does not, or parts are missing, 2 there is nothing to report on.
+    """
+    need("aves-verify corpus", "verify", "corpus")
+    from rich.console import Console
+
+    from aves_verify.parts.run import parts_at
+    from aves_verify.parts.verdict import corpus_report
+    from aves_verify.report import files, terminal
+
+    wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)
+    found = corpus_report(parts_at(parts)[0], only=only, unreadable=max_unreadable)
+    terminal.print_report(found, Console(), every_clip=False)
+    files.write(found, wanted)
+    raise SystemExit(0 if found.passed else 1)
+
+
+def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any) -> Crew:
+    from aves_verify.drivers.job import Settings, share_of
+    from aves_verify.parts.driving import Crew
+
+    settings = dataclasses.replace(Settings(), retries=retries)
+    return Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form)
+
+
+def _tell(corpus: Corpus, done: Done, next_command: str) -> None:
+    """Print what became of a run, and what to do next."""
+    click.echo(
+        f"{len(corpus.recordings):,} recordings, {corpus.windows:,} windows, {corpus.seconds / 3600:,.2f} h in "
+        f"{done.parts:,} parts: {done.made:,} made, {done.there:,} were there"
+        + (f", {done.others:,} are left to other shares" if done.others else "")
+    )
+    numbers = done.numbers
+    if numbers.get("windows") and done.seconds:
+        click.echo(
+            f"{numbers['windows']:,.0f} windows, {numbers['sound'] / 3600:,.2f} h of sound in {done.seconds:,.0f} s: "
+            f"{numbers['windows'] / done.seconds:.3g} windows a second"
+        )
+    for name, reason in list(done.missing.items())[:_TOLD]:
+        click.echo(f"missing: {name}: {reason}", err=True)
+    if len(done.missing) > _TOLD:
+        click.echo(f"missing: {len(done.missing) - _TOLD:,} more", err=True)
+    if done.stopped:
+        raise InputError(done.stopped)
+    click.echo(f"next: {next_command}" if not done.missing else "run again to do what is missing")
+
+
+_TOLD = 20  # missing parts

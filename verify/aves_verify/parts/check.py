@@ -1,0 +1,91 @@
+"""The part about the port itself: what an ordinary verification finds, on reference signals, before any corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from aves_verify.comparison.compare import Comparison
+from aves_verify.comparison.weights import WeightSearch
+from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet
+from aves_verify.parts.table import as_record, as_row, fields_of, table
+from aves_verify.report.report import ConfigReport
+from aves_verify.sounds.ran import Ran
+from aves_verify.subjects.subject import Subject
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify_subject
+
+KIND = "aves-verify port check"
+
+
+@dataclass(frozen=True)
+class PortCheck:
+    """What a verification of a port found, but for its comparisons, which are rows."""
+
+    name: str
+    source: str
+    reference: str
+    sha256: dict[str, str]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    backends: dict[str, dict[str, str]]
+    weights: dict[str, WeightSearch]
+    environment: dict[str, str]
+    ran: Ran | None = None
+    comparisons: tuple[Comparison, ...] = field(default=(), repr=False)
+
+    def report(self) -> ConfigReport:
+        """As the report of one configuration; it tells no seconds."""
+        return ConfigReport(
+            self.name,
+            self.source,
+            self.reference,
+            self.sha256,
+            self.comparisons,
+            {},
+            problems=self.problems,
+            notes=self.notes,
+            backends=self.backends,
+            weights=self.weights,
+            ran=self.ran,
+        )
+
+
+def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> PortCheck:
+    """Verify a port on the reference signals and on what the plan's seed draws. Raises InputError."""
+    found = verify_subject(subject, plan)
+    return PortCheck(
+        found.name,
+        found.source,
+        found.reference,
+        dict(found.sha256),
+        found.problems,
+        (*filter(None, (audit.text for audit in found.audits)), *found.notes),
+        {name: dict(known) for name, known in found.backends.items()},
+        dict(found.weights),
+        dict(environment),
+        found.ran,
+        found.comparisons,
+    )
+
+
+def to_bytes(check: PortCheck) -> bytes:
+    """Write it as a Parquet file, a row for each comparison."""
+    about = as_row(check)
+    rows = about.pop("comparisons")
+    given = {KIND: json.dumps(about, sort_keys=True, allow_nan=False)}
+    return parquet(table(rows, fields_of(Comparison), given), split=[])
+
+
+def read_check(content: bytes, where: str) -> PortCheck:
+    """Read it back. Raises InputError for another file."""
+    try:
+        file = open_parquet(content)
+        about: PortCheck = facts_of(file, KIND, PortCheck)
+        rows = [as_record(Comparison, row) for row in file.read().to_pylist()]
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged(where, error) from None
+    return PortCheck(**{**vars(about), "comparisons": tuple(rows)})

@@ -1,0 +1,139 @@
+"""Reading all parts of a run once, one at a time: sums, what failed, and which windows are the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.report_document import STATUSES
+from aves_artifacts.files.address import Address
+from aves_artifacts.files.concurrency import pool
+from aves_verify.parts.failures import Failures
+from aves_verify.parts.identity import Identity
+from aves_verify.parts.part import PartFile
+from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
+from aves_verify.parts.totals import Totals
+
+LISTED = 20  # of each port's worst windows
+_AHEAD = 8  # parts that are fetched while another is looked at: a store far away takes its time for each
+# The worst of every kind that a table of ports tells, so that its numbers are those of all windows: whether it is the
+# largest that is worst.
+_EXTREMES = {"error_ratio": True, "max_rel": True, "mean_abs": True, "cosine_min": False}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row that is told of by itself, and where it lies; those of lower rank are worse."""
+
+    rank: tuple[Any, ...]
+    part: str
+    index: int
+    row: Row
+
+
+@dataclass
+class Gathered:
+    """What was found in all parts."""
+
+    totals: dict[tuple[str, str], Totals] = field(default_factory=dict)
+    failures: Failures = field(default_factory=Failures)
+    missing: list[str] = field(default_factory=list)  # names, each with what is wrong
+    unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason; the first by name
+    unreadable_count: int = 0
+    skipped: int = 0
+    windows: int = 0
+    samples: int = 0
+    environments: list[dict[str, str]] = field(default_factory=list)
+    backends: dict[str, dict[str, str]] = field(default_factory=dict)
+    worst: dict[str, list[Listed]] = field(default_factory=dict)  # by backend
+    extremes: dict[tuple[str, str], Listed] = field(default_factory=dict)  # by backend, and by what is extreme
+
+    def add(self, name: str, part: PartFile) -> None:
+        """Take in a part of this name."""
+        facts = part.facts
+        self.windows += facts.windows
+        self.samples += facts.samples
+        if facts.environment not in self.environments:
+            self.environments.append(facts.environment)
+        self.backends = self.backends or facts.backends
+        for backend, outputs in facts.differences.items():
+            for layer, counts in outputs.items():
+                self._of(backend, layer).add_counts(counts)
+        for index, row in enumerate(part.columns()):
+            self._row(name, index, row)
+
+    def _row(self, name: str, index: int, row: Mapping[str, Any]) -> None:
+        status, where = row["status"], str(row["recording"])
+        if row["backend"] is not None:
+            self._of(row["backend"], row["layer"]).add(row)
+            self._rank(name, index, row)
+            if status == "fail":
+                self.failures.add(row["backend"], row["reason"], str(row["clip"]))
+        elif status == SKIPPED:
+            self.skipped += 1
+        elif status == UNREADABLE:
+            self.unreadable_count += 1
+            self.failures.add("", row["reason"], where)
+            self.unreadable[where] = row["reason"]
+            if len(self.unreadable) > LISTED:
+                del self.unreadable[max(self.unreadable)]
+
+    def _rank(self, name: str, index: int, row: Mapping[str, Any]) -> None:
+        """Keep a row that is among the worst of its backend; of equals the first by name, whatever came first."""
+        backend, noise = row["backend"], row["noise"]
+        place = (row["recording"], row["start"], row["layer"], name, index)
+        size = row["max_abs"] / max(1.0, noise["scale"] if noise else 1.0)
+        kept = self.worst.setdefault(backend, [])
+        rank: tuple[Any, ...] = (-STATUSES.index(row["status"]), -size, *place)
+        if len(kept) < LISTED or rank < kept[-1].rank:
+            kept.append(Listed(rank, name, index, from_columns(dict(row))))
+            kept.sort(key=lambda each: each.rank)
+            del kept[LISTED:]
+        if row["flips"] is not None:
+            return
+        for extreme, largest in _EXTREMES.items():
+            if row[extreme] is None:
+                continue
+            rank = (-row[extreme] if largest else row[extreme], *place)
+            held = self.extremes.get((backend, extreme))
+            if held is None or rank < held.rank:
+                self.extremes[backend, extreme] = Listed(rank, name, index, from_columns(dict(row)))
+
+    @property
+    def listed(self) -> list[Listed]:
+        """The rows that are told of one by one, port by port, the worst first; each once."""
+        every = [*(each for kept in self.worst.values() for each in kept), *self.extremes.values()]
+        return list({(each.part, each.index): each for each in every}.values())
+
+    def _of(self, backend: str, layer: str) -> Totals:
+        return self.totals.setdefault((backend, layer), Totals(backend, layer))
+
+
+def gather(parts: Address, identity: Identity, shards: Sequence[str]) -> Gathered:
+    """Read the parts of these shards. What is missing or damaged is told. Raises InputError for a store's trouble."""
+    found = Gathered()
+    for name, content in _contents(parts, [identity.part(shard) for shard in shards]):
+        if content is None:
+            found.missing.append(f"{name}: not there")
+            continue
+        try:
+            part = PartFile(content, f"{parts.url}/{name}")
+            if part.facts.run != identity.run:
+                raise InputError(f"{parts.url}/{name}: is of another run")
+            found.add(name, part)
+        except InputError as error:
+            found.missing.append(str(error))
+    return found
+
+
+def _contents(parts: Address, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    """The files' contents in order, None for one that is not there; some are fetched ahead."""
+    with pool(_AHEAD) as threads:
+        waiting = [threads.submit(parts.read, name) for name in names[:_AHEAD]]
+        for i, name in enumerate(names):
+            content = waiting.pop(0).result()
+            if i + _AHEAD < len(names):
+                waiting.append(threads.submit(parts.read, names[i + _AHEAD]))
+            yield name, content

@@ -1,0 +1,76 @@
+"""What parts are known by: the port, the audio, and everything else that decides what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aves_artifacts.base.versions import version_of
+from aves_verify.backends.backend import implementation
+from aves_verify.parts.shard import Looking
+from aves_verify.subjects.subject import Subject
+from aves_verify.verification.plan import Plan
+
+_SHORT = 12  # digits of a digest in a name
+SIGNALS = "signals"  # in the place of the audio's digest: the reference signals
+# Other versions of these compute other last digits, and what they computed must not stand for one another's. Which
+# processor it was is told by each part, as machines of one cluster may differ.
+_COMPUTING = ("aves-ports", "fairseq", "torch", "torchaudio", "onnxruntime", "openvino", "transformers", "numpy")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Digests of what is verified, and of how.
+
+    ``port``: of the files that are read. ``settings``: of the plan, of how windows are looked at, of the threads, which
+    decide the last digits, and of the versions of what computes.
+    """
+
+    port: str
+    settings: str
+
+    @property
+    def run(self) -> str:
+        """Both as one digest."""
+        return digest([self.port, self.settings])
+
+    def part(self, audio: str) -> str:
+        """The name of the part about a shard of this digest."""
+        return f"{self.port[:_SHORT]}-{audio[:_SHORT]}-{self.settings[:_SHORT]}.parquet"
+
+    def listing(self, corpus: str) -> str:
+        """The name of the file that lists the parts of a whole corpus of this digest."""
+        return f"{self.port[:_SHORT]}-{corpus[:_SHORT]}-{self.settings[:_SHORT]}.json"
+
+
+def identity_of(subject: Subject, plan: Plan, looking: Looking, threads: int) -> Identity:
+    """Compute the digests; hashes the files. Raises InputError where one cannot be read."""
+    files = subject.sha256({implementation(name).reads for name in plan.backends})
+    completing = [None if path is None else path.name for path in (subject.pretrained, subject.recording)]
+    port = digest([sorted(files.items()), subject.normalize, subject.geometry, completing])
+    return Identity(port, digest(settings_of(plan, looking, threads)))
+
+
+def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]:
+    """Everything beside the files that decides what is in a part; how shards are cut decides the audio's digest."""
+    return {
+        "backends": plan.backends,
+        "layers": plan.layers,
+        "tolerances": {name: asdict(tolerance) for name, tolerance in plan.tolerances.items()},
+        "bounds": {name: asdict(bound) for name, bound in plan.bounds.items()},
+        "options": {name: dict(options) for name, options in plan.options.items()},
+        "window": looking.cutting.window,
+        "hop": looking.cutting.hop,
+        "exact_every": looking.exact_every,
+        "worst": looking.worst,
+        "threads": threads,
+        "versions": {package: version_of(package) for package in _COMPUTING},
+    }
+
+
+def digest(value: Any) -> str:
+    """Hash what JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""The index of a corpus, made once by whoever comes first, and kept beside the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address, open_address
+from aves_verify.corpus.index import Recording, from_table, index_block, to_table
+from aves_verify.corpus.listing import Entry
+from aves_verify.drivers.job import Job, Outcome, Task
+from aves_verify.parts.identity import digest
+from aves_verify.parts.writing import whole_parts, write_part
+
+_BLOCK = 256  # files of a block
+_FOLDER = "index"
+
+Drive = Callable[[Job, Sequence[Task]], Outcome]
+
+
+@dataclass(frozen=True)
+class IndexJob:
+    """Index blocks of files; what is written goes to an address."""
+
+    parts: str
+
+    @property
+    def key(self) -> str:
+        """What it is, and where it writes."""
+        return f"index {self.parts}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """No file has to travel: recordings are read where they lie."""
+        return ()
+
+    def open(self, files: Mapping[Path, Path]) -> IndexWorker:  # noqa: ARG002 - there are none
+        """Open the address."""
+        return IndexWorker(open_address(self.parts))
+
+
+@dataclass(frozen=True)
+class IndexWorker:
+    """A process that indexes."""
+
+    parts: Address
+
+    def do(self, spec: tuple[str, tuple[Entry, ...]]) -> Mapping[str, float]:
+        """Index a block, unless somebody has done that meanwhile."""
+        name, entries = spec
+        if not whole_parts(self.parts, [name]):
+            write_part(self.parts, name, to_table(index_block(entries)))
+        return {"files": len(entries)}
+
+
+def index(parts: Address, where: str, entries: Sequence[Entry], drive: Drive, first: float = 0.0) -> list[Recording]:
+    """The recordings of these files, from the index where it has them, else it is made; ``drive`` does what is missing.
+
+    Of several processes each begins at another share of the blocks, ``first`` from 0 to 1. Raises InputError where a
+    block cannot be made.
+    """
+    cut = [tuple(entries[at : at + _BLOCK]) for at in range(0, len(entries), _BLOCK)]
+    blocks = {f"{_FOLDER}/{digest([astuple(entry) for entry in block])}.parquet": block for block in cut}
+    there = whole_parts(parts, blocks)
+    tasks = [Task(name, (name, block), len(block)) for name, block in blocks.items() if name not in there]
+    begin = int(first * len(tasks))
+    if tasks:
+        outcome = drive(IndexJob(where), [*tasks[begin:], *tasks[:begin]])
+        if outcome.stopped or outcome.missing:
+            raise InputError(outcome.stopped or next(iter(outcome.missing.values())))
+    return [recording for name in blocks for recording in _read(parts, name)]
+
+
+def _read(parts: Address, name: str) -> tuple[Recording, ...]:
+    content = parts.read(name)
+    if content is None:
+        raise InputError(
+            f"{parts.url}/{name}: not there, though a worker wrote it: workers do not see this folder; give one that "
+            "all share, or an address such as s3://"
+        )
+    return from_table(content)

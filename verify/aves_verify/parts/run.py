@@ -1,0 +1,146 @@
+"""A run over a corpus, from its audio to parts that are all there: what is done already is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address, open_address
+from aves_verify.corpus.index import Recording
+from aves_verify.corpus.listing import list_audio
+from aves_verify.corpus.shards import Shard, audio_digest, cut
+from aves_verify.corpus.windows import Cutting
+from aves_verify.drivers.job import Job, Task
+from aves_verify.parts.driving import Crew, Doing, added_up
+from aves_verify.parts.identity import Identity
+from aves_verify.parts.indexing import index
+from aves_verify.parts.listing import KIND, SCHEMA, Listing
+from aves_verify.parts.writing import whole_parts, write_part
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """What is to be done with a corpus: a job, what its parts are known by, and which task comes before all shards.
+
+    ``what`` the parts hold; ``first``: the name of a part about no shard, and what the worker is given for it.
+    """
+
+    job: Job
+    identity: Identity
+    what: str
+    name: str
+    source: str
+    first: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The shards of a corpus, and where it lies."""
+
+    recordings: Sequence[Recording]
+    shards: tuple[Shard, ...]
+    cutting: Cutting
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are to look at."""
+        return sum(shard.windows for shard in self.shards)
+
+    @property
+    def seconds(self) -> float:
+        """How long all windows together are."""
+        return 3600 * sum(shard.hours for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a run: its parts, those that were there before, and those that are missing, each with a reason.
+
+    ``others``: parts that belong to other processes' shares and are not there. ``numbers`` of what was done, added up.
+    """
+
+    listing: str
+    parts: int
+    there: int
+    made: int
+    missing: Mapping[str, str]
+    others: int
+    stopped: str
+    numbers: Mapping[str, float]
+    seconds: float
+
+
+def parts_at(where: str) -> tuple[Address, str]:
+    """Open the address that parts are written to, a folder's path made absolute. Raises InputError."""
+    absolute = where if "://" in where else str(Path(where).absolute())
+    return open_address(absolute), absolute
+
+
+def look_up(audio: Sequence[str], cutting: Cutting, parts: Address, where: str, crew: Crew, doing: Doing) -> Corpus:
+    """List and index what ``audio`` names, and cut it into shards. Raises InputError where there is no sound."""
+    entries = list_audio(audio)
+    recordings = index(parts, where, entries, lambda job, tasks: doing(job, tasks, ()), crew.first)
+    return Corpus(recordings, cut(recordings, cutting), cutting)
+
+
+def run(ordered: Ordered, corpus: Corpus, parts: Address, crew: Crew, doing: Doing) -> Done:
+    """Do what is missing of a run, this process's share of it. Raises InputError where nothing can be done at all."""
+    began = time.perf_counter()
+    identity = ordered.identity
+    tasks = [
+        *(Task(name, spec, 1) for name, spec in ordered.first.items()),
+        *(Task(identity.part(shard.audio), shard, max(1, shard.windows)) for shard in corpus.shards),
+    ]
+    listing = identity.listing(audio_digest(corpus.shards))
+    write_part(parts, listing, _listing(ordered, corpus).to_bytes())
+    there = whole_parts(parts, (task.name for task in tasks))
+    own = crew.own(tasks)
+    wanted = [task for task in own if task.name not in there]
+    outcome = doing(ordered.job, wanted, [task for task in own if task.name in there])
+    if crew.scheduler is not None and outcome.done:
+        _check_seen(parts, sorted(outcome.done))
+    others = len(tasks) - len(own) and len({task.name for task in tasks} - {task.name for task in own} - there)
+    lost = {task.name for task in wanted} - set(outcome.done) - set(outcome.missing)
+    reason = outcome.stopped or "not done"
+    return Done(
+        listing,
+        len(tasks),
+        sum(task.name in there for task in own),
+        len(outcome.done),
+        {**outcome.missing, **dict.fromkeys(sorted(lost), reason)},
+        others,
+        outcome.stopped,
+        added_up(outcome),
+        time.perf_counter() - began,
+    )
+
+
+def _listing(ordered: Ordered, corpus: Corpus) -> Listing:
+    return Listing(
+        SCHEMA,
+        KIND,
+        ordered.what,
+        ordered.name,
+        ordered.source,
+        ordered.identity.port,
+        ordered.identity.settings,
+        audio_digest(corpus.shards),
+        len(corpus.recordings),
+        corpus.windows,
+        corpus.seconds,
+        corpus.cutting.window,
+        corpus.cutting.hop,
+        tuple(shard.audio for shard in corpus.shards),
+    )
+
+
+def _check_seen(parts: Address, names: Sequence[str]) -> None:
+    """Raise InputError where workers wrote into a folder of their own."""
+    if not whole_parts(parts, names[:1]):
+        raise InputError(
+            f"{parts.url}: holds no {names[0]}, which a worker wrote: workers do not see this folder; give one that "
+            "all share, or an address such as s3://"
+        )
