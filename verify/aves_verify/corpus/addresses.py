@@ -27,7 +27,7 @@ WHOLE = 64 << 20  # bytes; a remote file up to this size is read at once, and a 
 WAITS = (0.3, 0.7, 1.5, 3.0, 4.5, 6.0)  # seconds between attempts, 16 in all, beside what a store's client waits itself
 _BLOCK = 4 << 20  # bytes of a range
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-_LOCAL = re.compile(r"(?:file|local):/(?://)?(?=/)")
+_LOCAL = re.compile(r"(?:file|local):(?://)?(?=/[^/])")
 # What a path itself is to blame for; the rest (EIO, ESTALE, ETIMEDOUT) is a disk's or a network file system's.
 _OF_THE_FILE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
