@@ -6,26 +6,18 @@ from pathlib import Path
 
 import pytest
 from tests.verify.drivers import toy
-from tests.verify.drivers.toy import Spec, ToyJob
+from tests.verify.drivers.toy import Spec, Told, ToyJob
 
 from aves_verify.drivers.alone import drive
 from aves_verify.drivers.job import Outcome, Settings, Task
-from aves_verify.drivers.progress import Event, Progress
+from aves_verify.drivers.progress import Event
 
 AT_ONCE = Settings(retries=2, pauses=(0.0,))
 
 
-class Told:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def tell(self, event: Event) -> None:
-        self.events.append(event)
-
-
 def driven(job: ToyJob, tasks: list[Task], settings: Settings = AT_ONCE) -> tuple[Outcome, list[Event]]:
     told = Told()
-    return drive(job, tasks, settings, Progress(told, len(tasks), len(tasks))), told.events
+    return drive(job, tasks, settings, told.progress(len(tasks))), told.events
 
 
 def test_tasks_are_done_in_order_and_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aves_verify.drivers.job import StopError, Task
+from aves_verify.drivers.progress import Event, Progress
 
 TIMES = "times"  # a folder of a file for each try
 
@@ -61,6 +62,19 @@ class ToyWorker:
         partial.write_text(text, "utf-8")
         os.replace(partial, self.folder / f"{spec.name}.part")
         return {"windows": 1, "square": spec.number**2}
+
+
+class Told:
+    """Keeps what is told of a run."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    def progress(self, tasks: int) -> Progress:
+        return Progress(self, tasks, tasks)
 
 
 def tasks(count: int, **all_have: Any) -> list[Task]:

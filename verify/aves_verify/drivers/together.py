@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import queue
 import time
@@ -97,33 +98,39 @@ class _Flight:
             )
         except (OSError, RuntimeError):
             raise self._cluster.gone() from None
-        self.tasks[future] = task
-        future.add_done_callback(self._landed.put)
+        self._watch(future, task)
 
     def take_in(self, course: Course) -> None:
         """Wait a moment for a task that is through, and tell the course of it. Raises InputError."""
-        from distributed import KilledWorker
+        from distributed import CancelledError, KilledWorker
 
         try:
             future = self._landed.get(timeout=_BEAT)
         except queue.Empty:
             return
         task = self.tasks.pop(future)
-        if future.status == "finished":
+        try:
             answer = future.result(timeout=_BEAT)
+        except (TimeoutError, asyncio.TimeoutError):  # its worker died with the answer: Dask has it done again
+            self._watch(future, task)
+        except KilledWorker as error:
+            course.died(task, error.allowed_failures + 1)
+        except CancelledError:
+            raise self._cluster.gone() from None
+        except Exception as error:  # our own function tells of all that a task raises: this one is not ours
+            raise InputError(
+                f"{self._cluster.called} has a worker that cannot run tasks: {first_line(error)}"
+            ) from None
+        else:
             if answer.lacks:
                 self.send_files([answer.lacks])
                 course.not_tried(task)
             else:
                 course.answered(task, answer)
-        elif future.status == "error":
-            error = future.exception(timeout=_BEAT)
-            if not isinstance(error, KilledWorker):  # our own function tells of all that a task raises
-                raise InputError(f"{self._cluster.called} has a worker that cannot run tasks: {first_line(error)}")
-            course.died(task, error.allowed_failures + 1)
-        else:
-            raise self._cluster.gone()
-        future.release()
+
+    def _watch(self, future: Any, task: Task) -> None:
+        self.tasks[future] = task
+        future.add_done_callback(self._landed.put)
 
     def send_files(self, workers: list[str]) -> None:
         """Send the job's files to workers that lack them, all at once. Raises InputError where one cannot keep them."""
