@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,20 +69,81 @@ def read_clip(path: Path) -> Clip:
     The clip is named by the path, relative to the working folder where it lies in that. Raises InputError for a file
     that is missing, not readable, not audio, empty, longer than 5 minutes, or that holds NaN or infinite values.
     """
-    try:
+    with explained(str(path)):
         _refuse_non_files(path)
-        with quiet(), soundfile.SoundFile(os.fsencode(path)) as file:
-            mono = _read_mono(file, path)
+        with quiet(), SoundFile(os.fsencode(path)) as file:
+            mono = read_mono(file, str(path))
+    return Clip(_name(path), mono.astype(np.float32), str(path))
+
+
+class SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """An audio file that is read straight on, until its data end.
+
+    soundfile seeks after each piece to where libsndfile stands already. At the end of a FLAC from a pipe, whose header
+    tells no length, that fails.
+    """
+
+    def seekable(self) -> bool:
+        """No, so that it does not; ``seek`` works all the same."""
+        return False
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Raise InputError for what the system or libsndfile refuses while the block runs."""
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from None
+        raise InputError(f"{where}: cannot be read: {reason_of(error)}") from None
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw
         detail = getattr(error, "error_string", str(error)).rstrip(".")
         raise InputError(
-            f"{path}: damaged, or not audio (libsndfile: {detail}); expected WAV, FLAC, OGG or MP3"
+            f"{where}: damaged, or not audio (libsndfile: {detail}); expected WAV, FLAC, OGG or MP3"
         ) from None
-    if len(mono) == 0:
-        raise InputError(f"{path}: holds no samples; give a recording")
-    return Clip(_name(path), mono.astype(np.float32), str(path))
+
+
+def rate_of(file: SoundFile, where: str) -> int:
+    """The sample rate in Hz. Raises InputError for one that no recorder has."""
+    rate = int(file.samplerate)
+    if rate not in RATES:
+        raise InputError(f"{where}: a sample rate of {rate} Hz; expected {RATES[0]} to {RATES[-1]} Hz")
+    return rate
+
+
+def read_mono(file: SoundFile, where: str, span: range | None = None) -> NDArray[np.float64]:
+    """Read the mean over the channels [samples] at 16 kHz: of all that the file holds, or of the frames ``span``.
+
+    For a span the file stands at its first frame already, and what lies around it is as silence to the resampler.
+    Read and resampled in blocks until the data end: the length in a header may be wrong or unknown, and a small file
+    may hold hundreds of millions of samples. Raises InputError for more than 5 minutes where no span is given, for
+    fewer frames than the span has, for none, and for NaN or infinite values, with their place.
+    """
+    rate = rate_of(file, where)
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float64", quality="VHQ")
+    parts, samples, bad = [np.zeros(0)], 0, _Bad()
+    for block in _blocks(file, None if span is None else len(span)):
+        if span is None and samples + len(block) > MAX_SECONDS * rate:
+            raise InputError(f"{where}: longer than {MAX_SECONDS} s; cut the recording into shorter clips")
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            # One channel after the other: numpy's mean adds in an order that depends on the processor.
+            mono = sum(block.T[1:], start=block.T[0]) / file.channels
+        bad.look_at(mono, samples)
+        samples += len(block)
+        if not bad.count:
+            parts.append(mono if rate == SAMPLE_RATE else resampler.resample_chunk(mono))
+    if bad.first is not None:
+        at, value = bad.first
+        raise InputError(
+            f"{where}: {bad.count} of {samples} samples are NaN, infinite or absurdly large, first at "
+            f"{(at + (span.start if span else 0)) / rate:.3f} s ({value}); repair or leave out the file"
+        )
+    if span is not None and samples < len(span):
+        raise InputError(f"{where}: damaged: it ends at {(span.start + samples) / rate:.3f} s, before it should")
+    if samples == 0:
+        raise InputError(f"{where}: holds no samples; give a recording")
+    if rate != SAMPLE_RATE:
+        parts.append(resampler.resample_chunk(np.zeros(0), last=True))
+    return np.concatenate(parts)
 
 
 def _read_again(path: Path, version: tuple[int, ...] | None) -> Clip:
@@ -152,44 +214,14 @@ class _Bad:
             self.count += int(np.count_nonzero(~good))
 
 
-def _read_mono(file: soundfile.SoundFile, path: Path) -> NDArray[np.float64]:
-    """The mean over the channels [samples] at 16 kHz.
-
-    Read and resampled in blocks until the data end: the length in a header may be wrong or unknown, and a small file
-    may hold hundreds of millions of samples. Raises InputError.
-    """
-    rate = int(file.samplerate)
-    if rate not in RATES:
-        raise InputError(f"{path}: a sample rate of {rate} Hz; expected {RATES[0]} to {RATES[-1]} Hz")
-    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float64", quality="VHQ")
-    parts, samples, bad = [np.zeros(0)], 0, _Bad()
-    for block in _blocks(file):
-        if samples + len(block) > MAX_SECONDS * rate:
-            raise InputError(f"{path}: longer than {MAX_SECONDS} s; cut the recording into shorter clips")
-        with np.errstate(over="ignore", invalid="ignore"):  # told below
-            # One channel after the other: numpy's mean adds in an order that depends on the processor.
-            mono = sum(block.T[1:], start=block.T[0]) / file.channels
-        bad.look_at(mono, samples)
-        samples += len(block)
-        if not bad.count:
-            parts.append(mono if rate == SAMPLE_RATE else resampler.resample_chunk(mono))
-    if bad.first is not None:
-        at, value = bad.first
-        raise InputError(
-            f"{path}: {bad.count} of {samples} samples are NaN, infinite or absurdly large, first at "
-            f"{at / rate:.3f} s ({value}); repair or leave out the file"
-        )
-    if samples and rate != SAMPLE_RATE:
-        parts.append(resampler.resample_chunk(np.zeros(0), last=True))
-    return np.concatenate(parts)
-
-
-def _blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float64]]:
-    """The file's samples [samples, channels] from -1 to 1 in pieces; float files as they are."""
-    while True:
-        block = file.read(max(1, _BLOCK // file.channels), dtype="float64", always_2d=True)
+def _blocks(file: SoundFile, most: int | None) -> Iterator[NDArray[np.float64]]:
+    """The file's next samples [samples, channels] from -1 to 1 in pieces; float files as they are."""
+    size = max(1, _BLOCK // file.channels)
+    while most is None or most > 0:
+        block = file.read(size if most is None else min(size, most), dtype="float64", always_2d=True)
         if len(block) == 0:
             return
+        most = None if most is None else most - len(block)
         yield block
 
 

@@ -1,0 +1,200 @@
+"""An index: each recording of a corpus with its hash, its format and its length."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, BinaryIO
+
+import soundfile
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
+from aves_convert.sounds.audio import SoundFile, rate_of
+from aves_verify.corpus.addresses import WHOLE, StoreError, open_at
+from aves_verify.corpus.listing import Entry
+from aves_verify.corpus.recorded_files import kind_of, seeks_exactly, sound_in
+from aves_verify.corpus.tars import is_tar, members
+
+_BLOCK = 1 << 20
+_COUNTED = 1 << 18  # values at a time
+_NO_LENGTH = 1 << 62  # libsndfile's word for a length that no header tells
+_SLACK = 1.0  # seconds by which a manifest's rounded duration may reach beyond the recording
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording: where its bytes lie, what they are, and the frames of it that are meant.
+
+    ``offset`` and ``size`` in bytes are of a member in a tar; without an offset it is the whole file. ``sha256`` is of
+    its bytes, empty where they cannot be read. ``kind`` is libsndfile's format, ``rate`` in Hz; the frames from
+    ``begin`` on are at that rate. ``reason``: why it cannot be read at all, in one line; else empty.
+    """
+
+    name: str
+    address: str
+    offset: int | None
+    size: int
+    sha256: str
+    kind: str
+    rate: int
+    channels: int
+    begin: int
+    frames: int
+    reason: str = ""
+
+
+def index_block(entries: Sequence[Entry]) -> tuple[Recording, ...]:
+    """Read each file once, for its hash and its header: one recording each, and of a tar one for each audio member.
+
+    What is damaged, empty, forbidden or gone is a recording with a reason. Raises StoreError where a store does not
+    answer: that says nothing of a recording.
+    """
+    return tuple(recording for entry in entries for recording in _recordings(entry))
+
+
+def _recordings(entry: Entry) -> Iterator[Recording]:
+    blank = Recording(entry.name, entry.address, None, entry.size, "", "", 0, 0, 0, 0)
+    try:
+        with open_at(entry.address) as stream:
+            size = stream.seek(0, io.SEEK_END)
+            if entry.version and size != entry.size:
+                yield _refused(blank, "changed since it was listed; run again when nothing writes to it")
+            elif is_tar(entry.address, stream):
+                yield from _in_tar(blank, stream, size)
+            else:
+                yield _measured(replace(blank, size=size), stream, entry.address, entry.begin, entry.duration)
+    except StoreError:
+        raise
+    except OSError as error:
+        yield _refused(blank, f"cannot be read: {reason_of(error)}")
+
+
+def _in_tar(blank: Recording, stream: BinaryIO, size: int) -> Iterator[Recording]:
+    """The recordings in a tar. Where it is damaged, what comes before is still read."""
+    count = 0
+    for member in members(stream, size):
+        count += 1
+        found = replace(blank, name=f"{blank.name}/{member.name}", offset=member.offset, size=member.size)
+        if member.reason:
+            yield _refused(found, member.reason) if member.name else _refused(blank, member.reason)
+        else:
+            yield _measured(found, stream, member.name)
+    if count == 0:
+        yield _refused(blank, "no audio in this tar; expected members that end in .wav, .flac, .ogg or .mp3")
+
+
+def _measured(
+    found: Recording, stream: BinaryIO, called: str, begin: float = 0.0, duration: float | None = None
+) -> Recording:
+    """A recording with its hash and its header. Raises OSError and StoreError where its bytes do not come."""
+    offset = found.offset or 0
+    stream.seek(offset)
+    if found.size <= WHOLE:
+        content = stream.read(found.size)
+        digest = hashlib.sha256(content)
+        stream, offset, length = io.BytesIO(content), 0, len(content)
+    else:
+        digest, length = hashlib.sha256(), 0
+        while block := stream.read(min(_BLOCK, found.size - length)):
+            digest.update(block)
+            length += len(block)
+    found = replace(found, sha256=digest.hexdigest())
+    if length < found.size:
+        return _refused(found, "changed while it was read; run again when nothing writes to it")
+    if length == 0:
+        return _refused(found, "the file is empty; give an audio file")
+    try:
+        found, frames = _with_header(found, stream, offset, called.lower().endswith(".mp3"))
+        return _segment(found, frames, begin, duration)
+    except StoreError:
+        raise
+    except InputError as error:
+        return replace(found, reason=str(error))
+
+
+def _with_header(found: Recording, stream: BinaryIO, offset: int, mp3: bool) -> tuple[Recording, int]:
+    """The recording with its format, and how many frames the file has. Raises InputError."""
+    with sound_in(stream, offset, found.size, found.name, mp3=mp3) as file:
+        rate, kind, claimed = rate_of(file, found.name), kind_of(file), int(file.frames)
+        found = replace(found, kind=kind, rate=rate, channels=int(file.channels))
+        is_right = 0 < claimed < _NO_LENGTH and seeks_exactly(kind) and _ends_at(file, claimed)
+    if not is_right:  # a pipe's header, a file cut off, or one whose length is not written
+        with sound_in(stream, offset, found.size, found.name, mp3=mp3) as file:
+            claimed = _counted(file)
+    return found, claimed
+
+
+def _segment(found: Recording, total: int, start: float, duration: float | None) -> Recording:
+    """The recording with the frames that are meant, of so many that there are."""
+    if total == 0:
+        return _refused(found, "holds no samples; give a recording")
+    begin = round(start * found.rate)
+    end = total if duration is None else begin + max(1, round(duration * found.rate))
+    if begin >= total or end > total + _SLACK * found.rate:
+        length = total / found.rate
+        return _refused(
+            found,
+            f"the recording has {length:g} s, and the segment is to begin at {start:g} s and to "
+            f"end at {end / found.rate:g} s; correct the manifest",
+        )
+    return replace(found, begin=begin, frames=min(end, total) - begin)
+
+
+def _ends_at(file: SoundFile, frames: int) -> bool:
+    try:
+        file.seek(frames - 1)
+        return len(file.read(2, dtype="float32", always_2d=True)) == 1
+    except soundfile.SoundFileError:
+        return False
+
+
+def _counted(file: SoundFile) -> int:
+    count, most = 0, max(1, _COUNTED // file.channels)
+    while got := len(file.read(most, dtype="float32", always_2d=True)):
+        count += got
+    return count
+
+
+def _refused(found: Recording, reason: str) -> Recording:
+    return replace(found, reason=f"{found.name}: {reason}")
+
+
+def to_table(recordings: Sequence[Recording]) -> bytes:
+    """The recordings as a Parquet file, the same bytes for the same recordings."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {each.name: [getattr(one, each.name) for one in recordings] for each in fields(Recording)}
+    columns["address"] = [address.encode("utf-8", "surrogateescape") for address in columns["address"]]
+    table = pyarrow.table(columns, schema=_schema())
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue())
+
+
+def from_table(content: bytes) -> tuple[Recording, ...]:
+    """Read back what ``to_table`` has written. Raises InputError for anything else."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        source = pyarrow.BufferReader(content)
+        table = pyarrow.parquet.read_table(source, page_checksum_verification=True)
+        if not table.schema.equals(_schema()):
+            raise ValueError("its columns are others")
+        rows = table.to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"an index of recordings is damaged: {reason_of(error)}") from None
+    return tuple(Recording(**row | {"address": row["address"].decode("utf-8", "surrogateescape")}) for row in rows)
+
+
+def _schema() -> Any:
+    import pyarrow
+
+    types = {"str": pyarrow.string(), "int": pyarrow.int64(), "int | None": pyarrow.int64()}
+    # A path may hold bytes that are no text.
+    made = {each.name: types[str(each.type)] for each in fields(Recording)} | {"address": pyarrow.binary()}
+    return pyarrow.schema([pyarrow.field(name, kind, nullable=name == "offset") for name, kind in made.items()])

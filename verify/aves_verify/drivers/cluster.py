@@ -1,0 +1,227 @@
+"""Clusters of Dask: processes of our own on this machine, or one that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from aves_artifacts.base.errors import InputError, raise_if_any
+from aves_artifacts.base.extras import need
+from aves_artifacts.base.messages import printable, printable_address, reason_of
+from aves_verify.drivers.at_worker import PACKAGES, difference, version
+from aves_verify.drivers.job import Settings
+from aves_verify.drivers.silence import silent
+
+_ANSWER = 10.0  # seconds for a scheduler to answer
+_DEATHS = 3  # of workers, until our own scheduler gives a task up
+_CLOSING = 1.0  # seconds for a worker to end by itself
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers that are there for a run. ``address``: of a scheduler that others started, empty for our own."""
+
+    client: Any
+    address: str = ""
+
+    @property
+    def called(self) -> str:
+        """What it is called in messages."""
+        return f"the scheduler at {self.address}" if self.address else "the scheduler of this run"
+
+    def workers(self) -> set[str]:
+        """The addresses of all workers that are there. Raises InputError where the scheduler is gone."""
+        return set(self.asked("ncores"))
+
+    def asked(self, question: str, **arguments: Any) -> Any:
+        """What the scheduler answers. Raises InputError where it does not."""
+        if self.client.status != "running":
+            raise self.gone()
+        try:
+            call = getattr(self.client.scheduler, question)
+            return self.client.sync(call, **arguments, callback_timeout=3 * _ANSWER)
+        except (OSError, asyncio.TimeoutError, RuntimeError, ValueError):  # what a connection that closes ends in
+            raise self.gone() from None
+
+    def run(self, function: Callable[..., Any], *arguments: Any, workers: list[str]) -> dict[str, Any]:
+        """What a function returns at these workers, at each that is still there; an Exception where it raised one.
+
+        Raises InputError where the scheduler is gone.
+        """
+        if self.client.status != "running":
+            raise self.gone()
+        try:
+            found: dict[str, Any] = self.client.run(function, *arguments, workers=workers, on_error="return")
+        except (OSError, asyncio.TimeoutError, RuntimeError, ValueError):
+            raise self.gone() from None
+        return {worker: value for worker, value in found.items() if not isinstance(value, OSError)}
+
+    def gone(self) -> InputError:
+        """The error of a scheduler that went away."""
+        return InputError(f"{self.called} is gone, or let the run's tasks go: what is done is kept; run again to go on")
+
+
+@contextmanager
+def local_workers(count: int, threads: int = 1) -> Iterator[Cluster]:
+    """Start processes on this machine, each with so many threads of computation; they are gone when the block ends.
+
+    A worker that dies is replaced. Each does one task at a time, and its memory is not limited by Dask.
+    """
+    need("a run with several workers", "dask")
+    import dask
+    from distributed import Client, LocalCluster
+
+    config = {
+        "distributed.worker.daemon": False,  # encoders run in processes that a worker starts
+        "distributed.scheduler.allowed-failures": _DEATHS - 1,
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, str(threads)),
+    }
+    with (
+        silent(),
+        tempfile.TemporaryDirectory(prefix="aves-workers-", ignore_cleanup_errors=True) as folder,
+        dask.config.set(config),
+        _environment(dict.fromkeys(_THREADS, str(threads))),
+    ):
+        with _untouched_by_interrupts(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cluster = LocalCluster(
+                n_workers=0,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=None,
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+                preload=["aves_verify.drivers.at_worker"],
+            )
+        try:
+            cluster.scale(count)
+            with Client(cluster, set_as_default=False) as client:
+                client.wait_for_workers(count, timeout=120)
+                yield Cluster(client)
+        finally:
+            _end(cluster)
+
+
+@contextmanager
+def at_scheduler(
+    address: str, settings: Settings = Settings(), waits: Callable[[str], None] = lambda _: None
+) -> Iterator[Cluster]:
+    """Use a cluster that is there already, once a worker is; ``waits`` is told so.
+
+    Raises InputError where nothing answers, no worker comes, or one has other versions than this process.
+    """
+    need("a run at a scheduler", "dask")
+    from distributed import Client
+
+    shown = printable(printable_address(address))
+    with silent():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                client = Client(address, timeout=_ANSWER, set_as_default=False)
+        except (OSError, ValueError, TypeError, ImportError, asyncio.TimeoutError) as error:
+            raise InputError(
+                f"{shown}: no scheduler of Dask answers ({reason_of(error)}); expected an address such as "
+                "tcp://host:8786"
+            ) from None
+        try:
+            cluster = Cluster(client, shown)
+            wait_for_workers(cluster, settings, waits)
+            _check_versions(cluster)
+            yield cluster
+        finally:
+            with suppress(Exception):  # the scheduler may be gone, and with it all that there is to close
+                client.close(timeout=_ANSWER)
+
+
+def wait_for_workers(cluster: Cluster, settings: Settings, waits: Callable[[str], None]) -> None:
+    """Return once there is a worker. Raises InputError where none comes."""
+    began = time.monotonic()
+    told = False
+    while not cluster.workers():
+        if not told:
+            waits(f"{cluster.called} has no workers yet")
+            told = True
+        if time.monotonic() - began > settings.patience:
+            raise InputError(
+                f"{cluster.called} has had no worker for {settings.patience:.0f} s: what is done is kept; "
+                "start workers and run again"
+            )
+        time.sleep(min(1.0, settings.patience / 10))
+
+
+def versions_here() -> Mapping[str, str]:
+    """The versions that all workers must have."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _check_versions(cluster: Cluster) -> None:
+    """Raise InputError that names the workers with other versions. Asked by Python's own means: ours may be missing."""
+    workers = sorted(cluster.workers())
+    found: dict[str, dict[str, str]] = {worker: {} for worker in workers}
+    for name in PACKAGES:
+        for worker, value in cluster.run(metadata.version, name, workers=workers).items():
+            found[worker][name] = value if isinstance(value, str) else ""
+    wanted = versions_here()
+    differing = [
+        f"worker {worker} {said}" for worker, versions in found.items() if (said := difference(wanted, versions))
+    ]
+    raise_if_any(differing, cluster.called)
+
+
+def _end(cluster: Any) -> None:
+    """End the workers, whatever they are at, and the scheduler."""
+
+    async def ended() -> None:
+        await asyncio.gather(
+            *(nanny.close(timeout=_CLOSING) for nanny in cluster.workers.values()), return_exceptions=True
+        )
+
+    with suppress(Exception):
+        cluster.sync(ended)
+    with suppress(Exception):
+        cluster.close(timeout=_ANSWER)
+
+
+@contextmanager
+def _untouched_by_interrupts() -> Iterator[None]:
+    """Have threads that start in the block, and the processes that these start, not see Ctrl-C.
+
+    A terminal sends it to all of them: this process ends the run, and workers would only print where they were.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that processes started in the block inherit: libraries read them when they are imported."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

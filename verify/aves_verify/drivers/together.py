@@ -1,0 +1,161 @@
+"""Doing tasks at the workers of a cluster, each once, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import queue
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import first_line, printable, reason_of
+from aves_verify.drivers import at_worker
+from aves_verify.drivers.at_worker import Order
+from aves_verify.drivers.cluster import Cluster, versions_here, wait_for_workers
+from aves_verify.drivers.course import Course
+from aves_verify.drivers.job import Job, Outcome, Settings, Task
+from aves_verify.drivers.parcels import Parcel, packed, pieces
+from aves_verify.drivers.progress import Progress
+
+_BEAT = 1.0  # seconds between two looks at who is there
+
+
+def drive(job: Job, tasks: Sequence[Task], cluster: Cluster, settings: Settings, progress: Progress) -> Outcome:
+    """Do all tasks at the workers of a cluster.
+
+    What fails is tried again after all others, and what kills workers alone at the very end. Raises InputError where
+    the scheduler is gone, or all workers are and none comes back: what is done stays done. Ctrl-C is raised on, once
+    what nobody has begun is taken back.
+    """
+    progress.starts()
+    course = Course(tasks, settings, progress)
+    if tasks:
+        flight = _Flight(job, cluster, settings, progress)
+        try:
+            flight.send_files(sorted(flight.look()))
+            while not course.stopped:
+                while flight.has_room and (task := course.next(len(flight.tasks))):
+                    flight.begin(task)
+                if not flight.tasks and (pause := course.pause) is None:
+                    break
+                if flight.tasks:
+                    flight.take_in(course)
+                else:
+                    time.sleep(min(pause or 0, _BEAT))
+                flight.look()
+        finally:
+            flight.end()
+    progress.ends(course.stopped)
+    return course.outcome
+
+
+class _Flight:
+    """The tasks that are at workers, and who those are."""
+
+    def __init__(self, job: Job, cluster: Cluster, settings: Settings, progress: Progress) -> None:
+        self.tasks: dict[Any, Task] = {}  # by their futures
+        self._cluster, self._settings, self._progress = cluster, settings, progress
+        self._parcels: tuple[Parcel, ...] | None = None
+        if cluster.address:
+            try:
+                self._parcels = packed(job.files)
+            except OSError as error:
+                raise InputError(f"{printable(str(error.filename))}: cannot be read: {reason_of(error)}") from None
+        self._order = pickle.dumps(Order(job, self._parcels, versions_here()))
+        self._landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._workers: set[str] = set()
+        self._looked = 0.0
+        self._name, self._count = f"aves-{uuid.uuid4().hex}", 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether workers want more tasks."""
+        return len(self.tasks) < self._settings.ahead * len(self._workers)
+
+    def look(self) -> set[str]:
+        """Look who is there, if the last look is a while ago; wait where nobody is. Raises InputError."""
+        if time.monotonic() - self._looked < _BEAT:
+            return self._workers
+        found = self._cluster.workers()
+        for worker in sorted(self._workers - found):
+            self._progress.lost(worker)
+        if not found:
+            wait_for_workers(self._cluster, self._settings, self._progress.waits)
+            found = self._cluster.workers()
+        self._workers, self._looked = found, time.monotonic()
+        return found
+
+    def begin(self, task: Task) -> None:
+        """Send a task to whichever worker has room."""
+        self._count += 1
+        try:
+            future = self._cluster.client.submit(
+                at_worker.perform, self._order, pickle.dumps(task.spec), key=(self._name, self._count), pure=False
+            )
+        except (OSError, RuntimeError):
+            raise self._cluster.gone() from None
+        self._watch(future, task)
+
+    def take_in(self, course: Course) -> None:
+        """Wait a moment for a task that is through, and tell the course of it. Raises InputError."""
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            future = self._landed.get(timeout=_BEAT)
+        except queue.Empty:
+            return
+        task = self.tasks.pop(future)
+        try:
+            answer = future.result(timeout=_BEAT)
+        except (TimeoutError, asyncio.TimeoutError):  # its worker died with the answer: Dask has it done again
+            self._watch(future, task)
+        except KilledWorker as error:
+            course.died(task, error.allowed_failures + 1)
+        except CancelledError:
+            raise self._cluster.gone() from None
+        except Exception as error:  # our own function tells of all that a task raises: this one is not ours
+            raise InputError(
+                f"{self._cluster.called} has a worker that cannot run tasks: {first_line(error)}"
+            ) from None
+        else:
+            if answer.lacks:
+                self.send_files([answer.lacks])
+                course.not_tried(task)
+            else:
+                course.answered(task, answer)
+
+    def _watch(self, future: Any, task: Task) -> None:
+        self.tasks[future] = task
+        future.add_done_callback(self._landed.put)
+
+    def send_files(self, workers: list[str]) -> None:
+        """Send the job's files to workers that lack them, all at once. Raises InputError where one cannot keep them."""
+        if not self._parcels or not workers:
+            return
+        lacking = self._cluster.run(at_worker.lacking, self._parcels, workers=workers)
+        for parcel in self._parcels:
+            wanting = [worker for worker, lacks in lacking.items() if isinstance(lacks, list) and parcel in lacks]
+            if not wanting:
+                continue
+            try:
+                for at, piece in pieces(parcel):
+                    self._send(parcel, at, piece, wanting)
+            except OSError as error:
+                raise InputError(f"{printable(parcel.path)}: cannot be read: {reason_of(error)}") from None
+
+    def _send(self, parcel: Parcel, at: int, piece: bytes, workers: list[str]) -> None:
+        said = self._cluster.run(at_worker.receive, parcel, at, piece, self._name, workers=workers)
+        for worker, problem in said.items():
+            if problem:
+                raise InputError(f"worker {worker}: {printable(str(problem), 300)}")
+
+    def end(self) -> None:
+        """Take back what is still under way; what a worker has begun it finishes, and nobody asks for it."""
+        with suppress(Exception):  # the scheduler may be gone
+            if self.tasks and self._cluster.client.status == "running":
+                self._cluster.client.cancel(list(self.tasks), force=True)
+        self.tasks.clear()
