@@ -136,6 +136,16 @@ class Address:
         except (FileNotFoundError, NotADirectoryError):
             return b""
 
+    def copy(self, name: str, target: Path) -> bool:
+        """Copy a file of any size from there to a path; False where there is none. Raises InputError."""
+        try:
+            with self._told("read", name), target.open("wb") as file:
+                for block in self._blocks(name):
+                    file.write(block)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
     def names(self) -> list[str] | None:
         """List the names of all files here; None where the store does not tell them."""
         if self._is(_WITHOUT_LISTS):

@@ -48,7 +48,7 @@ def test_what_is_there_is_left_alone(address: Address, source: Path, tmp_path: P
     assert address.size("a") == 3_000_000
 
 
-def test_what_is_replaced_is_there_whole(address: Address) -> None:
+def test_what_is_replaced_is_there_whole(address: Address, tmp_path: Path) -> None:
     address.replace("a/b", b"first")
     address.replace("a/b", b"second")
     assert address.read("a/b") == b"second"
@@ -56,6 +56,9 @@ def test_what_is_replaced_is_there_whole(address: Address) -> None:
     assert address.tail("a/b", 3) == b"ond"
     assert address.tail("a/b", 30) == b"second"
     assert address.tail("b", 3) == b""
+    assert address.copy("a/b", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"second"
+    assert not address.copy("b", tmp_path / "copy")
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ main.add_command(corpus)
 @main.command(name="run", hidden=True)
 @options.selection
 @options.which
+@options.reference
 @options.backends
 @options.how
 @options.report
@@ -141,13 +142,7 @@ def run(
 
 @main.command()
 @options.selection
-@click.option(
-    "--backend",
-    type=click.Choice(["fairseq", "torchaudio"]),
-    default="fairseq",
-    show_default=True,
-    help="Whose outputs are recorded.",
-)
+@options.recorded
 @shared.out("REF", "the recording", "-o")
 @shared.force
 def record(audio: tuple[Path, ...], layers: Any, backend: str, out: Path, force: bool, **selected: Any) -> None:

@@ -40,6 +40,7 @@ def corpus() -> None:
 @options.seed
 @corpus_options.cutting
 @corpus_options.looking
+@corpus_options.reference
 @corpus_options.drivers
 def run(
     audio: tuple[str, ...],
@@ -66,6 +67,7 @@ def run(
     openvino_device: str | None,
     openvino_precision: str | None,
     backend_options: tuple[str, ...],
+    reference: str | None,
     **selected: Any,
 ) -> None:
     """Compare ports with the original on every window of a corpus.
@@ -101,11 +103,64 @@ def run(
     check_comparable(plan)
     whole = True
     for corpus, done in verified(
-        subjects, plan, Looking(cutting, exact_every, worst), audio, parts, crew, threads=threads, seed=seed
+        subjects,
+        plan,
+        Looking(cutting, exact_every, worst),
+        audio,
+        parts,
+        crew,
+        threads=threads,
+        seed=seed,
+        reference=reference,
     ):
         _tell(corpus, done, f"aves-verify corpus report --parts {parts}")
         whole = whole and not done.missing
     raise SystemExit(0 if whole else 1)
+
+
+@corpus.command()
+@options.subject
+@options.layers
+@options.recorded
+@corpus_options.cutting
+@corpus_options.drivers
+def record(
+    audio: tuple[str, ...],
+    parts: str,
+    window: float,
+    hop: float | None,
+    shard_windows: int,
+    threads: int,
+    shard: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    retries: int,
+    form: Any,
+    layers: Any,
+    backend: str,
+    **selected: Any,
+) -> None:
+    """Record the original's outputs on a corpus.
+
+    So that fairseq runs once: later runs with --reference take these parts in its place. Exit status as of run.
+
+    \b
+    aves-verify corpus record --fairseq CKPT --audio FOLDER --parts REFERENCE --workers 8
+    aves-verify corpus run --bundle DIR --reference REFERENCE --audio FOLDER --parts PARTS
+    """
+    need("aves-verify corpus", "verify", "corpus")
+    from aves_verify.cli.selection import Selection
+    from aves_verify.corpus.windows import Cutting
+    from aves_verify.parts.ordering import recorded
+
+    cutting = Cutting(window, window if hop is None else hop, shard_windows)
+    crew = _crew(shard, workers, scheduler, retries, form)
+    subjects = Selection(**selected).subjects(layers)
+    if len(subjects) != 1:
+        raise InputError("a recording is of one configuration; give one NAME")
+    found = recorded(subjects[0], backend, layers, cutting, audio, parts, crew, threads=threads)
+    _tell(*found, f"aves-verify corpus run --reference {parts} …")
+    raise SystemExit(0 if not found[1].missing else 1)
 
 
 @corpus.command()

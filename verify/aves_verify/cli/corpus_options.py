@@ -12,8 +12,8 @@ cutting = options.all_of(
         multiple=True,
         required=True,
         metavar="PATH-OR-URL",
-        help="Recordings: a file, a folder that is searched, a list of paths (text, CSV, Parquet, JSON lines of NeMo or "
-        "Lhotse), a tar of WebDataset's form, or an address of one of these, such as s3://bucket/folder; may be given "
+        help="Recordings: a file, a folder that is searched, a list of paths (text, CSV, Parquet, JSON lines of NeMo, "
+        "of Lhotse), a tar of WebDataset's form, or an address of one of these, such as s3://bucket/folder; may be given "
         "several times.",
     ),
     click.option(
@@ -112,6 +112,12 @@ looking = options.all_of(
         metavar="N",
         help="Of how many of each port's worst windows the sound and the differences are kept in each part.",
     ),
+)
+
+reference = click.option(
+    "--reference",
+    metavar="DIR-OR-URL",
+    help="Parts that aves-verify corpus record made of the original on this audio. By default the original is run.",
 )
 
 reporting = options.all_of(

@@ -66,6 +66,13 @@ subject = options.all_of(
 )
 
 layers = options.layers("What is compared")
+recorded = click.option(
+    "--backend",
+    type=click.Choice(["fairseq", "torchaudio"]),
+    default="fairseq",
+    show_default=True,
+    help="Whose outputs are recorded.",
+)
 _audio = click.option(
     "--audio",
     type=path_type(),
@@ -75,6 +82,13 @@ _audio = click.option(
     "default 16 synthesised sounds are taken.",
 )
 selection = options.all_of(subject, _audio, layers)
+
+reference = click.option(
+    "--reference",
+    type=path_type(),
+    metavar="REF",
+    help="A recording of the original's outputs, made by aves-verify record. By default the original is run.",
+)
 
 which = options.all_of(
     click.option(
@@ -93,12 +107,6 @@ which = options.all_of(
         default="made",
         show_default=True,
         help="Which ports of NAME are verified: made here from the original, or published by its authors.",
-    ),
-    click.option(
-        "--reference",
-        type=path_type(),
-        metavar="REF",
-        help="A recording of the original's outputs, made by aves-verify record. By default the original is run.",
     ),
     click.option(
         "--backends",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aves_artifacts.base.versions import version_of
+from aves_artifacts.files.file_record import sha256_of
 from aves_verify.backends.backend import implementation
 from aves_verify.parts.shard import Looking
 from aves_verify.subjects.subject import Subject
@@ -46,12 +47,15 @@ class Identity:
         return f"{self.port[:_SHORT]}-{corpus[:_SHORT]}-{self.settings[:_SHORT]}.json"
 
 
-def identity_of(subject: Subject, plan: Plan, looking: Looking, threads: int) -> Identity:
-    """Compute the digests; hashes the files. Raises InputError where one cannot be read."""
-    files = subject.sha256({implementation(name).reads for name in plan.backends})
-    completing = [None if path is None else path.name for path in (subject.pretrained, subject.recording)]
-    port = digest([sorted(files.items()), subject.normalize, subject.geometry, completing])
-    return Identity(port, digest(settings_of(plan, looking, threads)))
+def port_digest(subject: Subject, backends: Sequence[str], reference: str = "") -> str:
+    """Hash the files that these backends read, and what completes them; ``reference``: what was recorded of one.
+
+    Raises InputError where a file cannot be read.
+    """
+    files = subject.sha256({implementation(name).reads for name in backends})
+    beside = (subject.pretrained, *(path for _, path in sorted(subject.centroids.items(), key=str)))
+    others = [None if path is None else sha256_of(path) for path in beside]
+    return digest([sorted(files.items()), subject.normalize, subject.geometry, others, reference])
 
 
 def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]:
@@ -67,8 +71,13 @@ def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]
         "exact_every": looking.exact_every,
         "worst": looking.worst,
         "threads": threads,
-        "versions": {package: version_of(package) for package in _COMPUTING},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of what decides the last digits."""
+    return {package: version_of(package) for package in _COMPUTING}
 
 
 def digest(value: Any) -> str:

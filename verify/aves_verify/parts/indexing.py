@@ -7,12 +7,13 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.files.address import Address, open_address
+from aves_artifacts.files.address import Address
 from aves_verify.corpus.index import Recording, from_table, index_block, to_table
 from aves_verify.corpus.listing import Entry
 from aves_verify.drivers.job import Job, Outcome, Task
 from aves_verify.parts.identity import digest
-from aves_verify.parts.writing import whole_parts, write_part
+from aves_verify.parts.making import Made, PartJob
+from aves_verify.parts.writing import whole_parts
 
 _BLOCK = 256  # files of a block
 _FOLDER = "index"
@@ -21,38 +22,19 @@ Drive = Callable[[Job, Sequence[Task]], Outcome]
 
 
 @dataclass(frozen=True)
-class IndexJob:
-    """Index blocks of files; what is written goes to an address."""
+class IndexRecipe:
+    """Index blocks of files."""
 
-    parts: str
+    key: str = "index"
+    files: tuple[Path, ...] = ()  # recordings are read where they lie
 
-    @property
-    def key(self) -> str:
-        """What it is, and where it writes."""
-        return f"index {self.parts}"
+    def open(self, files: Mapping[Path, Path]) -> IndexRecipe:  # noqa: ARG002 - there are none
+        """Nothing has to be loaded."""
+        return self
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """No file has to travel: recordings are read where they lie."""
-        return ()
-
-    def open(self, files: Mapping[Path, Path]) -> IndexWorker:  # noqa: ARG002 - there are none
-        """Open the address."""
-        return IndexWorker(open_address(self.parts))
-
-
-@dataclass(frozen=True)
-class IndexWorker:
-    """A process that indexes."""
-
-    parts: Address
-
-    def do(self, spec: tuple[str, tuple[Entry, ...]]) -> Mapping[str, float]:
-        """Index a block, unless somebody has done that meanwhile."""
-        name, entries = spec
-        if not whole_parts(self.parts, [name]):
-            write_part(self.parts, name, to_table(index_block(entries)))
-        return {"files": len(entries)}
+    def make(self, spec: tuple[Entry, ...]) -> Made:
+        """Index a block. Raises StoreError where a store does not answer."""
+        return Made(to_table(index_block(spec)), {"files": len(spec)})
 
 
 def index(parts: Address, where: str, entries: Sequence[Entry], drive: Drive, first: float = 0.0) -> list[Recording]:
@@ -67,7 +49,7 @@ def index(parts: Address, where: str, entries: Sequence[Entry], drive: Drive, fi
     tasks = [Task(name, (name, block), len(block)) for name, block in blocks.items() if name not in there]
     begin = int(first * len(tasks))
     if tasks:
-        outcome = drive(IndexJob(where), [*tasks[begin:], *tasks[:begin]])
+        outcome = drive(PartJob(IndexRecipe(), where), [*tasks[begin:], *tasks[:begin]])
         if outcome.stopped or outcome.missing:
             raise InputError(outcome.stopped or next(iter(outcome.missing.values())))
     return [recording for name in blocks for recording in _read(parts, name)]

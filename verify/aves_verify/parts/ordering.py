@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address
 from aves_artifacts.files.file_record import unchanged
-from aves_verify.parts.driving import Crew, at_work
-from aves_verify.parts.identity import SIGNALS, Identity, identity_of
+from aves_convert.graph.options import Layers
+from aves_verify.corpus.windows import Cutting
+from aves_verify.parts.driving import Crew, Doing, at_work
+from aves_verify.parts.identity import SIGNALS, Identity, digest, port_digest, settings_of, versions
+from aves_verify.parts.recording import RecordRecipe
+from aves_verify.parts.reference import OUTPUTS, Reference, find_reference
 from aves_verify.parts.run import Corpus, Done, Ordered, look_up, parts_at, run
 from aves_verify.parts.shard import Looking
 from aves_verify.parts.verdict import COMPARISONS
-from aves_verify.parts.verifying import VerifyJob, with_threads
+from aves_verify.parts.verifying import VerifyRecipe, with_threads
 from aves_verify.subjects.subject import Pending, Subject
 from aves_verify.verification.plan import Plan
 
@@ -27,30 +35,64 @@ def verified(
     *,
     threads: int = 1,
     seed: int | None = None,
+    reference: str | None = None,
 ) -> Iterator[tuple[Corpus, Done]]:
     """Verify subjects on a corpus one after the other, into parts at an address; yield what became of each.
 
-    The ``seed`` of what is drawn for the port's own check follows from its files where none is given, so that it is
+    ``reference``: the address of what was recorded of the original, in its place. The ``seed`` of what is drawn for the port's own check follows from its files where none is given, so that it is
     the same for all who share the work. Raises InputError where there is no sound, or files cannot be used.
     """
     parts, absolute = parts_at(where)
-    with at_work(crew, threads) as doing:
-        corpus = look_up(audio, looking.cutting, parts, absolute, crew, doing)
-        if not corpus.windows and not any(recording.reason for recording in corpus.recordings):
-            raise InputError("no window in this audio; give other recordings")
+    with ExitStack() as stack:
+        doing = stack.enter_context(at_work(crew, threads))
+        corpus = _looked_up(looking.cutting, audio, parts, absolute, crew, doing)
+        recorded, signals = None, None
+        if reference is not None:
+            recorded = find_reference(*parts_at(reference), corpus.shards, looking.cutting)
+            signals = recorded.signals(Path(stack.enter_context(TemporaryDirectory(prefix="aves-reference-"))))
         for pending in subjects:
             with pending.files as subject, unchanged(*subject.files()):
-                ordered = _ordered(subject, plan, looking, absolute, threads, seed)
-                yield corpus, run(ordered, corpus, parts, crew, doing)
+                given = replace(subject, recording=signals or subject.recording)
+                ordered = _verifying(given, plan, looking, threads, seed, recorded)
+                yield corpus, run(ordered, corpus, parts, absolute, crew, doing)
 
 
-def _ordered(subject: Subject, plan: Plan, looking: Looking, where: str, threads: int, seed: int | None) -> Ordered:
+def recorded(
+    pending: Pending,
+    backend: str,
+    layers: Layers,
+    cutting: Cutting,
+    audio: Sequence[str],
+    where: str,
+    crew: Crew,
+    *,
+    threads: int = 1,
+) -> tuple[Corpus, Done]:
+    """Record a subject's original on a corpus, into parts at an address. Raises InputError as ``verified`` does."""
+    parts, absolute = parts_at(where)
+    with at_work(crew, threads) as doing, pending.files as subject, unchanged(*subject.files()):
+        corpus = _looked_up(cutting, audio, parts, absolute, crew, doing)
+        settings = [backend, layers, cutting.window, cutting.hop, threads, versions()]
+        identity = Identity(port_digest(subject, (backend,)), digest(settings))
+        recipe = RecordRecipe(subject, backend, layers, cutting, threads, identity)
+        first = {identity.part(SIGNALS): None}
+        ordered = Ordered(recipe, identity, OUTPUTS, subject.name, subject.source, first)
+        return corpus, run(ordered, corpus, parts, absolute, crew, doing)
+
+
+def _looked_up(cutting: Cutting, audio: Sequence[str], parts: Address, where: str, crew: Crew, doing: Doing) -> Corpus:
+    corpus = look_up(audio, cutting, parts, where, crew, doing)
+    if not corpus.windows and not any(recording.reason for recording in corpus.recordings):
+        raise InputError("no window in this audio; give other recordings")
+    return corpus
+
+
+def _verifying(
+    subject: Subject, plan: Plan, looking: Looking, threads: int, seed: int | None, reference: Reference | None
+) -> Ordered:
     plan = with_threads(plan.of(subject), threads)
-    identity = identity_of(subject, plan, looking, threads)
-    plan = replace(plan, seed=_seed(identity) if seed is None else seed)
-    job = VerifyJob(subject, plan, looking, threads, identity, where)
-    return Ordered(job, identity, COMPARISONS, subject.name, subject.source, {identity.part(SIGNALS): None})
-
-
-def _seed(identity: Identity) -> int:
-    return int(identity.port[:8], 16) % 2**31
+    port = port_digest(subject, plan.backends, "" if reference is None else reference.identity.run)
+    identity = Identity(port, digest(settings_of(plan, looking, threads)))
+    plan = replace(plan, seed=int(port[:8], 16) % 2**31 if seed is None else seed)
+    recipe = VerifyRecipe(subject, plan, looking, threads, identity, reference)
+    return Ordered(recipe, identity, COMPARISONS, subject.name, subject.source, {identity.part(SIGNALS): None})

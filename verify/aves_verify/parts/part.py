@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -56,8 +57,11 @@ def to_bytes(part: Part) -> bytes:
     return parquet(table(map(to_columns, part.rows), COLUMNS, about), split=sorted(ARRAYS))
 
 
-def parquet(content: pa.Table, split: list[str]) -> bytes:
-    """Write a table, compressed without loss; of the columns to ``split`` the numbers' bytes lie by significance."""
+def parquet(content: pa.Table, split: list[str], together: int | None = None) -> bytes:
+    """Write a table, compressed without loss; of the columns to ``split`` the numbers' bytes lie by significance.
+
+    ``together``: how many rows can only be read together; by default many.
+    """
     leaves = [f"{name}.list.element" for name in split]
     stream = BytesIO()
     pq.write_table(
@@ -67,6 +71,7 @@ def parquet(content: pa.Table, split: list[str]) -> bytes:
         use_dictionary=[name for name in content.column_names if name not in split],
         use_byte_stream_split=leaves,
         write_page_checksum=True,
+        row_group_size=together,
     )
     return stream.getvalue()
 
@@ -103,9 +108,9 @@ class PartFile:
             raise damaged(self.where, error) from None
 
 
-def open_parquet(content: bytes) -> pq.ParquetFile:
+def open_parquet(source: bytes | Path) -> pq.ParquetFile:
     """Open a Parquet file whose pages are held against their checksums as they are read."""
-    return pq.ParquetFile(BytesIO(content), page_checksum_verification=True)
+    return pq.ParquetFile(BytesIO(source) if isinstance(source, bytes) else source, page_checksum_verification=True)
 
 
 def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:

@@ -13,22 +13,23 @@ from aves_verify.corpus.index import Recording
 from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.shards import Shard, audio_digest, cut
 from aves_verify.corpus.windows import Cutting
-from aves_verify.drivers.job import Job, Task
+from aves_verify.drivers.job import Task
 from aves_verify.parts.driving import Crew, Doing, added_up
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.indexing import index
 from aves_verify.parts.listing import KIND, SCHEMA, Listing
+from aves_verify.parts.making import PartJob, Recipe
 from aves_verify.parts.writing import whole_parts, write_part
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """What is to be done with a corpus: a job, what its parts are known by, and which task comes before all shards.
+    """What is to be done with a corpus: a recipe, and what its parts are known by.
 
-    ``what`` the parts hold; ``first``: the name of a part about no shard, and what the worker is given for it.
+    ``what`` the parts hold; ``first``: the names of parts about no shard, and what they are made of.
     """
 
-    job: Job
+    recipe: Recipe
     identity: Identity
     what: str
     name: str
@@ -86,20 +87,24 @@ def look_up(audio: Sequence[str], cutting: Cutting, parts: Address, where: str, 
     return Corpus(recordings, cut(recordings, cutting), cutting)
 
 
-def run(ordered: Ordered, corpus: Corpus, parts: Address, crew: Crew, doing: Doing) -> Done:
+def run(ordered: Ordered, corpus: Corpus, parts: Address, where: str, crew: Crew, doing: Doing) -> Done:
     """Do what is missing of a run, this process's share of it. Raises InputError where nothing can be done at all."""
     began = time.perf_counter()
     identity = ordered.identity
     tasks = [
-        *(Task(name, spec, 1) for name, spec in ordered.first.items()),
-        *(Task(identity.part(shard.audio), shard, max(1, shard.windows)) for shard in corpus.shards),
+        *(Task(name, (name, spec), 1) for name, spec in ordered.first.items()),
+        *(
+            Task(name, (name, shard), max(1, shard.windows))
+            for shard in corpus.shards
+            for name in [identity.part(shard.audio)]
+        ),
     ]
     listing = identity.listing(audio_digest(corpus.shards))
     write_part(parts, listing, _listing(ordered, corpus).to_bytes())
     there = whole_parts(parts, (task.name for task in tasks))
     own = crew.own(tasks)
     wanted = [task for task in own if task.name not in there]
-    outcome = doing(ordered.job, wanted, [task for task in own if task.name in there])
+    outcome = doing(PartJob(ordered.recipe, where), wanted, [task for task in own if task.name in there])
     if crew.scheduler is not None and outcome.done:
         _check_seen(parts, sorted(outcome.done))
     others = len(tasks) - len(own) and len({task.name for task in tasks} - {task.name for task in own} - there)

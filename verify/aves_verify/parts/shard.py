@@ -62,22 +62,19 @@ def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, sec
     worst, windows, samples = Worst(looking.worst), 0, 0
     differences: dict[str, dict[str, dict[int, int]]] = {}
     for stretch in shard.stretches:
-        try:
-            for window in read_windows(stretch, looking.cutting):
-                if reason := too_short(window.clip, loaded.config.receptive_field):
-                    rows.append(_left_out(stretch, window, reason))
-                    continue
+        for window in windows_of(stretch, looking.cutting):
+            if isinstance(window, Row):
+                rows.append(window)
+            elif reason := too_short(window.clip, loaded.config.receptive_field):
+                rows.append(_left_out(stretch, window, reason))
+            else:
                 windows, samples = windows + 1, samples + window.clip.samples
                 _add(rows, worst, differences, _verified(loaded, stretch, window, plan, looking, seconds))
-        except StoreError:
-            raise
-        except InputError as error:
-            rows.append(Row(_place(stretch, looking), UNREADABLE, reason_of(error)))
     return Found(worst.with_arrays(rows), windows, samples, differences)
 
 
-def _place(stretch: Stretch, looking: Looking) -> Where:
-    return Where(stretch.recording.name, stretch.recording.sha256, stretch.first * looking.cutting.hop_samples, 0)
+def _place(stretch: Stretch, cutting: Cutting) -> Where:
+    return Where(stretch.recording.name, stretch.recording.sha256, stretch.first * cutting.hop_samples, 0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +85,16 @@ class _Compared:
     waveform: NDArray[np.float32]
     port: Any
     reference: Any
+
+
+def windows_of(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Row]:
+    """The windows of a stretch, and a row where it cannot be read, or not to its end."""
+    try:
+        yield from read_windows(stretch, cutting)
+    except StoreError:
+        raise
+    except InputError as error:
+        yield Row(_place(stretch, cutting), UNREADABLE, reason_of(error))
 
 
 def _left_out(stretch: Stretch, window: Window, reason: str) -> Row:

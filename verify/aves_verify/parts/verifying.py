@@ -1,98 +1,98 @@
-"""The job that verifies shards: what a worker loads once, and what it then does for each shard."""
+"""Verifying shards: what a process loads once, and what it then makes of each shard."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from aves_artifacts.base.processor import processor_name
 from aves_artifacts.base.versions import version_of
-from aves_artifacts.files.address import Address, open_address
 from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.backend import implementation
 from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
 from aves_verify.loading.load import Loaded, load
 from aves_verify.parts import check, part
-from aves_verify.parts.identity import SIGNALS, Identity
+from aves_verify.parts.identity import Identity
+from aves_verify.parts.making import Made
 from aves_verify.parts.part import Facts, Part
+from aves_verify.parts.reference import Reference
 from aves_verify.parts.shard import Looking, verify_shard
-from aves_verify.parts.writing import write_part
 from aves_verify.subjects.subject import Subject
+from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan
 
 
 @dataclass(frozen=True)
-class VerifyJob:
-    """Verify shards of a corpus, and the port itself; parts are written to an address."""
+class VerifyRecipe:
+    """Verify shards of a corpus, and the port itself."""
 
     subject: Subject
     plan: Plan
     looking: Looking
     threads: int
     identity: Identity
-    parts: str
+    reference: Reference | None = None  # what was recorded of the original, where it is not run
 
     @property
     def key(self) -> str:
-        """What it is, and where its parts go."""
-        return f"{self.identity.run} {self.parts}"
+        """What it is."""
+        return self.identity.run
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read."""
-        given = [path for path in self.subject.files() if path is not None]
-        beside = (path.with_name(f"{path.name}.data") for path in given if path.suffix == ".onnx")
-        return (*given, *(path for path in beside if path.is_file()))
+        return files_of(self.subject)
 
-    def open(self, files: Mapping[Path, Path]) -> VerifyWorker:
-        """Load the encoders, with as many threads as the job says. Raises InputError."""
-        import torch
-
+    def open(self, files: Mapping[Path, Path]) -> Verifier:
+        """Load the encoders, with as many threads as the recipe says. Raises InputError."""
         torch.set_num_threads(self.threads)
         subject = moved(self.subject, files)
-        return VerifyWorker(
-            self, subject, load(subject, self.plan.backends, self.plan.options), open_address(self.parts)
-        )
+        return Verifier(self, subject, load(subject, self.plan.backends, self.plan.options))
 
 
-@dataclass
-class VerifyWorker:
+@dataclass(frozen=True)
+class Verifier:
     """A process with loaded encoders."""
 
-    job: VerifyJob
+    recipe: VerifyRecipe
     subject: Subject
     loaded: Loaded
-    parts: Address
 
-    def do(self, spec: Shard | None) -> Mapping[str, float]:
-        """Verify a shard, or the port itself where there is none, and write its part; return what it took."""
-        began = time.perf_counter()
+    def make(self, spec: Shard | None) -> Made:
+        """Verify a shard, or the port itself where there is none. Raises InputError where that cannot be done."""
+        recipe = self.recipe
         if spec is None:
-            found = check.check_port(self.subject, self.job.plan, environment(self.job.threads))
-            write_part(self.parts, self.job.identity.part(SIGNALS), check.to_bytes(found))
-            return {"windows": 0, "sound": 0.0, "seconds": time.perf_counter() - began}
-        seconds = dict.fromkeys((*self.job.plan.backends, "exact"), 0.0)
-        done = verify_shard(self.loaded, spec, self.job.plan, self.job.looking, seconds)
+            found = check.check_port(self.subject, recipe.plan, environment(recipe.threads))
+            return Made(check.to_bytes(found), {})
+        seconds = dict.fromkeys((*recipe.plan.backends, "exact"), 0.0)
+        with self._with_reference(spec) as loaded:
+            done = verify_shard(loaded, spec, recipe.plan, recipe.looking, seconds)
         facts = Facts(
             part.SCHEMA,
-            self.job.identity.run,
+            recipe.identity.run,
             spec.audio,
             done.windows,
             done.samples,
             {each.name: {**about(each).settings, "version": each.version} for each in self.loaded.backends},
-            environment(self.job.threads),
+            environment(recipe.threads),
             done.differences,
         )
-        write_part(self.parts, self.job.identity.part(spec.audio), part.to_bytes(Part(facts, done.rows)))
-        return {
-            "windows": done.windows,
-            "sound": done.samples / SAMPLE_RATE,
-            "forward": sum(seconds.values()),
-            "seconds": time.perf_counter() - began,
-        }
+        numbers = {"windows": done.windows, "sound": done.samples / SAMPLE_RATE, "forward": sum(seconds.values())}
+        return Made(part.to_bytes(Part(facts, done.rows)), numbers)
+
+    @contextmanager
+    def _with_reference(self, shard: Shard) -> Iterator[Loaded]:
+        """The encoders; in the original's place its recorded outputs for this shard, if those are to be used."""
+        if self.recipe.reference is None:
+            yield self.loaded
+            return
+        with self.recipe.reference.of(shard.audio) as recorded:
+            yield replace(self.loaded, backends=(recorded, *self.loaded.backends[1:]))
 
 
 def with_threads(plan: Plan, threads: int) -> Plan:
@@ -102,6 +102,13 @@ def with_threads(plan: Plan, threads: int) -> Plan:
         if "threads" in implementation(name).options:
             options.setdefault(name, {}).setdefault("threads", str(threads))
     return replace(plan, options=options)
+
+
+def files_of(subject: Subject) -> tuple[Path, ...]:
+    """Every file that is read of a subject, and what lies beside a graph past 2 GB."""
+    given = [path for path in subject.files() if path is not None]
+    beside = (path.with_name(f"{path.name}.data") for path in given if path.suffix == ".onnx")
+    return (*given, *(path for path in beside if path.is_file()))
 
 
 def moved(subject: Subject, files: Mapping[Path, Path]) -> Subject:
@@ -131,14 +138,16 @@ def moved(subject: Subject, files: Mapping[Path, Path]) -> Subject:
 
 def environment(threads: int) -> dict[str, str]:
     """What decides the last digits where a part is made, told by each part."""
-    import torch
-
-    from aves_verify.verification.environment import PACKAGES
-
     versions = {package: version for package in PACKAGES if (version := version_of(package)) is not None}
     return {
         **versions,
         "cpu": processor_name(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": _instructions(),
         "threads": str(threads),
     }
+
+
+def _instructions() -> str:
+    """Which instructions torch computes with; the first versions of it do not tell."""
+    ask = getattr(getattr(torch.backends, "cpu", None), "get_cpu_capability", None)
+    return "not told" if ask is None else str(ask())

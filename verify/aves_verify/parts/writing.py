@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address
@@ -11,8 +12,18 @@ from aves_artifacts.files.concurrency import pool
 from aves_verify.drivers.job import StopError
 
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
-_ENDING = b"PAR1"  # of every Parquet file: one that was cut off has another
 _AT_ONCE = 16  # questions to a store
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What the last bytes of a file begin with, and how many these are."""
+
+    begins: bytes
+    size: int
+
+
+_ENDS = {".parquet": _Mark(b"PAR1", 4), ".zip": _Mark(b"PK\x05\x06", 22)}
 
 
 def write_part(parts: Address, name: str, content: bytes) -> None:
@@ -35,9 +46,15 @@ def whole_parts(parts: Address, names: Iterable[str]) -> frozenset[str]:
         raise InputError(f"{parts.url}: cannot be listed; give a folder, or an address whose files can be")
     found: Sequence[str] = sorted(set(names) & set(there))
     with pool(_AT_ONCE) as threads:
-        waiting = [threads.submit(parts.tail, name, len(_ENDING)) for name in found]
-        ends = [each.result() for each in waiting]
-    return frozenset(name for name, end in zip(found, ends, strict=True) if end == _ENDING)
+        waiting = [threads.submit(is_whole, parts, name) for name in found]
+        return frozenset(name for name, each in zip(found, waiting, strict=True) if each.result())
+
+
+def is_whole(parts: Address, name: str) -> bool:
+    """Whether a part is there, to its end: one that was cut off has another. Raises InputError."""
+    marks = next((marks for ending, marks in _ENDS.items() if name.endswith(ending)), _Mark(b"", 1))
+    tail = parts.tail(name, marks.size)
+    return len(tail) == marks.size and tail.startswith(marks.begins)
 
 
 def _cause(error: BaseException) -> int | None:

@@ -1,0 +1,68 @@
+"""What was recorded of an original on a corpus, found again and held ready shard by shard."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address, open_address
+from aves_verify.corpus.shards import Shard
+from aves_verify.corpus.windows import Cutting
+from aves_verify.parts.identity import SIGNALS, Identity
+from aves_verify.parts.listing import Listing, listings
+from aves_verify.parts.outputs import RecordedShard
+
+OUTPUTS = "outputs"  # what such parts hold
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A recording of a corpus: its address, and what its parts are known by."""
+
+    where: str
+    identity: Identity
+
+    @contextmanager
+    def of(self, audio: str) -> Iterator[RecordedShard]:
+        """What was recorded of the shard of this digest, as a backend. Raises InputError where it is not there."""
+        parts, name = open_address(self.where), self.identity.part(audio)
+        with tempfile.TemporaryDirectory(prefix="aves-reference-") as folder:
+            path = Path(folder) / "outputs.parquet"
+            if not parts.copy(name, path):
+                raise InputError(f"{parts.url}/{name}: not there; run aves-verify corpus record again to the end")
+            yield RecordedShard(path, f"{parts.url}/{name}")
+
+    def signals(self, folder: Path) -> Path:
+        """Copy the recording of the reference signals into a folder; return its path. Raises InputError."""
+        parts, name, path = open_address(self.where), self.identity.part(SIGNALS), folder / "signals.safetensors"
+        if not parts.copy(name, path):
+            raise InputError(f"{parts.url}/{name}: not there; run aves-verify corpus record again to the end")
+        return path
+
+
+def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting: Cutting) -> Reference:
+    """Find the recording of these shards. Raises InputError where there is none, or more than one."""
+    found = listings(parts, OUTPUTS)
+    fitting = {name: each for name, each in found.items() if _fits(each, shards, cutting)}
+    if not fitting:
+        raise InputError(
+            f"{parts.url}: was recorded of other audio, or of other windows: {_told(next(iter(found.values())))}; record "
+            "again with the same audio, --window, --hop and --shard-windows"
+        )
+    if len(fitting) > 1:
+        raise InputError(f"{parts.url}: holds several recordings of this audio ({', '.join(fitting)}); give one alone")
+    (listing,) = fitting.values()
+    return Reference(where, Identity(listing.port, listing.settings))
+
+
+def _fits(listing: Listing, shards: Sequence[Shard], cutting: Cutting) -> bool:
+    same = (listing.window, listing.hop) == (cutting.window, cutting.hop)
+    return same and {shard.audio for shard in shards} <= set(listing.shards)
+
+
+def _told(listing: Listing) -> str:
+    return f"{listing.recordings:,} recordings, {listing.windows:,} windows of {listing.window:g} s every {listing.hop:g} s"
