@@ -5,6 +5,9 @@
 - ``Report``, ``to_json``: what was found, and the JSON that other programs rely on.
 - ``Clip``, ``read_clips``, ``reference_signals``: what encoders are run on.
 - ``compare``, ``Comparison``, ``Tolerance``: two arrays against each other, from anywhere.
+- ``make_parts``: have a ``Recipe`` of your own make a part, which is ``Made``, of each ``Shard`` of a corpus, by a
+  ``Crew`` of processes; ``read_windows`` reads what ``Cutting`` cuts it into. ``corpus_report``: the one report of all
+  parts of a verification.
 - ``Implementation``, ``Given``, ``Encoder``, ``RunError``: a backend of your own, from a package of your own.
 
 ``Clip``, ``reference_signals``, what compares arrays and what backends are made of work without torch. These names
@@ -18,16 +21,24 @@ from typing import TYPE_CHECKING
 __all__ = [
     "Clip",
     "Comparison",
+    "Crew",
+    "Cutting",
     "Encoder",
     "Given",
     "Implementation",
+    "Made",
     "Plan",
+    "Recipe",
     "Report",
     "RunError",
+    "Shard",
     "Tolerance",
     "compare",
+    "corpus_report",
+    "make_parts",
     "of_bundle",
     "read_clips",
+    "read_windows",
     "reference_signals",
     "to_json",
     "verify",
@@ -39,9 +50,15 @@ if TYPE_CHECKING:
     from aves_convert.sounds.signals import reference_signals
     from aves_verify.backends.backend import Encoder, Given, Implementation, RunError
     from aves_verify.comparison.compare import Comparison, Tolerance, compare
+    from aves_verify.corpus.shards import Shard
+    from aves_verify.corpus.windows import Cutting, read_windows
+    from aves_verify.recipes.making import Made, Recipe
     from aves_verify.report.json_report import to_json
     from aves_verify.report.report import Report
+    from aves_verify.runs.driving import Crew
+    from aves_verify.runs.ordering import make_parts
     from aves_verify.subjects.subject import of_bundle
+    from aves_verify.verdict.verdict import corpus_report
     from aves_verify.verification.plan import Plan
     from aves_verify.verification.run import verify
 else:
@@ -64,6 +81,14 @@ else:
             "read_clips": "aves_convert.sounds.audio",
             "reference_signals": "aves_convert.sounds.signals",
             "to_json": "report.json_report",
+            "Crew": "runs.driving",
+            "Cutting": "corpus.windows",
+            "Made": "recipes.making",
+            "Recipe": "recipes.making",
+            "Shard": "corpus.shards",
+            "corpus_report": "verdict.verdict",
+            "make_parts": "runs.ordering",
+            "read_windows": "corpus.windows",
             "verify": "verification.run",
         },
     )

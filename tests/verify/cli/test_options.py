@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,17 +15,26 @@ from aves_convert import cli as convert
 from aves_verify import cli as verify
 
 PROGRAMS = {"aves-artifacts": artifacts.main, "aves-convert": convert.main, "aves-verify": verify.main}
-COMMANDS = [
-    pytest.param(command, id=f"{program} {name}")
-    for program, group in PROGRAMS.items()
-    for name, command in group.commands.items()
-]
+
+
+def commands(group: click.Group, name: str) -> Iterator[Any]:
+    """Every command of a group, and of the groups in it."""
+    for called, command in group.commands.items():
+        yield pytest.param(command, id=f"{name} {called}")
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} {called}")
+
+
+COMMANDS = [each for program, group in PROGRAMS.items() for each in commands(group, program)]
 # Options that commands have under one name and with two meanings.
 OTHER_MEANINGS = {
     "--json": 2,  # a flag that prints, and the file of a report
     "--explain": 2,  # where a port's error begins, and what a search came to
     "--seed": 2,  # of made-up weights, and of drawn inputs
     "--heads": 3,  # flags that write them beside weights and into them, and the file that has them
+    "--audio": 2,  # paths, and addresses of whole corpora
+    "--parts": 2,  # where they are made, and where they are read
+    "--reference": 2,  # a file, and the parts of a corpus
     "--geometry": 2,  # the size of made-up weights, and the published one of weights without settings
 }
 

@@ -14,8 +14,8 @@ from aves_artifacts.base.extras import need
 from aves_verify.cli import corpus_options, options
 
 if TYPE_CHECKING:
-    from aves_verify.parts.driving import Crew
-    from aves_verify.parts.run import Corpus, Done
+    from aves_verify.runs.driving import Crew
+    from aves_verify.runs.run import Done, Shards
 
 
 @click.group(cls=Group)
@@ -70,11 +70,11 @@ def run(
     reference: str | None,
     **selected: Any,
 ) -> None:
-    """Compare ports with the original on every window of a corpus.
+    """Compare ports with the original on a corpus.
 
-    What was found is written as parts, which aves-verify corpus report makes one report of. A run that was stopped, or
-    killed, goes on where it was when it is started again with the same options. Exit status: 0 all parts of this
-    process's share are there, 1 some are missing, 2 the input is unusable.
+    Every window is run through all of them. What was found is written as parts, of which aves-verify corpus report
+    makes one report. A run that was stopped, or killed, goes on where it was when it is started again with the same
+    options. Exit status: 0 all parts of this process's share are there, 1 some are missing, 2 the input is unusable.
 
     \b
     aves-verify corpus run bio --audio recordings --parts PARTS --workers 8
@@ -85,8 +85,8 @@ def run(
     from aves_verify.cli.limits import bounds_of, tolerances_of
     from aves_verify.cli.selection import BackendOptions, Selection
     from aves_verify.corpus.windows import Cutting
-    from aves_verify.parts.ordering import verified
-    from aves_verify.parts.shard import Looking
+    from aves_verify.parts.identity import Looking
+    from aves_verify.runs.ordering import verified
     from aves_verify.verification.plan import Plan, check_comparable
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
@@ -151,7 +151,7 @@ def record(
     need("aves-verify corpus", "verify", "corpus")
     from aves_verify.cli.selection import Selection
     from aves_verify.corpus.windows import Cutting
-    from aves_verify.parts.ordering import recorded
+    from aves_verify.runs.ordering import recorded
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
     crew = _crew(shard, workers, scheduler, retries, form)
@@ -182,12 +182,11 @@ def report(
     need("aves-verify corpus", "verify", "corpus")
     from rich.console import Console
 
-    from aves_verify.parts.run import parts_at
-    from aves_verify.parts.verdict import corpus_report
     from aves_verify.report import files, terminal
+    from aves_verify.verdict.verdict import corpus_report
 
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)
-    found = corpus_report(parts_at(parts)[0], only=only, unreadable=max_unreadable)
+    found = corpus_report(parts, only=only, unreadable=max_unreadable)
     terminal.print_report(found, Console(), every_clip=False)
     files.write(found, wanted)
     raise SystemExit(0 if found.passed else 1)
@@ -195,13 +194,13 @@ def report(
 
 def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any) -> Crew:
     from aves_verify.drivers.job import Settings, share_of
-    from aves_verify.parts.driving import Crew
+    from aves_verify.runs.driving import Crew
 
     settings = dataclasses.replace(Settings(), retries=retries)
     return Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form)
 
 
-def _tell(corpus: Corpus, done: Done, next_command: str) -> None:
+def _tell(corpus: Shards, done: Done, next_command: str) -> None:
     """Print what became of a run, and what to do next."""
     click.echo(
         f"{len(corpus.recordings):,} recordings, {corpus.windows:,} windows, {corpus.seconds / 3600:,.2f} h in "

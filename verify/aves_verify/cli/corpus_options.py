@@ -13,8 +13,8 @@ cutting = options.all_of(
         required=True,
         metavar="PATH-OR-URL",
         help="Recordings: a file, a folder that is searched, a list of paths (text, CSV, Parquet, JSON lines of NeMo, "
-        "of Lhotse), a tar of WebDataset's form, or an address of one of these, such as s3://bucket/folder; may be given "
-        "several times.",
+        "of Lhotse), a tar of WebDataset's form, or an address of one of these, such as s3://bucket/folder; may be "
+        "given several times.",
     ),
     click.option(
         "--parts",

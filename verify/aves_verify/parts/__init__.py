@@ -1,4 +1,4 @@
-"""Parts: what is found out about one shard of a corpus, as a file, and the one report that is made of all of them.
+"""Parts: what is found out about one shard of a corpus, as a file, and what such files are known by.
 
-Code here runs encoders through ``verification`` and writes files; it knows no scheduler.
+Code here knows files and tables; it runs no encoder.
 """

@@ -11,15 +11,29 @@ from typing import Any
 from aves_artifacts.base.versions import version_of
 from aves_artifacts.files.file_record import sha256_of
 from aves_verify.backends.backend import implementation
-from aves_verify.parts.shard import Looking
+from aves_verify.corpus.windows import Cutting
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 
 _SHORT = 12  # digits of a digest in a name
 SIGNALS = "signals"  # in the place of the audio's digest: the reference signals
+RECORDING = ".safetensors"  # how the name of a recording of these ends
 # Other versions of these compute other last digits, and what they computed must not stand for one another's. Which
 # processor it was is told by each part, as machines of one cluster may differ.
 _COMPUTING = ("aves-ports", "fairseq", "torch", "torchaudio", "onnxruntime", "openvino", "transformers", "numpy")
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How windows are looked at: how they are cut, in which the exact answer is computed, how many are kept whole.
+
+    ``exact_every``: of so many windows one gets the answer in float64, which takes as long as all ports together; the
+    others do where a difference asks for it.
+    """
+
+    cutting: Cutting
+    exact_every: int = 1
+    worst: int = 2
 
 
 @dataclass(frozen=True)
@@ -38,9 +52,9 @@ class Identity:
         """Both as one digest."""
         return digest([self.port, self.settings])
 
-    def part(self, audio: str) -> str:
+    def part(self, audio: str, ending: str = ".parquet") -> str:
         """The name of the part about a shard of this digest."""
-        return f"{self.port[:_SHORT]}-{audio[:_SHORT]}-{self.settings[:_SHORT]}.parquet"
+        return f"{self.port[:_SHORT]}-{audio[:_SHORT]}-{self.settings[:_SHORT]}{ending}"
 
     def listing(self, corpus: str) -> str:
         """The name of the file that lists the parts of a whole corpus of this digest."""

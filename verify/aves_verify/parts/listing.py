@@ -14,6 +14,7 @@ from aves_verify.parts.table import as_record, as_row
 
 SCHEMA = 1
 KIND = "aves-verify corpus run"
+COMPARISONS, OUTPUTS = "comparisons", "outputs"  # what parts hold
 _MOST = 64 << 20  # bytes
 
 
@@ -21,8 +22,7 @@ _MOST = 64 << 20  # bytes
 class Listing:
     """One port, one corpus, one way to look at it, and the digests of the shards that it is cut into.
 
-    ``windows`` and ``seconds`` are those planned; ``window`` and ``hop`` are in seconds. ``what``: ``comparisons``, or
-    what else parts hold.
+    ``windows`` and ``seconds`` are those planned; ``window`` and ``hop`` are in seconds. ``what`` parts hold.
     """
 
     schema: int

@@ -13,10 +13,10 @@ from aves_convert.reduction.cost import Cost
 from aves_verify.comparison.compare import Bound, Comparison, Flips, Quantiles, Tolerance
 from aves_verify.comparison.noise import NearZero, NoiseFloor
 from aves_verify.parts.differences import added, quantile, upper_edge
-from aves_verify.parts.exact_sum import ExactSum
-from aves_verify.parts.grids import RATIOS, Grids
 from aves_verify.parts.table import as_record
 from aves_verify.report.corpus import Histogram, OutputTotals
+from aves_verify.verdict.exact_sum import ExactSum
+from aves_verify.verdict.grids import RATIOS, Grids
 
 _SUMS = ("squares", "reference_squares", "differences", "port_errors", "own_errors", "exact")
 

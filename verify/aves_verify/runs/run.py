@@ -14,19 +14,20 @@ from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.shards import Shard, audio_digest, cut
 from aves_verify.corpus.windows import Cutting
 from aves_verify.drivers.job import Task
-from aves_verify.parts.driving import Crew, Doing, added_up
 from aves_verify.parts.identity import Identity
-from aves_verify.parts.indexing import index
 from aves_verify.parts.listing import KIND, SCHEMA, Listing
-from aves_verify.parts.making import PartJob, Recipe
 from aves_verify.parts.writing import whole_parts, write_part
+from aves_verify.recipes.making import PartJob, Recipe
+from aves_verify.runs.driving import Crew, Doing, added_up
+from aves_verify.runs.indexing import index
 
 
 @dataclass(frozen=True)
 class Ordered:
     """What is to be done with a corpus: a recipe, and what its parts are known by.
 
-    ``what`` the parts hold; ``first``: the names of parts about no shard, and what they are made of.
+    ``what`` the parts hold, and the ``ending`` of their names; ``first``: the names of parts about no shard, and what
+    they are made of.
     """
 
     recipe: Recipe
@@ -35,11 +36,12 @@ class Ordered:
     name: str
     source: str
     first: Mapping[str, object] = field(default_factory=dict)
+    ending: str = ".parquet"
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """The shards of a corpus, and where it lies."""
+class Shards:
+    """The shards of a corpus, and the recordings that they are cut from."""
 
     recordings: Sequence[Recording]
     shards: tuple[Shard, ...]
@@ -80,14 +82,14 @@ def parts_at(where: str) -> tuple[Address, str]:
     return open_address(absolute), absolute
 
 
-def look_up(audio: Sequence[str], cutting: Cutting, parts: Address, where: str, crew: Crew, doing: Doing) -> Corpus:
+def look_up(audio: Sequence[str], cutting: Cutting, parts: Address, where: str, crew: Crew, doing: Doing) -> Shards:
     """List and index what ``audio`` names, and cut it into shards. Raises InputError where there is no sound."""
     entries = list_audio(audio)
     recordings = index(parts, where, entries, lambda job, tasks: doing(job, tasks, ()), crew.first)
-    return Corpus(recordings, cut(recordings, cutting), cutting)
+    return Shards(recordings, cut(recordings, cutting), cutting)
 
 
-def run(ordered: Ordered, corpus: Corpus, parts: Address, where: str, crew: Crew, doing: Doing) -> Done:
+def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew, doing: Doing) -> Done:
     """Do what is missing of a run, this process's share of it. Raises InputError where nothing can be done at all."""
     began = time.perf_counter()
     identity = ordered.identity
@@ -96,7 +98,7 @@ def run(ordered: Ordered, corpus: Corpus, parts: Address, where: str, crew: Crew
         *(
             Task(name, (name, shard), max(1, shard.windows))
             for shard in corpus.shards
-            for name in [identity.part(shard.audio)]
+            for name in [identity.part(shard.audio, ordered.ending)]
         ),
     ]
     listing = identity.listing(audio_digest(corpus.shards))
@@ -123,7 +125,7 @@ def run(ordered: Ordered, corpus: Corpus, parts: Address, where: str, crew: Crew
     )
 
 
-def _listing(ordered: Ordered, corpus: Corpus) -> Listing:
+def _listing(ordered: Ordered, corpus: Shards) -> Listing:
     return Listing(
         SCHEMA,
         KIND,

@@ -18,11 +18,11 @@ from aves_verify.corpus.windows import Cutting
 from aves_verify.loading.load import Loaded, load
 from aves_verify.parts import outputs
 from aves_verify.parts.identity import Identity
-from aves_verify.parts.making import Made
 from aves_verify.parts.outputs import OutputRow
 from aves_verify.parts.row import Row
-from aves_verify.parts.shard import windows_of
-from aves_verify.parts.verifying import environment, files_of, moved
+from aves_verify.recipes.making import Made
+from aves_verify.recipes.shard import windows_of
+from aves_verify.recipes.verifying import environment, files_of, moved
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.recording import make_recording
 

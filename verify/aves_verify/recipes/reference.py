@@ -12,11 +12,9 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address, open_address
 from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting
-from aves_verify.parts.identity import SIGNALS, Identity
-from aves_verify.parts.listing import Listing, listings
+from aves_verify.parts.identity import RECORDING, SIGNALS, Identity
+from aves_verify.parts.listing import OUTPUTS, Listing, listings
 from aves_verify.parts.outputs import RecordedShard
-
-OUTPUTS = "outputs"  # what such parts hold
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,11 @@ class Reference:
 
     def signals(self, folder: Path) -> Path:
         """Copy the recording of the reference signals into a folder; return its path. Raises InputError."""
-        parts, name, path = open_address(self.where), self.identity.part(SIGNALS), folder / "signals.safetensors"
+        parts, name, path = (
+            open_address(self.where),
+            self.identity.part(SIGNALS, RECORDING),
+            folder / f"signals{RECORDING}",
+        )
         if not parts.copy(name, path):
             raise InputError(f"{parts.url}/{name}: not there; run aves-verify corpus record again to the end")
         return path
@@ -50,8 +52,8 @@ def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting:
     fitting = {name: each for name, each in found.items() if _fits(each, shards, cutting)}
     if not fitting:
         raise InputError(
-            f"{parts.url}: was recorded of other audio, or of other windows: {_told(next(iter(found.values())))}; record "
-            "again with the same audio, --window, --hop and --shard-windows"
+            f"{parts.url}: was recorded of other audio, or of other windows: {_told(next(iter(found.values())))}",
+            hint="record again, or give the same audio, {window}, {hop} and {shard_windows} as then",
         )
     if len(fitting) > 1:
         raise InputError(f"{parts.url}: holds several recordings of this audio ({', '.join(fitting)}); give one alone")
@@ -65,4 +67,4 @@ def _fits(listing: Listing, shards: Sequence[Shard], cutting: Cutting) -> bool:
 
 
 def _told(listing: Listing) -> str:
-    return f"{listing.recordings:,} recordings, {listing.windows:,} windows of {listing.window:g} s every {listing.hop:g} s"
+    return f"{listing.windows:,} windows of {listing.window:g} s, one every {listing.hop:g} s"

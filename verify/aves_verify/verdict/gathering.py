@@ -10,11 +10,11 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import pool
-from aves_verify.parts.failures import Failures
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
-from aves_verify.parts.totals import Totals
+from aves_verify.verdict.failures import Failures
+from aves_verify.verdict.totals import Totals
 
 LISTED = 20  # of each port's worst windows
 _AHEAD = 8  # parts that are fetched while another is looked at: a store far away takes its time for each

@@ -12,8 +12,8 @@ from aves_verify.corpus.index import Recording, from_table, index_block, to_tabl
 from aves_verify.corpus.listing import Entry
 from aves_verify.drivers.job import Job, Outcome, Task
 from aves_verify.parts.identity import digest
-from aves_verify.parts.making import Made, PartJob
 from aves_verify.parts.writing import whole_parts
+from aves_verify.recipes.making import Made, PartJob
 
 _BLOCK = 256  # files of a block
 _FOLDER = "index"

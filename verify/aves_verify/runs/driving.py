@@ -28,7 +28,7 @@ class Crew:
 
     def __post_init__(self) -> None:
         if sum(each is not None for each in (self.share, self.workers, self.scheduler)) > 1:
-            raise InputError("--shard, --workers and --scheduler are three ways to share the work; give one of them")
+            raise InputError("there are three ways to share the work", hint="give {shard}, {workers} or {scheduler}")
 
     @property
     def is_apart(self) -> bool:

@@ -7,29 +7,29 @@ import math
 from collections.abc import Iterator, Sequence
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.files.address import Address
+from aves_artifacts.files.address import Address, open_address
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
 from aves_verify.comparison.compare import Comparison
-from aves_verify.parts.check import PortCheck, read_check
-from aves_verify.parts.gathering import Gathered, Listed, gather
 from aves_verify.parts.identity import SIGNALS, Identity
-from aves_verify.parts.listing import Listing, listings
+from aves_verify.parts.listing import COMPARISONS, Listing, listings
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.row import Arrays
+from aves_verify.recipes.check import PortCheck, read_check
 from aves_verify.report.corpus import Corpus, WorstWindow
 from aves_verify.report.report import ConfigReport, Report
+from aves_verify.verdict.gathering import Gathered, Listed, gather
 
-COMPARISONS = "comparisons"  # what these parts hold
 _SHOWN = 10  # windows with their sound
 _TOLD = 20  # recordings that cannot be read
 
 
-def corpus_report(parts: Address, *, only: Sequence[str] = (), unreadable: int = 0) -> Report:
-    """Make one report of all parts at an address, with one configuration for each run, or for ``only`` some.
+def corpus_report(where: str, *, only: Sequence[str] = (), unreadable: int = 0) -> Report:
+    """Make one report of all parts in a folder or at an address: a configuration for each run, or for ``only`` some.
 
     Fails where a part is missing or damaged, and where more than so many recordings are ``unreadable``. Raises
     InputError where there is no run, and where the store cannot be read.
     """
+    parts = open_address(where)
     found = [_of_run(parts, name, listing, unreadable) for name, listing in listings(parts, COMPARISONS, only).items()]
     environments = [each for config in found if config.corpus for each in config.corpus.environments]
     # No times: parts hold none, so the report has the same bytes whoever made them.

@@ -16,12 +16,13 @@ from aves_verify.backends.backend import implementation
 from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
 from aves_verify.loading.load import Loaded, load
-from aves_verify.parts import check, part
-from aves_verify.parts.identity import Identity
-from aves_verify.parts.making import Made
+from aves_verify.parts import part
+from aves_verify.parts.identity import Identity, Looking
 from aves_verify.parts.part import Facts, Part
-from aves_verify.parts.reference import Reference
-from aves_verify.parts.shard import Looking, verify_shard
+from aves_verify.recipes import check
+from aves_verify.recipes.making import Made
+from aves_verify.recipes.reference import Reference
+from aves_verify.recipes.shard import verify_shard
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan

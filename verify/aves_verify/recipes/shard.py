@@ -21,26 +21,14 @@ from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting, Stretch, Window, read_windows
 from aves_verify.loading.load import Loaded
 from aves_verify.parts.differences import added, counted
+from aves_verify.parts.identity import Looking
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, Sums, Where
-from aves_verify.parts.worst import Worst
+from aves_verify.recipes.worst import Worst
 from aves_verify.sounds.inputs import Input
 from aves_verify.sounds.ran import InputFacts
 from aves_verify.verification.comparing import RanInput, run_input
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.self_description import fixed_samples
-
-
-@dataclass(frozen=True)
-class Looking:
-    """How windows are looked at: how they are cut, in which the exact answer is computed, how many are kept whole.
-
-    ``exact_every``: of so many windows one gets the answer in float64, which takes as long as all ports together; the
-    others do where a difference asks for it.
-    """
-
-    cutting: Cutting
-    exact_every: int = 1
-    worst: int = 2
 
 
 @dataclass(frozen=True)
