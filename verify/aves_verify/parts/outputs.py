@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.outputs import is_deep
 from aves_verify.backends.backend import Embeddings
 from aves_verify.backends.recorded import waveform_sha256
-from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet
+from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet, sealed
 from aves_verify.parts.table import as_row
 
 SCHEMA = 1
@@ -63,8 +62,7 @@ def to_bytes(facts: Mapping[str, Any], rows: list[OutputRow]) -> bytes:
     columns[_FRAMES] = pa.array(frames, pa.int64())
     for name in dimensions:
         columns[name] = _lists([row.outputs[name] for row in rows])
-    schema_metadata = {KIND: json.dumps(about, sort_keys=True)}
-    table = pa.table(columns).replace_schema_metadata(schema_metadata)
+    table = pa.table(columns).replace_schema_metadata(sealed(KIND, about))
     return parquet(table, split=list(dimensions), together=1)  # a window can be read alone: all would be gigabytes
 
 

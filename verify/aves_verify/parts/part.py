@@ -5,6 +5,7 @@ It holds no time, no name of a machine and no place of a file: who makes it agai
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from aves_verify.parts.table import as_record, as_row, table
 
 SCHEMA = 1
 KIND = "aves-verify corpus part"
+_SHA256 = " sha256"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Part:
 
 def to_bytes(part: Part) -> bytes:
     """Write a part, with a checksum of each page."""
-    about = {KIND: json.dumps(as_row(part.facts), sort_keys=True)}
+    about = sealed(KIND, as_row(part.facts))
     return parquet(table(map(to_columns, part.rows), COLUMNS, about), split=sorted(ARRAYS))
 
 
@@ -94,7 +96,8 @@ class PartFile:
         """Read the rows, as they lie in the file. Raises InputError where they are damaged."""
         names = [column.name for column in COLUMNS if arrays or column.name not in ARRAYS]
         try:
-            rows: list[dict[str, Any]] = self._file.read(columns=names).to_pylist()
+            # all of it is read, whatever is asked for: damage anywhere is damage
+            rows: list[dict[str, Any]] = self._file.read().select(names).to_pylist()
             return rows
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self.where, error) from None
@@ -113,12 +116,21 @@ def open_parquet(source: bytes | Path) -> pq.ParquetFile:
     return pq.ParquetFile(BytesIO(source) if isinstance(source, bytes) else source, page_checksum_verification=True)
 
 
+def sealed(kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a file says of itself, as its metadata, with a hash: the checksums are of pages alone."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    return {kind: text, f"{kind}{_SHA256}": hashlib.sha256(text.encode()).hexdigest()}
+
+
 def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:
-    """Read what a file says of itself under this name. Raises ValueError where it says nothing."""
+    """Read what a file says of itself under this name. Raises ValueError where it says nothing, or is damaged."""
     metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
-    if kind.encode() not in metadata:
+    text = metadata.get(kind.encode())
+    if text is None:
         raise ValueError("a Parquet file of something else")
-    return as_record(what, parse_json(metadata[kind.encode()]))
+    if hashlib.sha256(text).hexdigest().encode() != metadata.get(f"{kind}{_SHA256}".encode()):
+        raise ValueError("what it says of itself is not what was written")
+    return as_record(what, parse_json(text))
 
 
 def damaged(where: str, error: Exception) -> InputError:

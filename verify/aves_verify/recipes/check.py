@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 
 from aves_verify.comparison.compare import Comparison
 from aves_verify.comparison.weights import WeightSearch
-from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet
+from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet, sealed
 from aves_verify.parts.table import as_record, as_row, fields_of, table
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.ran import Ran
@@ -76,8 +75,7 @@ def to_bytes(check: PortCheck) -> bytes:
     """Write it as a Parquet file, a row for each comparison."""
     about = as_row(check)
     rows = about.pop("comparisons")
-    given = {KIND: json.dumps(about, sort_keys=True, allow_nan=False)}
-    return parquet(table(rows, fields_of(Comparison), given), split=[])
+    return parquet(table(rows, fields_of(Comparison), sealed(KIND, about)), split=[])
 
 
 def read_check(content: bytes, where: str) -> PortCheck:

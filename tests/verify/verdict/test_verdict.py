@@ -1,0 +1,227 @@
+"""One verdict of all parts: the ordinary report's numbers, whatever the order, and a failure where parts are missing."""
+
+import dataclasses
+import json
+import math
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tests.support.corpus_runs import ALONE, BACKENDS, CUTTING, run_over, sounds
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.files.address import Address
+from aves_artifacts.files.json_schema import schema_problem
+from aves_convert.sounds.audio import read_clips
+from aves_verify.comparison.compare import Comparison
+from aves_verify.corpus.windows import Cutting
+from aves_verify.parts.identity import Looking
+from aves_verify.parts.listing import COMPARISONS, listings
+from aves_verify.report.json_report import to_json
+from aves_verify.report.summary import ports
+from aves_verify.subjects.subject import Subject
+from aves_verify.verdict.verdict import corpus_report
+from aves_verify.verification.plan import Plan
+from aves_verify.verification.run import verify
+
+
+def test_it_is_the_ordinary_reports_to_the_last_digit(subject: Subject, corpus: Path, tmp_path: Path) -> None:
+    """Recordings that are no longer than a window are clips, and every number of theirs is the same."""
+    whole = Cutting(10.0, 10.0, 2)
+    run_over(subject, corpus, tmp_path / "parts", looking=Looking(whole, worst=1))
+    (found,) = corpus_report(str(tmp_path / "parts")).configs
+    clips, _ = read_clips([corpus])
+    (ordinary,) = verify(subject, Plan(clips=clips, backends=BACKENDS)).configs
+    names = {clip.name for clip in clips}
+    expected = {(c.backend, c.clip.rpartition("/")[2], c.layer): c for c in ordinary.comparisons if c.clip in names}
+    assert found.corpus is not None
+    windows = {
+        (c.backend, c.clip, c.layer): c
+        for c in found.comparisons
+        if found.corpus.holds(c) and not c.clip.endswith("together")
+    }
+    assert windows.keys() == {key for key in expected if key[2] == "final"}
+    for key, comparison in windows.items():
+        assert dataclasses.replace(comparison, clip=expected[key].clip) == expected[key]
+    together = next(c for c in found.comparisons if c.clip == "4 windows together" and c.backend == "onnx")
+    same = [c for (backend, *_), c in expected.items() if backend == "onnx" and c.layer == "final"]
+    assert_reduced(together, same)
+
+
+def assert_reduced(together: Comparison, each: list[Comparison]) -> None:
+    for name in ("max_abs", "max_rel", "min_tolerance"):
+        assert getattr(together, name) == max(getattr(c, name) for c in each)
+    assert together.cosine_min == min(c.cosine_min for c in each)
+    noises = [c.noise for c in each if c.noise is not None]
+    assert together.noise is not None
+    assert together.noise.reference_peak == max(noise.reference_peak for noise in noises)
+    assert min(c.error_ratio or 0 for c in each) <= (together.error_ratio or 0) <= max(c.error_ratio or 0 for c in each)
+    assert together.near_zero is not None
+    assert together.near_zero.elements == sum(c.near_zero.elements for c in each if c.near_zero)
+    assert together.quantiles is not None
+    assert together.quantiles.p50 <= together.quantiles.p999 <= together.max_abs * 1.125
+
+
+def test_every_number_of_a_port_is_that_of_its_worst_window(whole: Path) -> None:
+    (config,) = corpus_report(str(whole)).configs
+    (port,) = ports(config)
+    assert config.corpus is not None
+    assert config.passed
+    assert port.max_abs == max(c.max_abs for c in config.comparisons)
+    (total,) = (each for each in config.corpus.totals if each.layer == "final")
+    assert total.statuses == {"pass": total.windows}
+    assert total.windows == config.corpus.windows == sum(total.ratios.counts)
+    assert total.elements == sum(total.differences.counts)
+    assert [sum(map(sum, grid.counts)) for grid in total.grids] == [total.windows] * 3
+
+
+def test_the_order_of_parts_changes_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    expected = to_json(corpus_report(str(whole)))
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    (listing,) = parts.glob("*.json")
+    document = json.loads(listing.read_text())
+    random.Random(3).shuffle(document["shards"])
+    listing.write_text(json.dumps(document))
+    shuffled = to_json(corpus_report(str(parts)))
+    assert shuffled == expected
+    assert schema_problem(json.loads(expected), "report.schema.json") == ""
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "garbled", "of another run", "the port's own"])
+def test_missing_parts_are_told_and_fail(damage: str, whole: Path, tmp_path: Path) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    shards = sorted(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    if damage == "gone":
+        shards[1].unlink()
+    elif damage == "cut off":
+        shards[1].write_bytes(shards[1].read_bytes()[:-3])
+    elif damage == "garbled":
+        content = bytearray(shards[1].read_bytes())
+        content[len(content) // 3] ^= 1
+        shards[1].write_bytes(content)
+    elif damage == "of another run":
+        shards[1].write_bytes(next(parts.glob("*signals*")).read_bytes())
+    else:
+        next(parts.glob("*signals*")).unlink()
+    (config,) = corpus_report(str(parts)).configs
+    assert not config.passed
+    assert config.corpus is not None
+    assert len(config.corpus.missing) == 1
+    (problem,) = config.problems
+    assert problem.startswith(f"incomplete: 1 of {len(shards) + 1} parts are missing")
+    assert ("signals" if damage == "the port's own" else shards[1].name) in problem
+
+
+def test_windows_that_fail_fail_the_corpus(subject: Subject, tmp_path: Path) -> None:
+    sounds(tmp_path / "sea", 2)
+    strict = {
+        name: dataclasses.replace(each, atol=0.0, rtol=0.0, own_error=0.0) for name, each in Plan().tolerances.items()
+    }
+    plan = Plan(backends=BACKENDS, tolerances=strict)
+    run_over(subject, tmp_path / "sea", tmp_path / "parts", plan=plan)
+    (config,) = corpus_report(str(tmp_path / "parts")).configs
+    assert not config.passed
+    assert config.corpus is not None
+    (total,) = (each for each in config.corpus.totals if each.layer == "final")
+    assert total.statuses == {"fail": total.windows}
+    failure = config.corpus.failures[0]
+    assert failure.count == total.windows
+    assert "elements are beyond the tolerance" in failure.reason
+    assert not any(digit in failure.reason for digit in "0123456789")
+    assert config.statuses["fail"] >= total.windows
+    worst = config.corpus.worst[0]
+    assert worst.comparison.max_abs == total_max(config.comparisons)
+    assert worst.waveform is not None
+    assert worst.waveform.shape == (round(worst.seconds * 16_000),)
+    assert worst.evidence is not None
+    assert worst.evidence.frames.max() == np.float32(worst.comparison.max_abs)
+
+
+def total_max(comparisons: tuple[Comparison, ...]) -> float:
+    return max(c.max_abs for c in comparisons if c.clip.endswith("together"))
+
+
+def test_recordings_that_cannot_be_read_fail_unless_so_many_may(subject: Subject, tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "sea", 2)
+    (folder / "bad.wav").write_bytes(b"RIFF and nothing")
+    (folder / "short.wav").write_bytes(wav(100))
+    run_over(subject, folder, tmp_path / "parts")
+    (config,) = corpus_report(str(tmp_path / "parts")).configs
+    assert not config.passed
+    assert config.corpus is not None
+    assert config.corpus.unreadable == 2
+    assert [problem.partition(":")[0] for problem in config.problems] == ["bad.wav", "short.wav"]
+    assert sorted((each.backend, each.count) for each in config.corpus.failures) == [("", 1), ("", 1)]
+    (config,) = corpus_report(str(tmp_path / "parts"), unreadable=2).configs
+    assert config.passed
+
+
+def test_a_recordings_short_end_is_counted_and_fails_nothing(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "a.wav").write_bytes(wav(8_000 + 300))
+    run_over(subject, tmp_path / "sea", tmp_path / "parts")
+    (config,) = corpus_report(str(tmp_path / "parts")).configs
+    assert config.passed
+    assert config.corpus is not None
+    assert (config.corpus.windows, config.corpus.skipped, config.corpus.unreadable) == (1, 1, 0)
+
+
+def wav(samples: int) -> bytes:
+    import io
+
+    stream = io.BytesIO()
+    sound = np.random.default_rng(samples).normal(size=samples) * 0.1
+    soundfile.write(stream, sound.astype(np.float32), 16_000, format="WAV")
+    return stream.getvalue()
+
+
+def test_nothing_to_report_on(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run of a corpus; make one with: aves-verify corpus run"):
+        corpus_report(str(tmp_path))
+    (tmp_path / "0-1-2.json").write_text('{"kind": "aves-verify corpus run", "schema": 9}')
+    with pytest.raises(InputError, match="schema 9, this version reads 1"):
+        corpus_report(str(tmp_path))
+
+
+def test_several_runs_are_several_configurations(subject: Subject, corpus: Path, whole: Path, tmp_path: Path) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    run_over(subject, corpus, parts, looking=Looking(dataclasses.replace(CUTTING, hop=0.7), worst=1))
+    assert len(corpus_report(str(parts)).configs) == 2
+    first = min(path.stem for path in parts.glob("*.json"))
+    (config,) = corpus_report(str(parts), only=[first]).configs
+    assert config.corpus is not None
+    assert config.corpus.run == first
+    with pytest.raises(InputError, match="no run nothing"):
+        corpus_report(str(parts), only=["nothing"])
+
+
+def test_a_store_that_does_not_answer_is_no_missing_part(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> bytes:
+        raise InputError("the store does not answer")
+
+    listings(Address("", None, ""), COMPARISONS) if False else None
+    monkeypatch.setattr(
+        Address, "read", lambda self, name, most=None: silent() if "parquet" in name else READ(self, name, most)
+    )
+    with pytest.raises(InputError, match="does not answer"):
+        corpus_report(str(whole))
+
+
+READ = Address.read
+
+
+def test_sums_without_rounding(whole: Path) -> None:
+    (config,) = corpus_report(str(whole)).configs
+    assert config.corpus is not None
+    total = config.corpus.totals[0]
+    assert total.rms > 0
+    assert math.isfinite(total.rms)
+
+
+def test_shares_and_one_process_have_one_verdict(subject: Subject, corpus: Path, whole: Path, tmp_path: Path) -> None:
+    for i in (2, 1):
+        run_over(subject, corpus, tmp_path / "parts", dataclasses.replace(ALONE, share=(i, 2)))
+    assert to_json(corpus_report(str(tmp_path / "parts"))) == to_json(corpus_report(str(whole)))
