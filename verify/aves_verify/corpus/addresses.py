@@ -24,10 +24,11 @@ from aves_artifacts.files.documents import open_file
 Result = TypeVar("Result")
 
 WHOLE = 64 << 20  # bytes; a remote file up to this size is read at once, and a larger one in ranges
-WAITS = (0.3, 0.7, 1.5, 3.0, 4.5, 6.0)  # seconds between attempts, 16 in all, beside what a store's client waits itself
+PATIENCE = 16.0  # seconds for which a store that does not answer is asked again, from its first failure on
+_WAITS = (0.3, 5.0)  # seconds between attempts: the first, twice as much each time, and the longest
 _BLOCK = 4 << 20  # bytes of a range
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-_LOCAL = re.compile(r"(?:file|local):/(?://)?(?=/)")
+_LOCAL = re.compile(r"(?:file|local):(?://)?(?=/[^/])")
 # What a path itself is to blame for; the rest (EIO, ESTALE, ETIMEDOUT) is a disk's or a network file system's.
 _OF_THE_FILE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
@@ -92,7 +93,9 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
 
     Raises OSError where the file is to blame, and StoreError where the store is, in the end.
     """
-    for wait in (*WAITS, None):
+    wait, longest = _WAITS
+    failed = 0.0
+    while True:
         try:
             return work()
         except InputError:
@@ -100,10 +103,11 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
         except Exception as error:  # the library behind each store has exceptions of its own
             if blamed := _of_the_file(error, address):
                 raise blamed from None
-            if wait is None or isinstance(error, ModuleNotFoundError):
+            failed = failed or time.monotonic()
+            if time.monotonic() + wait > failed + PATIENCE:
                 raise StoreError(f"{told(address)}: the store does not give it: {reason_of(error)}") from error
         time.sleep(wait)
-    raise AssertionError("the last attempt has raised")
+        wait = min(2 * wait, longest)
 
 
 def open_at(address: str) -> BinaryIO:
@@ -166,7 +170,7 @@ def _of_the_file(error: Exception, address: str) -> OSError | None:
     # Keys that ran out are no property of the file: all others would fail as well.
     if isinstance(error, PermissionError) and (code is None or code in _DENIED):
         return PermissionError(errno.EACCES, "Permission denied")
-    status = getattr(error, "status", getattr(error, "code", None))
+    status = getattr(error, "status" if hasattr(error, "status") else "code", None)
     return {
         401: PermissionError(errno.EACCES, "Permission denied"),
         403: PermissionError(errno.EACCES, "Permission denied"),

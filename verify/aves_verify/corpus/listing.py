@@ -17,6 +17,7 @@ from aves_verify.corpus.addresses import StoreError, filesystem_at, is_local, lo
 from aves_verify.corpus.manifests import Segment, is_manifest, read_manifest
 
 LISTED = EXTENSIONS | {".tar"}
+_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _AT_ONCE = 16  # questions to a store
 _TOKENS = ("ETag", "etag", "generation", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modified")
 
@@ -83,6 +84,8 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 def _below(root: str) -> Iterable[Entry]:
     """The entries of one thing that was given, with names relative to it. Raises InputError."""
+    if root.lower().endswith(_PACKED):
+        raise InputError(f"{told(root)}: a packed tar cannot be read in parts; unpack it to a .tar")
     entries = list(_local(root) if is_local(root) else _remote(root))
     if len(entries) == 1 and not entries[0].name and is_manifest(root):
         return _of_manifest(root)

@@ -18,6 +18,8 @@ from aves_verify.corpus.addresses import StoreError
 
 # Of these libsndfile gives the same samples after a seek as when it decodes from the start.
 _EXACT = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS"})
+# Of this it finds the sample, and decodes it the same but for the last bits of float32, once it is under way.
+_SETTLING = "MPEG_LAYER_III"
 _BLOCK = 1 << 20
 _SKIPPED = 1 << 18  # values at a time
 
@@ -39,18 +41,16 @@ def sound_in(stream: BinaryIO, offset: int, size: int, name: str, *, mp3: bool) 
     part.tell_of_error(name)
 
 
-def seeks_exactly(kind: str) -> bool:
-    """Whether the samples of such a recording are the same after a seek as when all before them is decoded.
-
-    Those of MP3 are so to the last bits alone.
-    """
+def is_exact(kind: str) -> bool:
+    """Whether the samples of such a recording are the same after a seek as when all before them is decoded."""
     return kind.partition(" ")[2] in _EXACT
 
 
 def skip_to(file: SoundFile, frame: int, kind: str) -> None:
-    """Have a file that was just opened stand at a frame."""
-    if seeks_exactly(kind):
-        file.seek(frame)
+    """Have a file that was just opened stand at a frame, without decoding all before it where that can be."""
+    if is_exact(kind) or kind.endswith(_SETTLING):
+        if frame:
+            file.seek(frame)
         return
     left, most = frame, max(1, _SKIPPED // file.channels)
     while left > 0 and (got := len(file.read(min(left, most), dtype="float32"))):

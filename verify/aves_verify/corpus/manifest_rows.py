@@ -1,0 +1,207 @@
+"""The rows of a manifest in any format, read so that a file of any content takes bounded time and memory."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import listed, printable, reason_of
+from aves_artifacts.files.documents import parse_json
+
+PATH_COLUMNS = (
+    *("audio_filepath", "audio_path", "path", "audio", "file", "filename", "file_name", "filepath", "file_path"),
+    *("wav", "wav_path", "wav_filepath", "url"),
+)
+TEXT_ENDINGS = (".txt", ".lst", ".list")
+TABLE_ENDINGS = (".csv", ".tsv")
+JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
+_SEGMENT_COLUMNS = ("offset", "duration")
+_MOST_BYTES = 4 << 30  # of text; a line for each of ten million recordings
+_LONGEST_LINE = 1 << 20
+_LARGEST_CHUNK = 1 << 30  # bytes of one column in one group of a Parquet file's rows
+_BATCH = 4096
+_GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+
+Row = tuple[int, Mapping[str, Any] | str]  # its line's number, and what it says: a path, columns, or why it is bad
+
+
+class BadRow(str):
+    """Why a row is none."""
+
+    __slots__ = ()
+
+
+def rows(stream: BinaryIO, name: str) -> Iterator[Row]:
+    """The rows of a manifest that is called ``name``: its line's number, and a path, columns, or a BadRow.
+
+    Raises InputError for what is no manifest as a whole, and OSError and StoreError as the stream.
+    """
+    lower = name.lower()
+    if _begins(stream, _PARQUET):
+        return _parquet_rows(stream, name)
+    if lower.endswith(".parquet"):
+        raise InputError(f"{name}: damaged, or not a Parquet file")
+    lines = _lines(stream, name)
+    first = next(((number, line) for number, line in lines if line.strip() and not _is_comment(line)), None)
+    if first is None:
+        raise InputError(f"{name}: names no recordings; expected a path on each line, or a table with a column of them")
+    lines = itertools.chain([first], lines)
+    if first[1].lstrip().startswith("{"):
+        return _json_rows(lines)
+    plain = lower.removesuffix(".gz")
+    if plain.endswith(JSON_ENDINGS):
+        raise InputError(f'{name}: expected JSON lines: an object such as {{"audio_filepath": ...}} on each line')
+    delimiter = _delimiter(first[1])
+    if delimiter is not None:
+        return _table_rows(lines, delimiter)
+    if plain.endswith(TABLE_ENDINGS):
+        raise InputError(f"{name}: no column with paths; expected one of {listed(PATH_COLUMNS, len(PATH_COLUMNS))}")
+    return ((number, line.strip()) for number, line in lines if line.strip() and not _is_comment(line))
+
+
+def begins_as_manifest(begin: bytes) -> bool:
+    """Whether a file without a telling name is a manifest, by its first bytes: a table, JSON, or a path with sound."""
+    if begin.startswith(_PARQUET):
+        return True
+    if begin.startswith(_GZIP):
+        begin = _inflated(begin)
+    try:
+        text = begin.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(begin) - 4:  # else it is cut within a letter
+            return False
+        text = begin[: error.start].decode("utf-8-sig")
+    line = next((line.strip() for line in text.splitlines() if line.strip() and not _is_comment(line)), "")
+    is_path = line.lower().endswith((".wav", ".flac", ".ogg", ".mp3", ".tar"))
+    return "\0" not in text and (line.startswith("{") or is_path or _delimiter(line) is not None)
+
+
+def _begins(stream: BinaryIO, magic: bytes) -> bool:
+    stream.seek(0)
+    begin = stream.read(len(magic))
+    stream.seek(0)
+    return begin == magic
+
+
+def _inflated(begin: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(begin, 4096)
+    except zlib.error:
+        return b"\0"
+
+
+def _lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """A text's lines with their numbers, unpacked where it is gzip's. Raises InputError."""
+    opened = gzip.GzipFile(fileobj=stream) if _begins(stream, _GZIP) else stream
+    total = 0
+    try:
+        for number in itertools.count(1):
+            line = opened.readline(_LONGEST_LINE + 1)
+            if not line:
+                return
+            total += len(line)
+            if len(line) > _LONGEST_LINE or total > _MOST_BYTES:
+                limit, what = (_MOST_BYTES, "in all") if total > _MOST_BYTES else (_LONGEST_LINE, "in a line")
+                raise InputError(f"{name}: line {number}: more than {limit:,} bytes {what}, which no manifest has")
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: line {number}: not text in UTF-8; expected a manifest in UTF-8") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{name}: damaged: {reason_of(error)}") from None
+
+
+def _json_rows(lines: Iterator[tuple[int, str]]) -> Iterator[Row]:
+    for number, line in lines:
+        if line.strip():
+            yield number, _object(line)
+
+
+def _object(line: str) -> Mapping[str, Any] | BadRow:
+    try:
+        value = parse_json(line)
+    except ValueError as error:
+        return BadRow(f"not JSON: {reason_of(error)}")
+    return value if isinstance(value, dict) else BadRow("expected an object in braces")
+
+
+def _table_rows(lines: Iterator[tuple[int, str]], delimiter: str) -> Iterator[Row]:
+    numbers = [0]
+
+    def texts() -> Iterator[str]:
+        for number, line in lines:
+            numbers[0] = number
+            yield line
+
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+    header = [cell.strip().lower() for cell in next(reader)]
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield numbers[0], BadRow(reason_of(error))
+            continue
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield numbers[0], _columns(header, cells)
+
+
+def _columns(header: list[str], cells: list[str]) -> Mapping[str, Any] | BadRow:
+    if len(cells) != len(header):
+        return BadRow(f"{len(cells)} columns; expected {len(header)} as in the first line")
+    return {name: cell for name, cell in zip(header, cells, strict=True) if cell != ""}
+
+
+def _parquet_rows(stream: BinaryIO, name: str) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True)
+        schema = file.schema_arrow
+        path = next((each for each in PATH_COLUMNS if each in map(str.lower, schema.names)), None)
+        if path is None:
+            raise InputError(f"{name}: no column with paths; expected one of {listed(PATH_COLUMNS, len(PATH_COLUMNS))}")
+        wanted = [each for each in schema.names if each.lower() in (path, *_SEGMENT_COLUMNS)]
+        _refuse_large_chunks(file, name)
+        number = 0
+        for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, {key.lower(): value for key, value in row.items() if value is not None}
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise InputError(f"{name}: damaged, or not a Parquet file: {reason_of(error)}") from None
+
+
+def _refuse_large_chunks(file: Any, name: str) -> None:
+    for group in range(file.metadata.num_row_groups):
+        found = file.metadata.row_group(group)
+        for column in range(found.num_columns):
+            chunk = found.column(column)
+            is_read = chunk.path_in_schema.partition(".")[0].lower() in (*PATH_COLUMNS, *_SEGMENT_COLUMNS)
+            if is_read and chunk.total_uncompressed_size > _LARGEST_CHUNK:
+                where = printable(chunk.path_in_schema)
+                raise InputError(
+                    f"{name}: its column {where} has {chunk.total_uncompressed_size:,} bytes in a group "
+                    f"of rows, more than {_LARGEST_CHUNK:,}; give paths, not the sound itself"
+                )
+
+
+def _delimiter(line: str) -> str | None:
+    """What separates a table's columns, of which one has a path; None where this is no table's first line."""
+    for delimiter in ("\t", ",", ";"):
+        cells = next(csv.reader(io.StringIO(line[:_BATCH]), delimiter=delimiter), [])
+        if any(cell.strip().lower() in PATH_COLUMNS for cell in cells):
+            return delimiter
+    return None
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
