@@ -16,7 +16,7 @@ from tests.support.servers.s3_server import BUCKET, S3Server
 
 from aves_artifacts.base.errors import InputError
 from aves_verify.corpus import addresses, index, windows
-from aves_verify.corpus.addresses import StoreError, patiently
+from aves_verify.corpus.addresses import StoreError, patiently, refusal
 from aves_verify.corpus.index import Recording, index_block
 from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.windows import Cutting, read_windows, stretches
@@ -184,6 +184,8 @@ def test_which_failures_are_the_files_own(monkeypatch: pytest.MonkeyPatch) -> No
             patiently(failing(error), "s3://b/x")
     with pytest.raises(StoreError, match="Stale file handle"):
         patiently(failing(OSError(116, "Stale file handle")), "/nfs/x")
+    for number, kind in ((5, StoreError), (116, StoreError), (2, InputError), (13, InputError)):
+        assert type(refusal(OSError(number, "?"), "x.wav")) is kind
 
 
 class _Answered(Exception):  # noqa: N818

@@ -155,6 +155,14 @@ def test_a_header_of_any_length_is_not_read(sounds: Path, tmp_path: Path) -> Non
     assert "a header of 8,388,608 bytes" in found[1].reason
 
 
+def test_a_segment_of_a_tar_is_none(sounds: Path, tmp_path: Path) -> None:
+    packed(sounds, tmp_path / "x.tar", ["000.wav"])
+    (tmp_path / "m.jsonl").write_text('{"audio_filepath": "x.tar", "offset": 1}')
+    assert [each.reason for each in indexed(tmp_path / "m.jsonl")] == [
+        "x.tar (from 1 s): a segment of a tar; name the tar alone"
+    ]
+
+
 def test_packed_tars_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"\x1f\x8b")
     with pytest.raises(InputError, match=r"x\.tar\.gz: a packed tar cannot be read in parts; unpack it to a \.tar"):

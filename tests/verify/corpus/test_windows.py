@@ -53,12 +53,12 @@ def test_a_recording_of_one_window_is_what_read_clip_gives_bit_for_bit(tmp_path:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_stretches_are_what_the_whole_is(tmp_path: Path, name: str) -> None:
-    path = record(tmp_path / name, 33.37)
+    path = record(tmp_path / name, 18.37)
     recording, cutting = recording_of(path), Cutting(3.0, 3.0, 2)
     found = read(recording, cutting)
     joined = np.concatenate([window.clip.waveform for window in found])
     whole = whole_of(path)
-    assert [window.clip.samples for window in found[:-1]] == [48_000] * 11
+    assert [window.clip.samples for window in found[:-1]] == [48_000] * 6
     assert [window.name for window in found[:2]] == [f"{name} @ 0 s", f"{name} @ 3 s"]
     assert len(joined) == len(whole)
     exact = recording.rate == 16_000 and not name.endswith(".mp3")
@@ -84,7 +84,7 @@ def test_an_mp3_of_variable_rate_is_found_to_the_sample(tmp_path: Path, damaged:
 
 @pytest.mark.parametrize("name", ["phone.mp3", "spoken.ogg", "forest.flac"])
 def test_a_stretch_is_the_same_whoever_reads_it(tmp_path: Path, name: str) -> None:
-    recording, cutting = recording_of(record(tmp_path / name, 20)), Cutting(2.0, 2.0, 2)
+    recording, cutting = recording_of(record(tmp_path / name, 9)), Cutting(1.0, 1.0, 2)
     parts = list(stretches(recording, cutting))
     forwards = [[window.clip.sha256 for window in read_windows(each, cutting)] for each in parts]
     backwards = [[window.clip.sha256 for window in read_windows(each, cutting)] for each in reversed(parts)]

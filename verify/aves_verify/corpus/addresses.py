@@ -118,13 +118,10 @@ def open_at(address: str) -> BinaryIO:
     return io.BufferedReader(_Remote(address, patiently(lambda: store.open(path, "rb", block_size=_BLOCK), address)))
 
 
-def read_at(address: str, most: int) -> bytes:
-    """All bytes of a file of at most ``most``. Raises OSError for a larger one; else as ``open_at``."""
-    with open_at(address) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
-    return content
+def refusal(error: OSError, name: str) -> InputError:
+    """What to raise for bytes of a recording that did not come: StoreError where the recording is not to blame."""
+    kind = InputError if error.errno in _OF_THE_FILE else StoreError
+    return kind(f"{name}: cannot be read: {reason_of(error)}")
 
 
 class _Remote(io.RawIOBase):

@@ -14,7 +14,7 @@ import soundfile
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_convert.sounds.audio import SoundFile, rate_of
-from aves_verify.corpus.addresses import WHOLE, StoreError, is_local, open_at
+from aves_verify.corpus.addresses import WHOLE, StoreError, is_local, open_at, refusal
 from aves_verify.corpus.listing import Entry
 from aves_verify.corpus.recorded_files import is_exact, kind_of, sound_in
 from aves_verify.corpus.tars import is_tar, members
@@ -64,13 +64,17 @@ def _recordings(entry: Entry) -> Iterator[Recording]:
             if entry.version and _is_another(entry, stream, size):
                 yield _refused(blank, "changed since it was listed; run again when nothing writes to it")
             elif is_tar(entry.address, stream):
+                if entry.begin or entry.duration is not None:
+                    yield _refused(blank, "a segment of a tar; name the tar alone")
+                    return
                 yield from _in_tar(blank, stream, size)
             else:
                 yield _measured(replace(blank, size=size), stream, entry.address, entry.begin, entry.duration)
-    except StoreError:
-        raise
     except OSError as error:
-        yield _refused(blank, f"cannot be read: {reason_of(error)}")
+        refused = refusal(error, entry.name)
+        if isinstance(refused, StoreError):
+            raise refused from None
+        yield replace(blank, reason=str(refused))
 
 
 def _is_another(entry: Entry, stream: BinaryIO, size: int) -> bool:

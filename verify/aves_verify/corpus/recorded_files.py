@@ -11,10 +11,9 @@ from typing import Any, BinaryIO
 import soundfile
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_convert.sounds.audio import SoundFile, explained
-from aves_verify.corpus.addresses import StoreError
+from aves_verify.corpus.addresses import refusal
 
 # Of these libsndfile gives the same samples after a seek as when it decodes from the start.
 _EXACT = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS"})
@@ -97,17 +96,17 @@ class Part:
         return content
 
     def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
+        """Read the next bytes into a buffer; return how many they are."""
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
     def tell_of_error(self, name: str) -> None:
         """Raise what went wrong, if something did: StoreError, or InputError."""
-        if isinstance(self.error, StoreError):
-            raise self.error from None
+        if isinstance(self.error, OSError):
+            raise refusal(self.error, name) from None
         if self.error is not None:
-            raise InputError(f"{name}: cannot be read: {reason_of(self.error)}") from None
+            raise self.error from None
 
 
 @contextmanager

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_convert.sounds.audio import MAX_SECONDS, read_mono
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.corpus.addresses import WHOLE, open_at
+from aves_verify.corpus.addresses import WHOLE, open_at, refusal
 from aves_verify.corpus.index import Recording
 from aves_verify.corpus.listing import seconds_text
 from aves_verify.corpus.recorded_files import is_exact, skip_to, sound_in
@@ -183,7 +182,7 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
     try:
         stream = open_at(recording.address)
     except OSError as error:
-        raise InputError(f"{recording.name}: cannot be read: {reason_of(error)}") from None
+        raise refusal(error, recording.name) from None
     with stream:
         if recording.size > WHOLE:
             if recording.offset is None and stream.seek(0, io.SEEK_END) != recording.size:
@@ -194,7 +193,7 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
             stream.seek(offset)
             content = stream.read(recording.size + (recording.offset is None))
         except OSError as error:
-            raise InputError(f"{recording.name}: cannot be read: {reason_of(error)}") from None
+            raise refusal(error, recording.name) from None
     if hashlib.sha256(content).hexdigest() != recording.sha256:
         raise InputError(changed)
     _kept = key, content
