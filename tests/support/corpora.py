@@ -22,6 +22,8 @@ KINDS = {
     "deep.flac": (16_000, 1, "PCM_24"),
     "pond.ogg": (32_000, 1, "VORBIS"),
     "phone.mp3": (44_100, 2, "MPEG_LAYER_III"),
+    "small.mp3": (16_000, 1, "MPEG_LAYER_III"),
+    "spoken.ogg": (48_000, 1, "OPUS"),
 }
 
 

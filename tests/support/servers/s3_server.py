@@ -1,7 +1,8 @@
 """An S3-compatible server in a process of its own: moto's, with the one property that it lacks.
 
 moto looks for the object that If-None-Match speaks of and then writes, in threads; S3 does both in one step. A lock
-around each request gives it that. Requests that change something are written to standard output, to be counted.
+around each request gives it that. Requests that change something are written to standard output, to be counted. Folders
+of certain names stand for a store in trouble.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -87,12 +89,28 @@ def _halve(environ: dict[str, Any]) -> None:
     environ["CONTENT_LENGTH"] = str(length // 2)
 
 
+class _Busy:
+    """Whether a GET below a folder such as ``busy-2.5`` is refused: for 2.5 seconds from the first one of the file."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, float] = {}
+
+    def refuses(self, environ: dict[str, Any]) -> bool:
+        path = environ["PATH_INFO"]
+        found = re.search(r"/busy-([\d.]+)/", path)
+        if not found or environ["REQUEST_METHOD"] != "GET":
+            return False
+        now = time.monotonic()
+        return now - self._first.setdefault(path, now) < float(found[1])
+
+
 def _main(port: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, run_simple
 
     application = DomainDispatcherApplication(create_backend_app)
     lock = threading.Lock()
+    busy = _Busy()
 
     def one_at_a_time(environ, start_response):  # type: ignore[no-untyped-def]
         with lock:
@@ -100,6 +118,9 @@ def _main(port: int) -> None:
                 print(environ["REQUEST_METHOD"], environ["PATH_INFO"], flush=True)
             if environ["REQUEST_METHOD"] == "PUT" and "/halved/" in environ["PATH_INFO"]:
                 _halve(environ)
+            if busy.refuses(environ):
+                start_response("503 Service Unavailable", [("Content-Type", "application/xml")])
+                return [b"<Error><Code>ServiceUnavailable</Code><Message>Come back later</Message></Error>"]
             return list(application(environ, start_response))
 
     class Quiet(WSGIRequestHandler):

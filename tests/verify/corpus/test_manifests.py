@@ -46,6 +46,13 @@ LHOTSE = [
     for name in ALL
 ]
 
+ONE_CHANNEL = {
+    "start": 0,
+    "duration": 1,
+    "channel": 1,
+    "recording": {"sources": [{"type": "file", "channels": [0, 1], "source": "a.wav"}]},
+}
+
 
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -165,6 +172,7 @@ def test_remote_manifests(folder: Path) -> None:
         ),
         ("r.jsonl", '{"tracks": []}', r"line 1: a cut that is mixed of several"),
         ("r.jsonl", '{"start": 0, "duration": 1, "supervisions": []}', r"line 1: a cut without its recording"),
+        ("c.jsonl", lines(ONE_CHANNEL), r"line 1: a cut of some of 2 channels, which are averaged here"),
         ("m.parquet", "no table", r"m\.parquet: damaged, or not a Parquet file"),
         ("m.parquet", b"PAR1" + bytes(100), r"m\.parquet: damaged, or not a Parquet file"),
         ("m.txt.gz", gzip.compress(b"a.wav\n" * 1000)[:-10], r"m\.txt\.gz: damaged"),

@@ -105,7 +105,7 @@ def test_links_doubles_and_names_of_every_sort(sounds: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("left", "whole", "within"), [(512, 0, 1), (30_000, 0, 1), (49_000, 1, 0), (60_000, 1, 1), (98_200, 2, 0)]
+    ("left", "whole", "within"), [(512, 0, 1), (30_000, 0, 1), (49_000, 1, 0), (60_000, 1, 1), (97_200, 2, 0)]
 )
 def test_a_tar_that_is_cut_off(sounds: Path, tmp_path: Path, left: int, whole: int, within: int) -> None:
     """What is whole is read; what is not, and that there may have been more, is told."""
@@ -153,6 +153,14 @@ def test_a_header_of_any_length_is_not_read(sounds: Path, tmp_path: Path) -> Non
     found = indexed(tmp_path / "x.tar")
     assert [each.name for each in found] == ["x.tar/a.wav", "x.tar"]
     assert "a header of 8,388,608 bytes" in found[1].reason
+
+
+def test_a_segment_of_a_tar_is_none(sounds: Path, tmp_path: Path) -> None:
+    packed(sounds, tmp_path / "x.tar", ["000.wav"])
+    (tmp_path / "m.jsonl").write_text('{"audio_filepath": "x.tar", "offset": 1}')
+    assert [each.reason for each in indexed(tmp_path / "m.jsonl")] == [
+        "x.tar (from 1 s): a segment of a tar; name the tar alone"
+    ]
 
 
 def test_packed_tars_are_refused(tmp_path: Path) -> None:

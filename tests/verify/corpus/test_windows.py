@@ -53,22 +53,38 @@ def test_a_recording_of_one_window_is_what_read_clip_gives_bit_for_bit(tmp_path:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_stretches_are_what_the_whole_is(tmp_path: Path, name: str) -> None:
-    path = record(tmp_path / name, 33.37)
+    path = record(tmp_path / name, 18.37)
     recording, cutting = recording_of(path), Cutting(3.0, 3.0, 2)
     found = read(recording, cutting)
     joined = np.concatenate([window.clip.waveform for window in found])
     whole = whole_of(path)
-    assert [window.clip.samples for window in found[:-1]] == [48_000] * 11
+    assert [window.clip.samples for window in found[:-1]] == [48_000] * 6
     assert [window.name for window in found[:2]] == [f"{name} @ 0 s", f"{name} @ 3 s"]
     assert len(joined) == len(whole)
-    exact = recording.rate == 16_000
+    exact = recording.rate == 16_000 and not name.endswith(".mp3")
     # soxr's clock runs with a rounding error in a ratio like 44101 to 16000: a stretch is nearer to the truth.
     bound = 0.0 if exact else 2e-5 if recording.rate == 44_101 else 2**-23
     assert np.abs(joined - whole).max() <= bound
 
 
-def test_a_stretch_is_the_same_whoever_reads_it(tmp_path: Path) -> None:
-    recording, cutting = recording_of(record(tmp_path / "phone.mp3", 20)), Cutting(2.0, 2.0, 2)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_mp3_of_variable_rate_is_found_to_the_sample(tmp_path: Path, damaged: bool) -> None:
+    path, samples = tmp_path / "a.mp3", noise(60, 44_100)
+    with SoundFile(path, "w", 44_100, 1, format="MP3", bitrate_mode="VARIABLE", compression_level=0.3) as file:
+        for start in range(0, len(samples), 44_100):
+            file.write(samples[start : start + 44_100] * (start % 7))
+    if damaged:
+        content = path.read_bytes()
+        path.write_bytes(b"junk" * 99 + content[: len(content) // 2] + bytes(777) + content[len(content) // 2 :])
+    joined = np.concatenate([window.clip.waveform for window in read(recording_of(path), Cutting(5.0, 5.0, 1))])
+    whole = read_clip(path).waveform
+    assert len(joined) == len(whole)
+    assert np.abs(joined - whole).max() <= 2**-22 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("name", ["phone.mp3", "spoken.ogg", "forest.flac"])
+def test_a_stretch_is_the_same_whoever_reads_it(tmp_path: Path, name: str) -> None:
+    recording, cutting = recording_of(record(tmp_path / name, 9)), Cutting(1.0, 1.0, 2)
     parts = list(stretches(recording, cutting))
     forwards = [[window.clip.sha256 for window in read_windows(each, cutting)] for each in parts]
     backwards = [[window.clip.sha256 for window in read_windows(each, cutting)] for each in reversed(parts)]

@@ -24,7 +24,8 @@ from aves_artifacts.files.documents import open_file
 Result = TypeVar("Result")
 
 WHOLE = 64 << 20  # bytes; a remote file up to this size is read at once, and a larger one in ranges
-WAITS = (0.3, 0.7, 1.5, 3.0, 4.5, 6.0)  # seconds between attempts, 16 in all, beside what a store's client waits itself
+PATIENCE = 16.0  # seconds for which a store that does not answer is asked again, from its first failure on
+_WAITS = (0.3, 5.0)  # seconds between attempts: the first, twice as much each time, and the longest
 _BLOCK = 4 << 20  # bytes of a range
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _LOCAL = re.compile(r"(?:file|local):(?://)?(?=/[^/])")
@@ -92,7 +93,9 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
 
     Raises OSError where the file is to blame, and StoreError where the store is, in the end.
     """
-    for wait in (*WAITS, None):
+    wait, longest = _WAITS
+    failed = 0.0
+    while True:
         try:
             return work()
         except InputError:
@@ -100,10 +103,11 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
         except Exception as error:  # the library behind each store has exceptions of its own
             if blamed := _of_the_file(error, address):
                 raise blamed from None
-            if wait is None or isinstance(error, ModuleNotFoundError):
+            failed = failed or time.monotonic()
+            if time.monotonic() + wait > failed + PATIENCE:
                 raise StoreError(f"{told(address)}: the store does not give it: {reason_of(error)}") from error
         time.sleep(wait)
-    raise AssertionError("the last attempt has raised")
+        wait = min(2 * wait, longest)
 
 
 def open_at(address: str) -> BinaryIO:
@@ -114,13 +118,10 @@ def open_at(address: str) -> BinaryIO:
     return io.BufferedReader(_Remote(address, patiently(lambda: store.open(path, "rb", block_size=_BLOCK), address)))
 
 
-def read_at(address: str, most: int) -> bytes:
-    """All bytes of a file of at most ``most``. Raises OSError for a larger one; else as ``open_at``."""
-    with open_at(address) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
-    return content
+def refusal(error: OSError, name: str) -> InputError:
+    """What to raise for bytes of a recording that did not come: StoreError where the recording is not to blame."""
+    kind = InputError if error.errno in _OF_THE_FILE else StoreError
+    return kind(f"{name}: cannot be read: {reason_of(error)}")
 
 
 class _Remote(io.RawIOBase):
@@ -166,7 +167,7 @@ def _of_the_file(error: Exception, address: str) -> OSError | None:
     # Keys that ran out are no property of the file: all others would fail as well.
     if isinstance(error, PermissionError) and (code is None or code in _DENIED):
         return PermissionError(errno.EACCES, "Permission denied")
-    status = getattr(error, "status", getattr(error, "code", None))
+    status = getattr(error, "status" if hasattr(error, "status") else "code", None)
     return {
         401: PermissionError(errno.EACCES, "Permission denied"),
         403: PermissionError(errno.EACCES, "Permission denied"),

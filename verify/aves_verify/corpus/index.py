@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO
@@ -13,9 +14,9 @@ import soundfile
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_convert.sounds.audio import SoundFile, rate_of
-from aves_verify.corpus.addresses import WHOLE, StoreError, open_at
+from aves_verify.corpus.addresses import WHOLE, StoreError, is_local, open_at, refusal
 from aves_verify.corpus.listing import Entry
-from aves_verify.corpus.recorded_files import kind_of, seeks_exactly, sound_in
+from aves_verify.corpus.recorded_files import is_exact, kind_of, sound_in
 from aves_verify.corpus.tars import is_tar, members
 
 _BLOCK = 1 << 20
@@ -60,16 +61,27 @@ def _recordings(entry: Entry) -> Iterator[Recording]:
     try:
         with open_at(entry.address) as stream:
             size = stream.seek(0, io.SEEK_END)
-            if entry.version and size != entry.size:
+            if entry.version and _is_another(entry, stream, size):
                 yield _refused(blank, "changed since it was listed; run again when nothing writes to it")
             elif is_tar(entry.address, stream):
+                if entry.begin or entry.duration is not None:
+                    yield _refused(blank, "a segment of a tar; name the tar alone")
+                    return
                 yield from _in_tar(blank, stream, size)
             else:
                 yield _measured(replace(blank, size=size), stream, entry.address, entry.begin, entry.duration)
-    except StoreError:
-        raise
     except OSError as error:
-        yield _refused(blank, f"cannot be read: {reason_of(error)}")
+        refused = refusal(error, entry.name)
+        if isinstance(refused, StoreError):
+            raise refused from None
+        yield replace(blank, reason=str(refused))
+
+
+def _is_another(entry: Entry, stream: BinaryIO, size: int) -> bool:
+    """Whether a file has changed since it was listed; of one in a store the size alone tells."""
+    return size != entry.size or (
+        is_local(entry.address) and str(os.fstat(stream.fileno()).st_mtime_ns) != entry.version
+    )
 
 
 def _in_tar(blank: Recording, stream: BinaryIO, size: int) -> Iterator[Recording]:
@@ -120,7 +132,7 @@ def _with_header(found: Recording, stream: BinaryIO, offset: int, mp3: bool) -> 
     with sound_in(stream, offset, found.size, found.name, mp3=mp3) as file:
         rate, kind, claimed = rate_of(file, found.name), kind_of(file), int(file.frames)
         found = replace(found, kind=kind, rate=rate, channels=int(file.channels))
-        is_right = 0 < claimed < _NO_LENGTH and seeks_exactly(kind) and _ends_at(file, claimed)
+        is_right = 0 < claimed < _NO_LENGTH and is_exact(kind) and _ends_at(file, claimed)
     if not is_right:  # a pipe's header, a file cut off, or one whose length is not written
         with sound_in(stream, offset, found.size, found.name, mp3=mp3) as file:
             claimed = _counted(file)

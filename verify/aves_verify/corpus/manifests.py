@@ -136,6 +136,10 @@ def _cut(row: Mapping[str, Any], manifest: str) -> Segment:
     if not isinstance(recording, Mapping):
         raise _BadError("a cut without its recording; expected one that has both")
     path = _source(recording)
+    channels = recording["sources"][0].get("channels")
+    meant = row.get("channel", channels)
+    if isinstance(channels, list) and len(channels) > 1 and meant != channels:
+        raise _BadError(f"a cut of some of {len(channels)} channels, which are averaged here; expected all of them")
     begin, duration = _seconds(row.get("start"), "start"), _seconds(row.get("duration"), "duration")
     is_whole = begin == 0 and duration == recording.get("duration")
     return Segment(path, _address(path, manifest), begin, None if is_whole else duration)

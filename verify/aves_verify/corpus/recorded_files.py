@@ -11,13 +11,14 @@ from typing import Any, BinaryIO
 import soundfile
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_convert.sounds.audio import SoundFile, explained
-from aves_verify.corpus.addresses import StoreError
+from aves_verify.corpus.addresses import refusal
 
 # Of these libsndfile gives the same samples after a seek as when it decodes from the start.
 _EXACT = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS"})
+# Of this it finds the sample, and decodes it the same but for the last bits of float32, once it is under way.
+_SETTLING = "MPEG_LAYER_III"
 _BLOCK = 1 << 20
 _SKIPPED = 1 << 18  # values at a time
 
@@ -39,18 +40,16 @@ def sound_in(stream: BinaryIO, offset: int, size: int, name: str, *, mp3: bool) 
     part.tell_of_error(name)
 
 
-def seeks_exactly(kind: str) -> bool:
-    """Whether the samples of such a recording are the same after a seek as when all before them is decoded.
-
-    Those of MP3 are so to the last bits alone.
-    """
+def is_exact(kind: str) -> bool:
+    """Whether the samples of such a recording are the same after a seek as when all before them is decoded."""
     return kind.partition(" ")[2] in _EXACT
 
 
 def skip_to(file: SoundFile, frame: int, kind: str) -> None:
-    """Have a file that was just opened stand at a frame."""
-    if seeks_exactly(kind):
-        file.seek(frame)
+    """Have a file that was just opened stand at a frame, without decoding all before it where that can be."""
+    if is_exact(kind) or kind.endswith(_SETTLING):
+        if frame:
+            file.seek(frame)
         return
     left, most = frame, max(1, _SKIPPED // file.channels)
     while left > 0 and (got := len(file.read(min(left, most), dtype="float32"))):
@@ -97,17 +96,17 @@ class Part:
         return content
 
     def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
+        """Read the next bytes into a buffer; return how many they are."""
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
     def tell_of_error(self, name: str) -> None:
         """Raise what went wrong, if something did: StoreError, or InputError."""
-        if isinstance(self.error, StoreError):
-            raise self.error from None
+        if isinstance(self.error, OSError):
+            raise refusal(self.error, name) from None
         if self.error is not None:
-            raise InputError(f"{name}: cannot be read: {reason_of(self.error)}") from None
+            raise self.error from None
 
 
 @contextmanager

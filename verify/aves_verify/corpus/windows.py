@@ -2,7 +2,7 @@
 
 A recording is cut at 16 kHz, where a frame at its own rate and a sample at 16 kHz begin together every so often, at
 least once in a second. A stretch of it is decoded from such a frame on, a second before its first window, and to a
-second behind its last: by then the resampler's filter has nothing more to do with what was left out.
+second behind its last: by then neither the resampler's filter nor an MP3's decoder has to do with what was left out.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_convert.sounds.audio import MAX_SECONDS, read_mono
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.corpus.addresses import WHOLE, open_at
+from aves_verify.corpus.addresses import WHOLE, open_at, refusal
 from aves_verify.corpus.index import Recording
 from aves_verify.corpus.listing import seconds_text
-from aves_verify.corpus.recorded_files import skip_to, sound_in
+from aves_verify.corpus.recorded_files import is_exact, skip_to, sound_in
 
 _CONTEXT = SAMPLE_RATE  # samples on both sides of a stretch
 _SHORTEST, _LONGEST_HOP = 1e-3, 1e6  # seconds
@@ -159,7 +158,7 @@ def _samples(recording: Recording, first: int, end: int) -> NDArray[np.float32]:
 def _span(recording: Recording, first: int, end: int) -> tuple[range, int]:
     """The frames to decode for these samples, and which sample at 16 kHz the first of them is."""
     rate, frames = recording.rate, recording.frames
-    if rate == SAMPLE_RATE:
+    if rate == SAMPLE_RATE and is_exact(recording.kind):  # nothing has to settle
         low, high, begins = first, end, first
     else:
         divisor = math.gcd(rate, SAMPLE_RATE)
@@ -183,7 +182,7 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
     try:
         stream = open_at(recording.address)
     except OSError as error:
-        raise InputError(f"{recording.name}: cannot be read: {reason_of(error)}") from None
+        raise refusal(error, recording.name) from None
     with stream:
         if recording.size > WHOLE:
             if recording.offset is None and stream.seek(0, io.SEEK_END) != recording.size:
@@ -194,7 +193,7 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
             stream.seek(offset)
             content = stream.read(recording.size + (recording.offset is None))
         except OSError as error:
-            raise InputError(f"{recording.name}: cannot be read: {reason_of(error)}") from None
+            raise refusal(error, recording.name) from None
     if hashlib.sha256(content).hexdigest() != recording.sha256:
         raise InputError(changed)
     _kept = key, content
