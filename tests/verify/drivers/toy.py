@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aves_artifacts.base.process import Limits, Process
 from aves_verify.drivers.job import StopError, Task
 from aves_verify.drivers.progress import Event, Progress
 
 TIMES = "times"  # a folder of a file for each try
+
+
+process = Process()
+_busy: list[str] = []  # tasks of this process that are being done
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Spec:
     fails: int = 0  # how many times, at first
     kills: int = 0  # likewise
     stops: bool = False
+    until: int = 0  # so many processes have opened the job
+    starts: bool = False  # a process of its own, as encoders have
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,16 @@ class ToyWorker:
         tries.mkdir(exist_ok=True)
         tried = len([*tries.glob(f"{spec.name}.*")])
         (tries / f"{spec.name}.{tried}").touch()
+        _busy.append(spec.name)
+        with (self.folder / "most").open("a", encoding="utf-8") as most:
+            most.write(f"{len(_busy)}\n")
+        if spec.starts and not process.is_running:
+            pid = process.call("os", "getpid", limits=Limits(60, 1 << 30))
+            (self.folder / f"started-{pid}").touch()
         time.sleep(spec.seconds)
+        _busy.pop()
+        while len([*self.folder.glob("opened-*")]) < spec.until:
+            time.sleep(0.05)
         if spec.stops:
             raise StopError("nothing can be written any more")
         if tried < spec.kills:

@@ -38,10 +38,11 @@ _opened: tuple[str, Worker] | None = None  # of one job: models are large
 
 def perform(order: bytes, spec: bytes) -> Answer:
     """Do a task; both arguments are pickled, so that a scheduler has no need of what they are made of."""
+    from distributed import get_worker
+
     given: Order = pickle.loads(order)  # noqa: S301 - from the run's own process, as the call itself
-    here = address()
+    here, root = str(get_worker().address), folder(get_worker())
     with _turn:
-        root = folder()
         if given.parcels is not None and not all(parcel.is_at(root) for parcel in given.parcels):
             return Answer(lacks=here)
         try:
@@ -81,28 +82,20 @@ def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
     return ""
 
 
-def lacking(wanted: tuple[Parcel, ...]) -> list[Parcel]:
-    """Which files are not at this worker."""
-    return [parcel for parcel in wanted if not parcel.is_at(folder())]
+def lacking(wanted: tuple[Parcel, ...], dask_worker: Any = None) -> list[Parcel]:
+    """Which files are not at this worker, which Dask hands in."""
+    root = folder(dask_worker)
+    return [parcel for parcel in wanted if not parcel.is_at(root)]
 
 
-def receive(parcel: Parcel, at: int, piece: bytes, sender: str) -> str:
-    """Write a piece of a file at this worker; return what is wrong, or nothing."""
-    return parcels.put(folder(), parcel, at, piece, sender)
+def receive(parcel: Parcel, at: int, piece: bytes, sender: str, dask_worker: Any = None) -> str:
+    """Write a piece of a file at this worker, which Dask hands in; return what is wrong, or nothing."""
+    return parcels.put(folder(dask_worker), parcel, at, piece, sender)
 
 
-def folder() -> Path:
-    """Where files are put at this worker; it goes away with the worker."""
-    from distributed import get_worker
-
-    return Path(get_worker().local_directory) / "aves-files"
-
-
-def address() -> str:
-    """The address of this worker."""
-    from distributed import get_worker
-
-    return str(get_worker().address)
+def folder(worker: Any) -> Path:
+    """Where files are put at a worker; it goes away with the worker."""
+    return Path(worker.local_directory) / "aves-files"
 
 
 def dask_setup(_worker: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.extras import need
-from aves_artifacts.base.messages import printable, printable_address, reason_of
+from aves_artifacts.base.messages import printable, printable_address, quoted, reason_of
 from aves_verify.drivers.at_worker import PACKAGES, difference, version
 from aves_verify.drivers.job import Settings
 from aves_verify.drivers.silence import silent
@@ -126,13 +126,16 @@ def at_scheduler(
     need("a run at a scheduler", "dask")
     from distributed import Client
 
-    shown = printable(printable_address(address))
+    try:
+        shown = printable(printable_address(address))
+    except ValueError:  # no address at all
+        shown = quoted(address)
     with silent():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 client = Client(address, timeout=_ANSWER, set_as_default=False)
-        except (OSError, ValueError, TypeError, ImportError, asyncio.TimeoutError) as error:
+        except Exception as error:  # of many kinds: what is no address ends in whatever met it first
             raise InputError(
                 f"{shown}: no scheduler of Dask answers ({reason_of(error)}); expected an address such as "
                 "tcp://host:8786"
@@ -153,7 +156,7 @@ def wait_for_workers(cluster: Cluster, settings: Settings, waits: Callable[[str]
     told = False
     while not cluster.workers():
         if not told:
-            waits(f"{cluster.called} has no workers yet")
+            waits(f"{cluster.called} has no workers")
             told = True
         if time.monotonic() - began > settings.patience:
             raise InputError(

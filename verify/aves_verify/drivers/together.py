@@ -7,11 +7,12 @@ import pickle
 import queue
 import time
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line, printable, reason_of
 from aves_verify.drivers import at_worker
 from aves_verify.drivers.at_worker import Order
@@ -22,6 +23,7 @@ from aves_verify.drivers.parcels import Parcel, packed, pieces
 from aves_verify.drivers.progress import Progress
 
 _BEAT = 1.0  # seconds between two looks at who is there
+_MOST_SENT = 3  # times; a worker that then still lacks files does not keep them
 
 
 def drive(job: Job, tasks: Sequence[Task], cluster: Cluster, settings: Settings, progress: Progress) -> Outcome:
@@ -69,6 +71,7 @@ class _Flight:
         self._landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._workers: set[str] = set()
         self._looked = 0.0
+        self._sent: Counter[str] = Counter()  # how often files were sent to a worker
         self._name, self._count = f"aves-{uuid.uuid4().hex}", 0
 
     @property
@@ -136,22 +139,28 @@ class _Flight:
         """Send the job's files to workers that lack them, all at once. Raises InputError where one cannot keep them."""
         if not self._parcels or not workers:
             return
-        lacking = self._cluster.run(at_worker.lacking, self._parcels, workers=workers)
+        lacking = self._asked(at_worker.lacking, self._parcels, workers=workers)
+        for worker in workers:
+            self._sent[worker] += 1
+            if self._sent[worker] > _MOST_SENT:
+                raise InputError(f"worker {worker} does not keep the files that are sent to it")
         for parcel in self._parcels:
-            wanting = [worker for worker, lacks in lacking.items() if isinstance(lacks, list) and parcel in lacks]
-            if not wanting:
-                continue
+            wanting = [worker for worker, lacks in lacking.items() if parcel in lacks]
             try:
-                for at, piece in pieces(parcel):
-                    self._send(parcel, at, piece, wanting)
+                for at, piece in pieces(parcel) if wanting else ():
+                    said = self._asked(at_worker.receive, parcel, at, piece, self._name, workers=wanting)
+                    raise_if_any(
+                        [f"worker {worker}: {problem}" for worker, problem in said.items() if problem], "files"
+                    )
             except OSError as error:
                 raise InputError(f"{printable(parcel.path)}: cannot be read: {reason_of(error)}") from None
 
-    def _send(self, parcel: Parcel, at: int, piece: bytes, workers: list[str]) -> None:
-        said = self._cluster.run(at_worker.receive, parcel, at, piece, self._name, workers=workers)
-        for worker, problem in said.items():
-            if problem:
-                raise InputError(f"worker {worker}: {printable(str(problem), 300)}")
+    def _asked(self, function: Callable[..., Any], *arguments: Any, workers: list[str]) -> dict[str, Any]:
+        """What a function returns at workers. Raises InputError where it raised something."""
+        said = self._cluster.run(function, *arguments, workers=workers)
+        failed = {worker: value for worker, value in said.items() if isinstance(value, Exception)}
+        raise_if_any([f"worker {worker}: {first_line(error)}" for worker, error in failed.items()], "files")
+        return said
 
     def end(self) -> None:
         """Take back what is still under way; what a worker has begun it finishes, and nobody asks for it."""
