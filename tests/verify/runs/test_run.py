@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tests.support.corpus_runs import ALONE, BACKENDS, CUTTING, contents, run_over, sounds
+from tests.support.corpus_runs import ALONE, checked, contents, run_over, sounds
 
 from aves_artifacts.base.errors import InputError
 from aves_verify.corpus.windows import Cutting
-from aves_verify.parts.identity import Looking
 from aves_verify.runs.driving import Crew
 from aves_verify.subjects.subject import Subject
-from aves_verify.verification.plan import Plan
 
 
 def test_what_is_there_is_not_made_again(subject: Subject, corpus: Path, whole: Path, tmp_path: Path) -> None:
@@ -66,33 +64,19 @@ def test_the_folder_the_order_and_the_dates_of_recordings_change_nothing(
     assert run_over(subject, tmp_path / "moved", parts).made == 0
 
 
-def test_other_windows_tolerances_threads_and_files_make_other_parts(
-    subject: Subject, corpus: Path, whole: Path, tmp_path: Path
-) -> None:
-    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
-    needed = len(list(whole.glob("*.parquet")))
-    looser = {name: dataclasses.replace(each, atol=1.0) for name, each in Plan().tolerances.items()}
-    assert run_over(subject, corpus, parts, plan=Plan(backends=BACKENDS, tolerances=looser)).made == needed
-    assert run_over(subject, corpus, parts, looking=Looking(CUTTING, worst=1)).made == needed
-    fewer = dataclasses.replace(CUTTING, hop=1.0)
-    assert run_over(subject, corpus, parts, looking=Looking(fewer)).there == 0
-    other = dataclasses.replace(subject, known_sha256={**subject.known_sha256, "onnx": "0" * 64})
-    assert run_over(other, corpus, parts).there == 0
-
-
-def test_one_recording_more_leaves_most_parts_as_they_are(subject: Subject, tmp_path: Path) -> None:
+def test_one_recording_more_leaves_most_parts_as_they_are(subject: Subject, whole: Path, tmp_path: Path) -> None:
     sounds(tmp_path / "sea", 12, 1.0)
-    before = run_over(subject, tmp_path / "sea", tmp_path / "parts")
+    before = run_over(subject, tmp_path / "sea", checked(whole, tmp_path / "parts"))
     soundfile.write(tmp_path / "sea" / "more.wav", np.full(9_000, 0.25, np.float32), 16_000)
     after = run_over(subject, tmp_path / "sea", tmp_path / "parts")
     assert after.made <= 2
     assert after.there >= before.parts - 2
 
 
-def test_a_recording_that_cannot_be_read_ends_nothing(subject: Subject, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_read_ends_nothing(subject: Subject, whole: Path, tmp_path: Path) -> None:
     folder = sounds(tmp_path / "sea", 2)
     (folder / "noise.wav").write_bytes(b"RIFF and nothing")
-    assert not run_over(subject, folder, tmp_path / "parts").missing
+    assert not run_over(subject, folder, checked(whole, tmp_path / "parts")).missing
 
 
 def test_no_sound_at_all(subject: Subject, tmp_path: Path) -> None:

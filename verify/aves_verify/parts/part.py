@@ -38,6 +38,7 @@ class Facts:
     schema: int
     run: str
     audio: str
+    rows: int
     windows: int
     samples: int  # at 16 kHz
     backends: dict[str, dict[str, str]]  # the version of each, and what else decides how it computes
@@ -89,6 +90,10 @@ class PartFile:
             self.facts = facts_of(self._file, KIND, Facts)
             if self.facts.schema != SCHEMA:
                 raise ValueError(f"schema {quoted(self.facts.schema)}, this version reads {SCHEMA}")
+            if not self._file.schema_arrow.equals(pa.schema(COLUMNS)):
+                raise ValueError("its columns are others")
+            if self._file.metadata.num_rows != self.facts.rows:
+                raise ValueError(f"{self._file.metadata.num_rows} rows, expected {self.facts.rows}")
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise damaged(where, error) from None
 

@@ -77,6 +77,7 @@ class Verifier:
             part.SCHEMA,
             recipe.identity.run,
             spec.audio,
+            len(done.rows),
             done.windows,
             done.samples,
             {each.name: {**about(each).settings, "version": each.version} for each in self.loaded.backends},
