@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.weights import WeightSearch
+from aves_verify.report.of_corpus.entries import corpus_entries
 from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "audit": [_audit(audit) for audit in config.audits],
         "comparisons": [_comparison(comparison) for comparison in config.comparisons],
         **({"costs": [asdict(cost) for cost in config.costs]} if config.costs else {}),
+        **({} if config.corpus is None else {"corpus": corpus_entries(config, config.corpus)}),
         "explanations": [_explanation(explanation) for explanation in config.explanations],
         "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
         "seconds": {name: round(value, 3) for name, value in config.seconds.items()},

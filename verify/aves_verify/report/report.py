@@ -56,8 +56,8 @@ class ConfigReport:
     def statuses(self) -> Mapping[str, int]:
         """How many comparisons have each status; of a corpus those of all windows too."""
         if self.corpus is None:
-            return Counter(c.status for c in self.comparisons)
-        every = Counter(c.status for c in self.comparisons if not self.corpus.holds(c))
+            return Counter[str](c.status for c in self.comparisons)
+        every = Counter[str](c.status for c in self.comparisons if not self.corpus.holds(c))
         for total in self.corpus.totals:
             every.update(total.statuses)
         return every
