@@ -57,7 +57,7 @@ def corpus_config(name: str = "bio", *, windows: int = 10_000, worst: int = 12, 
         listed=frozenset((c.clip, c.layer) for c in compared[len(base.comparisons) :]),
     )
     problems = ("2 of 100 parts are missing",) if failed else ()
-    return replace(base, comparisons=compared, problems=problems, seconds={}, corpus=corpus)
+    return replace(base, comparisons=compared, problems=problems, seconds={}, evidence={}, clips=(), corpus=corpus)
 
 
 class _Sounds:
