@@ -21,7 +21,7 @@ from aves_artifacts.files.json_schema import schema_problem
 Status = Literal["pass", "near-zero drift", "pass (reduced)", "fail"]
 STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "pass (reduced)", "fail")  # from best to worst
 
-Of = Literal["input", "window", "windows"]  # of a corpus: one of its worst windows, or all of them together
+Of = Literal["input", "window", "windows"]  # of a corpus: one window that is listed, or all of them together
 
 
 @dataclass(frozen=True)
@@ -152,17 +152,14 @@ def parse_bundle_report(document: bytes, where: str) -> ReportDocument:
 
 
 def _config(found: Any) -> ReportedConfig:
-    corpus = found.get("corpus", {"totals": [], "worst": []})
-    of: dict[tuple[str, str | None, str], Of] = {}
-    of |= {(each["backend"], each["clip"], each["layer"]): "window" for each in corpus["worst"]}
-    of |= {(each["backend"], each["clip"], each["layer"]): "windows" for each in corpus["totals"]}
+    totals = found["corpus"]["totals"] if "corpus" in found else ()
     return ReportedConfig(
         name=found["name"],
         passed=found["passed"],
         sha256=found["sha256"],
         problems=tuple(found["problems"]),
-        comparisons=tuple(_comparison(each, of) for each in found["comparisons"]),
-        totals=tuple(map(_total, corpus["totals"])),
+        comparisons=tuple(map(_comparison, found["comparisons"])),
+        totals=tuple(map(_total, totals)),
     )
 
 
@@ -176,7 +173,7 @@ def _total(found: Any) -> ReportedTotal:
     )
 
 
-def _comparison(found: Any, of: Mapping[tuple[str, str | None, str], Of]) -> ReportedComparison:
+def _comparison(found: Any) -> ReportedComparison:
     near_zero = found["near_zero"]
     return ReportedComparison(
         backend=found["backend"],
@@ -190,7 +187,7 @@ def _comparison(found: Any, of: Mapping[tuple[str, str | None, str], Of]) -> Rep
         error_ratio=_size(found["error_ratio"]),
         flagged=0 if near_zero is None else int(near_zero["flagged"]),
         bound=None if "bound" not in found else ReportedBound(found["bound"]["min_snr"], found["bound"]["min_cosine"]),
-        of=of.get((found["backend"], found["clip"], found["layer"]), "input"),
+        of=found.get("of", "input"),
     )
 
 

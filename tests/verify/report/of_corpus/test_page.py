@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import corpora, hand_made
+from tests.support import hand_made, reported_corpus
 from tests.support.page import Page
 
 from aves_artifacts.base.messages import escaped
@@ -30,7 +30,7 @@ def corpus_of(config: ConfigReport) -> Corpus:
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    config = corpora.corpus_config(worst=5)
+    config = reported_corpus.corpus_config(worst=5)
     hostile = Failure("onnx", hand_made.HOSTILE, 7, hand_made.HOSTILE, hand_made.HOSTILE)
     first, *others = corpus_of(config).worst
     named = dataclasses.replace(first.comparison, clip=hand_made.HOSTILE)
@@ -97,7 +97,7 @@ def test_each_worst_window_with_its_sound_can_be_heard_by_anyone(page: Page) -> 
 
 
 def test_a_window_that_is_the_worst_of_two_ports_has_one_picture_with_both() -> None:
-    config = corpora.corpus_config()
+    config = reported_corpus.corpus_config()
     first, *_, other = (window for window in corpus_of(config).worst if window.evidence is not None)
     named = dataclasses.replace(other.comparison, clip=first.comparison.clip, backend="torchaudio")
     both = (first, dataclasses.replace(other, comparison=named))
@@ -109,7 +109,7 @@ def test_a_window_that_is_the_worst_of_two_ports_has_one_picture_with_both() -> 
 
 
 def test_at_most_ten_windows_are_drawn_and_silence_is_told() -> None:
-    config = corpora.corpus_config()
+    config = reported_corpus.corpus_config()
     first = corpus_of(config).worst[0]
     silent = dataclasses.replace(first, waveform=np.zeros(1600, np.float32), evidence=None)
     worst = tuple(
@@ -126,7 +126,13 @@ def test_at_most_ten_windows_are_drawn_and_silence_is_told() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_corpus_of_which_nothing_is_there_makes_a_page_too() -> None:
     empty = changed(
-        corpora.corpus_config(failed=0), totals=(), worst=(), failures=(), missing=(), windows=0, environments=()
+        reported_corpus.corpus_config(failed=0),
+        totals=(),
+        worst=(),
+        failures=(),
+        missing=(),
+        windows=0,
+        environments=(),
     )
     text = Page(to_html(hand_made.report(empty))).text
     for absent in ("Why windows failed", "Recordings that cannot", "Parts that are missing", "The worst windows"):
@@ -134,7 +140,9 @@ def test_a_corpus_of_which_nothing_is_there_makes_a_page_too() -> None:
 
 
 def test_a_thousand_missing_parts_are_counted() -> None:
-    config = changed(corpora.corpus_config(), missing=tuple(f"part {i}" for i in range(1000)), parts=2000, worst=())
+    config = changed(
+        reported_corpus.corpus_config(), missing=tuple(f"part {i}" for i in range(1000)), parts=2000, worst=()
+    )
     text = Page(to_html(hand_made.report(config))).text
     assert "part 99" in text
     assert "part 100" not in text

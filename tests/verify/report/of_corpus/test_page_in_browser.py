@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import browser, corpora, hand_made
+from tests.support import browser, hand_made, reported_corpus
 from tests.support.contrast import CONTRAST
 
 from aves_verify.report.html import to_html
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(to_html(hand_made.report(corpora.corpus_config(worst=5))), encoding="utf-8")
+    path.write_text(to_html(hand_made.report(reported_corpus.corpus_config(worst=5))), encoding="utf-8")
     return path.as_uri()
 
 

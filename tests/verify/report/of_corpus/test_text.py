@@ -7,23 +7,24 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
-from tests.support import corpora, hand_made
+from tests.support import hand_made, reported_corpus
 
 from aves_verify.report.junit import to_junit
 from aves_verify.report.markdown import to_markdown
 from aves_verify.report.of_corpus.text import duration, facts_of, failure_lines, total_rows
+from aves_verify.report.summary import ports
 from aves_verify.report.terminal import print_report
 
 
 def printed(width: int = 120, *, failed: int = 3) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system=None)
-    print_report(hand_made.report(corpora.corpus_config(failed=failed)), console, every_clip=False)
+    print_report(hand_made.report(reported_corpus.corpus_config(failed=failed)), console, every_clip=False)
     return stream.getvalue()
 
 
 def test_facts_rows_and_reasons() -> None:
-    corpus = corpora.corpus_config().corpus
+    corpus = reported_corpus.corpus_config().corpus
     assert corpus is not None
     facts = dict(facts_of(corpus))
     assert facts["recordings"] == "412 (3 cannot be read)"
@@ -68,7 +69,7 @@ def test_the_tables_fit_the_terminal(width: int) -> None:
 
 
 def test_markdown_has_a_table_of_all_windows() -> None:
-    text = to_markdown(hand_made.report(corpora.corpus_config()))
+    text = to_markdown(hand_made.report(reported_corpus.corpus_config()))
     html = MarkdownIt("commonmark").enable("table").render(text)
     assert "**All windows of the corpus.** recordings: `412 (3 cannot be read)`" in text
     assert "<td>9,958 pass, 40 near-zero drift, 2 fail</td>" in html
@@ -77,8 +78,20 @@ def test_markdown_has_a_table_of_all_windows() -> None:
 
 
 def test_junit_has_a_case_for_each_comparison_and_no_time() -> None:
-    root = ElementTree.fromstring(to_junit(hand_made.report(corpora.corpus_config())))
+    root = ElementTree.fromstring(to_junit(hand_made.report(reported_corpus.corpus_config())))
     assert root[0].attrib["time"] == "0.000"
     names = {case.attrib["name"] for case in root.iter("testcase")}
-    assert "10,000 windows, final" in names
+    assert "10,000 windows together, final" in names
     assert "sea/dawn/seal.wav @ 30 s, final" in names
+
+
+def test_what_drifts_in_a_window_is_not_counted_again_with_all_of_them() -> None:
+    config = reported_corpus.corpus_config()
+    torchaudio, onnx = ports(config)
+    whole = config.whole[1].near_zero
+    assert whole is not None
+    signals = sum(c.near_zero.flagged for c in onnx.comparisons[:2] if c.near_zero)
+    assert onnx.flagged == whole.flagged + signals
+    assert sum(c.near_zero.flagged for c in onnx.comparisons if c.near_zero) > onnx.flagged
+    assert [len(port.counted) for port in (torchaudio, onnx)] == [3, 3]
+    assert ports(hand_made.config())[0].counted == ports(hand_made.config())[0].comparisons

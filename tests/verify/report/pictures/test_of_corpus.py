@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from tests.support import corpora
+from tests.support import reported_corpus
 
 from aves_verify.report.corpus import Corpus, Grid, Histogram, OutputTotals
 from aves_verify.report.pictures.distributions import chosen, differences_picture, ratios_picture
@@ -19,7 +19,7 @@ RATIOS = tuple(map(float, np.geomspace(0.1, 10, 9)))
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    found = corpora.corpus_config().corpus
+    found = reported_corpus.corpus_config().corpus
     assert found is not None
     return found
 

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from aves_verify.comparison.compare import Comparison
 from aves_verify.report.corpus import Corpus, OutputTotals, WorstWindow
 from aves_verify.report.report import ConfigReport
 
 _OTHERWISE = ("totals", "worst", "listed")  # what does not stand there as it is
 
 
-def corpus_entries(config: ConfigReport, corpus: Corpus) -> dict[str, Any]:
-    """The entries of a configuration's corpus; ``clip`` names the comparison that is of a window, or of all."""
+def corpus_entries(corpus: Corpus) -> dict[str, Any]:
+    """The entries of a configuration's corpus; ``clip`` names the comparison that is of a window."""
     plain = {field.name: getattr(corpus, field.name) for field in fields(corpus) if field.name not in _OTHERWISE}
     return {
         **plain,
         "failures": [asdict(failure) for failure in corpus.failures],
         "environments": [dict(environment) for environment in corpus.environments],
-        "totals": [_total(total, _clips_of_all(config, corpus)) for total in corpus.totals],
+        "totals": [_total(total) for total in corpus.totals],
         "worst": [_window(window) for window in corpus.worst],
     }
 
 
-def _clips_of_all(config: ConfigReport, corpus: Corpus) -> Mapping[tuple[str, str], str]:
-    """What the comparisons of all windows are called, by port and output."""
-    windows = {window.comparison.clip for window in corpus.worst}
-    every = (c for c in config.comparisons if corpus.holds(c) and c.clip not in windows)
-    return {(c.backend, c.layer): c.clip for c in every}
+def of_windows(config: ConfigReport, comparison: Comparison) -> dict[str, Any]:
+    """The entry of a comparison that is of one window of a corpus, or of all of them."""
+    if config.corpus is None or not config.corpus.holds(comparison):
+        return {}
+    return {"of": "windows" if comparison in config.whole else "window"}
 
 
-def _total(total: OutputTotals, clips: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _total(total: OutputTotals) -> dict[str, Any]:
     return {
         **{field.name: getattr(total, field.name) for field in fields(total)},
-        "clip": clips.get((total.backend, total.layer)),
         "statuses": dict(total.statuses),
         "differences": asdict(total.differences),
         "ratios": asdict(total.ratios),

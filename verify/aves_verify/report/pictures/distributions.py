@@ -111,12 +111,15 @@ def _finish(axes: Axes) -> None:
 
 
 def _beyond(found: Histogram) -> tuple[Values, Values]:
-    """Sizes, and the share of elements beyond each, from where some are below; empty where all differences are none."""
+    """Sizes, and the share of elements beyond each, from where some are below; empty where all differences are none.
+
+    Those that are none are left aside: from nothing to the smallest of the others is half the range of numbers.
+    """
     edges, counts = np.array(found.edges), np.array(found.counts, np.float64)
     shares = np.cumsum(counts[::-1])[::-1] / max(counts.sum(), 1.0)
     kept = np.flatnonzero((edges[:-1] > 0) & np.isfinite(edges[:-1]) & (shares > 0))
-    first = int(np.argmax(shares[kept] < 0.99)) if kept.size and (shares[kept] < 0.99).any() else 0
-    kept = kept[max(0, first - 2) :]
+    if kept.size:
+        kept = kept[max(0, int(np.argmin(shares[kept] >= 0.99 * shares[kept[0]])) - 2) :]
     return edges[kept], shares[kept]
 
 
