@@ -221,8 +221,9 @@ def _allowed(report: Report) -> Text:
 
 def _verdict(report: Report) -> Text:
     count = f"{sum(sum(config.statuses.values()) for config in report.configs):,}"
+    took = f" in {report.total_seconds:.0f} s" if report.total_seconds else ""  # nobody knows it of a corpus
     weights = f" {note(report)}".rstrip()
     if report.passed:
-        return _styled("pass", f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{weights}")
+        return _styled("pass", f"PASSED: {count} comparisons{took}.{weights}")
     names = Text(", ").join(_text(config.name) for config in report.configs if not config.passed)
-    return _styled("fail", "FAILED: ", names, f" ({count} comparisons in {report.total_seconds:.0f} s).{weights}")
+    return _styled("fail", "FAILED: ", names, f" ({count} comparisons{took}).{weights}")

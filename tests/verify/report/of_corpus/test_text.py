@@ -1,5 +1,6 @@
 """What terminal, Markdown and JUnit tell of a corpus."""
 
+import dataclasses
 import io
 import re
 from xml.etree import ElementTree
@@ -36,7 +37,7 @@ def test_facts_rows_and_reasons() -> None:
     assert onnx.cells[2:] == ("10,000", "9,958 pass, 40 near-zero drift, 2 fail", "9.0e-07", "0.84 (of 9,998)")
     lines = list(failure_lines(corpus))
     assert lines[0].startswith("onnx, 2 windows, such as sea/dawn/seal.wav @ 30 s: 7 of 7 elements")
-    assert lines[1] == "2 recordings, such as sea/dusk/notes.wav: not audio"
+    assert lines[1] == "2 recordings, such as sea/dusk/notes.wav: not audio"  # named once
     assert lines[2] == "1 recording, it is wood/torn.flac: ends after 512 of 9000 samples"
 
 
@@ -51,7 +52,7 @@ def test_the_terminal_tells_it_under_the_table() -> None:
     assert "all windows of the corpus" in text
     assert "9,958 pass, 40 near-zero drift, 2 fail" in text
     assert "98 found of 100 needed" in text
-    assert "2 recordings, such as notes.wav: not audio" in text
+    assert "2 recordings, such as sea/dusk/notes.wav: not audio" in text
     assert "clip dawn/seal.wav @ 30 s, final" in text  # by the end that tells one recording from the other
     assert "FAILED: bio (20,004 comparisons" in text
 
@@ -74,7 +75,7 @@ def test_markdown_has_a_table_of_all_windows() -> None:
     assert "**All windows of the corpus.** recordings: `412 (3 cannot be read)`" in text
     assert "<td>9,958 pass, 40 near-zero drift, 2 fail</td>" in html
     assert "<th>RMS |diff|</th>" in html
-    assert "- `2 recordings, such as notes.wav: not audio`" in text
+    assert "- `2 recordings, such as sea/dusk/notes.wav: not audio`" in text
 
 
 def test_junit_has_a_case_for_each_comparison_and_no_time() -> None:
@@ -95,3 +96,12 @@ def test_what_drifts_in_a_window_is_not_counted_again_with_all_of_them() -> None
     assert sum(c.near_zero.flagged for c in onnx.comparisons if c.near_zero) > onnx.flagged
     assert [len(port.counted) for port in (torchaudio, onnx)] == [3, 3]
     assert ports(hand_made.config())[0].counted == ports(hand_made.config())[0].comparisons
+
+
+def test_where_nobody_knows_the_seconds_none_are_told() -> None:
+    report = dataclasses.replace(hand_made.report(reported_corpus.corpus_config()), total_seconds=0.0)
+    assert "| seconds |" not in to_markdown(report)
+    assert "| seconds |" in to_markdown(hand_made.report())
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=120), every_clip=False)
+    assert "(20,004 comparisons)." in stream.getvalue()

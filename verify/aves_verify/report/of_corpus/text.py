@@ -63,7 +63,9 @@ def _failure(failure: Failure) -> str:
     count, plural = f"{failure.count:,}", "s" if failure.count > 1 else ""
     happened = f"{failure.backend}, {count} window{plural}" if failure.backend else f"{count} recording{plural}"
     example = "such as" if failure.count > 1 else "it is"
-    return f"{happened}, {example} {failure.where}: {failure.example}"
+    # what is said of a recording names it already, by its whole path
+    where = "" if f"{failure.where}:" in failure.example else f"{failure.where}: "
+    return f"{happened}, {example} {where}{failure.example}"
 
 
 def duration(seconds: float) -> str:
