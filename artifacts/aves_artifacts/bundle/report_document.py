@@ -21,6 +21,8 @@ from aves_artifacts.files.json_schema import schema_problem
 Status = Literal["pass", "near-zero drift", "pass (reduced)", "fail"]
 STATUSES: tuple[Status, ...] = ("pass", "near-zero drift", "pass (reduced)", "fail")  # from best to worst
 
+Of = Literal["input", "window", "windows"]  # of a corpus: one window that is listed, or all of them together
+
 
 @dataclass(frozen=True)
 class ReportedTolerance:
@@ -55,6 +57,7 @@ class ReportedComparison:
     error_ratio: float | None
     flagged: int  # elements near zero that fail a relative test; 0 where nothing could be computed
     bound: ReportedBound | None = None  # of a smaller graph
+    of: Of = "input"
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -68,6 +71,17 @@ class ReportedComparison:
 
 
 @dataclass(frozen=True)
+class ReportedTotal:
+    """One output of one port over all windows of a corpus."""
+
+    backend: str
+    layer: str
+    windows: int
+    failed: int  # of these
+    rms: float | None  # of all differences
+
+
+@dataclass(frozen=True)
 class ReportedConfig:
     """What a report says about one configuration."""
 
@@ -76,6 +90,7 @@ class ReportedConfig:
     sha256: Mapping[str, str]  # of the files compared: backend or role -> digest
     problems: tuple[str, ...]  # beside the numbers
     comparisons: tuple[ReportedComparison, ...] = field(repr=False)
+    totals: tuple[ReportedTotal, ...] = field(default=(), repr=False)  # of a corpus
 
 
 @dataclass(frozen=True)
@@ -137,12 +152,24 @@ def parse_bundle_report(document: bytes, where: str) -> ReportDocument:
 
 
 def _config(found: Any) -> ReportedConfig:
+    totals = found["corpus"]["totals"] if "corpus" in found else ()
     return ReportedConfig(
         name=found["name"],
         passed=found["passed"],
         sha256=found["sha256"],
         problems=tuple(found["problems"]),
         comparisons=tuple(map(_comparison, found["comparisons"])),
+        totals=tuple(map(_total, totals)),
+    )
+
+
+def _total(found: Any) -> ReportedTotal:
+    return ReportedTotal(
+        backend=found["backend"],
+        layer=found["layer"],
+        windows=int(found["windows"]),
+        failed=int(found["statuses"].get("fail", 0)),
+        rms=_size(found["rms"]),
     )
 
 
@@ -160,6 +187,7 @@ def _comparison(found: Any) -> ReportedComparison:
         error_ratio=_size(found["error_ratio"]),
         flagged=0 if near_zero is None else int(near_zero["flagged"]),
         bound=None if "bound" not in found else ReportedBound(found["bound"]["min_snr"], found["bound"]["min_cosine"]),
+        of=found.get("of", "input"),
     )
 
 

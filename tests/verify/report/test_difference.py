@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import hand_made
+from tests.support import hand_made, reported_corpus
 
 from aves_verify.cli import main
 from aves_verify.report.json_report import to_json
@@ -220,3 +220,75 @@ def test_of_two_configurations_of_one_name_each_is_compared(report: Any, tmp_pat
     code, found = changes(tmp_path, before, lambda after: after["configs"][1]["comparisons"][0].update(status="fail"))
     assert code == 1
     assert found[0]["where"].startswith("core (2), ")
+
+
+@pytest.fixture(scope="module")
+def of_corpus() -> Any:
+    return json.loads(to_json(hand_made.report(reported_corpus.corpus_config())))
+
+
+def test_a_window_that_one_report_alone_lists_is_no_loss(of_corpus: Any, tmp_path: Path) -> None:
+    def another_is_worst(report: Any) -> None:
+        config = report["configs"][0]
+        for window in (config["comparisons"][8], config["corpus"]["worst"][4]):
+            assert window["clip"] == "sea/dawn/seal.wav @ 50 s"
+            window["clip"] = "sea/dawn/seal.wav @ 70 s"
+
+    assert changes(tmp_path, of_corpus, another_is_worst) == (0, [])
+
+
+def test_a_window_that_both_list_is_compared(of_corpus: Any, tmp_path: Path) -> None:
+    code, found = changes(tmp_path, of_corpus, lambda r: r["configs"][0]["comparisons"][8].update(status="fail"))
+    assert code == 1
+    assert [change["where"] for change in found] == ["bio, onnx, sea/dawn/seal.wav @ 50 s, final"]
+
+
+@pytest.mark.parametrize(
+    ("windows", "failed", "after", "worse"),
+    [
+        (10_000, 5, "9,995 of 10,000 pass", True),
+        (10_000, 1, "9,999 of 10,000 pass", False),
+        (9_000, 2, "8,998 of 9,000 pass", True),  # a thousand are not looked at any more
+        (20_000, 9, "19,991 of 20,000 pass", False),
+    ],
+)
+def test_all_windows_are_compared_however_many_there_are(
+    of_corpus: Any, tmp_path: Path, windows: int, failed: int, after: str, worse: bool
+) -> None:
+    def edit(report: Any) -> None:
+        config = report["configs"][0]
+        total = config["corpus"]["totals"][1]
+        total.update(windows=windows, statuses={"pass": windows - failed, "fail": failed})
+        config["comparisons"][-1]["clip"] = f"{windows:,} windows together"
+
+    code, found = changes(tmp_path, of_corpus, edit)
+    assert code == worse
+    where = "bio, onnx, all windows of the corpus, final, windows"
+    assert found == [
+        {"kind": "status", "where": where, "before": "9,998 of 10,000 pass", "after": after, "worse": worse}
+    ]
+
+
+def test_the_size_of_all_differences_is_compared(of_corpus: Any, tmp_path: Path) -> None:
+    def edit(report: Any) -> None:
+        report["configs"][0]["corpus"]["totals"][0]["rms"] *= 3
+
+    code, found = changes(tmp_path, of_corpus, edit)
+    assert code == 0
+    assert [change["where"] for change in found] == ["bio, torchaudio, all windows of the corpus, final, rms"]
+
+
+def test_an_output_that_no_window_has_any_more_is_gone(of_corpus: Any, tmp_path: Path) -> None:
+    def edit(report: Any) -> None:
+        report["configs"][0]["comparisons"].pop(-2)
+        report["configs"][0]["corpus"]["totals"].pop(0)
+
+    code, found = changes(tmp_path, of_corpus, edit)
+    assert code == 1
+    assert [(c["kind"], c["where"]) for c in found] == [("gone", "bio, torchaudio, all windows of the corpus, final")]
+
+
+def test_people_read_short_names_of_windows(of_corpus: Any, tmp_path: Path) -> None:
+    after = copy.deepcopy(of_corpus)
+    after["configs"][0]["comparisons"][8]["status"] = "fail"
+    assert ", onnx, dawn/seal.wav @ 50 s, final" in diff(tmp_path, of_corpus, after).output

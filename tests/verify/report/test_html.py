@@ -6,12 +6,11 @@ import hashlib
 import re
 import subprocess
 import sys
-from collections import Counter
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from tests.support import hand_made
+from tests.support.page import Page
 
 from aves_artifacts.base.messages import escaped
 from aves_verify.comparison.compare import Tolerance
@@ -24,30 +23,6 @@ from aves_verify.report.report import Report
 from aves_verify.report.summary import ports
 
 pytestmark = pytest.mark.slow
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes, and the text between them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.scripts: list[str] = []
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - as the base class has it
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "script":
-            self.scripts.append(data)
-        self.text += data
 
 
 EVERY_STATUS = {"chirp": "pass", hand_made.HOSTILE: "drift", "$x$": "fail", "_b": "broken"}
@@ -89,17 +64,8 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_script(page: Page) -> None:
 
 
 def test_identities_are_unique_and_what_is_referred_to_is_there(page: Page) -> None:
-    identities = Counter(a["id"] for _, a in page.tags if "id" in a)
-    assert [name for name, count in identities.items() if count > 1] == []
-    for tag, attributes in page.tags:
-        for name in ("href", "xlink:href"):
-            if (attributes.get(name) or "").startswith("#"):
-                assert (attributes[name] or "")[1:] in identities, (tag, attributes[name])
-        for name in ("aria-labelledby", "aria-describedby"):
-            if name in attributes:
-                assert attributes[name] in identities
-        for clip in re.findall(r"url\(#([^)]*)\)", attributes.get("clip-path") or ""):
-            assert clip in identities
+    assert page.repeated() == []
+    assert page.dangling() == []
 
 
 def test_every_picture_has_a_name_a_description_and_the_pages_colours(page: Page) -> None:

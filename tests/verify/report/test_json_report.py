@@ -3,12 +3,11 @@
 import copy
 import json
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import pytest
 import torch
-from jsonschema import Draft202012Validator
+from tests.support.schemas import undescribed
 from tests.support.tensors import arrays
 
 from aves_artifacts.base.errors import InputError
@@ -56,27 +55,6 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Any:
     run = verify_all(subjects, Plan(explain=True), ["torn.wav: not audio"])
     assert isinstance(run.error, InputError)
     return json.loads(to_json(run.report))
-
-
-def closed(schema: Any) -> Any:
-    """The schema without room for entries that it does not name."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: closed(item) for name, item in schema.items()}
-    return found if "properties" not in found else {"additionalProperties": False, **found}
-
-
-def undescribed(document: Any) -> list[str]:
-    """What of a document the schema refuses or does not name."""
-    schema = json.loads((resources.files("aves_artifacts") / "schemas" / "report.schema.json").read_text())
-    tolerance = schema["properties"]["tolerance"]
-    del tolerance["allOf"]  # closed, it would refuse what is beside it
-    return [
-        f"{list(e.absolute_path)}: {e.message[:200]}"
-        for e in Draft202012Validator(closed(schema)).iter_errors(document)
-    ]
 
 
 def test_every_entry_of_a_full_report_is_described(good: Any) -> None:

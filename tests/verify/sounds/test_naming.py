@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from aves_verify.sounds.naming import PADDED, short_names
 
 PATHS = st.lists(
-    st.lists(st.sampled_from(["a", "b", "", "a.wav", "b.wav"]), min_size=1, max_size=4).map("/".join), unique=True
+    st.lists(
+        st.sampled_from(["a", "b", "", "a.wav", "b.wav", "a.wav @ 3 s", "a.wav @ 3 s @ 3 s"]), min_size=1, max_size=4
+    ).map("/".join),
+    unique=True,
 )
 
 
@@ -32,6 +35,13 @@ def test_a_padded_clip_is_called_like_the_clip() -> None:
     assert short(f"a/dawn/owl.wav{PADDED}") == f"dawn/owl.wav{PADDED}"
     assert short(f"a/dusk/owl.wav{PADDED}") == f"dusk/owl.wav{PADDED}"
     assert (short("batch of 3"), short("chirp")) == ("batch of 3", "chirp")
+
+
+def test_windows_are_called_by_their_recording_and_where_they_start() -> None:
+    """By the start alone nobody would know that these are two recordings."""
+    names = ("a/dawn/owl.wav @ 0 s", "a/dusk/owl.wav @ 30 s", "a/dusk/owl.wav @ 2.5 s", "a/dusk/wren.wav @ 0 s")
+    assert shown(*names) == ["dawn/owl.wav @ 0 s", "dusk/owl.wav @ 30 s", "dusk/owl.wav @ 2.5 s", "wren.wav @ 0 s"]
+    assert shown(f"a/owl.wav @ 30 s{PADDED}", "10,000 windows") == [f"owl.wav @ 30 s{PADDED}", "10,000 windows"]
 
 
 @given(PATHS)

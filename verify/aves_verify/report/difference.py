@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
-from aves_artifacts.bundle.report_document import ReportDocument, ReportedComparison, ReportedConfig
+from aves_artifacts.bundle.report_document import ReportDocument, ReportedComparison, ReportedConfig, ReportedTotal
 
 Kind = Literal["environment", "tolerance", "file", "status", "gone", "new", "magnitude"]
+
+ALL = "all windows of the corpus"  # what they are called, however many there are
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -42,7 +44,11 @@ def differences(before: ReportDocument, after: ReportDocument, factor: float) ->
             after_text = "passed" if new.passed else f"failed{told and f': {told}'}"
             changes.append(Change("status", name, "passed" if old.passed else "failed", after_text, worse=old.passed))
         for key, one, other in _pairs(_comparisons(old), _comparisons(new)):
-            changes += _comparison(", ".join((name, *key)), one, other, factor)
+            if _is_told(one, other):
+                changes += _comparison(", ".join((name, *key)), one, other, factor)
+        for key, total, now in _pairs(_totals(old), _totals(new)):
+            if total is not None and now is not None:  # one that is missing is told above
+                changes += _all_windows(", ".join((name, *key)), total, now, factor)
     return sorted(changes, key=lambda change: not change.worse)
 
 
@@ -61,7 +67,29 @@ def _configs(report: ReportDocument) -> dict[str, ReportedConfig]:
 
 
 def _comparisons(config: ReportedConfig) -> dict[tuple[str, str, str], ReportedComparison]:
-    return {comparison.key: comparison for comparison in config.comparisons}
+    """Each under its key; those of all windows of a corpus under the same name, however many windows there are."""
+    return {(c.backend, ALL if c.of == "windows" else c.clip, c.layer): c for c in config.comparisons}
+
+
+def _totals(config: ReportedConfig) -> dict[tuple[str, str, str], ReportedTotal]:
+    return {(total.backend, ALL, total.layer): total for total in config.totals}
+
+
+def _is_told(old: ReportedComparison | None, new: ReportedComparison | None) -> bool:
+    """Whether a comparison is looked at: not a window that only one report lists among the worst, which is no loss."""
+    both = old is not None and new is not None
+    return both or all(comparison is None or comparison.of != "window" for comparison in (old, new))
+
+
+def _all_windows(where: str, old: ReportedTotal, new: ReportedTotal, factor: float) -> Iterator[Change]:
+    """What changed of all windows of a corpus; where fewer pass than before, some fail or are not looked at."""
+    if (old.windows, old.failed) != (new.windows, new.failed):
+        before, after = (f"{each.windows - each.failed:,} of {each.windows:,} pass" for each in (old, new))
+        yield Change(
+            "status", f"{where}, windows", before, after, worse=new.windows - new.failed < old.windows - old.failed
+        )
+    if not _alike(old.rms, new.rms, factor):
+        yield Change("magnitude", f"{where}, rms", _shown(old.rms), _shown(new.rms))
 
 
 def _environment(report: ReportDocument) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.weights import WeightSearch
+from aves_verify.report.of_corpus.entries import corpus_entries, of_windows
 from aves_verify.report.report import SCHEMA, ConfigReport, Report
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def _config(config: ConfigReport) -> dict[str, Any]:
         "backends": {name: dict(known) for name, known in config.backends.items()},
         "weights": {name: _search(search) for name, search in config.weights.items()},
         "audit": [_audit(audit) for audit in config.audits],
-        "comparisons": [_comparison(comparison) for comparison in config.comparisons],
+        "comparisons": [_comparison(each) | of_windows(config, each) for each in config.comparisons],
         **({"costs": [asdict(cost) for cost in config.costs]} if config.costs else {}),
+        **({} if config.corpus is None else {"corpus": corpus_entries(config.corpus)}),
         "explanations": [_explanation(explanation) for explanation in config.explanations],
         "sensitivities": [asdict(sensitivity) for sensitivity in config.sensitivities],
         "seconds": {name: round(value, 3) for name, value in config.seconds.items()},

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aves_artifacts.base.markdown import code
 from aves_artifacts.base.messages import cut_off
+from aves_verify.report.corpus import Corpus
 from aves_verify.report.costs import COSTS, HEADINGS, cost_rows
 from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
+from aves_verify.report.of_corpus import text as corpus_text
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import (
     DRIFT,
@@ -65,6 +67,8 @@ def _config(config: ConfigReport) -> Iterator[str]:
     if rows := list(cost_rows(config)):
         yield from ("", f"**What smaller graphs cost.** {COSTS}", "")
         yield from _table(HEADINGS, ((row.port, code(row.worst.clip, cell=True), *row.cells) for row in rows))
+    if config.corpus is not None:
+        yield from _corpus(config.corpus)
     failed = [f"- {code(problem)}" for problem in config.problems]
     failed += [line for port in found for line in _told(port, "fail")]
     if failed:
@@ -75,6 +79,15 @@ def _config(config: ConfigReport) -> Iterator[str]:
     yield from ("", *(f"- {code(told)}" for told in notes(config)))
     if config.explanations:
         yield from ("", "**Where the error begins**", "", *(f"- {code(e.text)}" for e in config.explanations))
+
+
+def _corpus(corpus: Corpus) -> Iterator[str]:
+    told = "; ".join(f"{name}: {code(value)}" for name, value in corpus_text.facts_of(corpus))
+    yield from ("", f"**All windows of the corpus.** {told}.", "")
+    headings = [heading.replace("|", "\\|") for heading in corpus_text.HEADINGS]
+    yield from _table(headings, (row.cells for row in corpus_text.total_rows(corpus)))
+    if failures := list(corpus_text.failure_lines(corpus)):
+        yield from ("", "**Why windows and recordings failed**", "", *(f"- {code(line)}" for line in failures))
 
 
 def _row(port: Port) -> tuple[str, ...]:

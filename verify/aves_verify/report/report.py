@@ -62,6 +62,12 @@ class ConfigReport:
             every.update(total.statuses)
         return every
 
+    @property
+    def whole(self) -> tuple[Comparison, ...]:
+        """Of a corpus the comparisons over all windows, one for each output of each port, which come last."""
+        count = 0 if self.corpus is None else len(self.corpus.totals)
+        return self.comparisons[len(self.comparisons) - count :]
+
 
 @dataclass(frozen=True)
 class Report:

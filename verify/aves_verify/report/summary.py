@@ -37,6 +37,14 @@ class Port:
         return tuple(c for c in self.comparisons if c.flips is None) or self.comparisons
 
     @property
+    def counted(self) -> tuple[Comparison, ...]:
+        """What is counted: of a corpus not its windows one by one, for the comparisons of all of them have those."""
+        corpus, whole = self.config.corpus, self.config.whole
+        if corpus is None:
+            return self.comparisons
+        return tuple(c for c in self.comparisons if c in whole or not corpus.holds(c))
+
+    @property
     def largest(self) -> Comparison:
         """The comparison with the largest difference."""
         return max(self.measured, key=_size)
@@ -75,7 +83,7 @@ class Port:
     @property
     def flagged(self) -> int:
         """How many elements drift near zero."""
-        return sum(c.near_zero.flagged for c in self.comparisons if c.near_zero is not None)
+        return sum(c.near_zero.flagged for c in self.counted if c.near_zero is not None)
 
 
 def ports(config: ConfigReport) -> list[Port]:
@@ -104,8 +112,8 @@ def notes(config: ConfigReport) -> Iterator[str]:
 def _flips(config: ConfigReport) -> Iterator[str]:
     """How many frames have another unit in a port than in the original."""
     for port in ports(config):
-        for layer in dict.fromkeys(c.layer for c in port.comparisons if c.flips is not None):
-            found = [c.flips for c in port.comparisons if c.layer == layer and c.flips is not None]
+        for layer in dict.fromkeys(c.layer for c in port.counted if c.flips is not None):
+            found = [c.flips for c in port.counted if c.layer == layer and c.flips is not None]
             flipped, frames = sum(each.flipped for each in found), sum(each.frames for each in found)
             unexplained = sum(each.unexplained for each in found)
             told = f", {unexplained} of them by more than rounding explains" if flipped else ""
@@ -213,7 +221,8 @@ def _accuracy(worst: Comparison) -> str:
 def facts(report: Report) -> Iterator[tuple[str, str]]:
     """List what the numbers were measured with."""
     yield from ((name, "not installed" if value is None else str(value)) for name, value in report.environment.items())
-    yield "seconds", f"{report.total_seconds:.0f}"
+    if report.total_seconds:  # of a corpus nobody knows them
+        yield "seconds", f"{report.total_seconds:.0f}"
 
 
 DRIFT = (

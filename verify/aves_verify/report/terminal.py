@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from aves_artifacts.base.messages import cut_off, escaped
+from aves_verify.report.corpus import Corpus
 from aves_verify.report.costs import HEADINGS, CostRow, cost_rows, held_to_bound
 from aves_verify.report.naming import for_people
 from aves_verify.report.numbers import cosine, held_to, number, ratio
+from aves_verify.report.of_corpus import text as corpus_text
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.report.summary import Port, note, notes, ports, title
 
@@ -54,6 +56,8 @@ def print_report(report: Report, console: Console, *, every_clip: bool) -> None:
             print_table(console, _clips(config, columns))
         if rows := list(cost_rows(config)):
             print_table(console, _costs(config, rows))
+        if config.corpus is not None:
+            _print_corpus(console, config, config.corpus)
         for line in (*_details(config), *_explained(config), *_noted(config)):
             console.print(line, soft_wrap=True)
         if config.sensitivities:
@@ -82,16 +86,20 @@ def _summary(report: Report, columns: Sequence[_Column]) -> Table:
     table.add_column("sec", justify="right", no_wrap=True)
     for config in report.configs:
         blank = [""] * len(columns)
-        seconds = config.seconds
         if not config.comparisons:
             table.add_row(_label(config), "", *blank, _styled("fail", "fail"), "")
             table.add_section()
             continue
-        table.add_row(_label(config), config.reference, *blank, "reference", f"{seconds[config.reference]:.1f}")
+        table.add_row(_label(config), config.reference, *blank, "reference", _took(config.seconds, config.reference))
         for port in ports(config):
-            table.add_row("", port.backend, *_cells(port, columns), f"{seconds[port.backend]:.1f}")
+            table.add_row("", port.backend, *_cells(port, columns), _took(config.seconds, port.backend))
         table.add_section()
     return table
+
+
+def _took(seconds: Mapping[str, float], backend: str) -> str:
+    """A backend's seconds; of a corpus nobody knows them: its parts may be from anywhere, and from long ago."""
+    return f"{seconds[backend]:.1f}" if backend in seconds else "-"
 
 
 def _clips(config: ConfigReport, columns: Sequence[_Column]) -> Table:
@@ -179,6 +187,23 @@ def _costs(config: ConfigReport, rows: Sequence[CostRow]) -> Table:
     return table
 
 
+def _print_corpus(console: Console, config: ConfigReport, corpus: Corpus) -> None:
+    """What was looked at, each output over all windows, and why windows and recordings failed."""
+    table = Table(title=Text.assemble(_label(config), ": all windows of the corpus"), box=SIMPLE_HEAD)
+    table.title_justify, table.pad_edge, table.padding = "left", False, (0, 1, 0, 0)
+    for heading in corpus_text.HEADINGS:
+        table.add_column(heading, justify="left" if heading in corpus_text.TEXTS else "right", overflow="fold")
+    for row in corpus_text.total_rows(corpus):
+        table.add_row(*(_styled(row.worst, cell) if i == 3 else cell for i, cell in enumerate(row.cells)))
+    print_table(console, table)
+    label = _text(config.name)
+    told = "; ".join(f"{name}: {value}" for name, value in corpus_text.facts_of(corpus))
+    lines = [Text.assemble(label, ", corpus, ", _text(told))]
+    lines += [_styled("fail", label, ", ", _text(line)) for line in corpus_text.failure_lines(corpus)]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
 def _styled(status: str, *parts: str | Text) -> Text:
     return Text.assemble(*parts, style=_STYLES[status])
 
@@ -195,9 +220,10 @@ def _allowed(report: Report) -> Text:
 
 
 def _verdict(report: Report) -> Text:
-    count = sum(len(config.comparisons) for config in report.configs)
+    count = f"{sum(sum(config.statuses.values()) for config in report.configs):,}"
+    took = f" in {report.total_seconds:.0f} s" if report.total_seconds else ""  # nobody knows it of a corpus
     weights = f" {note(report)}".rstrip()
     if report.passed:
-        return _styled("pass", f"PASSED: {count} comparisons in {report.total_seconds:.0f} s.{weights}")
+        return _styled("pass", f"PASSED: {count} comparisons{took}.{weights}")
     names = Text(", ").join(_text(config.name) for config in report.configs if not config.passed)
-    return _styled("fail", "FAILED: ", names, f" ({count} comparisons in {report.total_seconds:.0f} s).{weights}")
+    return _styled("fail", "FAILED: ", names, f" ({count} comparisons{took}).{weights}")

@@ -15,7 +15,8 @@ def pictures(config: ConfigReport, identity: str) -> list[Picture]:
     found = ports(config)
     made = [near_zero_picture(f"{identity}-zero-{i}", port) for i, port in enumerate(found)]
     made.append(ratio_picture(f"{identity}-ratio", found))
-    made.append(clip_picture(f"{identity}-clip", found))
+    if config.corpus is None:  # of a corpus each of the worst windows has a picture, with its sound
+        made.append(clip_picture(f"{identity}-clip", found))
     made.append(layers_picture(f"{identity}-layers", found))
     made += [stages_picture(f"{identity}-stages-{i}", e) for i, e in enumerate(config.explanations) if e.stages]
     return [picture for picture in made if picture is not None]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Colours of a drawing, which the page replaces by its own, light or dark.
 INK, MUTED, LINE, SHADE = "#010101", "#020202", "#030303", "#040404"
 BAD, DRIFT = "#050505", "#060606"
+HEAT = ("#0b0b0b", "#0c0c0c", "#0d0d0d", "#0e0e0e", "#0f0f0f", "#101010")  # from few to many
 _PAGE = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -34,6 +35,7 @@ _PAGE = {
     "#080808": "var(--port-2)",
     "#090909": "var(--port-3)",
     "#0a0a0a": "var(--port-4)",
+    **{ours: f"var(--heat-{i})" for i, ours in enumerate(HEAT, start=1)},
 }
 
 
