@@ -37,7 +37,7 @@ class PortCheck:
     comparisons: tuple[Comparison, ...] = field(default=(), repr=False)
 
     def report(self) -> ConfigReport:
-        """As the report of one configuration; it tells no seconds."""
+        """Make the report of one configuration of it, which tells no seconds."""
         return ConfigReport(
             self.name,
             self.source,

@@ -98,7 +98,7 @@ class Verifier:
 
 
 def with_threads(plan: Plan, threads: int) -> Plan:
-    """The same plan with so many threads for each backend that has a number of its own; what was asked for stays."""
+    """Give each backend of a plan that has a number of threads of its own so many; what was asked for stays."""
     options = {name: dict(given) for name, given in plan.options.items()}
     for name in plan.backends:
         if "threads" in implementation(name).options:

@@ -10,6 +10,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.bundle.report_document import STATUSES
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import pool
+from aves_verify.backends.backend import IMPLEMENTATIONS
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
@@ -58,11 +59,11 @@ class Gathered:
         if facts.environment not in self.environments:
             self.environments.append(facts.environment)
         self.backends = self.backends or facts.backends
+        for index, row in enumerate(part.columns()):
+            self._row(name, index, row)
         for backend, outputs in facts.differences.items():
             for layer, counts in outputs.items():
                 self._of(backend, layer).add_counts(counts)
-        for index, row in enumerate(part.columns()):
-            self._row(name, index, row)
 
     def _row(self, name: str, index: int, row: Mapping[str, Any]) -> None:
         status, where = row["status"], str(row["recording"])
@@ -102,9 +103,19 @@ class Gathered:
                 self.extremes[backend, extreme] = Listed(rank, name, index, from_columns(dict(row)))
 
     @property
+    def in_order(self) -> list[Totals]:
+        """The totals in the order in which backends are run and give their outputs, whichever part came first."""
+        known = list(IMPLEMENTATIONS)
+        place = {name: known.index(name) if name in known else len(known) for name, _ in self.totals}
+        return [
+            totals for (name, _), totals in sorted(self.totals.items(), key=lambda item: (place[item[0][0]], *item[0]))
+        ]
+
+    @property
     def listed(self) -> list[Listed]:
         """The rows that are told of one by one, port by port, the worst first; each once."""
-        every = [*(each for kept in self.worst.values() for each in kept), *self.extremes.values()]
+        every = [each for name in sorted(self.worst) for each in self.worst[name]]
+        every += [self.extremes[key] for key in sorted(self.extremes)]
         return list({(each.part, each.index): each for each in every}.values())
 
     def _of(self, backend: str, layer: str) -> Totals:

@@ -75,13 +75,13 @@ def _check(parts: Address, identity: Identity) -> PortCheck | str:
 
 def _bare(listing: Listing, found: Gathered) -> ConfigReport:
     """What can be told of a port without the part about itself."""
-    reference = next((str(totals.kept["reference"]) for totals in found.totals.values()), "fairseq")
+    reference = next((str(totals.kept["reference"]) for totals in found.in_order), "fairseq")
     return ConfigReport(listing.name, listing.source, reference, {}, (), {})
 
 
 def _whole(found: Gathered) -> Iterator[Comparison]:
     """Each output of each port over all windows, as a comparison."""
-    for totals in found.totals.values():
+    for totals in found.in_order:
         failed = totals.statuses["fail"]
         drifting = totals.statuses["near-zero drift"]
         reason = f"{failed:,} of {totals.windows:,} windows fail" if failed else ""
@@ -118,7 +118,7 @@ def _corpus(parts: Address, name: str, listing: Listing, found: Gathered, missin
         missing=tuple(missing),
         unreadable=found.unreadable_count,
         skipped=found.skipped,
-        totals=tuple(totals.totals() for totals in found.totals.values()),
+        totals=tuple(totals.totals() for totals in found.in_order),
         failures=found.failures.found(),
         worst=tuple(_worst(parts, found)),
         environments=tuple(sorted(found.environments, key=lambda each: sorted(each.items()))),

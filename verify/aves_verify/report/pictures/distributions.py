@@ -20,6 +20,7 @@ Values = NDArray[np.float64]
 _TOLD = (0.5, 0.999)  # quantiles of differences
 _PALE = 0.45
 _NOTHING = 1e-30  # the first bin of differences has those that are none
+_SMALLEST = 1e-12  # drawn; what is below is far under all rounding
 
 
 def chosen(totals: Sequence[OutputTotals]) -> list[OutputTotals]:
@@ -51,6 +52,7 @@ def differences_picture(identity: str, totals: Sequence[OutputTotals], atol: Map
             axes.axvline(limit, color=look_of(backend).colour, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set_xlabel(f"|diff|{' (dashed: absolute tolerance)' if atol else ''}")
         axes.set_ylabel("share that differs by more")
+        axes.set_xlim(left=max(_SMALLEST, axes.get_xlim()[0]))
         _finish(axes)
 
     told = "; ".join(
