@@ -129,12 +129,14 @@ def versions_here() -> Mapping[str, str]:
 def _check_versions(cluster: Cluster) -> None:
     """Raise InputError that names the workers with other versions. Asked by Python's own means: ours may be missing."""
     workers = sorted(cluster.workers())
-    found: dict[str, dict[str, str]] = {worker: {} for worker in workers}
-    for name in PACKAGES:
-        for worker, value in cluster.run(metadata.version, name, workers=workers).items():
-            found[worker][name] = value if isinstance(value, str) else ""
-    wanted = versions_here()
-    differing = [
-        f"worker {worker} {said}" for worker, versions in found.items() if (said := difference(wanted, versions))
-    ]
+    answers = [cluster.run(metadata.version, name, workers=workers) for name in PACKAGES]
+    wanted, differing = versions_here(), []
+    for worker in workers:
+        said = [answer.get(worker) for answer in answers]
+        if None not in said:  # else it went away meanwhile
+            versions = {
+                name: value if isinstance(value, str) else "" for name, value in zip(PACKAGES, said, strict=True)
+            }
+            if differs := difference(wanted, versions):
+                differing.append(f"worker {worker} {differs}")
     raise_if_any(differing, cluster.called)

@@ -33,28 +33,33 @@ def drive(job: Job, tasks: Sequence[Task], cluster: Cluster, settings: Settings,
     the scheduler is gone, or all workers are and none comes back: what is done stays done. Ctrl-C is raised on, once
     what nobody has begun is taken back.
     """
-    progress.starts()
     course = Course(tasks, settings, progress)
-    if tasks:
-        flight = _Flight(job, cluster, settings, progress)
-        try:
-            flight.send_files(sorted(flight.look()))
-            while not course.stopped:
-                while flight.has_room and (task := course.next(len(flight.tasks))):
-                    flight.begin(task)
-                if flight.tasks:
-                    flight.take_in(course)
-                elif course.is_doubtful:
-                    flight.try_opening(course)
-                elif (pause := course.pause) is not None:
-                    time.sleep(min(pause, _BEAT))
-                else:
-                    break
-                flight.look()
-        finally:
-            flight.end()
-    progress.ends(course.stopped)
+    with progress.running():
+        if tasks:
+            flight = _Flight(job, cluster, settings, progress)
+            try:
+                flight.send_files(sorted(flight.look()))
+                while not course.stopped and _step(flight, course):
+                    flight.look()
+            finally:
+                flight.end()
+        progress.ends(course.stopped)
     return course.outcome
+
+
+def _step(flight: _Flight, course: Course) -> bool:
+    """Begin tasks where there is room, and wait a moment for one; return whether there is more to do."""
+    while flight.has_room and (task := course.next(len(flight.tasks))):
+        flight.begin(task)
+    if flight.tasks:
+        flight.take_in(course)
+    elif course.is_doubtful:
+        flight.try_opening(course)
+    elif (pause := course.pause) is not None:
+        time.sleep(min(pause, _BEAT))
+    else:
+        return False
+    return True
 
 
 class _Flight:
