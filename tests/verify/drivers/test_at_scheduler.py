@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -85,8 +86,19 @@ def test_a_worker_of_another_version_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other" / "onnxruntime-0.1.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime\nVersion: 0.1\n", "utf-8")
-    with running(tmp_path, workers=0) as own:
-        own.start_worker(first_in_path=[tmp_path / "other"])
+    with running(tmp_path, workers=1) as own:
+
+        class Joining(Told):
+            """Starts the other worker when the first task is done."""
+
+            def tell(self, event: object) -> None:
+                super().tell(event)  # type: ignore[arg-type]
+                if len(self.events) == 2:
+                    own.start_worker(first_in_path=[tmp_path / "other"])
+
+        outcome = driven(ToyJob(tmp_path), toy.tasks(1000, seconds=0.05), own.address, told=Joining())
+        assert re.fullmatch(r"worker tcp://\S+: has onnxruntime 0\.1, and here it is \S+", outcome.stopped)
+        assert not outcome.missing
         with pytest.raises(InputError, match=r"worker tcp://127\.0\.0\.1:\d+ has onnxruntime 0\.1, and here it is"):
             driven(ToyJob(tmp_path), toy.tasks(1), own.address)
 

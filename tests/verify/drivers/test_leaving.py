@@ -14,8 +14,8 @@ from tests.verify.drivers import toy
 from tests.verify.drivers.toy import Told, ToyJob
 
 from aves_verify.drivers import alone, together
-from aves_verify.drivers.cluster import local_workers
 from aves_verify.drivers.job import Settings
+from aves_verify.drivers.local_workers import local_workers
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_nothing_is_left(sent: signal.Signals, to_all: bool, workers: int, statu
     assert len(pids) == max(1, workers)
     pids += [int(path.name.rpartition("-")[2]) for path in parts.glob("started-*")]  # by workers
     (os.killpg if to_all else os.kill)(run.pid, sent)
-    said, _ = run.communicate(timeout=30)
+    said, _ = run.communicate(timeout=60)
     assert run.returncode == status, said
     assert gone(pids)
     made = toy.parts(parts)
@@ -86,7 +86,7 @@ def test_nothing_is_left(sent: signal.Signals, to_all: bool, workers: int, statu
     assert all(text == f"{int(name[1:]) ** 2}\n" for name, text in made.items())
     if sent != signal.SIGKILL:
         assert not [*scratch.glob("aves-workers-*")]
-        assert [line for line in said.splitlines() if "distributed" in line and "File" not in line] == []
+        assert said.count("Traceback") == (sent == signal.SIGINT), said  # of this process, which has no command around
 
 
 def test_a_run_that_was_ended_goes_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from tests.verify.drivers import toy
 from tests.verify.drivers.toy import Spec, Told, ToyJob
 
 from aves_verify.drivers import alone, together
-from aves_verify.drivers.cluster import Cluster, local_workers
+from aves_verify.drivers.cluster import Cluster
 from aves_verify.drivers.job import Outcome, Settings, Task
+from aves_verify.drivers.local_workers import local_workers
 
 pytestmark = pytest.mark.slow
 
@@ -102,34 +104,62 @@ def _folder(dask_worker: Any) -> str:
     return str(dask_worker.local_directory)
 
 
-def test_whatever_is_killed_everything_is_done(cluster: Cluster, tmp_path: Path) -> None:
-    over = threading.Event()
-    killed = []
+class Killer(threading.Thread):
+    """Kills workers at random moments, and the first that takes another's place as it starts."""
 
-    def kill() -> None:
+    def __init__(self, cluster: Cluster, most: int) -> None:
+        super().__init__()
+        self.cluster, self.most, self.over = cluster, most, threading.Event()
+        self.killed: list[int] = []
+
+    def run(self) -> None:
         chance = random.Random(1)  # noqa: S311 - moments, not secrets
-        while not over.wait(chance.uniform(0, 0.6)) and len(killed) < 5:
-            if running := pids(cluster):
-                killed.append(chance.choice(running))
-                os.kill(killed[-1], signal.SIGKILL)
+        known = set(pids(self.cluster))
+        while len(self.killed) < self.most and not self.over.wait(0.01):
+            running = pids(self.cluster)
+            fresh = [pid for pid in running if pid not in known]
+            if len(self.killed) == 1 and fresh:
+                self.kill(fresh[0])
+            elif len(self.killed) != 1 and running and chance.random() < 0.03:
+                self.kill(chance.choice(running))
 
-    killer = threading.Thread(target=kill)
+    def kill(self, pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            self.killed.append(pid)
+
+
+def test_whatever_is_killed_everything_is_done(cluster: Cluster, tmp_path: Path) -> None:
+    killer, told = Killer(cluster, 4), Told()
     killer.start()
-    told = Told()
     try:
-        outcome = driven(ToyJob(tmp_path, key="killed"), toy.tasks(60, seconds=0.05), cluster, told)
+        outcome = driven(ToyJob(tmp_path, key="killed"), toy.tasks(60, seconds=0.1), cluster, told)
     finally:
-        over.set()
+        killer.over.set()
         killer.join()
-    assert killed
+    assert len(killer.killed) >= 2
     assert not outcome.missing
     assert len(outcome.done) == len(toy.parts(tmp_path)) == 60
     assert any(event.event == "worker-lost" for event in told.events)
 
 
+@pytest.fixture
+def at_first_death(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single death makes a task suspicious, and a single suspicious task makes the job so."""
+    monkeypatch.setattr("aves_verify.drivers.course._DOUBT", 1)
+    monkeypatch.setattr(cluster.client.cluster.scheduler, "allowed_failures", 0)
+
+
+@pytest.mark.usefixtures("at_first_death")
 def test_what_kills_its_worker_is_set_aside_and_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
-    tasks = toy.tasks(12, seconds=0.02)
-    tasks.insert(2, Task("killer", Spec("killer", 1, kills=99)))
+    tasks = [Task("killer", Spec("killer", 1, kills=99)), *toy.tasks(12, seconds=0.02)]
     outcome = driven(ToyJob(tmp_path, key="killer"), tasks, cluster)
-    assert outcome.missing == {"killer": "killed its worker 3 times"}
+    assert outcome.missing == {"killer": "killed its worker 2 times"}
     assert len(outcome.done) == 12
+
+
+@pytest.mark.usefixtures("at_first_death")
+def test_where_workers_die_before_their_tasks_the_run_ends(cluster: Cluster, tmp_path: Path) -> None:
+    outcome = driven(ToyJob(tmp_path, key="kills", kills=True), toy.tasks(1000), cluster)
+    assert outcome.stopped == "1 workers died as they opened what all tasks need: perhaps for lack of memory"
+    assert not outcome.missing

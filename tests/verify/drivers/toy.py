@@ -39,8 +39,11 @@ class ToyJob:
     key: str = "toy"
     files: tuple[Path, ...] = ()
     opens: bool = True
+    kills: bool = False  # whoever opens it
 
     def open(self, files: Mapping[Path, Path]) -> ToyWorker:
+        if self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
         if not self.opens:
             raise OSError(5, "broken")
         (self.folder / f"opened-{os.getpid()}").touch()

@@ -12,15 +12,15 @@ from aves_verify.drivers.progress import Progress
 
 def drive(job: Job, tasks: Sequence[Task], settings: Settings, progress: Progress) -> Outcome:
     """Do all tasks in order, and those that failed again after them. Ctrl-C is raised on: what is done stays done."""
-    progress.starts()
     course = Course(tasks, settings, progress)
-    try:
-        worker = opened(job, {path: path for path in job.files}) if tasks else None
-    except StopError as error:
-        course.stopped, worker = str(error), None
-    while worker is not None and (task := _next(course)):
-        course.answered(task, attempt(worker, task.spec))
-    progress.ends(course.stopped)
+    with progress.running():
+        try:
+            worker = opened(job, {path: path for path in job.files}) if tasks else None
+        except StopError as error:
+            course.stopped, worker = str(error), None
+        while worker is not None and (task := _next(course)):
+            course.answered(task, attempt(worker, task.spec))
+        progress.ends(course.stopped)
     return course.outcome
 
 

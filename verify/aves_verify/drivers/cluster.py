@@ -1,12 +1,8 @@
-"""Clusters of Dask: processes of our own on this machine, or one that is there already."""
+"""A cluster of Dask as a run sees it, and one that is there already."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,17 +19,18 @@ from aves_verify.drivers.job import Settings
 from aves_verify.drivers.silence import silent
 
 _ANSWER = 10.0  # seconds for a scheduler to answer
-_DEATHS = 3  # of workers, until our own scheduler gives a task up
-_CLOSING = 1.0  # seconds for a worker to end by itself
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers that are there for a run. ``address``: of a scheduler that others started, empty for our own."""
+    """Workers that are there for a run. ``address``: of a scheduler that others started, empty for our own.
+
+    ``keep`` is called again and again, and replaces workers where that is for us to do.
+    """
 
     client: Any
     address: str = ""
+    keep: Callable[[], None] = lambda: None
 
     @property
     def called(self) -> str:
@@ -42,6 +39,7 @@ class Cluster:
 
     def workers(self) -> set[str]:
         """The addresses of all workers that are there. Raises InputError where the scheduler is gone."""
+        self.keep()
         return set(self.asked("ncores"))
 
     def asked(self, question: str, **arguments: Any) -> Any:
@@ -70,49 +68,6 @@ class Cluster:
     def gone(self) -> InputError:
         """The error of a scheduler that went away."""
         return InputError(f"{self.called} is gone, or let the run's tasks go: what is done is kept; run again to go on")
-
-
-@contextmanager
-def local_workers(count: int, threads: int = 1) -> Iterator[Cluster]:
-    """Start processes on this machine, each with so many threads of computation; they are gone when the block ends.
-
-    A worker that dies is replaced. Each does one task at a time, and its memory is not limited by Dask.
-    """
-    need("a run with several workers", "dask")
-    import dask
-    from distributed import Client, LocalCluster
-
-    config = {
-        "distributed.worker.daemon": False,  # encoders run in processes that a worker starts
-        "distributed.scheduler.allowed-failures": _DEATHS - 1,
-        "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, str(threads)),
-    }
-    with (
-        silent(),
-        tempfile.TemporaryDirectory(prefix="aves-workers-", ignore_cleanup_errors=True) as folder,
-        dask.config.set(config),
-        _environment(dict.fromkeys(_THREADS, str(threads))),
-    ):
-        with _untouched_by_interrupts(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            cluster = LocalCluster(
-                n_workers=0,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=None,
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-                preload=["aves_verify.drivers.at_worker"],
-            )
-        try:
-            cluster.scale(count)
-            with Client(cluster, set_as_default=False) as client:
-                client.wait_for_workers(count, timeout=120)
-                yield Cluster(client)
-        finally:
-            _end(cluster)
 
 
 @contextmanager
@@ -174,57 +129,14 @@ def versions_here() -> Mapping[str, str]:
 def _check_versions(cluster: Cluster) -> None:
     """Raise InputError that names the workers with other versions. Asked by Python's own means: ours may be missing."""
     workers = sorted(cluster.workers())
-    found: dict[str, dict[str, str]] = {worker: {} for worker in workers}
-    for name in PACKAGES:
-        for worker, value in cluster.run(metadata.version, name, workers=workers).items():
-            found[worker][name] = value if isinstance(value, str) else ""
-    wanted = versions_here()
-    differing = [
-        f"worker {worker} {said}" for worker, versions in found.items() if (said := difference(wanted, versions))
-    ]
+    answers = [cluster.run(metadata.version, name, workers=workers) for name in PACKAGES]
+    wanted, differing = versions_here(), []
+    for worker in workers:
+        said = [answer.get(worker) for answer in answers]
+        if None not in said:  # else it went away meanwhile
+            versions = {
+                name: value if isinstance(value, str) else "" for name, value in zip(PACKAGES, said, strict=True)
+            }
+            if differs := difference(wanted, versions):
+                differing.append(f"worker {worker} {differs}")
     raise_if_any(differing, cluster.called)
-
-
-def _end(cluster: Any) -> None:
-    """End the workers, whatever they are at, and the scheduler."""
-
-    async def ended() -> None:
-        await asyncio.gather(
-            *(nanny.close(timeout=_CLOSING) for nanny in cluster.workers.values()), return_exceptions=True
-        )
-
-    with suppress(Exception):
-        cluster.sync(ended)
-    with suppress(Exception):
-        cluster.close(timeout=_ANSWER)
-
-
-@contextmanager
-def _untouched_by_interrupts() -> Iterator[None]:
-    """Have threads that start in the block, and the processes that these start, not see Ctrl-C.
-
-    A terminal sends it to all of them: this process ends the run, and workers would only print where they were.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that processes started in the block inherit: libraries read them when they are imported."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

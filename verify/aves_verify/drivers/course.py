@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from aves_verify.drivers.job import Answer, Outcome, Settings, Task
 from aves_verify.drivers.progress import Progress
 
+_DOUBT = 4  # tasks whose workers died, before anything else was heard of any
+
 
 @dataclass
 class _Line:
@@ -44,6 +46,7 @@ class Course:
             raise ValueError("two tasks of one name")
         self.stopped = ""
         self._tasks, self._settings, self._progress, self._clock = iter(tasks), settings, progress, clock
+        self._trusted = False
         self._again, self._suspicious = _Line(), _Line()
         self._failures: dict[str, int] = {}
         self._deaths: dict[str, int] = {}  # of workers, while this task was alone on the cluster
@@ -53,12 +56,21 @@ class Course:
 
     def next(self, under_way: int) -> Task | None:
         """The next task, where ``under_way`` others are being done; None where nothing is to be begun now."""
-        if self.stopped:
+        if self.stopped or self.is_doubtful:
             return None
         task = next(self._tasks, None) or self._again.take(self._clock())
         if task is None and not under_way and not self._again.tasks:
             task = self._suspicious.take(self._clock())
         return task
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether workers died of each of the first tasks: perhaps before they came to them, and others would too."""
+        return not self._trusted and len(self._suspects) >= _DOUBT
+
+    def trust(self) -> None:
+        """Take in that a worker has come as far as its tasks."""
+        self._trusted = True
 
     @property
     def pause(self) -> float | None:
@@ -68,6 +80,7 @@ class Course:
 
     def answered(self, task: Task, answer: Answer) -> None:
         """Take in what a process says of a task."""
+        self.trust()
         if answer.stops:
             self.stopped = answer.reason
         elif answer.numbers is not None:

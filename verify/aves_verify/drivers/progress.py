@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
+from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import one_line
 
 if TYPE_CHECKING:
@@ -59,11 +60,6 @@ class Progress:
     _recent: deque[tuple[float, int]] = field(default_factory=deque)  # when so many windows were done
     _aside: int = 0  # windows of tasks that are set aside
 
-    def starts(self) -> None:
-        """Tell that the run begins."""
-        self._recent.append((self.clock(), self.windows))
-        self._tell("start")
-
     def did(self, task: str, weight: int) -> None:
         """Tell that a task is done, which has so many windows."""
         self.done += 1
@@ -89,6 +85,17 @@ class Progress:
     def waits(self, what: str) -> None:
         """Tell that nothing goes on until something is there."""
         self._tell("waiting", reason=what)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tell that the run begins, and that it is over where what is raised in the block ends it."""
+        self._recent.append((self.clock(), self.windows))
+        self._tell("start")
+        try:
+            yield
+        except BaseException as error:
+            self.ends(str(error) if isinstance(error, InputError) else f"ended by {type(error).__name__}")
+            raise
 
     def ends(self, stopped: str = "") -> None:
         """Tell that the run is over, and what stopped it if something did."""

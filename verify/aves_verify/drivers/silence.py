@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,5 +28,6 @@ def silent() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # what was given up unfinished complains when it is collected
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)

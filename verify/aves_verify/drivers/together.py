@@ -18,7 +18,7 @@ from aves_verify.drivers import at_worker
 from aves_verify.drivers.at_worker import Order
 from aves_verify.drivers.cluster import Cluster, versions_here, wait_for_workers
 from aves_verify.drivers.course import Course
-from aves_verify.drivers.job import Job, Outcome, Settings, Task
+from aves_verify.drivers.job import Answer, Job, Outcome, Settings, Task
 from aves_verify.drivers.parcels import Parcel, packed, pieces
 from aves_verify.drivers.progress import Progress
 
@@ -33,26 +33,33 @@ def drive(job: Job, tasks: Sequence[Task], cluster: Cluster, settings: Settings,
     the scheduler is gone, or all workers are and none comes back: what is done stays done. Ctrl-C is raised on, once
     what nobody has begun is taken back.
     """
-    progress.starts()
     course = Course(tasks, settings, progress)
-    if tasks:
-        flight = _Flight(job, cluster, settings, progress)
-        try:
-            flight.send_files(sorted(flight.look()))
-            while not course.stopped:
-                while flight.has_room and (task := course.next(len(flight.tasks))):
-                    flight.begin(task)
-                if not flight.tasks and (pause := course.pause) is None:
-                    break
-                if flight.tasks:
-                    flight.take_in(course)
-                else:
-                    time.sleep(min(pause or 0, _BEAT))
-                flight.look()
-        finally:
-            flight.end()
-    progress.ends(course.stopped)
+    with progress.running():
+        if tasks:
+            flight = _Flight(job, cluster, settings, progress)
+            try:
+                flight.send_files(sorted(flight.look()))
+                while not course.stopped and _step(flight, course):
+                    flight.look()
+            finally:
+                flight.end()
+        progress.ends(course.stopped)
     return course.outcome
+
+
+def _step(flight: _Flight, course: Course) -> bool:
+    """Begin tasks where there is room, and wait a moment for one; return whether there is more to do."""
+    while flight.has_room and (task := course.next(len(flight.tasks))):
+        flight.begin(task)
+    if flight.tasks:
+        flight.take_in(course)
+    elif course.is_doubtful:
+        flight.try_opening(course)
+    elif (pause := course.pause) is not None:
+        time.sleep(min(pause, _BEAT))
+    else:
+        return False
+    return True
 
 
 class _Flight:
@@ -94,42 +101,67 @@ class _Flight:
 
     def begin(self, task: Task) -> None:
         """Send a task to whichever worker has room."""
+        self._watch(self._submitted(pickle.dumps(task.spec)), task)
+
+    def _submitted(self, spec: bytes) -> Any:
         self._count += 1
         try:
-            future = self._cluster.client.submit(
-                at_worker.perform, self._order, pickle.dumps(task.spec), key=(self._name, self._count), pure=False
+            return self._cluster.client.submit(
+                at_worker.perform, self._order, spec, key=(self._name, self._count), pure=False
             )
         except (OSError, RuntimeError):
             raise self._cluster.gone() from None
-        self._watch(future, task)
 
     def take_in(self, course: Course) -> None:
         """Wait a moment for a task that is through, and tell the course of it. Raises InputError."""
-        from distributed import CancelledError, KilledWorker
-
         try:
             future = self._landed.get(timeout=_BEAT)
         except queue.Empty:
             return
         task = self.tasks.pop(future)
-        try:
-            answer = future.result(timeout=_BEAT)
-        except (TimeoutError, asyncio.TimeoutError):  # its worker died with the answer: Dask has it done again
+        found = self._result(future)
+        if found is None:
             self._watch(future, task)
+        elif isinstance(found, int):
+            course.died(task, found)
+        elif found.lacks:
+            self.send_files([found.lacks])
+            course.not_tried(task)
+        else:
+            course.answered(task, found)
+
+    def try_opening(self, course: Course) -> None:
+        """Have one worker open the job and do nothing else, and end the run if that kills it. Raises InputError."""
+        future = self._submitted(at_worker.NO_TASK)
+        while (found := self._result(future)) is None or (isinstance(found, Answer) and found.lacks):
+            if found is not None:
+                self.send_files([found.lacks])
+                future = self._submitted(at_worker.NO_TASK)
+            self.look()
+        if isinstance(found, int):
+            course.stopped = f"{found} workers died as they opened what all tasks need: perhaps for lack of memory"
+        elif found.stops:
+            course.answered(Task("", None), found)
+        else:
+            course.trust()
+
+    def _result(self, future: Any) -> Answer | int | None:
+        """What came of a task: an answer, or how many workers died that had it; None where it is to be waited for."""
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            answer: Answer = future.result(timeout=_BEAT)
+        except (TimeoutError, asyncio.TimeoutError):  # also where its worker died with the answer: it is done again
+            return None
         except KilledWorker as error:
-            course.died(task, error.allowed_failures + 1)
+            return int(error.allowed_failures) + 1
         except CancelledError:
             raise self._cluster.gone() from None
         except Exception as error:  # our own function tells of all that a task raises: this one is not ours
             raise InputError(
                 f"{self._cluster.called} has a worker that cannot run tasks: {first_line(error)}"
             ) from None
-        else:
-            if answer.lacks:
-                self.send_files([answer.lacks])
-                course.not_tried(task)
-            else:
-                course.answered(task, answer)
+        return answer
 
     def _watch(self, future: Any, task: Task) -> None:
         self.tasks[future] = task
