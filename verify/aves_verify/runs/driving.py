@@ -56,9 +56,10 @@ def at_work(crew: Crew, threads: int) -> Iterator[Doing]:
     """
     with reporter(crew.form) as shown:
         if crew.workers is not None:
-            from aves_verify.drivers import cluster, together
+            from aves_verify.drivers import together
+            from aves_verify.drivers.local_workers import local_workers
 
-            with cluster.local_workers(crew.workers, threads) as found:
+            with local_workers(crew.workers, threads) as found:
                 yield lambda job, tasks, done: together.drive(
                     job, tasks, found, crew.settings, _progress(shown, tasks, done)
                 )
