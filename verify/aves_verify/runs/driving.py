@@ -66,7 +66,7 @@ def at_work(crew: Crew, threads: int) -> Iterator[Doing]:
         elif crew.scheduler is not None:
             from aves_verify.drivers import cluster, together
 
-            with cluster.at_scheduler(crew.scheduler, crew.settings) as found:
+            with cluster.at_scheduler(crew.scheduler, crew.settings, Progress(shown, 0, 0).waits) as found:
                 yield lambda job, tasks, done: together.drive(
                     job, tasks, found, crew.settings, _progress(shown, tasks, done)
                 )
