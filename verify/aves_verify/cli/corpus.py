@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +92,7 @@ def run(
     from aves_verify.verification.plan import Plan, check_comparable
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
-    crew = _crew(shard, workers, scheduler, retries, form)
+    crew = _crew(shard, workers, scheduler, retries, form, threads)
     subjects = Selection(**selected).subjects(layers)
     smaller = bool(selected["reduced"] or selected["bundle"])
     plan = Plan(
@@ -154,7 +156,7 @@ def record(
     from aves_verify.runs.ordering import recorded
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
-    crew = _crew(shard, workers, scheduler, retries, form)
+    crew = _crew(shard, workers, scheduler, retries, form, threads)
     subjects = Selection(**selected).subjects(layers)
     if len(subjects) != 1:
         raise InputError("a recording is of one configuration; give one NAME")
@@ -192,12 +194,16 @@ def report(
     raise SystemExit(0 if found.passed else 1)
 
 
-def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any) -> Crew:
+def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any, threads: int) -> Crew:
     from aves_verify.drivers.job import Settings, share_of
     from aves_verify.runs.driving import Crew
 
     settings = dataclasses.replace(Settings(), retries=retries)
-    return Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form)
+    crew = Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form)
+    cores = os.cpu_count() or 1
+    if (shard, workers, scheduler) == (None, None, None) and threads < cores and sys.stderr.isatty():
+        click.echo(f"{threads} of {cores} cores used; --workers {cores // threads} uses all", err=True)
+    return crew
 
 
 def _tell(corpus: Shards, done: Done, next_command: str) -> None:

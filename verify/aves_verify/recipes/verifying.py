@@ -9,12 +9,15 @@ from pathlib import Path
 
 import torch
 
+from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.processor import processor_name
 from aves_artifacts.base.versions import version_of
 from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.backend import implementation
 from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
+from aves_verify.corpus.windows import Cutting
 from aves_verify.loading.load import Loaded, load
 from aves_verify.parts import part
 from aves_verify.parts.identity import Identity, Looking
@@ -23,6 +26,7 @@ from aves_verify.recipes import check
 from aves_verify.recipes.making import Made
 from aves_verify.recipes.reference import Reference
 from aves_verify.recipes.shard import verify_shard
+from aves_verify.sounds.memory import available, needed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan
@@ -53,7 +57,9 @@ class VerifyRecipe:
         """Load the encoders, with as many threads as the recipe says. Raises InputError."""
         torch.set_num_threads(self.threads)
         subject = moved(self.subject, files)
-        return Verifier(self, subject, load(subject, self.plan.backends, self.plan.options))
+        loaded = load(subject, self.plan.backends, self.plan.options)
+        check_fits(loaded, self.looking.cutting, deep=self.plan.layers == "all" or bool(loaded.named))
+        return Verifier(self, subject, loaded)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,19 @@ class Verifier:
             return
         with self.recipe.reference.of(shard.audio) as recorded:
             yield replace(self.loaded, backends=(recorded, *self.loaded.backends[1:]))
+
+
+def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:
+    """Raise InputError where a window takes more memory than there is, before the system ends the process for it.
+
+    ``deep``: each layer's output is kept for a while.
+    """
+    wanted, free = needed(loaded.config, cutting.window_samples, layers=deep), available()
+    if wanted > free:
+        raise InputError(
+            f"a window of {cutting.window:g} s takes {size_text(wanted)} of memory or so, and {size_text(free)} are free",
+            hint="give a shorter {window}",
+        )
 
 
 def with_threads(plan: Plan, threads: int) -> Plan:

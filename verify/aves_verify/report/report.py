@@ -64,7 +64,7 @@ class ConfigReport:
 
     @property
     def whole(self) -> tuple[Comparison, ...]:
-        """Of a corpus the comparisons over all windows, one for each output of each port, which come last."""
+        """Give the comparisons over all windows of a corpus, one for each output of each port, which come last."""
         count = 0 if self.corpus is None else len(self.corpus.totals)
         return self.comparisons[len(self.comparisons) - count :]
 

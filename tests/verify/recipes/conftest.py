@@ -1,0 +1,3 @@
+from tests.verify.runs.conftest import corpus, whole
+
+__all__ = ["corpus", "whole"]
