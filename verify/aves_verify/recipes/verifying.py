@@ -111,7 +111,7 @@ def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:
     wanted, free = needed(loaded.config, cutting.window_samples, layers=deep), available()
     if wanted > free:
         raise InputError(
-            f"a window of {cutting.window:g} s takes {size_text(wanted)} of memory or so, and {size_text(free)} are free",
+            f"a window of {cutting.window:g} s takes {size_text(wanted)} of memory or so, {size_text(free)} are free",
             hint="give a shorter {window}",
         )
 
