@@ -12,7 +12,6 @@ import torch
 from aves_artifacts.base.processor import processor_name
 from aves_artifacts.base.versions import version_of
 from aves_convert.sounds.clip import SAMPLE_RATE
-from aves_verify.backends.backend import implementation
 from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
 from aves_verify.loading.load import Loaded, load
@@ -47,12 +46,12 @@ class VerifyRecipe:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read."""
-        return files_of(self.subject)
+        return self.subject.paths
 
     def open(self, files: Mapping[Path, Path]) -> Verifier:
         """Load the encoders, with as many threads as the recipe says. Raises InputError."""
         torch.set_num_threads(self.threads)
-        subject = moved(self.subject, files)
+        subject = self.subject.moved(files)
         return Verifier(self, subject, load(subject, self.plan.backends, self.plan.options))
 
 
@@ -94,47 +93,6 @@ class Verifier:
             return
         with self.recipe.reference.of(shard.audio) as recorded:
             yield replace(self.loaded, backends=(recorded, *self.loaded.backends[1:]))
-
-
-def with_threads(plan: Plan, threads: int) -> Plan:
-    """The same plan with so many threads for each backend that has a number of its own; what was asked for stays."""
-    options = {name: dict(given) for name, given in plan.options.items()}
-    for name in plan.backends:
-        if "threads" in implementation(name).options:
-            options.setdefault(name, {}).setdefault("threads", str(threads))
-    return replace(plan, options=options)
-
-
-def files_of(subject: Subject) -> tuple[Path, ...]:
-    """Every file that is read of a subject, and what lies beside a graph past 2 GB."""
-    given = [path for path in subject.files() if path is not None]
-    beside = (path.with_name(f"{path.name}.data") for path in given if path.suffix == ".onnx")
-    return (*given, *(path for path in beside if path.is_file()))
-
-
-def moved(subject: Subject, files: Mapping[Path, Path]) -> Subject:
-    """A subject whose files lie elsewhere."""
-
-    def of(path: Path | None) -> Path | None:
-        return None if path is None else files.get(path, path)
-
-    folder = subject.transformers
-    if folder is not None:  # all of its files lie together
-        inside = next((lies for path, lies in files.items() if path.parent == folder), None)
-        folder = folder if inside is None else inside.parent
-    return replace(
-        subject,
-        fairseq=of(subject.fairseq),
-        torchaudio=of(subject.torchaudio),
-        config=of(subject.config),
-        onnx=of(subject.onnx),
-        pretrained=of(subject.pretrained),
-        recording=of(subject.recording),
-        heads=of(subject.heads),
-        centroids={layer: files.get(path, path) for layer, path in subject.centroids.items()},
-        transformers=folder,
-        reduced={port: files.get(path, path) for port, path in subject.reduced.items()},
-    )
 
 
 def environment(threads: int) -> dict[str, str]:
