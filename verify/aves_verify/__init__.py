@@ -1,13 +1,13 @@
 """Checking that a port computes what the original computes.
 
-- ``of_bundle``, ``Plan``, ``verify``: an encoder's files, how they are run and compared, and the whole of it in one
-  call.
+- ``of_bundle``, ``Subject``, ``Plan``, ``verify``: an encoder's files, how they are run and compared, and the whole of
+  it in one call.
 - ``Report``, ``to_json``: what was found, and the JSON that other programs rely on.
 - ``Clip``, ``read_clips``, ``reference_signals``: what encoders are run on.
 - ``compare``, ``Comparison``, ``Tolerance``: two arrays against each other, from anywhere.
 - ``make_parts``: have a ``Recipe`` of your own make a part, which is ``Made``, of each ``Shard`` of a corpus, by a
-  ``Crew`` of processes; ``read_windows`` reads what ``Cutting`` cuts it into. ``corpus_report``: the one report of all
-  parts of a verification.
+  ``Crew`` of processes; ``read_windows`` reads what ``Cutting`` cuts it into, and raises ``StoreError`` where that may
+  go well later. ``corpus_report``: the one report of all parts of a verification.
 - ``Implementation``, ``Given``, ``Encoder``, ``RunError``: a backend of your own, from a package of your own.
 
 ``Clip``, ``reference_signals``, what compares arrays and what backends are made of work without torch. These names
@@ -32,6 +32,8 @@ __all__ = [
     "Report",
     "RunError",
     "Shard",
+    "StoreError",
+    "Subject",
     "Tolerance",
     "compare",
     "corpus_report",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from aves_convert.sounds.signals import reference_signals
     from aves_verify.backends.backend import Encoder, Given, Implementation, RunError
     from aves_verify.comparison.compare import Comparison, Tolerance, compare
+    from aves_verify.corpus.addresses import StoreError
     from aves_verify.corpus.shards import Shard
     from aves_verify.corpus.windows import Cutting, read_windows
     from aves_verify.recipes.making import Made, Recipe
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
     from aves_verify.report.report import Report
     from aves_verify.runs.driving import Crew
     from aves_verify.runs.ordering import make_parts
-    from aves_verify.subjects.subject import of_bundle
+    from aves_verify.subjects.subject import Subject, of_bundle
     from aves_verify.verdict.verdict import corpus_report
     from aves_verify.verification.plan import Plan
     from aves_verify.verification.run import verify
@@ -86,6 +89,8 @@ else:
             "Made": "recipes.making",
             "Recipe": "recipes.making",
             "Shard": "corpus.shards",
+            "StoreError": "corpus.addresses",
+            "Subject": "subjects.subject",
             "corpus_report": "verdict.verdict",
             "make_parts": "runs.ordering",
             "read_windows": "corpus.windows",

@@ -20,7 +20,7 @@ from aves_verify.parts.identity import Looking
 from aves_verify.recipes import shard as module
 from aves_verify.recipes import verifying
 from aves_verify.recipes.shard import Found, verify_shard
-from aves_verify.recipes.verifying import check_fits, with_threads
+from aves_verify.recipes.verifying import check_fits
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 
@@ -132,7 +132,7 @@ def test_windows_that_do_not_fit(loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 
 
 def test_threads_of_every_backend_that_has_them() -> None:
-    plan = with_threads(Plan(backends=("torchaudio", "onnx"), options={"onnx": {"device": "1"}}), 3)
+    plan = Plan(backends=("torchaudio", "onnx"), options={"onnx": {"device": "1"}}).with_threads(3)
     assert plan.options == {"onnx": {"device": "1", "threads": "3"}}
     asked = Plan(backends=("torchaudio", "onnx"), options={"onnx": {"threads": "2"}})
-    assert with_threads(asked, 3).options == {"onnx": {"threads": "2"}}
+    assert asked.with_threads(3).options == {"onnx": {"threads": "2"}}

@@ -95,7 +95,7 @@ def load(
     _check_files(subject, rows)
     checkpoint = subject.read() if subject.original is not None else None
     recording = RecordedBackend(subject.recording) if subject.recording is not None else None
-    config, state_dict = _weights(subject, checkpoint, recording)
+    config, state_dict = _weights(subject, checkpoint, recording, judged=judged)
     if recording is not None and state_dict and fingerprint(state_dict) != recording.about.weights:
         raise InputError(
             f"{recording.path}: was recorded from other weights than those of {subject.name}; "
@@ -228,12 +228,17 @@ def _apart(row: Implementation, given: Given) -> SeparateBackend:
 
 
 def _weights(
-    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None
+    subject: Subject, checkpoint: Checkpoint | None, recording: RecordedBackend | None, *, judged: bool
 ) -> tuple[EncoderConfig, dict[str, NDArray[np.float32]]]:
-    """The geometry and the weights that the exact answer is computed from: the original's, where it is given."""
+    """The geometry and the weights that the exact answer is computed from: the original's, where it is given.
+
+    Where nothing is judged, no weights are read for a port that is run.
+    """
     if checkpoint is not None:
         converted = to_torchaudio(checkpoint, allow_non_finite=True, allow_unknown_config=True)
         return converted.config, dict(converted.state_dict)
+    if not judged and recording is None and subject.config is not None:
+        return EncoderConfig.read(subject.config), {}
     if subject.torchaudio is not None:
         return ported_weights(subject)
     if subject.transformers is not None:

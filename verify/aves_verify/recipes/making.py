@@ -44,15 +44,20 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class PartJob:
-    """A recipe, and the address that its parts go to: the job that drivers do."""
+    """A recipe, and the address that its parts go to: the job that drivers do.
+
+    ``run``: the digest of what is in the parts. A worker of a cluster outlives a run, and must not do the next one, of
+    other files, with what it has loaded.
+    """
 
     recipe: Recipe
     parts: str
+    run: str = ""
 
     @property
     def key(self) -> str:
         """What it is, and where it writes."""
-        return f"{self.recipe.key} {self.parts}"
+        return f"{self.recipe.key} {self.run} {self.parts}"
 
     @property
     def files(self) -> tuple[Path, ...]:

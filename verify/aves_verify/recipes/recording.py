@@ -22,7 +22,7 @@ from aves_verify.parts.outputs import OutputRow
 from aves_verify.parts.row import Row
 from aves_verify.recipes.making import Made
 from aves_verify.recipes.shard import windows_of
-from aves_verify.recipes.verifying import check_fits, environment, files_of, moved
+from aves_verify.recipes.verifying import check_fits, environment
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.recording import make_recording
 
@@ -46,12 +46,12 @@ class RecordRecipe:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read."""
-        return files_of(self.subject)
+        return self.subject.paths
 
     def open(self, files: Mapping[Path, Path]) -> Recorder:
         """Load the encoder. Raises InputError."""
         torch.set_num_threads(self.threads)
-        subject = moved(self.subject, files)
+        subject = self.subject.moved(files)
         loaded = load(subject, (self.backend,), judged=False)
         check_fits(loaded, self.cutting, deep=self.layers == "all")
         return Recorder(self, subject, loaded)

@@ -14,7 +14,6 @@ from aves_artifacts.base.messages import size_text
 from aves_artifacts.base.processor import processor_name
 from aves_artifacts.base.versions import version_of
 from aves_convert.sounds.clip import SAMPLE_RATE
-from aves_verify.backends.backend import implementation
 from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting
@@ -51,12 +50,12 @@ class VerifyRecipe:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read."""
-        return files_of(self.subject)
+        return self.subject.paths
 
     def open(self, files: Mapping[Path, Path]) -> Verifier:
         """Load the encoders, with as many threads as the recipe says. Raises InputError."""
         torch.set_num_threads(self.threads)
-        subject = moved(self.subject, files)
+        subject = self.subject.moved(files)
         loaded = load(subject, self.plan.backends, self.plan.options)
         check_fits(loaded, self.looking.cutting, deep=self.plan.layers == "all" or bool(loaded.named))
         return Verifier(self, subject, loaded)
@@ -114,47 +113,6 @@ def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:
             f"a window of {cutting.window:g} s takes {size_text(wanted)} of memory or so, {size_text(free)} are free",
             hint="give a shorter {window}",
         )
-
-
-def with_threads(plan: Plan, threads: int) -> Plan:
-    """Give each backend of a plan that has a number of threads of its own so many; what was asked for stays."""
-    options = {name: dict(given) for name, given in plan.options.items()}
-    for name in plan.backends:
-        if "threads" in implementation(name).options:
-            options.setdefault(name, {}).setdefault("threads", str(threads))
-    return replace(plan, options=options)
-
-
-def files_of(subject: Subject) -> tuple[Path, ...]:
-    """Every file that is read of a subject, and what lies beside a graph past 2 GB."""
-    given = [path for path in subject.files() if path is not None]
-    beside = (path.with_name(f"{path.name}.data") for path in given if path.suffix == ".onnx")
-    return (*given, *(path for path in beside if path.is_file()))
-
-
-def moved(subject: Subject, files: Mapping[Path, Path]) -> Subject:
-    """A subject whose files lie elsewhere."""
-
-    def of(path: Path | None) -> Path | None:
-        return None if path is None else files.get(path, path)
-
-    folder = subject.transformers
-    if folder is not None:  # all of its files lie together
-        inside = next((lies for path, lies in files.items() if path.parent == folder), None)
-        folder = folder if inside is None else inside.parent
-    return replace(
-        subject,
-        fairseq=of(subject.fairseq),
-        torchaudio=of(subject.torchaudio),
-        config=of(subject.config),
-        onnx=of(subject.onnx),
-        pretrained=of(subject.pretrained),
-        recording=of(subject.recording),
-        heads=of(subject.heads),
-        centroids={layer: files.get(path, path) for layer, path in subject.centroids.items()},
-        transformers=folder,
-        reduced={port: files.get(path, path) for port, path in subject.reduced.items()},
-    )
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address
@@ -16,13 +17,13 @@ from aves_verify.corpus.windows import Cutting
 from aves_verify.parts.identity import RECORDING, SIGNALS, Identity, Looking, digest, port_digest, settings_of, versions
 from aves_verify.parts.listing import COMPARISONS, OUTPUTS
 from aves_verify.recipes.making import Recipe
-from aves_verify.recipes.recording import RecordRecipe
-from aves_verify.recipes.reference import Reference, find_reference
-from aves_verify.recipes.verifying import VerifyRecipe, with_threads
 from aves_verify.runs.driving import Crew, Doing, at_work
 from aves_verify.runs.run import Done, Ordered, Shards, look_up, parts_at, run
 from aves_verify.subjects.subject import Pending, Subject
 from aves_verify.verification.plan import Plan
+
+if TYPE_CHECKING:
+    from aves_verify.recipes.reference import Reference
 
 
 def verified(
@@ -43,6 +44,8 @@ def verified(
     port's own check follows from its files where none is given, so that it is the same for all who share the
     work. Raises InputError where there is no sound, or files cannot be used.
     """
+    from aves_verify.recipes.reference import find_reference  # torch, which a recipe of somebody's own may not need
+
     parts, absolute = parts_at(where)
     with ExitStack() as stack:
         doing = stack.enter_context(at_work(crew, threads))
@@ -70,6 +73,8 @@ def recorded(
     threads: int = 1,
 ) -> tuple[Shards, Done]:
     """Record a subject's original on a corpus, into parts at an address. Raises InputError as ``verified`` does."""
+    from aves_verify.recipes.recording import RecordRecipe
+
     parts, absolute = parts_at(where)
     with at_work(crew, threads) as doing, pending.files as subject, unchanged(*subject.files()):
         corpus = _looked_up(cutting, audio, parts, absolute, crew, doing)
@@ -117,7 +122,9 @@ def _looked_up(cutting: Cutting, audio: Sequence[str], parts: Address, where: st
 def _verifying(
     subject: Subject, plan: Plan, looking: Looking, threads: int, seed: int | None, reference: Reference | None
 ) -> Ordered:
-    plan = with_threads(plan.of(subject), threads)
+    from aves_verify.recipes.verifying import VerifyRecipe
+
+    plan = plan.of(subject).with_threads(threads)
     port = port_digest(subject, plan.backends, "" if reference is None else reference.identity.run)
     identity = Identity(port, digest(settings_of(plan, looking, threads)))
     plan = replace(plan, seed=int(port[:8], 16) % 2**31 if seed is None else seed)

@@ -106,7 +106,7 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
     there = whole_parts(parts, (task.name for task in tasks))
     own = crew.own(tasks)
     wanted = [task for task in own if task.name not in there]
-    outcome = doing(PartJob(ordered.recipe, where), wanted, [task for task in own if task.name in there])
+    outcome = doing(PartJob(ordered.recipe, where, identity.run), wanted, [task for task in own if task.name in there])
     if crew.scheduler is not None and outcome.done:
         _check_seen(parts, sorted(outcome.done))
     others = len(tasks) - len(own) and len({task.name for task in tasks} - {task.name for task in own} - there)

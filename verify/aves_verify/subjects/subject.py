@@ -71,6 +71,52 @@ class Subject:
         folder = folder_files(self.transformers) if self.transformers is not None else []
         return (*files, *self.reduced.values(), *self.centroids.values(), *folder)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file that is read of it and is given, and what lies beside a graph past 2 GB."""
+        given = [path for path in self.files() if path is not None]
+        beside = (path.with_name(f"{path.name}.data") for path in given if path.suffix == ".onnx")
+        return (*given, *(path for path in beside if path.is_file()))
+
+    def moved(self, files: Mapping[Path, Path]) -> Subject:
+        """The same where ``paths`` lie elsewhere, such as on another machine."""
+
+        def of(path: Path | None) -> Path | None:
+            return None if path is None else files.get(path, path)
+
+        folder = self.transformers
+        if folder is not None:  # all of its files lie together
+            inside = next((lies for path, lies in files.items() if path.parent == folder), None)
+            folder = folder if inside is None else inside.parent
+        return replace(
+            self,
+            fairseq=of(self.fairseq),
+            torchaudio=of(self.torchaudio),
+            config=of(self.config),
+            onnx=of(self.onnx),
+            pretrained=of(self.pretrained),
+            recording=of(self.recording),
+            heads=of(self.heads),
+            centroids={layer: files.get(path, path) for layer, path in self.centroids.items()},
+            transformers=folder,
+            reduced={port: files.get(path, path) for port, path in self.reduced.items()},
+        )
+
+    def only(self, read: Collection[str]) -> Subject:
+        """The same with those of ``FILES`` alone that are read, and with the config and the heads that go with all."""
+
+        def of(name: str) -> Path | None:
+            return self.file(name) if name in read else None
+
+        return replace(
+            self,
+            fairseq=of("fairseq"),
+            torchaudio=of("torchaudio"),
+            onnx=of("onnx"),
+            transformers=of("transformers"),
+            reduced={port: path for port, path in self.reduced.items() if port in read},
+        )
+
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.
 

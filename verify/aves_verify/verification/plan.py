@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable
@@ -17,6 +18,9 @@ from aves_verify.comparison.compare import TOLERANCES, Bound, Tolerance
 from aves_verify.comparison.reduced import BOUNDS
 from aves_verify.sounds.probes import new_seed
 from aves_verify.subjects.subject import Subject
+
+if TYPE_CHECKING:
+    from aves_verify.loading.load import Loaded
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,44 @@ class Plan:
         ``layer.1``, …, and of a fine-tuned model ``logits``. Clips are run one by one: padding to one length would
         change every frame. Raises InputError for a missing or unusable file, and a clip too short for a frame.
         """
-        from aves_verify.loading.load import load  # torch and ONNX Runtime only when something is run
-
-        loaded = load(subject, self.of(subject).backends, self.options, judged=False)
+        loaded = self._loaded(subject)
         shortest, hop = loaded.config.receptive_field, loaded.config.hop
         for clip in self.clips or reference_signals(receptive_field=shortest, hop=hop):
-            if problem := too_short(clip, shortest):
-                raise InputError(problem)
-            waveform = network_input(clip, normalize=loaded.normalize)
-            yield {encoder.name: encoder.run(waveform, layers=self.layers == "all") for encoder in loaded.backends}
+            yield self._outputs(loaded, clip)
+
+    def opened(self, subject: Subject) -> Callable[[AnyClip], dict[str, Embeddings]]:
+        """Load every backend, once, and return a function that does with a clip what ``embed`` does.
+
+        Raises InputError for a missing or unusable file.
+        """
+        loaded = self._loaded(subject)
+        return lambda clip: self._outputs(loaded, clip)
+
+    def needs(self, subject: Subject) -> Subject:
+        """A subject with the files alone that ``embed`` and ``opened`` read: those that another machine needs."""
+        return subject.only({implementation(name).reads for name in self.of(subject).backends})
+
+    def with_threads(self, threads: int) -> Plan:
+        """The same with so many threads for each backend that has a number of its own; what was asked for stays.
+
+        Those that run in this process have torch's.
+        """
+        options = {name: dict(given) for name, given in self.options.items()}
+        for name in self.backends:
+            if "threads" in implementation(name).options:
+                options.setdefault(name, {}).setdefault("threads", str(threads))
+        return replace(self, options=options)
+
+    def _loaded(self, subject: Subject) -> Loaded:
+        from aves_verify.loading.load import load  # torch and ONNX Runtime only when something is run
+
+        return load(subject, self.of(subject).backends, self.options, judged=False)
+
+    def _outputs(self, loaded: Loaded, clip: AnyClip) -> dict[str, Embeddings]:
+        if problem := too_short(clip, loaded.config.receptive_field):
+            raise InputError(problem)
+        waveform = network_input(clip, normalize=loaded.normalize)
+        return {encoder.name: encoder.run(waveform, layers=self.layers == "all") for encoder in loaded.backends}
 
 
 def _with_transformers(*others: str) -> tuple[str, ...]:
