@@ -18,10 +18,10 @@ from aves_verify.backends.separate import about
 from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting
 from aves_verify.loading.load import Loaded, load
-from aves_verify.parts import part
+from aves_verify.parts import part, port_check
 from aves_verify.parts.identity import Identity, Looking
 from aves_verify.parts.part import Facts, Part
-from aves_verify.recipes import check
+from aves_verify.parts.port_check import PortCheck
 from aves_verify.recipes.making import Made
 from aves_verify.recipes.reference import Reference
 from aves_verify.recipes.shard import verify_shard
@@ -29,6 +29,7 @@ from aves_verify.sounds.memory import available, needed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan
+from aves_verify.verification.verify import verify_subject
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Verifier:
         """Verify a shard, or the port itself where there is none. Raises InputError where that cannot be done."""
         recipe = self.recipe
         if spec is None:
-            found = check.check_port(self.subject, recipe.plan, environment(recipe.threads))
-            return Made(check.to_bytes(found), {})
+            found = check_port(self.subject, recipe.plan, environment(recipe.threads))
+            return Made(port_check.to_bytes(found), {})
         seconds = dict.fromkeys((*recipe.plan.backends, "exact"), 0.0)
         with self._with_reference(spec) as loaded:
             done = verify_shard(loaded, spec, recipe.plan, recipe.looking, seconds)
@@ -100,6 +101,24 @@ class Verifier:
             return
         with self.recipe.reference.of(shard.audio) as recorded:
             yield replace(self.loaded, backends=(recorded, *self.loaded.backends[1:]))
+
+
+def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> PortCheck:
+    """Verify a port on the reference signals and on what the plan's seed draws. Raises InputError."""
+    found = verify_subject(subject, plan)
+    return PortCheck(
+        found.name,
+        found.source,
+        found.reference,
+        dict(found.sha256),
+        found.problems,
+        (*filter(None, (audit.text for audit in found.audits)), *found.notes),
+        {name: dict(known) for name, known in found.backends.items()},
+        dict(found.weights),
+        dict(environment),
+        found.ran,
+        found.comparisons,
+    )
 
 
 def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:

@@ -13,8 +13,8 @@ from aves_verify.comparison.compare import Comparison
 from aves_verify.parts.identity import SIGNALS, Identity
 from aves_verify.parts.listing import COMPARISONS, Listing, listings
 from aves_verify.parts.part import PartFile
+from aves_verify.parts.port_check import PortCheck, read_check
 from aves_verify.parts.row import Arrays
-from aves_verify.recipes.check import PortCheck, read_check
 from aves_verify.report.corpus import Corpus, WorstWindow
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.verdict.gathering import Gathered, Listed, gather

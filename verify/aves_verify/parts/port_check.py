@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -13,9 +12,6 @@ from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet, sea
 from aves_verify.parts.table import as_record, as_row, fields_of, table
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.ran import Ran
-from aves_verify.subjects.subject import Subject
-from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify_subject
 
 KIND = "aves-verify port check"
 
@@ -51,24 +47,6 @@ class PortCheck:
             weights=self.weights,
             ran=self.ran,
         )
-
-
-def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> PortCheck:
-    """Verify a port on the reference signals and on what the plan's seed draws. Raises InputError."""
-    found = verify_subject(subject, plan)
-    return PortCheck(
-        found.name,
-        found.source,
-        found.reference,
-        dict(found.sha256),
-        found.problems,
-        (*filter(None, (audit.text for audit in found.audits)), *found.notes),
-        {name: dict(known) for name, known in found.backends.items()},
-        dict(found.weights),
-        dict(environment),
-        found.ran,
-        found.comparisons,
-    )
 
 
 def to_bytes(check: PortCheck) -> bytes:
