@@ -14,6 +14,7 @@ from tests.support.sessions import sessions
 
 import classify
 import cluster
+import embed
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
 from aves_verify.cli import main as aves_verify
@@ -30,6 +31,7 @@ PROGRAMS: dict[str, click.Command] = {
     "aves-verify": aves_verify,
     "python examples/classify.py": classify.main,
     "python examples/cluster.py": cluster.main,
+    "python examples/embed.py": embed.main,
 }
 PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.[my][dm][l]*"))
 SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

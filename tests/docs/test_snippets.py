@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -12,11 +13,13 @@ from tests.support.recordings import calls, write_recordings
 
 import classify
 import cluster
+import embed
 from aves_artifacts.bundle.bundle import Bundle, read_bundle
 from aves_artifacts.cli import main as aves_artifacts
 from aves_convert.cli import main as aves_convert
+from aves_convert.conversion.bundle import make_bundle
 from aves_convert.conversion.convert import fairseq_to_onnx
-from aves_convert.conversion.request import Source
+from aves_convert.conversion.request import Source, Target
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.weights.model import import_torchaudio
@@ -31,6 +34,7 @@ COMMANDS = {
     "aves-verify": aves_verify,
     "python examples/classify.py": classify.main,
     "python examples/cluster.py": cluster.main,
+    "python examples/embed.py": embed.main,
 }
 
 
@@ -68,6 +72,7 @@ NOT_HERE = ("pip install uv && ", "uv run aves-artifacts fetch ")
 def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stand_in("bio", tmp_path / "theirs.pt", geometry="tiny")
     fairseq_to_onnx(Source(tmp_path / "theirs.pt"), tmp_path / "yours.onnx", OnnxOptions(exporter="torch"))
+    write_recordings(tmp_path / "recordings", ["trill"], 2)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AVES_HOME", str(tmp_path / "store"))
     lines = "".join(blocks("README.md", "sh")).splitlines()
@@ -117,3 +122,22 @@ def test_the_examples_run_as_their_page_tells(tmp_path: Path, monkeypatch: pytes
             run(line)
     for name in re.findall(r"`(\w+\.(?:png|csv|safetensors|html))`", (ROOT / "docs" / "examples.md").read_text()):
         assert list(tmp_path.glob(f"cl*/{name}")), name
+
+
+def test_a_corpus_is_embedded_and_read_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stand_in("bio", tmp_path / "aves-base-bio.pt", geometry="tiny")
+    make_bundle(Source(tmp_path / "aves-base-bio.pt"), Target(tmp_path / "ports", "aves-base-bio"))
+    write_recordings(tmp_path / "recordings", ["trill", "hiss"], 2)
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "docs" / "corpora.md").read_text().partition("## Embedding a corpus")[2]
+    commands, to_table, to_arrays = re.findall(r"```(?:sh\nuv|python)\n?(.*?)```", section, flags=re.DOTALL)
+    for line in f"uv{commands}".splitlines():
+        run(line)
+    names = execute(to_table)
+    vectors = np.stack(names["table"].to_pylist()[0]["embedding"])
+    assert (len(names["table"]), vectors.shape) == (4, (24,))
+    run(f"{line} --format zarr")
+    (names["listing"],) = set(Path("embeddings").glob("*.json")) - {names["listing"]}
+    exec(to_arrays, names)  # noqa: S102 - our own page
+    assert sorted(names["recordings"]) == sorted(names["table"].column("recording").to_pylist())
+    assert vectors.tolist() in names["embeddings"].tolist()

@@ -79,7 +79,7 @@ class Subject:
         return (*given, *(path for path in beside if path.is_file()))
 
     def moved(self, files: Mapping[Path, Path]) -> Subject:
-        """The same where ``paths`` lie elsewhere, such as on another machine."""
+        """Give it other places for its ``paths``, such as those on another machine."""
 
         def of(path: Path | None) -> Path | None:
             return None if path is None else files.get(path, path)
@@ -103,7 +103,7 @@ class Subject:
         )
 
     def only(self, read: Collection[str]) -> Subject:
-        """The same with those of ``FILES`` alone that are read, and with the config and the heads that go with all."""
+        """Leave out all of ``FILES`` but those that are read; the config and the heads, which go with all, stay."""
 
         def of(name: str) -> Path | None:
             return self.file(name) if name in read else None

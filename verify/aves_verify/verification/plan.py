@@ -91,7 +91,7 @@ class Plan:
         return subject.only({implementation(name).reads for name in self.of(subject).backends})
 
     def with_threads(self, threads: int) -> Plan:
-        """The same with so many threads for each backend that has a number of its own; what was asked for stays.
+        """Give each backend that has a number of threads of its own so many; what was asked for stays.
 
         Those that run in this process have torch's.
         """
