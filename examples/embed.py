@@ -152,7 +152,7 @@ def tell(done: Any, out: str) -> None:
         sound, pace = f"{numbers['sound'] / 3600:,.2f} h of sound", numbers["windows"] / done.seconds
         click.echo(f"{numbers['windows']:,.0f} windows, {sound} in {done.seconds:,.0f} s: {pace:.3g} windows a second")
     if unreadable := numbers.get("unreadable"):
-        click.echo(f"cannot be read: {unreadable:,.0f} recordings; the parts hold the reasons", err=True)
+        click.echo(f"left out: {unreadable:,.0f} recordings; the parts hold the reasons", err=True)
     for name, reason in list(done.missing.items())[:MOST_TOLD]:
         click.echo(printable(f"missing: {name}: {reason}"), err=True)
     if len(done.missing) > MOST_TOLD:

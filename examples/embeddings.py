@@ -134,7 +134,7 @@ class Embedder:
         for window in windows:
             start, seconds, samples = window.start / SAMPLE_RATE, window.clip.duration, window.clip.samples
             if samples < self.recipe.shortest:  # what is left at the end; padding would change every frame
-                reason = f"{samples} samples at 16 kHz; this port takes {self.recipe.shortest}"
+                reason = f"{samples} samples at 16 kHz are too short: this port takes {self.recipe.shortest}"
                 yield Row(one.name, one.sha256, start, seconds, reason=reason)
                 continue
             frames = self.run(window.clip)[wanted.backend][wanted.called][0]

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 import soundfile
 import zarr
-from tests.support.bundles import NAME, as_document, copied, report_on
+from tests.support.bundles import NAME, as_document, copied, make_tiny, report_on
 from tests.support.commands import invoke
 from tests.support.corpora import noise, record
 from tests.support.heads import centroids
@@ -212,11 +212,13 @@ def test_two_workers_make_the_bytes_of_one_process(embed: Callable[..., Path]) -
 
 @pytest.mark.slow
 def test_a_cluster_makes_the_bytes_of_one_process(embed: Callable[..., Path], tmp_path: Path) -> None:
-    """Its workers find the example on their path, and the port's files are sent to them."""
-    alone = embed()
+    """Its workers find the example on their path, and are sent the port's files; they outlive a run, the port does not."""
+    alone, others = embed(), verified(make_tiny(tmp_path / "other", seed=1), tmp_path / "bundle").folder
     (tmp_path / "cluster").mkdir()
     with running(tmp_path / "cluster", workers=1) as cluster:
         assert parts(alone) == parts(embed("--scheduler", cluster.address, out="by cluster"))
+        both = parts(embed("--scheduler", cluster.address, "--bundle", others, out="by cluster"))
+    assert both == parts(alone) | parts(embed("--bundle", others, out="of the other"))
 
 
 def test_what_is_there_stays_and_what_was_cut_off_is_made_again(embed: Callable[..., Path]) -> None:
@@ -293,7 +295,7 @@ def test_a_graph_of_a_fixed_shape_takes_windows_of_that_length(
     assert [key for key, row in found.items() if row["reason"] is None and key[0] != "long.wav"] == [
         ("stereo.wav", 0.0)
     ]
-    assert "11200 samples at 16 kHz; this port takes 16000" in found["deep/short.wav", 0.0]["reason"]
+    assert "11200 samples at 16 kHz are too short: this port takes 16000" in found["deep/short.wav", 0.0]["reason"]
 
 
 @pytest.mark.slow
@@ -334,7 +336,7 @@ def test_the_command_of_the_docs_runs_in_a_process_of_its_own(ports: Path, audio
     )
     assert "windows a second" in done.stdout
     assert "list of the parts: out/" in done.stdout
-    assert "cannot be read: 2 recordings; the parts hold the reasons" in done.stderr
+    assert "left out: 2 recordings; the parts hold the reasons" in done.stderr
 
 
 def test_a_port_is_loaded_from_its_own_files_alone(ports: Path, tmp_path: Path) -> None:

@@ -88,15 +88,10 @@ class Subject:
         if folder is not None:  # all of its files lie together
             inside = next((lies for path, lies in files.items() if path.parent == folder), None)
             folder = folder if inside is None else inside.parent
+        single = ("fairseq", "torchaudio", "config", "onnx", "pretrained", "recording", "heads")
         return replace(
             self,
-            fairseq=of(self.fairseq),
-            torchaudio=of(self.torchaudio),
-            config=of(self.config),
-            onnx=of(self.onnx),
-            pretrained=of(self.pretrained),
-            recording=of(self.recording),
-            heads=of(self.heads),
+            **{name: of(getattr(self, name)) for name in single},
             centroids={layer: files.get(path, path) for layer, path in self.centroids.items()},
             transformers=folder,
             reduced={port: files.get(path, path) for port, path in self.reduced.items()},
@@ -105,17 +100,9 @@ class Subject:
     def only(self, read: Collection[str]) -> Subject:
         """Leave out all of ``FILES`` but those that are read; the config and the heads, which go with all, stay."""
 
-        def of(name: str) -> Path | None:
-            return self.file(name) if name in read else None
-
-        return replace(
-            self,
-            fairseq=of("fairseq"),
-            torchaudio=of("torchaudio"),
-            onnx=of("onnx"),
-            transformers=of("transformers"),
-            reduced={port: path for port, path in self.reduced.items() if port in read},
-        )
+        single = ("fairseq", "torchaudio", "onnx", "transformers")
+        reduced = {port: path for port, path in self.reduced.items() if port in read}
+        return replace(self, **{name: self.file(name) if name in read else None for name in single}, reduced=reduced)
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.
