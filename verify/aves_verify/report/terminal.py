@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -82,16 +82,20 @@ def _summary(report: Report, columns: Sequence[_Column]) -> Table:
     table.add_column("sec", justify="right", no_wrap=True)
     for config in report.configs:
         blank = [""] * len(columns)
-        seconds = config.seconds
         if not config.comparisons:
             table.add_row(_label(config), "", *blank, _styled("fail", "fail"), "")
             table.add_section()
             continue
-        table.add_row(_label(config), config.reference, *blank, "reference", f"{seconds[config.reference]:.1f}")
+        table.add_row(_label(config), config.reference, *blank, "reference", _took(config.seconds, config.reference))
         for port in ports(config):
-            table.add_row("", port.backend, *_cells(port, columns), f"{seconds[port.backend]:.1f}")
+            table.add_row("", port.backend, *_cells(port, columns), _took(config.seconds, port.backend))
         table.add_section()
     return table
+
+
+def _took(seconds: Mapping[str, float], backend: str) -> str:
+    """A backend's seconds; of a corpus nobody knows them: its parts may be from anywhere, and from long ago."""
+    return f"{seconds[backend]:.1f}" if backend in seconds else "-"
 
 
 def _clips(config: ConfigReport, columns: Sequence[_Column]) -> Table:
