@@ -1,6 +1,7 @@
 """Measure this project against what people use today.
 
     python -m benchmarks [CHECKPOINT] [--only PART,…] [--work DIR] [--out DIR] [--audio DIR] [--quick]
+        [--windows N] [--hours H]
 
 Without a checkpoint fairseq's own trainer makes one. Results of parts are merged into what ``--out`` has already, so
 they may be measured one by one, on a machine that does nothing else. ``--quick`` only shows that all runs. Linux.
@@ -19,6 +20,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.machine import describe, measure_floors
 from benchmarks.measures.converting import converting, starting
+from benchmarks.measures.corpus import base_corpus, tiny_corpus
 from benchmarks.measures.inference import exports, frameworks, long, scale_length
 from benchmarks.measures.reduced import reduced, reduced_long
 from benchmarks.measures.scaling import scale_converting
@@ -35,6 +37,8 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "frameworks": frameworks,
     "reduced": reduced,
     "reduced-long": reduced_long,
+    "corpus": tiny_corpus,
+    "corpus-base": base_corpus,
     "scale-length": scale_length,
     "scale-converting": scale_converting,
     "scale-verifying": scale_verifying,
@@ -54,7 +58,7 @@ def main() -> None:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
             before = os.getloadavg()[0]
             floors = measure_floors(work, quick=given.quick)
-            bench = Bench(checkpoint, work, floors, given.quick, made, answers, recordings)
+            bench = Bench(checkpoint, work, floors, given.quick, made, answers, given.windows, given.hours, recordings)
             part = PARTS[name](bench)
             machine = {**describe(bench.floors), "load": [before, os.getloadavg()[0]]}
             sessions = merge(given.out / "results.json", name, Session(machine, part))
@@ -77,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, help="where checkpoints, peers and their files are kept")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where the results go")
-    parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings, *.flac, for smaller graphs")
+    parser.add_argument("--audio", type=Path, metavar="DIR", help="recordings, *.flac, for smaller graphs and a corpus")
+    parser.add_argument("--windows", type=int, default=10_000, metavar="N", help="of the corpus with a tiny model")
+    parser.add_argument("--hours", type=float, default=1.0, metavar="H", help="of the corpus with the checkpoint")
     parser.add_argument("--quick", action="store_true", help="a tiny model, and no peer that needs an environment")
     given = parser.parse_args()
     given.only = given.only.split(",")

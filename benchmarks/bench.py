@@ -25,6 +25,8 @@ class Bench:
     quick: bool  # tiny and without peers that need an environment: only to see that all of it runs
     made: set[str] = field(default_factory=set)  # the bundle, and exporters, whose files of this checkpoint are there
     answers: dict[tuple[float, int], tuple[Path, float]] = field(default_factory=dict)  # see inference.py
+    windows: int = 10_000  # of the corpus with a tiny model
+    hours: float = 1.0  # of that with the checkpoint
     recordings: tuple[Path, ...] = ()  # in order: smaller graphs are searched on every other, and judged by the rest
 
     @cached_property

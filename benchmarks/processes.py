@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,15 @@ class Run:
     output: str
 
 
-def run(command: Command, environment: Mapping[str, str] | None = None) -> Run:
-    """Run a command in the project's folder. Raises RuntimeError with the end of its messages where it fails."""
+def run(
+    command: Command,
+    environment: Mapping[str, str] | None = None,
+    meanwhile: Callable[[int], AbstractContextManager[None]] | None = None,
+) -> Run:
+    """Run a command in the project's folder. Raises RuntimeError with the end of its messages where it fails.
+
+    ``meanwhile`` is given its process's number, and is entered until that ends.
+    """
     # A shell that wants no bytecode would have every peer compiled anew in each run.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output, tempfile.TemporaryFile("w+") as messages:
@@ -42,7 +50,8 @@ def run(command: Command, environment: Mapping[str, str] | None = None) -> Run:
             cwd=ROOT,
             env={**inherited, **(environment or {})},
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        with meanwhile(child.pid) if meanwhile else nullcontext():
+            _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)

@@ -212,7 +212,7 @@ def test_two_workers_make_the_bytes_of_one_process(embed: Callable[..., Path]) -
 
 @pytest.mark.slow
 def test_a_cluster_makes_the_bytes_of_one_process(embed: Callable[..., Path], tmp_path: Path) -> None:
-    """Its workers find the example on their path, and are sent the port's files; they outlive a run, the port does not."""
+    """Its workers find the example on their path, and are sent files; they outlive a run, the port does not."""
     alone, others = embed(), verified(make_tiny(tmp_path / "other", seed=1), tmp_path / "bundle").folder
     (tmp_path / "cluster").mkdir()
     with running(tmp_path / "cluster", workers=1) as cluster:

@@ -25,8 +25,26 @@ from typing import IO, Any
 from aves_artifacts.base.messages import first_line
 
 _BEAT = 0.05  # seconds between two looks at the memory
+# What a system or an operator ends processes with; of the others a process is itself to blame.
+_FROM_OUTSIDE = frozenset(-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP")) - {0}
 _START = "import sys; sys.path[:] = sys.argv[1:]; from aves_artifacts.base.process import serve; serve()"
 _LENGTH = 8  # bytes before each message
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How many processes have ended that were called from here, and how many of them were killed from outside."""
+
+    all: int
+    killed: int
+
+
+_ends: list[bool] = []  # of each that ended while it was called or was asked to load something, whether it was killed
+
+
+def ends() -> Ends:
+    """Count them so far: what was found while one more was killed says nothing of the file that it had."""
+    return Ends(len(_ends), sum(_ends))
 
 
 class LimitError(Exception):
@@ -124,6 +142,7 @@ class Process:
             elif _resident(popen.pid) > limits.memory:
                 self._ended = f"it takes more than {limits.memory / 2**30:.1f} GiB of memory, and was stopped"
             if self._ended:
+                _ends.append(answer is None and popen.returncode in _FROM_OUTSIDE)
                 raise LimitError(self._ended)
 
 

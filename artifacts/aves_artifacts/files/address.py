@@ -47,6 +47,11 @@ class Address:
     turn: AbstractContextManager[object] = field(default_factory=nullcontext)  # held by the thread that uses the store
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this system."""
+        return self._is(_LOCAL)
+
+    @property
     def is_exclusive(self) -> bool:
         """Whether only one of two publishers can create a file here when both try at once."""
         return self._is(_LOCAL) or self._is(_CONDITIONAL)
@@ -148,24 +153,41 @@ class Address:
 
     def names(self) -> list[str] | None:
         """List the names of all files here; None where the store does not tell them."""
-        if self._is(_WITHOUT_LISTS):
-            return None
         try:
-            with self._told("list", ""):
-                found = self._ended(lambda: self.filesystem.find(self.root))
+            return self._listed()
         except (InputError, FileNotFoundError, NotADirectoryError):
             return None
+
+    def listed(self) -> list[str]:
+        """List the names of all files here, none where there is no folder. Raises InputError where that cannot be."""
+        try:
+            return self._listed()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _listed(self) -> list[str]:
+        if self._is(_WITHOUT_LISTS):
+            raise InputError(f"{self.url}: cannot be listed; give a folder, or an address whose files can be")
+        with self._told("list", ""):
+            found = self._ended(lambda: self.filesystem.find(self.root))
         root = f"{self.filesystem._strip_protocol(self.root).rstrip('/')}/"
         return [path.removeprefix(root) for path in found if not path.endswith("/")]
 
-    def sweep(self) -> None:
-        """Remove what killed publishers left half-written; one that still runs loses its half, and must look again."""
+    def sweep(self, of: Callable[[str], bool] = lambda _: True) -> None:
+        """Remove what killed writers left half-written, ``of`` those files alone whose names are told.
+
+        One that still runs loses its half, and must look again.
+        """
         if self._is(_CONDITIONAL):  # they show no halves
             return
+        root = f"{self.filesystem._strip_protocol(self.root).rstrip('/')}/"
         with self._told("clean up", ""):
             for path in self.filesystem.find(self.root):
-                name = posixpath.basename(path)
-                if name.startswith(".") and name.endswith(PARTIAL):
+                folder, name = posixpath.split(path.removeprefix(root))
+                if not (name.startswith(".") and name.endswith(PARTIAL)):
+                    continue
+                whole = name.removeprefix(".").removesuffix(PARTIAL).rpartition(".")[0]
+                if of(posixpath.join(folder, whole)):
                     with suppress(FileNotFoundError):
                         self.filesystem.rm_file(path)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aves_artifacts.base.process import LimitError, Limits, Process, borrowed, call_apart, give_back
+from aves_artifacts.base.process import Ends, LimitError, Limits, Process, borrowed, call_apart, ends, give_back
 
 ROOM = Limits(60, 1 << 30)
 
@@ -128,3 +128,12 @@ def test_addresses_are_limited_unless_a_driver_needs_them() -> None:
     free, most = process.call(*asked, limits=Limits(60, 1 << 30, addresses=False))
     assert 1 << 30 < bounded != free == most
     process.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
+@pytest.mark.parametrize(("number", "killed"), [(signal.SIGSEGV, 0), (signal.SIGKILL, 1), (signal.SIGTERM, 1)])
+def test_who_was_killed_is_told_apart_from_who_crashed(number: signal.Signals, killed: int) -> None:
+    before = ends()
+    with pytest.raises(LimitError, match=f"its process ended \\(signal {int(number)}\\)"):
+        Process().call("signal", "raise_signal", number, limits=ROOM)
+    assert ends() == Ends(before.all + 1, before.killed + killed)

@@ -127,6 +127,22 @@ def test_only_what_nobody_finished_is_swept_away(address: Address, source: Path)
     assert [path.rsplit("/", 1)[1] for path in address.filesystem.find(address.root)] == ["b"]
 
 
+def test_halves_are_removed_of_the_files_that_are_meant(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name in (".a.1234.partial", ".b.1234.partial", "below/.c.d.1234.partial", ".e", "f.partial"):
+        (tmp_path / name).touch()
+    asked: list[str] = []
+    open_address(str(tmp_path)).sweep(lambda name: asked.append(name) or name != "b")  # type: ignore[func-returns-value]
+    assert sorted(asked) == ["a", "b", "below/c.d"]
+    assert sorted(open_address(str(tmp_path)).listed()) == [".b.1234.partial", ".e", "f.partial"]
+
+
+def test_what_cannot_be_listed_is_told_and_what_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert open_address(str(tmp_path / "nothing")).listed() == []
+    with pytest.raises(InputError, match="http://x: cannot be listed; give a folder"):
+        open_address("http://x").listed()
+
+
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, source: Path) -> None:
     address = open_address(str(tmp_path / "place"))
     (tmp_path / "place").mkdir()

@@ -32,6 +32,7 @@ class S3Server:
 
     endpoint: str
     log: Path
+    down: Path  # while this file is there, every request is refused
     environment: dict[str, str] = field(default_factory=dict)
 
     def writes(self) -> list[str]:
@@ -45,11 +46,11 @@ def serving(folder: Path) -> Iterator[S3Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = folder / "s3.log"
+    log, down = folder / "s3.log", folder / "s3.down"
     with log.open("w") as output, (folder / "s3.err").open("w") as errors:
-        process = subprocess.Popen([sys.executable, __file__, str(port)], stdout=output, stderr=errors)
+        process = subprocess.Popen([sys.executable, __file__, str(port), str(down)], stdout=output, stderr=errors)
     try:
-        server = S3Server(f"http://127.0.0.1:{port}", log)
+        server = S3Server(f"http://127.0.0.1:{port}", log, down)
         server.environment = {
             "AWS_ENDPOINT_URL": server.endpoint,
             "AWS_ACCESS_KEY_ID": "nobody",
@@ -90,21 +91,26 @@ def _halve(environ: dict[str, Any]) -> None:
 
 
 class _Busy:
-    """Whether a GET below a folder such as ``busy-2.5`` is refused: for 2.5 seconds from the first one of the file."""
+    """Whether a request is refused: below a folder such as ``busy-2.5`` a GET, below ``shut-2.5`` a PUT.
+
+    For 2.5 seconds from the first one of the file.
+    """
+
+    FOLDERS = {"GET": "busy", "PUT": "shut"}  # noqa: RUF012
 
     def __init__(self) -> None:
-        self._first: dict[str, float] = {}
+        self._first: dict[tuple[str, str], float] = {}
 
     def refuses(self, environ: dict[str, Any]) -> bool:
-        path = environ["PATH_INFO"]
-        found = re.search(r"/busy-([\d.]+)/", path)
-        if not found or environ["REQUEST_METHOD"] != "GET":
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        found = re.search(rf"/{self.FOLDERS.get(method, '')}-([\d.]+)/", path)
+        if not found:
             return False
         now = time.monotonic()
-        return now - self._first.setdefault(path, now) < float(found[1])
+        return now - self._first.setdefault((method, path), now) < float(found[1])
 
 
-def _main(port: int) -> None:
+def _main(port: int, down: Path) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, run_simple
 
@@ -118,7 +124,7 @@ def _main(port: int) -> None:
                 print(environ["REQUEST_METHOD"], environ["PATH_INFO"], flush=True)
             if environ["REQUEST_METHOD"] == "PUT" and "/halved/" in environ["PATH_INFO"]:
                 _halve(environ)
-            if busy.refuses(environ):
+            if down.exists() or busy.refuses(environ):
                 start_response("503 Service Unavailable", [("Content-Type", "application/xml")])
                 return [b"<Error><Code>ServiceUnavailable</Code><Message>Come back later</Message></Error>"]
             return list(application(environ, start_response))
@@ -134,4 +140,4 @@ def _main(port: int) -> None:
 
 if __name__ == "__main__":
     os.environ["MOTO_PORT"] = sys.argv[1]
-    _main(int(sys.argv[1]))
+    _main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -37,6 +37,34 @@ def test_a_part_that_is_lost_or_cut_off_is_made_again(
     assert contents(parts) == contents(whole)
 
 
+def test_what_is_damaged_in_its_middle_is_made_again_where_that_is_looked_for(
+    subject: Subject, corpus: Path, whole: Path, tmp_path: Path
+) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    first, second, *_ = sorted(parts.glob("*.parquet"))
+    for path in (first, second, next((parts / "index").iterdir())):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 1
+        path.write_bytes(content)
+    assert run_over(subject, corpus, parts).made == 0
+    done = run_over(subject, corpus, parts, dataclasses.replace(ALONE, check=True))
+    assert (done.made, done.missing) == (2, {})
+    assert contents(parts) == contents(whole)
+    assert run_over(subject, corpus, parts, dataclasses.replace(ALONE, check=True)).made == 0
+
+
+def test_halves_of_parts_that_are_there_are_removed(
+    subject: Subject, corpus: Path, whole: Path, tmp_path: Path
+) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    part = min(parts.glob("*.parquet"))
+    (parts / f".{part.name}.0123abcd.partial").write_bytes(b"half")
+    other = parts / ".of-another-run.parquet.0123abcd.partial"
+    other.write_bytes(b"half")
+    run_over(subject, corpus, parts)
+    assert contents(parts) == {**contents(whole), other.name: b"half"}
+
+
 def test_shares_make_the_same_parts_and_leave_the_others_alone(
     subject: Subject, corpus: Path, whole: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def run(
     workers: int | None,
     scheduler: str | None,
     retries: int,
+    check: bool,
     form: Any,
     layers: Any,
     backends: str | None,
@@ -92,7 +93,8 @@ def run(
     from aves_verify.verification.plan import Plan, check_comparable
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
-    crew = _crew(shard, workers, scheduler, retries, form, threads)
+    crew = _crew(shard, workers, scheduler, retries, form, check)
+    _tell_of_cores(crew, threads)
     subjects = Selection(**selected).subjects(layers)
     smaller = bool(selected["reduced"] or selected["bundle"])
     plan = Plan(
@@ -137,6 +139,7 @@ def record(
     workers: int | None,
     scheduler: str | None,
     retries: int,
+    check: bool,
     form: Any,
     layers: Any,
     backend: str,
@@ -156,7 +159,8 @@ def record(
     from aves_verify.runs.ordering import recorded
 
     cutting = Cutting(window, window if hop is None else hop, shard_windows)
-    crew = _crew(shard, workers, scheduler, retries, form, threads)
+    crew = _crew(shard, workers, scheduler, retries, form, check)
+    _tell_of_cores(crew, threads)
     subjects = Selection(**selected).subjects(layers)
     if len(subjects) != 1:
         raise InputError("a recording is of one configuration; give one NAME")
@@ -194,16 +198,19 @@ def report(
     raise SystemExit(0 if found.passed else 1)
 
 
-def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any, threads: int) -> Crew:
+def _crew(shard: str | None, workers: int | None, scheduler: str | None, retries: int, form: Any, check: bool) -> Crew:
     from aves_verify.drivers.job import Settings, share_of
     from aves_verify.runs.driving import Crew
 
     settings = dataclasses.replace(Settings(), retries=retries)
-    crew = Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form)
+    return Crew(None if shard is None else share_of(shard), workers, scheduler, settings, form, check)
+
+
+def _tell_of_cores(crew: Crew, threads: int) -> None:
+    """Say on a terminal that there are cores that nobody uses: threads would change last digits, workers do not."""
     cores = os.cpu_count() or 1
-    if (shard, workers, scheduler) == (None, None, None) and threads < cores and sys.stderr.isatty():
+    if crew.share is None and not crew.is_apart and threads < cores and sys.stderr.isatty():
         click.echo(f"{threads} of {cores} cores used; --workers {cores // threads} uses all", err=True)
-    return crew
 
 
 def _tell(corpus: Shards, done: Done, next_command: str) -> None:
@@ -219,11 +226,12 @@ def _tell(corpus: Shards, done: Done, next_command: str) -> None:
             f"{numbers['windows']:,.0f} windows, {numbers['sound'] / 3600:,.2f} h of sound in {done.seconds:,.0f} s: "
             f"{numbers['windows'] / done.seconds:.3g} windows a second"
         )
-    for name, reason in list(done.missing.items())[:_TOLD]:
+    told = {name: reason for name, reason in done.missing.items() if reason != done.stopped}
+    for name, reason in list(told.items())[:_TOLD]:
         click.echo(f"missing: {name}: {reason}", err=True)
-    if len(done.missing) > _TOLD:
-        click.echo(f"missing: {len(done.missing) - _TOLD:,} more", err=True)
-    if done.stopped:
+    if len(told) > _TOLD:
+        click.echo(f"missing: {len(told) - _TOLD:,} more", err=True)
+    if done.stopped:  # the reason of all others that are missing
         raise InputError(done.stopped)
     click.echo(f"next: {next_command}" if not done.missing else "run again to do what is missing")
 

@@ -85,6 +85,12 @@ drivers = options.all_of(
         help="How often a part that fails, or kills its worker, is tried again before it is set aside.",
     ),
     click.option(
+        "--check",
+        is_flag=True,
+        help="Read the parts that are there to the last byte, and make anew what is damaged. By default only what is "
+        "missing or cut off is made.",
+    ),
+    click.option(
         "--progress",
         "form",
         type=click.Choice(["auto", "bar", "json", "none"]),

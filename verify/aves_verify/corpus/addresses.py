@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 WHOLE = 64 << 20  # bytes; a remote file up to this size is read at once, and a larger one in ranges
 PATIENCE = 16.0  # seconds for which a store that does not answer is asked again, from its first failure on
-_WAITS = (0.3, 5.0)  # seconds between attempts: the first, twice as much each time, and the longest
+WAITS = (0.3, 5.0)  # seconds between attempts: the first, twice as much each time, and the longest
 _BLOCK = 4 << 20  # bytes of a range
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _LOCAL = re.compile(r"(?:file|local):(?://)?(?=/[^/])")
@@ -93,7 +93,7 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
 
     Raises OSError where the file is to blame, and StoreError where the store is, in the end.
     """
-    wait, longest = _WAITS
+    wait, longest = WAITS
     failed = 0.0
     while True:
         try:
@@ -101,7 +101,7 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
         except InputError:
             raise
         except Exception as error:  # the library behind each store has exceptions of its own
-            if blamed := _of_the_file(error, address):
+            if blamed := of_the_file(error, address):
                 raise blamed from None
             failed = failed or time.monotonic()
             if time.monotonic() + wait > failed + PATIENCE:
@@ -156,7 +156,7 @@ class _Remote(io.RawIOBase):
         super().close()
 
 
-def _of_the_file(error: Exception, address: str) -> OSError | None:
+def of_the_file(error: Exception, address: str) -> OSError | None:
     """The error as one of the file itself; None where the store is to blame."""
     if is_local(address):
         return error if isinstance(error, OSError) and error.errno in _OF_THE_FILE else None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from aves_artifacts.base.errors import InputError
 from aves_convert.sounds.audio import MAX_SECONDS, read_mono
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
-from aves_verify.corpus.addresses import WHOLE, open_at, refusal
+from aves_verify.corpus.addresses import WHOLE, StoreError, open_at, refusal
 from aves_verify.corpus.index import Recording
 from aves_verify.corpus.listing import seconds_text
 from aves_verify.corpus.recorded_files import is_exact, skip_to, sound_in
@@ -31,6 +31,10 @@ _SHORTEST, _LONGEST_HOP = 1e-3, 1e6  # seconds
 _MOST_WINDOWS = 1 << 16
 
 _kept: tuple[tuple[str, int | None, str], bytes] | None = None  # the recording that was read last, as it is stored
+
+
+class ChangedError(InputError):
+    """A recording is not, or not any more, what the index says of it: of another one no part of this name is made."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def stretches(recording: Recording, cutting: Cutting) -> Iterator[Stretch]:
 def read_windows(stretch: Stretch, cutting: Cutting) -> Iterator[Window]:
     """Read a stretch and give its windows, in order. A recording of one window is what ``read_clip`` gives of it.
 
-    Raises InputError with the reason where it cannot be read, and StoreError where its store does not answer.
+    Raises InputError with the reason where it cannot be read, which its bytes alone decide; ChangedError where these
+    are gone or others, and StoreError where the store does not answer.
     """
     recording = stretch.recording
     if recording.reason:
@@ -170,7 +175,7 @@ def _span(recording: Recording, first: int, end: int) -> tuple[range, int]:
 
 @contextmanager
 def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
-    """A stream with the recording's bytes, and where in it they begin. Raises InputError and StoreError."""
+    """A stream with the recording's bytes, and where in it they begin. Raises ChangedError and StoreError."""
     global _kept
     key = (recording.address, recording.offset, recording.sha256)
     kept = _kept
@@ -182,19 +187,25 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
     try:
         stream = open_at(recording.address)
     except OSError as error:
-        raise refusal(error, recording.name) from None
+        raise _gone(error, recording.name) from None
     with stream:
         if recording.size > WHOLE:
             if recording.offset is None and stream.seek(0, io.SEEK_END) != recording.size:
-                raise InputError(changed)
+                raise ChangedError(changed)
             yield stream, offset
             return
         try:
             stream.seek(offset)
             content = stream.read(recording.size + (recording.offset is None))
         except OSError as error:
-            raise refusal(error, recording.name) from None
+            raise _gone(error, recording.name) from None
     if hashlib.sha256(content).hexdigest() != recording.sha256:
-        raise InputError(changed)
+        raise ChangedError(changed)
     _kept = key, content
     yield io.BytesIO(content), 0
+
+
+def _gone(error: OSError, name: str) -> InputError:
+    """What to raise for bytes that were there when the recording was indexed: this machine may not see them."""
+    found = refusal(error, name)
+    return found if isinstance(found, StoreError) else ChangedError(f"{found}; it was there when it was indexed")

@@ -11,6 +11,7 @@ from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.documents import parse_json
 from aves_verify.parts.table import as_record, as_row
+from aves_verify.parts.writing import patiently
 
 SCHEMA = 1
 KIND = "aves-verify corpus run"
@@ -50,9 +51,7 @@ def listings(parts: Address, what: str, only: Sequence[str] = ()) -> dict[str, L
 
     Raises InputError where there is none, where one is damaged, and for a beginning that none has.
     """
-    names = parts.names()
-    if names is None:
-        raise InputError(f"{parts.url}: cannot be listed; give a folder, or an address whose files can be")
+    names = patiently(parts, parts.listed)
     found = {}
     for name in sorted(each for each in names if "/" not in each and each.endswith(".json")):
         listing = _read(parts, name)
@@ -68,7 +67,7 @@ def listings(parts: Address, what: str, only: Sequence[str] = ()) -> dict[str, L
 
 def _read(parts: Address, name: str) -> Listing | None:
     """A list; None for another JSON file. Raises InputError for a damaged one."""
-    content = parts.read(name, _MOST)
+    content = patiently(parts, lambda: parts.read(name, _MOST))
     try:
         document = parse_json(content or b"")
         if not isinstance(document, dict) or document.get("kind") != KIND:

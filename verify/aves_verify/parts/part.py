@@ -121,6 +121,23 @@ def open_parquet(source: bytes | Path) -> pq.ParquetFile:
     return pq.ParquetFile(BytesIO(source) if isinstance(source, bytes) else source, page_checksum_verification=True)
 
 
+def is_intact(path: Path) -> bool:
+    """Whether every page of a file, and what it says of itself, is what was written."""
+    try:
+        with open_parquet(path) as file:
+            for _ in file.iter_batches():
+                pass
+            metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
+    except (pa.ArrowException, OSError, ValueError):
+        return False
+    seals = {
+        name.removesuffix(_SHA256.encode()): value
+        for name, value in metadata.items()
+        if name.endswith(_SHA256.encode())
+    }
+    return all(hashlib.sha256(metadata.get(name, b"")).hexdigest().encode() == value for name, value in seals.items())
+
+
 def sealed(kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
     """What a file says of itself, as its metadata, with a hash: the checksums are of pages alone."""
     text = json.dumps(facts, sort_keys=True, allow_nan=False)
@@ -140,4 +157,4 @@ def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:
 
 def damaged(where: str, error: Exception) -> InputError:
     """The error for a file that cannot be read as what it should be."""
-    return InputError(f"{where}: damaged, or no part ({first_line(error)}); remove it")
+    return InputError(f"{where}: damaged, or no part ({first_line(error)})")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import pool
+from aves_verify.corpus.addresses import WAITS, of_the_file
 from aves_verify.drivers.job import StopError
+
+Result = TypeVar("Result")
 
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 _AT_ONCE = 16  # questions to a store
+PATIENCE = 60.0  # seconds for which a store that does not answer is asked again: without parts all work is for nothing
 
 
 @dataclass(frozen=True)
@@ -27,34 +36,94 @@ _ENDS = {".parquet": _Mark(b"PAR1", 4), ".zip": _Mark(b"PK\x05\x06", 22)}
 
 
 def write_part(parts: Address, name: str, content: bytes) -> None:
-    """Write a part, whole or not at all.
+    """Write a part, whole or not at all; a store that does not answer now is asked again for a while.
 
     Raises InputError, and StopError where the disk is full or nothing may be written: no other part could be either.
     """
     try:
-        parts.replace(name, content)
+        patiently(parts, lambda: parts.replace(name, content))
     except InputError as error:
         if _cause(error) in _NO_ROOM:
             raise StopError(f"{error}; make room and run again: what is done stays done") from error
+        if _cause(error) == errno.ENOENT and is_whole(parts, name):
+            return  # another process wrote the same meanwhile, and took our half for one that was left
         raise
+
+
+def read_part(parts: Address, name: str) -> bytes | None:
+    """Read a part; None where it is not there. Raises InputError where a store does not answer for a while."""
+    return patiently(parts, lambda: parts.read(name))
 
 
 def whole_parts(parts: Address, names: Iterable[str]) -> frozenset[str]:
     """Which of these parts are there, to their end. Raises InputError where the store cannot be read."""
-    there = parts.names()
-    if there is None:
-        raise InputError(f"{parts.url}: cannot be listed; give a folder, or an address whose files can be")
-    found: Sequence[str] = sorted(set(names) & set(there))
-    with pool(_AT_ONCE) as threads:
-        waiting = [threads.submit(is_whole, parts, name) for name in found]
-        return frozenset(name for name, each in zip(found, waiting, strict=True) if each.result())
+    found = sorted(set(names) & set(patiently(parts, parts.listed)))
+    return frozenset(
+        name for name, whole in zip(found, _each(found, lambda n: is_whole(parts, n)), strict=True) if whole
+    )
 
 
 def is_whole(parts: Address, name: str) -> bool:
     """Whether a part is there, to its end: one that was cut off has another. Raises InputError."""
     marks = next((marks for ending, marks in _ENDS.items() if name.endswith(ending)), _Mark(b"", 1))
-    tail = parts.tail(name, marks.size)
+    tail = patiently(parts, lambda: parts.tail(name, marks.size))
     return len(tail) == marks.size and tail.startswith(marks.begins)
+
+
+def damaged_parts(parts: Address, names: Collection[str]) -> frozenset[str]:
+    """Which of these parts are not what was written, though they end as they should: they are read to the last byte.
+
+    Of Parquet files alone anybody can tell. Raises InputError where the store cannot be read.
+    """
+    found = sorted(name for name in names if name.endswith(".parquet"))
+    return frozenset(
+        name for name, well in zip(found, _each(found, lambda n: _is_intact(parts, n)), strict=True) if not well
+    )
+
+
+def sweep(parts: Address) -> None:
+    """Remove what killed processes left half-written of files that are there whole by now.
+
+    Whoever writes one of these anew at this moment finds that it is there.
+    """
+    with suppress(InputError):  # it is in nobody's way, and whoever may not remove it has made his parts
+        parts.sweep(lambda name: is_whole(parts, name))
+
+
+def patiently(parts: Address, work: Callable[[], Result]) -> Result:
+    """What ``work`` returns, which is done again for a while where a store does not answer.
+
+    Raises InputError, and StopError where it does not answer after that: all other parts would fare alike.
+    """
+    wait, longest = WAITS
+    failed = 0.0
+    while True:
+        try:
+            return work()
+        except InputError as error:
+            store = error.__cause__
+            if parts.is_local or not isinstance(store, Exception) or _cause(error) in _NO_ROOM:
+                raise
+            failed = failed or time.monotonic()
+            if of_the_file(store, parts.url):
+                raise
+            if time.monotonic() + wait > failed + PATIENCE:
+                raise StopError(f"{error}; what is done stays done: run again when it answers") from error
+        time.sleep(wait)
+        wait = min(2 * wait, longest)
+
+
+def _is_intact(parts: Address, name: str) -> bool:
+    from aves_verify.parts.part import is_intact
+
+    with tempfile.TemporaryDirectory(prefix="aves-part-") as folder:
+        path = Path(folder) / "part.parquet"
+        return patiently(parts, lambda: parts.copy(name, path)) and is_intact(path)
+
+
+def _each(names: Sequence[str], ask: Callable[[str], bool]) -> list[bool]:
+    with pool(_AT_ONCE) as threads:
+        return list(threads.map(ask, names))
 
 
 def _cause(error: BaseException) -> int | None:

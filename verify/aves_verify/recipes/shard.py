@@ -18,7 +18,7 @@ from aves_verify.backends.backend import RunError
 from aves_verify.comparison.compare import Comparison
 from aves_verify.corpus.addresses import StoreError
 from aves_verify.corpus.shards import Shard
-from aves_verify.corpus.windows import Cutting, Stretch, Window, read_windows
+from aves_verify.corpus.windows import ChangedError, Cutting, Stretch, Window, read_windows
 from aves_verify.loading.load import Loaded
 from aves_verify.parts.differences import added, counted
 from aves_verify.parts.identity import Looking
@@ -44,7 +44,8 @@ class Found:
 def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, seconds: dict[str, float]) -> Found:
     """Compare every port on every window of a shard; seconds are added by backend.
 
-    A recording that cannot be read is a row. Raises StoreError where its store does not answer.
+    A recording whose bytes cannot be read is a row. Raises StoreError where its store does not answer, and ChangedError
+    where they are others, or gone.
     """
     rows: list[Row] = []
     worst, windows, samples = Worst(looking.worst), 0, 0
@@ -79,7 +80,7 @@ def windows_of(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Row]:
     """The windows of a stretch, and a row where it cannot be read, or not to its end."""
     try:
         yield from read_windows(stretch, cutting)
-    except StoreError:
+    except (ChangedError, StoreError):  # what a part holds follows from the bytes that it is named by
         raise
     except InputError as error:
         yield Row(_place(stretch, cutting), UNREADABLE, reason_of(error))

@@ -17,7 +17,8 @@ class Crew:
     """How many work, and where. ``share``: this process is the first of so many that share the tasks.
 
     ``workers``: processes on this machine; ``scheduler``: the address of a cluster's. ``form``: how progress is shown.
-    Raises InputError for what does not go together.
+    ``check``: whether parts that are there are read to the last byte, and those that are damaged made again. Raises
+    InputError for what does not go together.
     """
 
     share: tuple[int, int] | None = None
@@ -25,6 +26,7 @@ class Crew:
     scheduler: str | None = None
     settings: Settings = field(default_factory=Settings)
     form: Form = "auto"
+    check: bool = False
 
     def __post_init__(self) -> None:
         if sum(each is not None for each in (self.share, self.workers, self.scheduler)) > 1:

@@ -12,7 +12,7 @@ from aves_verify.corpus.index import Recording, from_table, index_block, to_tabl
 from aves_verify.corpus.listing import Entry
 from aves_verify.drivers.job import Job, Outcome, Task
 from aves_verify.parts.identity import digest
-from aves_verify.parts.writing import whole_parts
+from aves_verify.parts.writing import read_part, whole_parts
 from aves_verify.recipes.making import Made, PartJob
 
 _BLOCK = 256  # files of a block
@@ -46,20 +46,29 @@ def index(parts: Address, where: str, entries: Sequence[Entry], drive: Drive, fi
     cut = [tuple(entries[at : at + _BLOCK]) for at in range(0, len(entries), _BLOCK)]
     blocks = {f"{_FOLDER}/{digest([astuple(entry) for entry in block])}.parquet": block for block in cut}
     there = whole_parts(parts, blocks)
-    tasks = [Task(name, (name, block), len(block)) for name, block in blocks.items() if name not in there]
+    found = {name: read for name in blocks if name in there and (read := _read(parts, name)) is not None}
+    tasks = [Task(name, (name, block), len(block)) for name, block in blocks.items() if name not in found]
     begin = int(first * len(tasks))
     if tasks:
-        outcome = drive(PartJob(IndexRecipe(), where), [*tasks[begin:], *tasks[:begin]])
+        job = PartJob(IndexRecipe(), where, anew=there - found.keys())
+        outcome = drive(job, [*tasks[begin:], *tasks[:begin]])
         if outcome.stopped or outcome.missing:
             raise InputError(outcome.stopped or next(iter(outcome.missing.values())))
-    return [recording for name in blocks for recording in _read(parts, name)]
+    for task in tasks:
+        read = _read(parts, task.name)
+        if read is None:
+            raise InputError(
+                f"{parts.url}/{task.name}: not there, though a worker wrote it: workers do not see this folder; give "
+                "one that all share, or an address such as s3://"
+            )
+        found[task.name] = read
+    return [recording for name in blocks for recording in found[name]]
 
 
-def _read(parts: Address, name: str) -> tuple[Recording, ...]:
-    content = parts.read(name)
-    if content is None:
-        raise InputError(
-            f"{parts.url}/{name}: not there, though a worker wrote it: workers do not see this folder; give one that "
-            "all share, or an address such as s3://"
-        )
-    return from_table(content)
+def _read(parts: Address, name: str) -> tuple[Recording, ...] | None:
+    """A block; None where it is not there, or damaged. Raises InputError for a store's trouble."""
+    content = read_part(parts, name)
+    try:
+        return None if content is None else from_table(content)
+    except InputError:
+        return None

@@ -13,10 +13,10 @@ from aves_verify.corpus.index import Recording
 from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.shards import Shard, audio_digest, cut
 from aves_verify.corpus.windows import Cutting
-from aves_verify.drivers.job import Task
+from aves_verify.drivers.job import Outcome, Task
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.listing import KIND, SCHEMA, Listing
-from aves_verify.parts.writing import whole_parts, write_part
+from aves_verify.parts.writing import damaged_parts, sweep, whole_parts, write_part
 from aves_verify.recipes.making import PartJob, Recipe
 from aves_verify.runs.driving import Crew, Doing, added_up
 from aves_verify.runs.indexing import index
@@ -105,19 +105,21 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
     write_part(parts, listing, _listing(ordered, corpus).to_bytes())
     there = whole_parts(parts, (task.name for task in tasks))
     own = crew.own(tasks)
+    names = frozenset(task.name for task in own)
+    damaged = damaged_parts(parts, there & names) if crew.check else frozenset[str]()
+    there -= damaged
     wanted = [task for task in own if task.name not in there]
-    outcome = doing(PartJob(ordered.recipe, where, identity.run), wanted, [task for task in own if task.name in there])
-    if crew.scheduler is not None and outcome.done:
-        _check_seen(parts, sorted(outcome.done))
-    others = len(tasks) - len(own) and len({task.name for task in tasks} - {task.name for task in own} - there)
-    lost = {task.name for task in wanted} - set(outcome.done) - set(outcome.missing)
-    reason = outcome.stopped or "not done"
+    job = PartJob(ordered.recipe, where, identity.run, damaged)
+    outcome = doing(job, wanted, [task for task in own if task.name in there])
+    lost = _lost(parts, names, there, outcome, crew)
+    sweep(parts)
+    others = len(tasks) - len(own) and len({task.name for task in tasks} - names - there)
     return Done(
         listing,
         len(tasks),
         sum(task.name in there for task in own),
         len(outcome.done),
-        {**outcome.missing, **dict.fromkeys(sorted(lost), reason)},
+        {**lost, **outcome.missing},
         others,
         outcome.stopped,
         added_up(outcome),
@@ -144,10 +146,17 @@ def _listing(ordered: Ordered, corpus: Shards) -> Listing:
     )
 
 
-def _check_seen(parts: Address, names: Sequence[str]) -> None:
-    """Raise InputError where workers wrote into a folder of their own."""
-    if not whole_parts(parts, names[:1]):
+def _lost(parts: Address, names: frozenset[str], there: frozenset[str], outcome: Outcome, crew: Crew) -> dict[str, str]:
+    """The parts that are not there in the end, with why; whatever a driver says, they are looked for.
+
+    Raises InputError where workers wrote into a folder of their own.
+    """
+    if outcome.stopped:
+        return dict.fromkeys(sorted(names - there - set(outcome.done)), outcome.stopped)
+    lost = sorted(names - whole_parts(parts, names))
+    if crew.scheduler is not None and outcome.done and set(outcome.done) <= set(lost):
         raise InputError(
-            f"{parts.url}: holds no {names[0]}, which a worker wrote: workers do not see this folder; give one that "
-            "all share, or an address such as s3://"
+            f"{parts.url}: holds no {min(outcome.done)}, which a worker wrote: workers do not see this folder; give "
+            "one that all share, or an address such as s3://"
         )
+    return dict.fromkeys(lost, "not there, or cut off, though it was made: somebody removed or changed it")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -89,9 +90,10 @@ class Subject:
             inside = next((lies for path, lies in files.items() if path.parent == folder), None)
             folder = folder if inside is None else inside.parent
         single = ("fairseq", "torchaudio", "config", "onnx", "pretrained", "recording", "heads")
+        given: dict[str, Any] = {name: of(getattr(self, name)) for name in single}
         return replace(
             self,
-            **{name: of(getattr(self, name)) for name in single},
+            **given,
             centroids={layer: files.get(path, path) for layer, path in self.centroids.items()},
             transformers=folder,
             reduced={port: files.get(path, path) for port, path in self.reduced.items()},
@@ -99,10 +101,9 @@ class Subject:
 
     def only(self, read: Collection[str]) -> Subject:
         """Leave out all of ``FILES`` but those that are read; the config and the heads, which go with all, stay."""
-
         single = ("fairseq", "torchaudio", "onnx", "transformers")
-        reduced = {port: path for port, path in self.reduced.items() if port in read}
-        return replace(self, **{name: self.file(name) if name in read else None for name in single}, reduced=reduced)
+        kept: dict[str, Any] = {name: self.file(name) if name in read else None for name in single}
+        return replace(self, **kept, reduced={port: path for port, path in self.reduced.items() if port in read})
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.

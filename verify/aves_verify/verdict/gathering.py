@@ -14,6 +14,7 @@ from aves_verify.backends.backend import IMPLEMENTATIONS
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
+from aves_verify.parts.writing import read_part
 from aves_verify.verdict.failures import Failures
 from aves_verify.verdict.totals import Totals
 
@@ -41,6 +42,7 @@ class Gathered:
     totals: dict[tuple[str, str], Totals] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     missing: list[str] = field(default_factory=list)  # names, each with what is wrong
+    damaged: int = 0  # of these
     unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason; the first by name
     unreadable_count: int = 0
     skipped: int = 0
@@ -136,15 +138,16 @@ def gather(parts: Address, identity: Identity, shards: Sequence[str]) -> Gathere
             found.add(name, part)
         except InputError as error:
             found.missing.append(str(error))
+            found.damaged += 1
     return found
 
 
 def _contents(parts: Address, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
     """The files' contents in order, None for one that is not there; some are fetched ahead."""
     with pool(_AHEAD) as threads:
-        waiting = [threads.submit(parts.read, name) for name in names[:_AHEAD]]
+        waiting = [threads.submit(read_part, parts, name) for name in names[:_AHEAD]]
         for i, name in enumerate(names):
             content = waiting.pop(0).result()
             if i + _AHEAD < len(names):
-                waiting.append(threads.submit(parts.read, names[i + _AHEAD]))
+                waiting.append(threads.submit(read_part, parts, names[i + _AHEAD]))
             yield name, content

@@ -15,11 +15,13 @@ from aves_verify.parts.listing import COMPARISONS, Listing, listings
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.port_check import PortCheck, read_check
 from aves_verify.parts.row import Arrays
+from aves_verify.parts.writing import read_part
 from aves_verify.report.corpus import Corpus, WorstWindow
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.verdict.gathering import Gathered, Listed, gather
 
 _SHOWN = 10  # windows with their sound
+_ABSENT = ": not there; it is about the port itself"
 _TOLD = 20  # recordings that cannot be read
 
 
@@ -42,6 +44,7 @@ def _of_run(parts: Address, name: str, listing: Listing, unreadable: int) -> Con
     check, missing = _check(parts, identity), list(found.missing)
     if isinstance(check, str):
         missing.insert(0, check)
+        found.damaged += not check.endswith(_ABSENT)
     corpus = _corpus(parts, name, listing, found, missing)
     base = _bare(listing, found) if isinstance(check, str) else check.report()
     windows = [each.row.comparison for each in found.listed if each.row.comparison is not None]
@@ -64,9 +67,9 @@ def _of_run(parts: Address, name: str, listing: Listing, unreadable: int) -> Con
 def _check(parts: Address, identity: Identity) -> PortCheck | str:
     """What was found about the port itself, or why there is nothing."""
     name = identity.part(SIGNALS)
-    content = parts.read(name)
+    content = read_part(parts, name)
     if content is None:
-        return f"{name}: not there; it is about the port itself"
+        return f"{name}{_ABSENT}"
     try:
         return read_check(content, f"{parts.url}/{name}")
     except InputError as error:
@@ -95,7 +98,7 @@ def _problems(found: Gathered, listing: Listing, missing: Sequence[str], unreada
         needed = len(listing.shards) + 1
         yield (
             f"incomplete: {len(missing):,} of {needed:,} parts are missing, the first {missing[0]}; "
-            "run aves-verify corpus run again with the same options"
+            f"run aves-verify corpus run again with the same options{' and --check' if found.damaged else ''}"
         )
     if not found.windows and not missing:
         yield "nothing was compared: the corpus has no window that gives a frame"
@@ -130,7 +133,7 @@ def _worst(parts: Address, found: Gathered) -> Iterator[WorstWindow]:
     by_rank = sorted((each for kept in found.worst.values() for each in kept), key=lambda each: each.rank)
     arrays: dict[tuple[str, int], Arrays | None] = {}
     for name in dict.fromkeys(each.part for each in by_rank[:_SHOWN]):
-        content = parts.read(name)
+        content = read_part(parts, name)
         if content is not None:
             for index, row in enumerate(PartFile(content, f"{parts.url}/{name}").rows()):
                 arrays[name, index] = row.arrays

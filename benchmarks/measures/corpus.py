@@ -1,0 +1,233 @@
+"""A run over a corpus: what a second worker brings, what it takes beside the forward passes, and its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.processes import Command, Run, python, run, tool
+from benchmarks.report.results import Curve, Part, Row
+
+ALONE, ONE, TWO = "this process alone", "1 worker", "2 workers"
+LOOP, POOL = "a loop over files by hand", "multiprocessing.Pool by hand"
+WORKERS = {ALONE: (), ONE: ("--workers", 1), TWO: ("--workers", 2)}
+REPORTED = (1_000, 3_000, 10_000)  # parts
+TASKS = 2_000  # that do nothing
+_BEAT = 0.5  # seconds between two looks at the memory
+_EARLY, _LATE = (0.02, 0.1), (0.9, 1.0)  # shares of the parts
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A bundle and recordings, cut into windows of so many seconds; ``name`` it has in rows."""
+
+    name: str
+    bundle: Path
+    audio: Path
+    window: float
+    work: Path
+    rounds: int
+
+    @property
+    def parts(self) -> Path:
+        """Where parts go, which are made anew by each run."""
+        return self.work / "parts"
+
+    def command(self, who: str) -> Command:
+        """What each does that is held against another."""
+        if who in (LOOP, POOL):
+            processes = ("--processes", 2 if who == POOL else 1)
+            return python(
+                "benchmarks.peers.corpus_by_hand", self.bundle, self.audio, "--window", self.window, *processes
+            )
+        return python(
+            *("benchmarks.peers.corpus_process", "run", self.bundle, self.audio, self.parts),
+            *("--window", self.window, *WORKERS[who]),
+        )
+
+
+@dataclass
+class Watched:
+    """What the processes of a run held in MiB, by how many parts there were: the largest of them each time."""
+
+    parts: Path
+    seen: list[tuple[int, float]] = field(default_factory=list)
+
+    def within(self, shares: tuple[float, float]) -> float | None:
+        """The most while so large a share of the parts was there."""
+        most = max((parts for parts, _ in self.seen), default=0)
+        found = [mib for parts, mib in self.seen if shares[0] * most <= parts <= shares[1] * most]
+        return max(found, default=None)
+
+    @contextmanager
+    def looking(self, root: int) -> Iterator[None]:
+        """Look at the process ``root`` and all below it while the block runs."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(_BEAT):
+                count = sum(1 for _ in self.parts.glob("[!.]*.parquet"))
+                self.seen.append((count, max((_resident_mib(pid) for pid in _below(root)), default=0.0)))
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
+
+
+def tiny_corpus(bench: Bench) -> Part:
+    """Windows of a second with a tiny model: nearly all that is measured is what a run takes beside the encoders."""
+    windows = 200 if bench.quick else bench.windows
+    folder = bench.work / "tiny-corpus"
+    checkpoint = folder / "tiny.pt"
+    if not checkpoint.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run(python("benchmarks.checkpoints", "tiny", checkpoint))
+    bundle = folder / "bundle"
+    run(tool("aves-convert", "bundle", checkpoint, "--out", bundle, "--name", "base", "--force"))
+    audio = folder / f"audio-{windows}"
+    _make_audio(bench, audio, windows)
+    corpus = Corpus("tiny corpus", bundle, audio, 1.0, folder, 1 if bench.quick else 3)
+    rows = _run_rows(corpus, float(windows))
+    count = 50 if bench.quick else TASKS
+    nothing = [_told(python("benchmarks.peers.corpus_process", "tasks", count, "--workers", 2))["seconds"]]
+    rows.append(Row("a task that does nothing, 2 workers", "", "s", nothing))
+    counts = (20, 40) if bench.quick else REPORTED
+    reports = {count: _report(corpus, count) for count in counts}
+    largest = reports[counts[-1]]
+    rows.append(Row(f"a report of {counts[-1]} parts", "", "s", [largest.seconds]))
+    rows.append(
+        Row(
+            *(f"a report of {counts[-1]} parts, peak memory", f"of {counts[0]}", "MiB"),
+            *([largest.peak_mib], [reports[counts[0]].peak_mib], 1.5),
+        )
+    )
+    sizes = [float(count) for count in counts]
+    curve = Curve("report", "aves-verify corpus", "parts", "s", sizes, [each.seconds for each in reports.values()])
+    return Part(rows=rows, curves=[curve])
+
+
+def base_corpus(bench: Bench) -> Part:
+    """Windows of ten seconds with the checkpoint, ``--hours`` of them: what a corpus takes."""
+    seconds = 60.0 if bench.quick else 3600 * bench.hours
+    folder = bench.work / "base-corpus"
+    audio = folder / f"audio-{seconds:g}"
+    _make_audio(bench, audio, seconds)
+    corpus = Corpus("base corpus", bench.bundle, audio, 10.0, folder, 1)
+    rows = _run_rows(corpus, seconds)
+    scaling = next(row for row in rows if row.what == f"base corpus, {TWO}")
+    return Part(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
+
+
+def _make_audio(bench: Bench, audio: Path, seconds: float) -> None:
+    shutil.rmtree(audio, ignore_errors=True)
+    run(python("benchmarks.peers.corpus_audio", audio, seconds, *bench.recordings))
+
+
+def _run_rows(corpus: Corpus, seconds: float) -> list[Row]:
+    """All who do the same take turns; ``seconds`` of sound there are in the recordings."""
+    runs: dict[str, list[Run]] = {who: [] for who in (ALONE, ONE, TWO, LOOP, POOL)}
+    watched = Watched(corpus.parts)
+    for i in range(corpus.rounds):
+        for who in list(runs)[:: (-1) ** i]:
+            shutil.rmtree(corpus.parts, ignore_errors=True)
+            watched = Watched(corpus.parts) if who == ONE else watched
+            runs[who].append(run(corpus.command(who), meanwhile=watched.looking if who == ONE else None))
+    shutil.rmtree(corpus.parts, ignore_errors=True)
+    runs[ALONE].append(run(corpus.command(ALONE)))  # its parts are looked at; it is as the others were
+    told = {who: [json.loads(each.output) for each in runs[who]] for who in runs}
+    name = corpus.name
+    times = {who: [each.seconds for each in runs[who]] for who in runs}
+    return [
+        Row(f"{name}, {TWO}", ONE, "s", times[TWO], times[ONE]),
+        Row(f"{name}, {ONE}", ALONE, "s", times[ONE], times[ALONE][: corpus.rounds]),
+        Row(f"{name}, {ALONE}", LOOP, "s", times[ALONE][: corpus.rounds], times[LOOP]),
+        Row(f"{name}, {TWO}, by hand", POOL, "s", times[TWO], times[POOL]),
+        Row(
+            *(f"{name}, making all parts, alone", "their forward passes", "s"),
+            *([each["seconds"] for each in told[ALONE]], [each["forward"] for each in told[ALONE]]),
+        ),
+        *_memory_rows(name, watched),
+        *_size_rows(corpus, seconds, statistics.median(each["seconds"] for each in told[TWO])),
+    ]
+
+
+def _memory_rows(name: str, watched: Watched) -> list[Row]:
+    early, late = watched.within(_EARLY), watched.within(_LATE)
+    if early is None or late is None:  # too short a run to look
+        return []
+    what = f"{name}, the largest process of {ONE}, at the end"
+    return [Row(what, "at the beginning", "MiB", [late], [early], 1.1)]
+
+
+def _size_rows(corpus: Corpus, seconds: float, took: float) -> list[Row]:
+    """How much is read and written, for each second of sound, and how fast 2 workers are."""
+    parts = [path.stat().st_size for path in corpus.parts.glob("[!.]*.parquet")]
+    audio = sum(path.stat().st_size for path in corpus.audio.iterdir())
+    name = corpus.name
+    return [
+        Row(f"{name}, sound in a second, {TWO}", "", "s", [seconds / took]),
+        Row(f"{name}, parts of an hour of sound", "", "parts", [len(parts) / seconds * 3600]),
+        Row(f"{name}, parts written for an hour of sound", "", "MiB", [sum(parts) / 2**20 / seconds * 3600]),
+        Row(f"{name}, audio read for an hour of sound, FLAC at 16 kHz", "", "MiB", [audio / 2**20 / seconds * 3600]),
+    ]
+
+
+def _told(command: Command) -> dict[str, float]:
+    found: dict[str, float] = json.loads(run(command).output)
+    return found
+
+
+def _report(corpus: Corpus, count: int) -> Run:
+    """The report of so many parts: those that there are, under as many names as are wanted."""
+    folder = corpus.work / "reported"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (listing,) = corpus.parts.glob("*.json")
+    document = json.loads(listing.read_text(encoding="utf-8"))
+    port, settings = document["port"][:12], document["settings"][:12]
+    shards = [f"{number:064}" for number in range(count)]
+    known = [corpus.parts / f"{port}-{audio[:12]}-{settings}.parquet" for audio in document["shards"]]
+    for number, audio in enumerate(shards):
+        # the beginning of a digest is in a name
+        (folder / f"{port}-{audio[-12:]}-{settings}.parquet").hardlink_to(known[number % len(known)])
+    document["shards"] = [f"{audio[-12:]}{audio[:-12]}" for audio in shards]
+    (folder / listing.name).write_text(json.dumps(document), encoding="utf-8")
+    check = f"{port}-signals-{settings}.parquet"
+    (folder / check).hardlink_to(corpus.parts / check)
+    return run(tool("aves-verify", "corpus", "report", "--parts", folder))
+
+
+def _below(root: int) -> list[int]:
+    """A process and all that it and those below it have started, by what the system tells of each one's parent."""
+    parents = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (status := _read(f"/proc/{entry.name}/stat")):
+            parents[int(entry.name)] = int(status.rpartition(")")[2].split()[1])
+    found = [root]
+    for pid in found:
+        found.extend(child for child, parent in parents.items() if parent == pid)
+    return found
+
+
+def _resident_mib(pid: int) -> float:
+    fields = _read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if fields else 0.0
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError:  # it has ended
+        return ""
