@@ -195,6 +195,8 @@ def report(
     found = corpus_report(parts, only=only, unreadable=max_unreadable)
     terminal.print_report(found, Console(), every_clip=False)
     files.write(found, wanted)
+    if any("damaged" in missing for config in found.configs if config.corpus for missing in config.corpus.missing):
+        click.echo("Parts that are damaged are made anew with: aves-verify corpus run … --check", err=True)
     raise SystemExit(0 if found.passed else 1)
 
 

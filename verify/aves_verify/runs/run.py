@@ -103,17 +103,17 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
     ]
     listing = identity.listing(audio_digest(corpus.shards))
     write_part(parts, listing, _listing(ordered, corpus).to_bytes())
-    there = whole_parts(parts, (task.name for task in tasks))
     own = crew.own(tasks)
     names = frozenset(task.name for task in own)
-    damaged = damaged_parts(parts, there & names) if crew.check else frozenset[str]()
+    there = whole_parts(parts, names)
+    damaged = damaged_parts(parts, there) if crew.check else frozenset[str]()
     there -= damaged
     wanted = [task for task in own if task.name not in there]
     job = PartJob(ordered.recipe, where, identity.run, damaged)
     outcome = doing(job, wanted, [task for task in own if task.name in there])
     lost = _lost(parts, names, there, outcome, crew)
     sweep(parts)
-    others = len(tasks) - len(own) and len({task.name for task in tasks} - names - there)
+    others = len(tasks) - len(own) and len({task.name for task in tasks} - names - set(parts.listed()))
     return Done(
         listing,
         len(tasks),

@@ -98,7 +98,7 @@ def _problems(found: Gathered, listing: Listing, missing: Sequence[str], unreada
         needed = len(listing.shards) + 1
         yield (
             f"incomplete: {len(missing):,} of {needed:,} parts are missing, the first {missing[0]}; "
-            f"run aves-verify corpus run again with the same options{' and --check' if found.damaged else ''}"
+            "run aves-verify corpus run again with the same options"
         )
     if not found.windows and not missing:
         yield "nothing was compared: the corpus has no window that gives a frame"
