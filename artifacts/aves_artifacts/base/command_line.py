@@ -16,7 +16,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from aves_artifacts.base import extras
-from aves_artifacts.base.errors import DoesNotHoldError, InputError
+from aves_artifacts.base.errors import DoesNotHoldError, InputError, TerminatedError
 from aves_artifacts.base.messages import escaped, one_line, reason_of
 
 
@@ -60,7 +60,7 @@ class _Ends(click.Command):
         """Run the command."""
         try:
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+                signal.signal(signal.SIGTERM, _terminated)
             with warnings.catch_warnings():
                 if not sys.warnoptions:  # warnings are for whoever asks for them with -W: a command has its own words
                     warnings.simplefilter("ignore")
@@ -84,6 +84,10 @@ class _Ends(click.Command):
             if isinstance(error, ModuleNotFoundError) and (advice := extras.advice(error)):
                 raise BadInput(one_line(f"Error: {advice}")) from error
             return _our_bug()
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    raise TerminatedError(128 + number)
 
 
 class Command(_Ends):

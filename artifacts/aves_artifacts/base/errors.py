@@ -1,4 +1,4 @@
-"""The two errors that a user can mend, and the lines that tell of them."""
+"""The two errors that a user can mend, the lines that tell of them, and what ends a process from outside."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ class DoesNotHoldError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+class TerminatedError(SystemExit):
+    """The system asked this process to end, as SIGTERM does. Who takes a library's SystemExit for a failure raises it."""
 
 
 def raise_if_any(problems: Sequence[str], what: str, *, hint: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, TerminatedError
 from aves_verify.drivers.job import Answer, Settings, StopError, Task, attempt, share, share_of
 
 
@@ -60,9 +60,10 @@ def test_what_a_task_raises_is_one_line(raised: BaseException, reason: str, stop
     assert attempt(Raising(), raised) == Answer(reason=reason, stops=stops)
 
 
-def test_an_interrupt_is_for_the_whole_process() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        attempt(Raising(), KeyboardInterrupt())
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), TerminatedError(143)])
+def test_what_ends_the_whole_process_is_raised(raised: BaseException) -> None:
+    with pytest.raises(type(raised)):
+        attempt(Raising(), raised)
 
 
 def test_pauses_grow_and_the_last_stays() -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, TerminatedError
 from aves_artifacts.base.extras import MODULES, is_installed, ways
 from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.bundle.manifest import REDUCED
@@ -293,6 +293,8 @@ def _loaded(name: str, package: str, entry: EntryPoint) -> Implementation:
     where = f"the package {package} does not bring the backend {name} that it names"
     try:
         found = entry.load()
+    except TerminatedError:
+        raise
     except (Exception, SystemExit) as error:  # whatever a package does when it is imported
         raise InputError(f"{where}: {printable(entry.value)}: {type(error).__name__}: {first_line(error)}") from None
     if not isinstance(found, Implementation):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.errors import InputError, TerminatedError
 from aves_artifacts.base.messages import printable, quoted, reason_of
 
 _SHARE = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
@@ -105,6 +105,8 @@ def opened(job: Job, files: Mapping[Path, Path]) -> Worker:
         return job.open(files)
     except InputError as error:
         raise StopError(_folded(error)) from error
+    except TerminatedError:
+        raise
     except (Exception, SystemExit) as error:
         raise StopError(_named(error)) from error
 
@@ -117,6 +119,8 @@ def attempt(worker: Worker, spec: Any) -> Answer:
         return Answer(reason=_folded(error), stops=isinstance(error, StopError))
     except OSError as error:
         return Answer(reason=reason_of(error), stops=error.errno in _NO_ROOM)
+    except TerminatedError:
+        raise
     except (Exception, SystemExit) as error:
         return Answer(reason=_named(error))
 
