@@ -88,7 +88,9 @@ def test_the_order_of_parts_changes_nothing(whole: Path, tmp_path: Path) -> None
     assert schema_problem(json.loads(expected), "report.schema.json") == ""
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut off", "garbled", "of another run", "the port's own"])
+@pytest.mark.parametrize(
+    "damage", ["gone", "cut off", "garbled", "of another run", "another shard's", "the port's own"]
+)
 def test_missing_parts_are_told_and_fail(damage: str, whole: Path, tmp_path: Path) -> None:
     parts = Path(shutil.copytree(whole, tmp_path / "parts"))
     shards = sorted(path for path in parts.glob("*.parquet") if "signals" not in path.name)
@@ -102,6 +104,8 @@ def test_missing_parts_are_told_and_fail(damage: str, whole: Path, tmp_path: Pat
         shards[1].write_bytes(content)
     elif damage == "of another run":
         shards[1].write_bytes(next(parts.glob("*signals*")).read_bytes())
+    elif damage == "another shard's":
+        shards[1].write_bytes(shards[0].read_bytes())
     else:
         next(parts.glob("*signals*")).unlink()
     (config,) = corpus_report(str(parts)).configs

@@ -42,7 +42,6 @@ class Gathered:
     totals: dict[tuple[str, str], Totals] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     missing: list[str] = field(default_factory=list)  # names, each with what is wrong
-    damaged: int = 0  # of these
     unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason; the first by name
     unreadable_count: int = 0
     skipped: int = 0
@@ -55,13 +54,13 @@ class Gathered:
 
     def add(self, name: str, part: PartFile) -> None:
         """Take in a part of this name."""
-        facts = part.facts
+        facts, rows = part.facts, part.columns()  # all are read before one is taken in
         self.windows += facts.windows
         self.samples += facts.samples
         if facts.environment not in self.environments:
             self.environments.append(facts.environment)
         self.backends = self.backends or facts.backends
-        for index, row in enumerate(part.columns()):
+        for index, row in enumerate(rows):
             self._row(name, index, row)
         for backend, outputs in facts.differences.items():
             for layer, counts in outputs.items():
@@ -127,18 +126,18 @@ class Gathered:
 def gather(parts: Address, identity: Identity, shards: Sequence[str]) -> Gathered:
     """Read the parts of these shards. What is missing or damaged is told. Raises InputError for a store's trouble."""
     found = Gathered()
-    for name, content in _contents(parts, [identity.part(shard) for shard in shards]):
+    names = {identity.part(shard): shard for shard in shards}
+    for name, content in _contents(parts, list(names)):
         if content is None:
             found.missing.append(f"{name}: not there")
             continue
         try:
             part = PartFile(content, f"{parts.url}/{name}")
-            if part.facts.run != identity.run:
-                raise InputError(f"{parts.url}/{name}: is of another run")
+            if (part.facts.run, part.facts.audio) != (identity.run, names[name]):
+                raise InputError(f"{parts.url}/{name}: damaged: it is of another run, or of another shard")
             found.add(name, part)
         except InputError as error:
             found.missing.append(str(error))
-            found.damaged += 1
     return found
 
 

@@ -44,7 +44,6 @@ def _of_run(parts: Address, name: str, listing: Listing, unreadable: int) -> Con
     check, missing = _check(parts, identity), list(found.missing)
     if isinstance(check, str):
         missing.insert(0, check)
-        found.damaged += not check.endswith(_ABSENT)
     corpus = _corpus(parts, name, listing, found, missing)
     base = _bare(listing, found) if isinstance(check, str) else check.report()
     windows = [each.row.comparison for each in found.listed if each.row.comparison is not None]
