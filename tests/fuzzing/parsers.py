@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 import soundfile
+from tests.fuzzing import corpus_files as corpora
 from tests.fuzzing import model_folders as folders
 from tests.fuzzing.checkpoint_seeds import file_of
 from tests.fuzzing.checkpoint_seeds import seeds as checkpoint_seeds
@@ -206,4 +207,16 @@ PARSERS = (
     Parser("indexes", ".json", folders.indexes, folders.folder_with(folders.INDEX)),
     Parser("catalogues", ".toml", _catalogues, _each(_text(lambda text: read_catalog(text, "catalog.toml")))),
     Parser("sounds", ".wav", _sounds, _each(read_clip)),
+    Parser(
+        "parts",
+        ".parquet",
+        corpora.parts,
+        _each(corpora.read_part, corpora.read_port, corpora.read_outputs, corpora.read_index),
+    ),
+    Parser(
+        "lists",
+        ".list",
+        corpora.lists,
+        _each(*map(corpora.read_list, (".txt", ".csv", ".parquet", ".jsonl", ".jsonl.gz")), corpora.read_listing),
+    ),
 )

@@ -216,3 +216,17 @@ def test_sound_is_no_manifest(folder: Path) -> None:
         assert not is_manifest(str(folder / name))
     soundfile.write(folder / "m.wav", np.zeros(100), 16_000)
     assert not is_manifest(str(folder / "m.wav"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('path,"x" y\ngull.wav,1\n', "line 1: ',' expected after"),
+        ("pa\rth,label\n", "no column with paths"),
+    ],
+)
+def test_a_table_whose_first_line_is_none(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode())
+    with pytest.raises(InputError) as raised:
+        list_audio([str(tmp_path / "list.csv")])
+    assert told in str(raised.value)

@@ -140,7 +140,11 @@ def _table_rows(lines: Iterator[tuple[int, str]], delimiter: str) -> Iterator[Ro
             yield line
 
     reader = csv.reader(texts(), delimiter=delimiter, strict=True)
-    header = [cell.strip().lower() for cell in next(reader)]
+    try:
+        header = [cell.strip().lower() for cell in next(reader, [])]
+    except csv.Error as error:
+        yield numbers[0], BadRow(reason_of(error))
+        return
     while True:
         try:
             cells = next(reader, None)
@@ -197,7 +201,10 @@ def _refuse_large_chunks(file: Any, name: str) -> None:
 def _delimiter(line: str) -> str | None:
     """What separates a table's columns, of which one has a path; None where this is no table's first line."""
     for delimiter in ("\t", ",", ";"):
-        cells = next(csv.reader(io.StringIO(line[:_BATCH]), delimiter=delimiter), [])
+        try:
+            cells = next(csv.reader(io.StringIO(line[:_BATCH], newline=""), delimiter=delimiter), [])
+        except csv.Error:  # a letter that ends a line stands in it
+            return None
         if any(cell.strip().lower() in PATH_COLUMNS for cell in cells):
             return delimiter
     return None

@@ -12,7 +12,7 @@ from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import pool
 from aves_verify.backends.backend import IMPLEMENTATIONS
 from aves_verify.parts.identity import Identity
-from aves_verify.parts.part import PartFile
+from aves_verify.parts.part import PartFile, damaged
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
 from aves_verify.parts.writing import read_part
 from aves_verify.verdict.failures import Failures
@@ -53,7 +53,13 @@ class Gathered:
     extremes: dict[tuple[str, str], Listed] = field(default_factory=dict)  # by backend, and by what is extreme
 
     def add(self, name: str, part: PartFile) -> None:
-        """Take in a part of this name."""
+        """Take in a part of this name. Raises InputError for one whose numbers cannot be."""
+        try:
+            self._add(name, part)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise damaged(part.where, error) from None
+
+    def _add(self, name: str, part: PartFile) -> None:
         facts, rows = part.facts, part.columns()  # all are read before one is taken in
         self.windows += facts.windows
         self.samples += facts.samples
