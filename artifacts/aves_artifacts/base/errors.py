@@ -57,7 +57,7 @@ class DoesNotHoldError(Exception):
 
 
 class TerminatedError(SystemExit):
-    """The system asked this process to end, as SIGTERM does. Who takes a library's SystemExit for a failure raises it."""
+    """The system asked this process to end, as SIGTERM does. Whoever takes SystemExit for a failure raises this on."""
 
 
 def raise_if_any(problems: Sequence[str], what: str, *, hint: str = "") -> None:

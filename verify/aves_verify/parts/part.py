@@ -152,4 +152,6 @@ def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:
 
 def damaged(where: str, error: Exception) -> InputError:
     """The error for a file that cannot be read as what it should be."""
-    return InputError(f"{where}: damaged, or no part ({first_line(error)}))")
+    return InputError(
+        f"{where}: damaged, or no part ({first_line(error)}); run again what wrote it, and have it check its parts"
+    )
