@@ -55,7 +55,8 @@ class Command:
         return []
 
     def workers(self) -> list[psutil.Process]:
-        return [each for each in self.below() if "multiprocessing.spawn" in _line_of(each)]
+        """Those that call themselves so, once they are up."""
+        return [each for each in self.below() if "dask worker [" in _line_of(each)]
 
     def encoders(self) -> list[psutil.Process]:
         """The processes that encoders run in."""

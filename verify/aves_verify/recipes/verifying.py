@@ -29,7 +29,7 @@ from aves_verify.sounds.memory import available, needed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan
-from aves_verify.verification.verify import verify_subject
+from aves_verify.verification.verify import PartlyVerifiedError, verify_subject
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,14 @@ class Verifier:
 
 
 def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> PortCheck:
-    """Verify a port on the reference signals and on what the plan's seed draws. Raises InputError."""
-    found = verify_subject(subject, plan)
+    """Verify a port on the reference signals and on what the plan's seed draws.
+
+    Raises InputError, and whatever else stops it: what was found until then is of no use to anybody.
+    """
+    try:
+        found = verify_subject(subject, plan)
+    except PartlyVerifiedError as error:
+        raise error.cause from None
     return PortCheck(
         found.name,
         found.source,
