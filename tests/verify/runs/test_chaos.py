@@ -118,6 +118,7 @@ def test_many_that_are_killed_change_nothing(
     more.check(run)
 
 
+@pytest.mark.scheduled
 def test_the_same_with_fairseq(
     tiny_bundle: Bundle,
     tiny_checkpoint: Path,
@@ -150,7 +151,11 @@ def test_an_encoder_that_is_killed_is_no_verdict(calm: Undisturbed, chance: rand
     ("workers", "ends"),
     [
         ((), {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}),
-        (("--workers", 2), {signal.SIGKILL: -9, signal.SIGTERM: 143}),
+        pytest.param(
+            ("--workers", 2),
+            {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143},
+            marks=pytest.mark.scheduled,
+        ),
     ],
     ids=["alone", "workers"],
 )
@@ -335,6 +340,7 @@ def stored(store: Any, address: str) -> dict[str, bytes]:
     return {name: patiently(lambda at=name: store.cat_file(f"{root}/{at}"), address) for name in wanted}  # type: ignore[misc]
 
 
+@pytest.mark.scheduled
 def test_a_store_that_is_busy_for_a_while_is_waited_for(calm: Undisturbed, store: Any, tmp_path: Path) -> None:
     audio = f"s3://{BUCKET}/busy-0.3/sea"
     for path in calm.sea.iterdir():
