@@ -141,6 +141,10 @@ class Address:
         except (FileNotFoundError, NotADirectoryError):
             return b""
 
+    def local(self, name: str) -> Path | None:
+        """The path of a file here, which need not be there; None where this is no folder of this system."""
+        return Path(self._path(name)) if self.is_local else None
+
     def copy(self, name: str, target: Path) -> bool:
         """Copy a file of any size from there to a path; False where there is none. Raises InputError."""
         try:

@@ -54,7 +54,7 @@ FACTS = Facts(
 def test_it_reads_back() -> None:
     part = PartFile(to_bytes(Part(FACTS, ROWS)), "x")
     assert part.facts == FACTS
-    first, second, third = part.rows()
+    first, second, third = (row for _, row in part.rows())
     assert (first.where, first.comparison, first.sums) == (WHERE, FULL, ROWS[0].sums)
     assert first.arrays is not None
     assert np.array_equal(first.arrays.waveform, FLOATS)
@@ -80,14 +80,14 @@ def test_a_shard_without_windows() -> None:
 def test_no_damage_goes_unseen() -> None:
     """A bit anywhere: it is told, or what is read is what was written (some bytes of a footer mean nothing)."""
     content = to_bytes(Part(FACTS, ROWS))
-    expected = [repr(row) for row in PartFile(content, "x").rows()]
+    expected = [repr(row) for _, row in PartFile(content, "x").rows()]
     told = []
     for at in range(0, len(content), 7):
         damaged = bytearray(content)
         damaged[at] ^= 1 << at % 8
         try:
             part = PartFile(bytes(damaged), "x")
-            rows = [repr(row) for row in part.rows()]
+            rows = [repr(row) for _, row in part.rows()]
         except InputError as error:
             told.append(str(error))
         else:

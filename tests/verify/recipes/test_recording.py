@@ -75,6 +75,19 @@ def test_other_windows_than_were_recorded(ports: Subject, corpus: Path, referenc
         run_over(ports, corpus, tmp_path / "parts", reference=str(tmp_path), plan=Plan())
 
 
+def test_layers_that_were_not_recorded(ports: Subject, corpus: Path, reference: Path, tmp_path: Path) -> None:
+    held = Path(shutil.copytree(reference, tmp_path / "reference"))
+    (listing,) = held.glob("*.json")
+    listing.write_text(listing.read_text().replace('"layers": "all"', '"layers": "last"'))
+    with pytest.raises(InputError, match="only the last layer was recorded"):
+        run_over(ports, corpus, tmp_path / "parts", plan=EVERY, reference=str(held))
+
+
+def test_a_report_of_what_is_a_recording(reference: Path) -> None:
+    with pytest.raises(InputError, match="holds what was recorded of an original, and no comparisons"):
+        corpus_report(str(reference))
+
+
 def test_a_part_of_the_recording_that_is_missing_or_damaged(
     ports: Subject, corpus: Path, reference: Path, tmp_path: Path
 ) -> None:

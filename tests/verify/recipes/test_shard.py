@@ -94,6 +94,14 @@ def test_one_window_of_some_is_judged_exactly(loaded: Loaded, shard: Shard) -> N
     assert [row.where for row in measured] == again
 
 
+def test_of_a_long_recording_one_window_of_some_is_judged_exactly(loaded: Loaded, tmp_path: Path) -> None:
+    """Windows begin at multiples of their hop; it is their number that decides."""
+    sounds(tmp_path / "sea", 1, 5.0)
+    (shard,) = cut(index_block(list_audio([str(tmp_path / "sea")])), dataclasses.replace(CUTTING, shard_windows=1000))
+    rows = [row for row in verified(loaded, shard, exact_every=5).rows if row.comparison]
+    assert [row.comparison is not None and row.comparison.noise is not None for row in rows].count(True) == 2
+
+
 def test_a_store_that_does_not_answer_is_no_row(loaded: Loaded, shard: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(*_: object) -> Iterator[None]:
         raise StoreError("the store does not answer")
@@ -122,6 +130,11 @@ def test_what_is_cut_off_while_it_is_used_is_no_row(loaded: Loaded, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(ChangedError, match=r"0\.wav: changed since it was indexed"):
         verified(loaded, shard)
+
+
+def test_windows_that_give_no_frame(loaded: Loaded) -> None:
+    with pytest.raises(InputError, match=r"a window of 0\.02 s gives no frame; give `window` from 0\.025 on"):
+        check_fits(loaded, Cutting(0.02, 0.02), deep=False)
 
 
 def test_windows_that_do_not_fit(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tests.support.corpus_runs import BACKENDS, checked, run_over, sounds
+from tests.support.corpus_runs import ALONE, BACKENDS, CUTTING, checked, run_over, sounds
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.json_schema import schema_problem
 from aves_convert.sounds.audio import read_clips
 from aves_verify.comparison.compare import Comparison
+from aves_verify.corpus.shards import joined
 from aves_verify.corpus.windows import Cutting
 from aves_verify.parts.identity import Looking
 from aves_verify.report.json_report import to_json
 from aves_verify.report.summary import ports
-from aves_verify.subjects.subject import Subject
+from aves_verify.runs.ordering import verified
+from aves_verify.subjects.subject import Subject, ready
 from aves_verify.verdict.verdict import corpus_report
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.run import verify
@@ -82,6 +84,7 @@ def test_the_order_of_parts_changes_nothing(whole: Path, tmp_path: Path) -> None
     (listing,) = parts.glob("*.json")
     document = json.loads(listing.read_text())
     document["shards"].reverse()
+    document["corpus"] = joined(document["shards"])
     listing.write_text(json.dumps(document))
     shuffled = to_json(corpus_report(str(parts)))
     assert shuffled == expected
@@ -115,6 +118,42 @@ def test_missing_parts_are_told_and_fail(damage: str, whole: Path, tmp_path: Pat
     (problem,) = config.problems
     assert problem.startswith(f"incomplete: 1 of {len(shards) + 1} parts are missing")
     assert ("signals" if damage == "the port's own" else shards[1].name) in problem
+
+
+def test_a_list_that_somebody_shortened_is_told(whole: Path, tmp_path: Path) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    (listing,) = parts.glob("*.json")
+    document = json.loads(listing.read_text())
+    listing.write_text(json.dumps({**document, "shards": document["shards"][:1]}))
+    with pytest.raises(InputError, match="its parts are not those of its corpus"):
+        corpus_report(str(parts))
+
+
+def test_what_is_said_of_a_port_is_not_taken_from_another_run(subject: Subject, whole: Path, tmp_path: Path) -> None:
+    parts, seeded, audio = tmp_path / "parts", tmp_path / "seeded", str(sounds(tmp_path / "sea", 1, 0.2))
+    shutil.copytree(whole, parts)
+    looking = Looking(CUTTING)
+    list(verified([ready(subject)], Plan(backends=BACKENDS), looking, [audio], str(seeded), ALONE, seed=7))
+    (own,), (other,) = parts.glob("*signals*"), seeded.glob("*signals*")
+    assert own.name != other.name
+    own.write_bytes(other.read_bytes())
+    (config,) = corpus_report(str(parts)).configs
+    assert not config.passed
+    assert f"{own.name}: damaged: it is of another run" in config.problems[0]
+
+
+def test_windows_that_can_be_read_are_compared_though_others_cannot(
+    subject: Subject, whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sea").mkdir()
+    sound = np.random.default_rng(1).normal(size=32_000).astype(np.float32) * np.float32(0.1)
+    sound[9_000] = np.nan
+    soundfile.write(tmp_path / "sea" / "a.wav", sound, 16_000, "FLOAT")
+    run_over(subject, tmp_path / "sea", checked(whole, tmp_path / "parts"))
+    (config,) = corpus_report(str(tmp_path / "parts"), unreadable=1).configs
+    assert config.passed
+    assert config.corpus is not None
+    assert (config.corpus.windows, config.corpus.planned, config.corpus.unreadable) == (3, 4, 1)
 
 
 def test_windows_that_fail_fail_the_corpus(subject: Subject, tmp_path: Path) -> None:

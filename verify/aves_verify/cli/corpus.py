@@ -197,6 +197,13 @@ def report(
     files.write(found, wanted)
     if any("damaged" in missing for config in found.configs if config.corpus for missing in config.corpus.missing):
         click.echo("Parts that are damaged are made anew with: aves-verify corpus run … --check", err=True)
+    incomplete = [config.corpus.run for config in found.configs if config.corpus and config.corpus.missing]
+    if incomplete and len(found.configs) > 1:
+        click.echo(
+            f"{', '.join(incomplete)}: to leave out a run that nobody will finish, name the others with --run, or "
+            "remove its list of parts, the file of this name that ends in .json",
+            err=True,
+        )
     raise SystemExit(0 if found.passed else 1)
 
 

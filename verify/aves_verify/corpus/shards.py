@@ -33,7 +33,7 @@ class Shard:
     @cached_property
     def audio(self) -> str:
         """SHA-256 over what is heard in it: not over names or addresses, nor over how long a window is."""
-        return _joined(content_of(stretch) for stretch in self.stretches)
+        return joined(content_of(stretch) for stretch in self.stretches)
 
 
 def cut(recordings: Iterable[Recording], cutting: Cutting) -> tuple[Shard, ...]:
@@ -43,7 +43,7 @@ def cut(recordings: Iterable[Recording], cutting: Cutting) -> tuple[Shard, ...]:
 
 def audio_digest(shards: Sequence[Shard]) -> str:
     """SHA-256 over all shards' content, in their order."""
-    return _joined(shard.audio for shard in shards)
+    return joined(shard.audio for shard in shards)
 
 
 def content_of(stretch: Stretch) -> str:
@@ -106,7 +106,8 @@ def _heard(stretch: Stretch, cutting: Cutting) -> int:
     return min(length, hop) * (stretch.count - 1) + min(length, samples_of(stretch.recording) - last)
 
 
-def _joined(lines: Iterable[str]) -> str:
+def joined(lines: Iterable[str]) -> str:
+    """SHA-256 over lines, such as the digests of shards in their order."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(f"{line}\n".encode())

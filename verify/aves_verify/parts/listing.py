@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.documents import parse_json
+from aves_verify.corpus.shards import joined
 from aves_verify.parts.table import as_record, as_row
 from aves_verify.parts.writing import patiently
 
@@ -40,6 +41,7 @@ class Listing:
     window: float
     hop: float
     shards: tuple[str, ...]
+    layers: str = "last"  # whether parts hold something of every layer
 
     def to_bytes(self) -> bytes:
         """Write it as JSON: the same bytes for the same run."""
@@ -52,17 +54,24 @@ def listings(parts: Address, what: str, only: Sequence[str] = ()) -> dict[str, L
     Raises InputError where there is none, where one is damaged, and for a beginning that none has.
     """
     names = patiently(parts, parts.listed)
-    found = {}
-    for name in sorted(each for each in names if "/" not in each and each.endswith(".json")):
-        listing = _read(parts, name)
-        if listing is not None and listing.what == what:
-            found[name] = listing
+    there = {name: _read(parts, name) for name in sorted(names) if "/" not in name and name.endswith(".json")}
+    found = {name: listing for name, listing in there.items() if listing is not None and listing.what == what}
     if not found:
-        raise InputError(f"{parts.url}: no run of a corpus; make one with: aves-verify corpus run")
+        raise InputError(f"{parts.url}: {_instead({each.what for each in there.values() if each is not None})}")
     for beginning in only:
         if not any(name.startswith(beginning) for name in found):
             raise InputError(f"{parts.url}: no run {printable(beginning)}; there are {', '.join(sorted(found))}")
     return {name: each for name, each in found.items() if not only or name.startswith(tuple(only))}
+
+
+def _instead(what: Collection[str]) -> str:
+    """What lies there in the place of what was looked for."""
+    if OUTPUTS in what:
+        return "holds what was recorded of an original, and no comparisons; compare with it by aves-verify corpus run"
+    told = f"; it holds {', '.join(printable(each) for each in sorted(what))}" if what else ""
+    return (
+        f"no run of a corpus{told}; make one with: aves-verify corpus {'run' if COMPARISONS not in what else 'record'}"
+    )
 
 
 def _read(parts: Address, name: str) -> Listing | None:
@@ -74,7 +83,10 @@ def _read(parts: Address, name: str) -> Listing | None:
             return None
         if document.get("schema") != SCHEMA:
             raise ValueError(f"schema {quoted(document.get('schema'))}, this version reads {SCHEMA}")
-        return as_record(Listing, document)
+        listing = as_record(Listing, document)
+        if joined(listing.shards) != listing.corpus:
+            raise ValueError("its parts are not those of its corpus")
+        return listing
     except ValueError as error:
         raise InputError(
             f"{parts.url}/{name}: damaged, or no list of parts ({first_line(error)}); run aves-verify corpus again"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
@@ -16,13 +19,21 @@ from aves_artifacts.base.messages import quoted
 from aves_artifacts.bundle.outputs import is_deep
 from aves_verify.backends.backend import Embeddings
 from aves_verify.backends.recorded import waveform_sha256
-from aves_verify.parts.part import damaged, facts_of, open_parquet, parquet, sealed
+from aves_verify.parts.part import damaged, facts_of, how_written, open_parquet, sealed
 from aves_verify.parts.table import as_row
 
 SCHEMA = 1
 KIND = "aves-verify corpus outputs"
-_PLACE = {"recording": pa.string(), "sha256": pa.string(), "start": pa.int64(), "samples": pa.int64()}
 _WAVEFORM, _FRAMES = "waveform_sha256", "frames"  # of the network's input; of every output
+_PLACE = {
+    "recording": pa.string(),
+    "sha256": pa.string(),
+    "start": pa.int64(),
+    "samples": pa.int64(),
+    _WAVEFORM: pa.string(),
+    _FRAMES: pa.int64(),
+}
+_LISTS = pa.large_list(pa.float32())
 
 
 @dataclass(frozen=True)
@@ -50,27 +61,33 @@ class OutputRow:
     outputs: Embeddings
 
 
-def to_bytes(facts: Mapping[str, Any], rows: list[OutputRow]) -> bytes:
-    """Write them; ``facts`` are those of ``OutputFacts`` but the schema and the dimensions."""
-    dimensions = {name: int(array.shape[-1]) for row in rows[:1] for name, array in row.outputs.items()}
-    about = as_row(OutputFacts(SCHEMA, dimensions=dimensions, **facts))
-    columns: dict[str, Any] = {
-        name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in _PLACE.items()
-    }
-    columns[_WAVEFORM] = pa.array([waveform_sha256(row.waveform) for row in rows], pa.string())
-    frames = [next(iter(row.outputs.values())).shape[1] if row.outputs else 0 for row in rows]
-    columns[_FRAMES] = pa.array(frames, pa.int64())
-    for name in dimensions:
-        columns[name] = _lists([row.outputs[name] for row in rows])
-    table = pa.table(columns).replace_schema_metadata(sealed(KIND, about))
-    return parquet(table, split=list(dimensions), together=1)  # a window can be read alone: all would be gigabytes
+def to_bytes(facts: Mapping[str, Any], rows: Iterable[OutputRow]) -> bytes:
+    """Write them, one after the other; ``facts`` are those of ``OutputFacts`` but the schema and the dimensions.
+
+    A window can be read alone: all layers of a shard together would be gigabytes.
+    """
+    left = iter(rows)
+    first = next(left, None)
+    dimensions = {} if first is None else {name: int(array.shape[-1]) for name, array in first.outputs.items()}
+    about = sealed(KIND, as_row(OutputFacts(SCHEMA, dimensions=dimensions, **facts)))
+    columns = {**_PLACE, **dict.fromkeys(dimensions, _LISTS)}
+    schema = pa.schema([pa.field(name, kind) for name, kind in columns.items()], metadata=about)
+    stream, how = BytesIO(), how_written(list(_PLACE), list(dimensions))
+    with pq.ParquetWriter(stream, schema, **how) as file:
+        for row in () if first is None else itertools.chain([first], left):
+            file.write_table(_one(row, list(dimensions), schema))
+    return stream.getvalue()
 
 
-def _lists(arrays: list[NDArray[np.float32]]) -> pa.LargeListArray:
-    """One list of numbers for each array, without a Python object for each number."""
-    ends = np.cumsum([0, *(array.size for array in arrays)])
-    values = np.concatenate([array.ravel() for array in arrays]) if arrays else np.zeros(0, np.float32)
-    return pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(values, pa.float32()))
+def _one(row: OutputRow, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """One row as a table, without a Python object for each number."""
+    given: list[Any] = [getattr(row, name) for name in ("recording", "sha256", "start", "samples")]
+    given += [waveform_sha256(row.waveform), next(iter(row.outputs.values())).shape[1]]
+    columns = [pa.array([value], kind) for value, kind in zip(given, _PLACE.values(), strict=True)]
+    for name in names:
+        values = pa.array(row.outputs[name].ravel(), pa.float32())
+        columns.append(pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 class RecordedShard:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -60,33 +60,35 @@ def to_bytes(part: Part) -> bytes:
     return parquet(table(map(to_columns, part.rows), COLUMNS, about), split=sorted(ARRAYS))
 
 
-def parquet(content: pa.Table, split: list[str], together: int | None = None) -> bytes:
-    """Write a table, compressed without loss; of the columns to ``split`` the numbers' bytes lie by significance.
-
-    ``together``: how many rows can only be read together; by default many.
-    """
-    leaves = [f"{name}.list.element" for name in split]
+def parquet(content: pa.Table, split: list[str]) -> bytes:
+    """Write a table; of the columns to ``split``, lists of numbers, see ``how_written``."""
     stream = BytesIO()
-    pq.write_table(
-        content,
-        stream,
-        compression="zstd",
-        use_dictionary=[name for name in content.column_names if name not in split],
-        use_byte_stream_split=leaves,
-        write_page_checksum=True,
-        row_group_size=together,
-    )
+    pq.write_table(content, stream, **how_written([name for name in content.column_names if name not in split], split))
     return stream.getvalue()
+
+
+def how_written(dictionary: Sequence[str], split: Sequence[str]) -> dict[str, Any]:
+    """Give the options by which all parts are written: without loss, and with a checksum of each page.
+
+    In the columns of a ``dictionary`` equal values are written once; in those to ``split``, lists of numbers, bytes lie
+    by their significance.
+    """
+    return {
+        "compression": "zstd",
+        "use_dictionary": list(dictionary),
+        "use_byte_stream_split": [f"{name}.list.element" for name in split],
+        "write_page_checksum": True,
+    }
 
 
 class PartFile:
     """A part that is read: its facts, and its rows."""
 
-    def __init__(self, content: bytes, where: str) -> None:
-        """Raise InputError for what is no part, or a damaged one."""
+    def __init__(self, source: bytes | Path, where: str) -> None:
+        """Raise InputError for what is no part, or a damaged one; ``where`` it is from is for messages."""
         self.where = where
         try:
-            self._file = open_parquet(content)
+            self._file = open_parquet(source)
             self.facts = facts_of(self._file, KIND, Facts)
             if self.facts.schema != SCHEMA:
                 raise ValueError(f"schema {quoted(self.facts.schema)}, this version reads {SCHEMA}")
@@ -97,9 +99,9 @@ class PartFile:
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise damaged(where, error) from None
 
-    def columns(self, *, arrays: bool = False) -> list[dict[str, Any]]:
-        """Read the rows, as they lie in the file. Raises InputError where they are damaged."""
-        names = [column.name for column in COLUMNS if arrays or column.name not in ARRAYS]
+    def columns(self) -> list[dict[str, Any]]:
+        """Read the rows but for their arrays, as they lie in the file. Raises InputError where they are damaged."""
+        names = [column.name for column in COLUMNS if column.name not in ARRAYS]
         try:
             # all of it is read, whatever is asked for: damage anywhere is damage
             rows: list[dict[str, Any]] = self._file.read().select(names).to_pylist()
@@ -107,11 +109,13 @@ class PartFile:
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self.where, error) from None
 
-    def rows(self) -> Iterator[Row]:
-        """Read the rows with their arrays. Raises InputError where they are damaged."""
+    def rows(self, indices: Collection[int] | None = None) -> Iterator[tuple[int, Row]]:
+        """Read rows with their arrays, those of these numbers or all. Raises InputError where they are damaged."""
         try:
-            for columns in self.columns(arrays=True):
-                yield from_columns(columns)
+            table = self._file.read()
+            for index in range(table.num_rows) if indices is None else sorted(indices):
+                (columns,) = table.slice(index, 1).to_pylist()
+                yield index, from_columns(columns)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self.where, error) from None
 

@@ -29,6 +29,7 @@ class PortCheck:
     backends: dict[str, dict[str, str]]
     weights: dict[str, WeightSearch]
     environment: dict[str, str]
+    run: str = ""  # the digest of what decides what is in it
     ran: Ran | None = None
     comparisons: tuple[Comparison, ...] = field(default=(), repr=False)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +53,21 @@ def write_part(parts: Address, name: str, content: bytes) -> None:
 def read_part(parts: Address, name: str) -> bytes | None:
     """Read a part; None where it is not there. Raises InputError where a store does not answer for a while."""
     return patiently(parts, lambda: parts.read(name))
+
+
+@contextmanager
+def at_hand(parts: Address, name: str) -> Iterator[Path | None]:
+    """A part as a file of this system, of whatever size; None where it is not there.
+
+    Raises InputError where a store does not answer for a while.
+    """
+    here = parts.local(name)
+    if here is not None:
+        yield here if here.is_file() else None
+        return
+    with tempfile.TemporaryDirectory(prefix="aves-part-") as folder:
+        path = Path(folder) / "part"
+        yield path if patiently(parts, lambda: parts.copy(name, path)) else None
 
 
 def whole_parts(parts: Address, names: Iterable[str]) -> frozenset[str]:
@@ -116,9 +131,8 @@ def patiently(parts: Address, work: Callable[[], Result]) -> Result:
 def _is_intact(parts: Address, name: str) -> bool:
     from aves_verify.parts.part import is_intact
 
-    with tempfile.TemporaryDirectory(prefix="aves-part-") as folder:
-        path = Path(folder) / "part.parquet"
-        return patiently(parts, lambda: parts.copy(name, path)) and is_intact(path)
+    with at_hand(parts, name) as path:
+        return path is not None and is_intact(path)
 
 
 def _each(names: Sequence[str], ask: Callable[[str], bool]) -> list[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,14 @@ class Recorder:
         """Record a shard, or the reference signals where there is none. Raises InputError where it cannot be run."""
         if spec is None:
             return self._signals()
-        rows = list(self._rows(spec))
+        count, samples = 0, 0
+
+        def rows() -> Iterator[OutputRow]:
+            nonlocal count, samples
+            for row in self._rows(spec):
+                count, samples = count + 1, samples + row.samples
+                yield row
+
         backend, recipe = self.loaded.backends[0], self.recipe
         facts = {
             "run": recipe.identity.run,
@@ -78,8 +85,8 @@ class Recorder:
             "version": backend.version,
             "environment": environment(recipe.threads),
         }
-        sound = sum(row.samples for row in rows) / SAMPLE_RATE
-        return Made(outputs.to_bytes(facts, rows), {"windows": len(rows), "sound": sound})
+        content = outputs.to_bytes(facts, rows())
+        return Made(content, {"windows": count, "sound": samples / SAMPLE_RATE})
 
     def _signals(self) -> Made:
         with tempfile.TemporaryDirectory(prefix="aves-recording-") as folder:
@@ -87,8 +94,8 @@ class Recorder:
             make_recording(self.subject, self.recipe.backend, None, path, layers=self.recipe.layers)
             return Made(path.read_bytes(), {})
 
-    def _rows(self, shard: Shard) -> list[OutputRow]:
-        rows, config = [], self.loaded.config
+    def _rows(self, shard: Shard) -> Iterator[OutputRow]:
+        config = self.loaded.config
         for stretch in shard.stretches:
             for window in windows_of(stretch, self.recipe.cutting):
                 if isinstance(window, Row) or too_short(window.clip, config.receptive_field):
@@ -97,5 +104,4 @@ class Recorder:
                 found = self.loaded.backends[0].run(waveform, layers=self.recipe.layers == "all")
                 kept = {name: array for name, array in found.items() if array.dtype == np.float32}
                 one = stretch.recording
-                rows.append(OutputRow(one.name, one.sha256, window.start, window.clip.samples, waveform, kept))
-        return rows
+                yield OutputRow(one.name, one.sha256, window.start, window.clip.samples, waveform, kept)

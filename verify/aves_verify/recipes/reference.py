@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address, open_address
+from aves_convert.graph.options import Layers
 from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting
 from aves_verify.parts.identity import RECORDING, SIGNALS, Identity
@@ -46,8 +47,8 @@ class Reference:
         return path
 
 
-def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting: Cutting) -> Reference:
-    """Find the recording of these shards. Raises InputError where there is none, or more than one."""
+def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting: Cutting, layers: Layers) -> Reference:
+    """Find the recording of these shards and layers. Raises InputError where there is none, or more than one."""
     found = listings(parts, OUTPUTS)
     fitting = {name: each for name, each in found.items() if _fits(each, shards, cutting)}
     if not fitting:
@@ -58,6 +59,8 @@ def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting:
     if len(fitting) > 1:
         raise InputError(f"{parts.url}: holds several recordings of this audio ({', '.join(fitting)}); give one alone")
     (listing,) = fitting.values()
+    if layers == "all" and listing.layers != "all":
+        raise InputError(f"{parts.url}: only the last layer was recorded", hint="record with {layers} all")
     return Reference(where, Identity(listing.port, listing.settings))
 
 

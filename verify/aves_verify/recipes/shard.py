@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,13 +77,17 @@ class _Compared:
 
 
 def windows_of(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Row]:
-    """The windows of a stretch, and a row where it cannot be read, or not to its end."""
+    """The windows of a stretch, and a row for what cannot be read: of several windows each is then tried by itself."""
     try:
         yield from read_windows(stretch, cutting)
     except (ChangedError, StoreError):  # what a part holds follows from the bytes that it is named by
         raise
     except InputError as error:
-        yield Row(_place(stretch, cutting), UNREADABLE, reason_of(error))
+        if stretch.count <= 1:
+            yield Row(_place(stretch, cutting), UNREADABLE, reason_of(error))
+            return
+        for first in range(stretch.first, stretch.first + stretch.count):
+            yield from windows_of(replace(stretch, first=first, count=1), cutting)
 
 
 def _left_out(stretch: Stretch, window: Window, reason: str) -> Row:
@@ -110,7 +114,8 @@ def _verified(
     fixed = fixed_samples(loaded)
     if fixed is not None and fixed != waveform.shape[1]:  # such a graph takes nothing else
         waveform = waveform[:, np.arange(fixed) % waveform.shape[1]]
-    exactly = (int(stretch.recording.sha256[:8], 16) + window.start) % looking.exact_every == 0
+    number = int(stretch.recording.sha256[:8], 16) + window.start // looking.cutting.hop_samples
+    exactly = number % looking.exact_every == 0
     item = Input(window.name, waveform, window.clip, exactly)
     ran = run_input(loaded, item, seconds, layers=plan.layers == "all", every_port=True)
     where = _where(stretch, window, loaded)

@@ -74,7 +74,7 @@ class Verifier:
         """Verify a shard, or the port itself where there is none. Raises InputError where that cannot be done."""
         recipe = self.recipe
         if spec is None:
-            found = check_port(self.subject, recipe.plan, environment(recipe.threads))
+            found = check_port(self.subject, recipe.plan, environment(recipe.threads), recipe.identity.run)
             return Made(port_check.to_bytes(found), {})
         seconds = dict.fromkeys((*recipe.plan.backends, "exact"), 0.0)
         with self._with_reference(spec) as loaded:
@@ -103,7 +103,7 @@ class Verifier:
             yield replace(self.loaded, backends=(recorded, *self.loaded.backends[1:]))
 
 
-def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> PortCheck:
+def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str], run: str = "") -> PortCheck:
     """Verify a port on the reference signals and on what the plan's seed draws.
 
     Raises InputError, and whatever else stops it: what was found until then is of no use to anybody.
@@ -122,16 +122,20 @@ def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str]) -> 
         {name: dict(known) for name, known in found.backends.items()},
         dict(found.weights),
         dict(environment),
+        run,
         found.ran,
         found.comparisons,
     )
 
 
 def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:
-    """Raise InputError where a window takes more memory than there is, before the system ends the process for it.
+    """Raise InputError where a window gives no frame, or takes more memory than there is.
 
     ``deep``: each layer's output is kept for a while.
     """
+    if cutting.window_samples < loaded.config.receptive_field:
+        least = loaded.config.receptive_field / SAMPLE_RATE
+        raise InputError(f"a window of {cutting.window:g} s gives no frame", hint=f"give {{window}} from {least:g} on")
     wanted, free = needed(loaded.config, cutting.window_samples, layers=deep), available()
     if wanted > free:
         raise InputError(

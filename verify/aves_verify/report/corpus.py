@@ -90,6 +90,7 @@ class Corpus:
     run: str  # by which parts are known
     recordings: int
     windows: int
+    planned: int  # windows that recordings have, by their length; those that are not compared are told of
     seconds: float  # of sound in these windows; where they overlap, several times
     window: float  # seconds
     hop: float

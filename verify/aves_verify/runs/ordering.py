@@ -52,7 +52,7 @@ def verified(
         corpus = _looked_up(looking.cutting, audio, parts, absolute, crew, doing)
         recorded, signals = None, None
         if reference is not None:
-            recorded = find_reference(*parts_at(reference), corpus.shards, looking.cutting)
+            recorded = find_reference(*parts_at(reference), corpus.shards, looking.cutting, plan.layers)
             signals = recorded.signals(Path(stack.enter_context(TemporaryDirectory(prefix="aves-reference-"))))
         for pending in subjects:
             with pending.files as subject, unchanged(*subject.files()):
@@ -82,7 +82,7 @@ def recorded(
         identity = Identity(port_digest(subject, (backend,)), digest(settings))
         recipe = RecordRecipe(subject, backend, layers, cutting, threads, identity)
         first = {identity.part(SIGNALS, RECORDING): None}
-        ordered = Ordered(recipe, identity, OUTPUTS, subject.name, subject.source, first)
+        ordered = Ordered(recipe, identity, OUTPUTS, subject.name, subject.source, first, layers=layers)
         return corpus, run(ordered, corpus, parts, absolute, crew, doing)
 
 
@@ -126,7 +126,9 @@ def _verifying(
 
     plan = plan.of(subject).with_threads(threads)
     port = port_digest(subject, plan.backends, "" if reference is None else reference.identity.run)
-    identity = Identity(port, digest(settings_of(plan, looking, threads)))
+    identity = Identity(port, digest([settings_of(plan, looking, threads), seed]))
     plan = replace(plan, seed=int(port[:8], 16) % 2**31 if seed is None else seed)
     recipe = VerifyRecipe(subject, plan, looking, threads, identity, reference)
-    return Ordered(recipe, identity, COMPARISONS, subject.name, subject.source, {identity.part(SIGNALS): None})
+    return Ordered(
+        recipe, identity, COMPARISONS, subject.name, subject.source, {identity.part(SIGNALS): None}, layers=plan.layers
+    )

@@ -37,6 +37,7 @@ class Ordered:
     source: str
     first: Mapping[str, object] = field(default_factory=dict)
     ending: str = ".parquet"
+    layers: str = "last"  # whether parts hold something of every layer
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,12 @@ class Done:
 
 def parts_at(where: str) -> tuple[Address, str]:
     """Open the address that parts are written to, a folder's path made absolute. Raises InputError."""
-    absolute = where if "://" in where else str(Path(where).absolute())
-    return open_address(absolute), absolute
+    if "://" in where:
+        return open_address(where), where
+    path = Path(where).absolute()
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{where}: this is a file; give a folder for the parts, or an address")
+    return open_address(str(path)), str(path)
 
 
 def look_up(audio: Sequence[str], cutting: Cutting, parts: Address, where: str, crew: Crew, doing: Doing) -> Shards:
@@ -143,6 +148,7 @@ def _listing(ordered: Ordered, corpus: Shards) -> Listing:
         corpus.cutting.window,
         corpus.cutting.hop,
         tuple(shard.audio for shard in corpus.shards),
+        ordered.layers,
     )
 
 

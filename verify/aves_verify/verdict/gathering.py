@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
@@ -14,7 +19,8 @@ from aves_verify.backends.backend import IMPLEMENTATIONS
 from aves_verify.parts.identity import Identity
 from aves_verify.parts.part import PartFile, damaged
 from aves_verify.parts.row import SKIPPED, UNREADABLE, Row, from_columns
-from aves_verify.parts.writing import read_part
+from aves_verify.parts.writing import at_hand
+from aves_verify.report.corpus import Failure
 from aves_verify.verdict.failures import Failures
 from aves_verify.verdict.totals import Totals
 
@@ -42,8 +48,8 @@ class Gathered:
     totals: dict[tuple[str, str], Totals] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     missing: list[str] = field(default_factory=list)  # names, each with what is wrong
-    unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason; the first by name
-    unreadable_count: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason, the first of several
+    lost: int = 0  # rows of what cannot be read
     skipped: int = 0
     windows: int = 0
     samples: int = 0
@@ -82,11 +88,8 @@ class Gathered:
         elif status == SKIPPED:
             self.skipped += 1
         elif status == UNREADABLE:
-            self.unreadable_count += 1
-            self.failures.add("", row["reason"], where)
-            self.unreadable[where] = row["reason"]
-            if len(self.unreadable) > LISTED:
-                del self.unreadable[max(self.unreadable)]
+            self.lost += 1
+            self.unreadable[where] = min(self.unreadable.get(where, row["reason"]), row["reason"])
 
     def _rank(self, name: str, index: int, row: Mapping[str, Any]) -> None:
         """Keep a row that is among the worst of its backend; of equals the first by name, whatever came first."""
@@ -108,6 +111,14 @@ class Gathered:
             held = self.extremes.get((backend, extreme))
             if held is None or rank < held.rank:
                 self.extremes[backend, extreme] = Listed(rank, name, index, from_columns(dict(row)))
+
+    @property
+    def reasons(self) -> tuple[Failure, ...]:
+        """Why windows fail, and recordings cannot be read: each of these counts once."""
+        every = Failures(dict(self.failures.counts), dict(self.failures.examples))
+        for where, reason in self.unreadable.items():
+            every.add("", reason, where)
+        return every.found()
 
     @property
     def in_order(self) -> list[Totals]:
@@ -133,12 +144,12 @@ def gather(parts: Address, identity: Identity, shards: Sequence[str]) -> Gathere
     """Read the parts of these shards. What is missing or damaged is told. Raises InputError for a store's trouble."""
     found = Gathered()
     names = {identity.part(shard): shard for shard in shards}
-    for name, content in _contents(parts, list(names)):
-        if content is None:
+    for name, path in _at_hand(parts, list(names)):
+        if path is None:
             found.missing.append(f"{name}: not there")
             continue
         try:
-            part = PartFile(content, f"{parts.url}/{name}")
+            part = PartFile(path, f"{parts.url}/{name}")
             if (part.facts.run, part.facts.audio) != (identity.run, names[name]):
                 raise InputError(f"{parts.url}/{name}: damaged: it is of another run, or of another shard")
             found.add(name, part)
@@ -147,12 +158,23 @@ def gather(parts: Address, identity: Identity, shards: Sequence[str]) -> Gathere
     return found
 
 
-def _contents(parts: Address, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-    """The files' contents in order, None for one that is not there; some are fetched ahead."""
+def _at_hand(parts: Address, names: Sequence[str]) -> Iterator[tuple[str, Path | None]]:
+    """The files in order, None for one that is not there; some are fetched ahead, and kept while they are looked at."""
+    ahead: deque[tuple[str, AbstractContextManager[Path | None], Future[Path | None]]] = deque()
+    left = iter(names)
     with pool(_AHEAD) as threads:
-        waiting = [threads.submit(read_part, parts, name) for name in names[:_AHEAD]]
-        for i, name in enumerate(names):
-            content = waiting.pop(0).result()
-            if i + _AHEAD < len(names):
-                waiting.append(threads.submit(read_part, parts, names[i + _AHEAD]))
-            yield name, content
+        try:
+            while True:
+                for name in itertools.islice(left, _AHEAD - len(ahead)):
+                    opened = at_hand(parts, name)
+                    ahead.append((name, opened, threads.submit(opened.__enter__)))
+                if not ahead:
+                    return
+                name, held, fetched = ahead[0]
+                yield name, fetched.result()
+                ahead.popleft()
+                held.__exit__(None, None, None)
+        finally:
+            for _, held, fetched in ahead:  # after an error
+                if fetched.exception() is None:
+                    held.__exit__(None, None, None)

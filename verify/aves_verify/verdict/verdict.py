@@ -15,7 +15,7 @@ from aves_verify.parts.listing import COMPARISONS, Listing, listings
 from aves_verify.parts.part import PartFile
 from aves_verify.parts.port_check import PortCheck, read_check
 from aves_verify.parts.row import Arrays
-from aves_verify.parts.writing import read_part
+from aves_verify.parts.writing import at_hand, read_part
 from aves_verify.report.corpus import Corpus, WorstWindow
 from aves_verify.report.report import ConfigReport, Report
 from aves_verify.verdict.gathering import Gathered, Listed, gather
@@ -70,7 +70,8 @@ def _check(parts: Address, identity: Identity) -> PortCheck | str:
     if content is None:
         return f"{name}{_ABSENT}"
     try:
-        return read_check(content, f"{parts.url}/{name}")
+        check = read_check(content, f"{parts.url}/{name}")
+        return check if check.run == identity.run else f"{name}: damaged: it is of another run"
     except InputError as error:
         return str(error)
 
@@ -101,11 +102,11 @@ def _problems(found: Gathered, listing: Listing, missing: Sequence[str], unreada
         )
     if not found.windows and not missing:
         yield "nothing was compared: the corpus has no window that gives a frame"
-    if found.unreadable_count > unreadable:
+    if len(found.unreadable) > unreadable:
         first = [reason for _, reason in sorted(found.unreadable.items())][:_TOLD]
         yield from first
-        if found.unreadable_count > len(first):
-            yield f"{found.unreadable_count - len(first):,} more recordings cannot be read"
+        if len(found.unreadable) > len(first):
+            yield f"{len(found.unreadable) - len(first):,} more recordings cannot be read"
 
 
 def _corpus(parts: Address, name: str, listing: Listing, found: Gathered, missing: Sequence[str]) -> Corpus:
@@ -113,15 +114,16 @@ def _corpus(parts: Address, name: str, listing: Listing, found: Gathered, missin
         run=name.removesuffix(".json"),
         recordings=listing.recordings,
         windows=found.windows,
+        planned=listing.windows,
         seconds=found.samples / SAMPLE_RATE,
         window=listing.window,
         hop=listing.hop,
         parts=len(listing.shards) + 1,
         missing=tuple(missing),
-        unreadable=found.unreadable_count,
+        unreadable=len(found.unreadable),
         skipped=found.skipped,
         totals=tuple(totals.totals() for totals in found.in_order),
-        failures=found.failures.found(),
+        failures=found.reasons,
         worst=tuple(_worst(parts, found)),
         environments=tuple(sorted(found.environments, key=lambda each: sorted(each.items()))),
     )
@@ -132,10 +134,11 @@ def _worst(parts: Address, found: Gathered) -> Iterator[WorstWindow]:
     by_rank = sorted((each for kept in found.worst.values() for each in kept), key=lambda each: each.rank)
     arrays: dict[tuple[str, int], Arrays | None] = {}
     for name in dict.fromkeys(each.part for each in by_rank[:_SHOWN]):
-        content = read_part(parts, name)
-        if content is not None:
-            for index, row in enumerate(PartFile(content, f"{parts.url}/{name}").rows()):
-                arrays[name, index] = row.arrays
+        wanted = {each.index for each in by_rank[:_SHOWN] if each.part == name}
+        with at_hand(parts, name) as path:
+            if path is not None:
+                found_rows = PartFile(path, f"{parts.url}/{name}").rows(wanted)
+                arrays |= {(name, index): row.arrays for index, row in found_rows}
     for each in by_rank:
         yield _window(each, arrays.get((each.part, each.index)))
 

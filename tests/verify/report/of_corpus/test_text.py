@@ -29,7 +29,10 @@ def test_facts_rows_and_reasons() -> None:
     assert corpus is not None
     facts = dict(facts_of(corpus))
     assert facts["recordings"] == "412 (3 cannot be read)"
-    assert facts["windows"] == "10,000 of 10 s, one every 10 s (17 ends of recordings too short for a frame)"
+    assert (
+        facts["windows"]
+        == "10,000 of 10,057, each of 10 s, one every 10 s (17 ends of recordings too short for a frame)"
+    )
     assert facts["parts"] == "98 found of 100 needed"
     assert facts["machines"] == "2 kinds, which differ in cpu"
     torchaudio, onnx = total_rows(corpus)

@@ -44,7 +44,10 @@ def facts_of(corpus: Corpus) -> Iterator[tuple[str, str]]:
     """List what was looked at, each fact with its name."""
     yield "recordings", f"{corpus.recordings:,}{_aside(corpus.unreadable, 'cannot be read')}"
     ends = _aside(corpus.skipped, f"end{'s' if corpus.skipped > 1 else ''} of recordings too short for a frame")
-    yield "windows", f"{corpus.windows:,} of {corpus.window:g} s, one every {corpus.hop:g} s{ends}"
+    compared = (
+        f"{corpus.windows:,}" if corpus.windows == corpus.planned else f"{corpus.windows:,} of {corpus.planned:,}"
+    )
+    yield "windows", f"{compared}, each of {corpus.window:g} s, one every {corpus.hop:g} s{ends}"
     yield "sound", duration(corpus.seconds)
     yield "parts", f"{corpus.parts - len(corpus.missing):,} found of {corpus.parts:,} needed"
     if len(corpus.environments) > 1:
