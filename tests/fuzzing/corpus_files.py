@@ -38,7 +38,7 @@ def parts() -> list[bytes]:
         Row(Where("torn.wav", "cd" * 32, 0, 0), "unreadable", "torn.wav: no sound"),
     )
     facts = Facts(1, "run", "audio", 3, 2, 6, {"onnx": {"version": "1"}}, {"cpu": "x"}, {"onnx": {"final": {9: 3}}})
-    check = PortCheck("x", "file", "fairseq", {}, (), (), {}, {}, {}, None, (_COMPARED,))
+    check = PortCheck("x", "file", "fairseq", {}, (), (), {}, {}, {}, "run", None, (_COMPARED,))
     about = {"run": "run", "audio": "audio", "backend": "fairseq", "version": "1", "environment": {}}
     given = OutputRow("gull.wav", "ab" * 32, 0, 3, _WAVEFORM, {"final": _FLOATS[None, None]})
     recording = Recording("gull.wav", "/gull.wav", None, 50, "ab" * 32, "WAV", 16_000, 1, 0, 3)

@@ -68,8 +68,8 @@ ONE_CHANNEL = {
         ("manifest", lines(*NEMO)),
         ("manifest", "a.wav\nsub/b.wav\nsub/c.wav\n"),
         ("recordings.jsonl", lines(*LHOTSE)),
-        ("recordings.jsonl.gz", gzip.compress(lines(*LHOTSE).encode())),
-        ("m.txt.gz", gzip.compress("\n".join(ALL).encode())),
+        ("recordings.jsonl.gz", gzip.compress(lines(*LHOTSE).encode(), mtime=0)),
+        ("m.txt.gz", gzip.compress("\n".join(ALL).encode(), mtime=0)),
     ],
 )
 def test_every_kind_of_manifest(folder: Path, name: str, content: str | bytes) -> None:
@@ -98,7 +98,7 @@ def test_segments_of_nemo_and_cuts_of_lhotse(folder: Path) -> None:
         {"id": "1", "start": start, "duration": duration, "channel": 0, "recording": LHOTSE[0], "type": "MonoCut"}
         for start, duration in ((0, 2), (0.5, 1.5))
     ]
-    found = listed(folder / "cuts.jsonl.gz", gzip.compress(lines(*cuts).encode()))
+    found = listed(folder / "cuts.jsonl.gz", gzip.compress(lines(*cuts).encode(), mtime=0))
     assert names(found) == ["a.wav", "a.wav (0.5 to 2 s)"]
     assert [recording.frames for recording in index_block(found)] == [32_000, 24_000]
 
@@ -175,7 +175,7 @@ def test_remote_manifests(folder: Path) -> None:
         ("c.jsonl", lines(ONE_CHANNEL), r"line 1: a cut of some of 2 channels, which are averaged here"),
         ("m.parquet", "no table", r"m\.parquet: damaged, or not a Parquet file"),
         ("m.parquet", b"PAR1" + bytes(100), r"m\.parquet: damaged, or not a Parquet file"),
-        ("m.txt.gz", gzip.compress(b"a.wav\n" * 1000)[:-10], r"m\.txt\.gz: damaged"),
+        ("m.txt.gz", gzip.compress(b"a.wav\n" * 1000, mtime=0)[:-10], r"m\.txt\.gz: damaged"),
     ],
 )
 def test_bad_lines_are_told_with_their_number(folder: Path, name: str, content: str | bytes, message: str) -> None:
@@ -195,10 +195,10 @@ def test_sound_itself_in_a_table_is_refused(folder: Path) -> None:
 
 def test_a_manifest_that_unpacks_to_a_great_deal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"line 1: more than 1,048,576 bytes in a line, which no manifest has"):
-        listed(folder / "m.txt.gz", gzip.compress(bytes(64 << 20)))
+        listed(folder / "m.txt.gz", gzip.compress(bytes(64 << 20), mtime=0))
     monkeypatch.setattr(manifest_rows, "_MOST_BYTES", 1 << 20)
     with pytest.raises(InputError, match=r"line \d+: more than 1,048,576 bytes in all"):
-        listed(folder / "m.txt.gz", gzip.compress(b"a.wav\n" * 300_000))
+        listed(folder / "m.txt.gz", gzip.compress(b"a.wav\n" * 300_000, mtime=0))
     monkeypatch.setattr(manifest_rows, "_LARGEST_CHUNK", 100)
     pyarrow.parquet.write_table(pyarrow.table({"path": [str(each) for each in range(1000)]}), folder / "m.parquet")
     with pytest.raises(InputError, match=r"its column path has [\d,]+ bytes in a group of rows, more than 100"):
