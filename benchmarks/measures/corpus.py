@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,12 +15,17 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.processes import Command, Run, python, run, tool
-from benchmarks.report.results import Curve, Part, Row
+from benchmarks.report.results import Curve, Row
+from benchmarks.report.results import Part as Measured
+
+from aves_verify.corpus.shards import joined
+from aves_verify.parts.identity import SIGNALS, Identity
+from aves_verify.parts.part import Part, PartFile, to_bytes
 
 ALONE, ONE, TWO = "this process alone", "1 worker", "2 workers"
 LOOP, POOL = "a loop over files by hand", "multiprocessing.Pool by hand"
 WORKERS = {ALONE: (), ONE: ("--workers", 1), TWO: ("--workers", 2)}
-REPORTED = (1_000, 3_000, 10_000)  # parts
+REPORTED = (300, 1_000, 3_000)  # parts
 TASKS = 2_000  # that do nothing
 _BEAT = 0.5  # seconds between two looks at the memory
 _EARLY, _LATE = (0.02, 0.1), (0.9, 1.0)  # shares of the parts
@@ -86,7 +92,7 @@ class Watched:
             looking.join()
 
 
-def tiny_corpus(bench: Bench) -> Part:
+def tiny_corpus(bench: Bench) -> Measured:
     """Windows of a second with a tiny model: nearly all that is measured is what a run takes beside the encoders."""
     windows = 200 if bench.quick else bench.windows
     folder = bench.work / "tiny-corpus"
@@ -115,10 +121,10 @@ def tiny_corpus(bench: Bench) -> Part:
     )
     sizes = [float(count) for count in counts]
     curve = Curve("report", "aves-verify corpus", "parts", "s", sizes, [each.seconds for each in reports.values()])
-    return Part(rows=rows, curves=[curve])
+    return Measured(rows=rows, curves=[curve])
 
 
-def base_corpus(bench: Bench) -> Part:
+def base_corpus(bench: Bench) -> Measured:
     """Windows of ten seconds with the checkpoint, ``--hours`` of them: what a corpus takes."""
     seconds = 60.0 if bench.quick else 3600 * bench.hours
     folder = bench.work / "base-corpus"
@@ -127,7 +133,7 @@ def base_corpus(bench: Bench) -> Part:
     corpus = Corpus("base corpus", bench.bundle, audio, 10.0, folder, 1)
     rows = _run_rows(corpus, seconds)
     scaling = next(row for row in rows if row.what == f"base corpus, {TWO}")
-    return Part(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
+    return Measured(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
 
 
 def _make_audio(bench: Bench, audio: Path, seconds: float) -> None:
@@ -189,22 +195,22 @@ def _told(command: Command) -> dict[str, float]:
 
 
 def _report(corpus: Corpus, count: int) -> Run:
-    """The report of so many parts: those that there are, under as many names as are wanted."""
+    """The report of so many parts: those that there are, each as often as is wanted, of another shard every time."""
     folder = corpus.work / "reported"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (listing,) = corpus.parts.glob("*.json")
     document = json.loads(listing.read_text(encoding="utf-8"))
-    port, settings = document["port"][:12], document["settings"][:12]
-    shards = [f"{number:064}" for number in range(count)]
-    known = [corpus.parts / f"{port}-{audio[:12]}-{settings}.parquet" for audio in document["shards"]]
+    known = Identity(document["port"], document["settings"])
+    files = [PartFile(corpus.parts / known.part(audio), "") for audio in document["shards"]]
+    made = [(file.facts, tuple(row for _, row in file.rows())) for file in files]
+    shards = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(count)]
     for number, audio in enumerate(shards):
-        # the beginning of a digest is in a name
-        (folder / f"{port}-{audio[-12:]}-{settings}.parquet").hardlink_to(known[number % len(known)])
-    document["shards"] = [f"{audio[-12:]}{audio[:-12]}" for audio in shards]
+        facts, rows = made[number % len(made)]
+        (folder / known.part(audio)).write_bytes(to_bytes(Part(replace(facts, audio=audio), rows)))
+    document |= {"shards": shards, "corpus": joined(shards)}
     (folder / listing.name).write_text(json.dumps(document), encoding="utf-8")
-    check = f"{port}-signals-{settings}.parquet"
-    (folder / check).hardlink_to(corpus.parts / check)
+    (folder / known.part(SIGNALS)).hardlink_to(corpus.parts / known.part(SIGNALS))
     return run(tool("aves-verify", "corpus", "report", "--parts", folder))
 
 
