@@ -19,6 +19,16 @@ import psutil
 
 _PROGRAM = "import sys; from aves_verify.cli import main; main(sys.argv[1:])"
 _PATIENCE = 300  # seconds
+# Before the command: each part takes a moment more, so that on a fast machine too there is one in which to disturb it.
+SLOWLY = """
+import time
+from aves_verify.recipes.making import PartWorker
+quickly = PartWorker.do
+def do(self, spec):
+    time.sleep(0.3)
+    return quickly(self, spec)
+PartWorker.do = do
+"""
 
 
 @dataclass
@@ -55,8 +65,10 @@ class Command:
         return []
 
     def workers(self) -> list[psutil.Process]:
-        """Those that call themselves so, once they are up."""
-        return [each for each in self.below() if "dask worker [" in _line_of(each)]
+        """Those that multiprocessing has spawned; with setproctitle they have another name once they are up."""
+        return [
+            each for each in self.below() if any(name in _line_of(each) for name in ("spawn_main", "dask worker ["))
+        ]
 
     def encoders(self) -> list[psutil.Process]:
         """The processes that encoders run in."""
