@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,12 +14,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.processes import Command, Run, python, run, tool
-from benchmarks.report.results import Curve, Row
-from benchmarks.report.results import Part as Measured
-
-from aves_verify.corpus.shards import joined
-from aves_verify.parts.identity import SIGNALS, Identity
-from aves_verify.parts.part import Part, PartFile, to_bytes
+from benchmarks.report.results import Curve, Part, Row
 
 ALONE, ONE, TWO = "this process alone", "1 worker", "2 workers"
 LOOP, POOL = "a loop over files by hand", "multiprocessing.Pool by hand"
@@ -92,7 +86,7 @@ class Watched:
             looking.join()
 
 
-def tiny_corpus(bench: Bench) -> Measured:
+def tiny_corpus(bench: Bench) -> Part:
     """Windows of a second with a tiny model: nearly all that is measured is what a run takes beside the encoders."""
     windows = 200 if bench.quick else bench.windows
     folder = bench.work / "tiny-corpus"
@@ -121,10 +115,10 @@ def tiny_corpus(bench: Bench) -> Measured:
     )
     sizes = [float(count) for count in counts]
     curve = Curve("report", "aves-verify corpus", "parts", "s", sizes, [each.seconds for each in reports.values()])
-    return Measured(rows=rows, curves=[curve])
+    return Part(rows=rows, curves=[curve])
 
 
-def base_corpus(bench: Bench) -> Measured:
+def base_corpus(bench: Bench) -> Part:
     """Windows of ten seconds with the checkpoint, ``--hours`` of them: what a corpus takes."""
     seconds = 60.0 if bench.quick else 3600 * bench.hours
     folder = bench.work / "base-corpus"
@@ -133,7 +127,7 @@ def base_corpus(bench: Bench) -> Measured:
     corpus = Corpus("base corpus", bench.bundle, audio, 10.0, folder, 1)
     rows = _run_rows(corpus, seconds)
     scaling = next(row for row in rows if row.what == f"base corpus, {TWO}")
-    return Measured(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
+    return Part(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
 
 
 def _make_audio(bench: Bench, audio: Path, seconds: float) -> None:
@@ -198,19 +192,7 @@ def _report(corpus: Corpus, count: int) -> Run:
     """The report of so many parts: those that there are, each as often as is wanted, of another shard every time."""
     folder = corpus.work / "reported"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (listing,) = corpus.parts.glob("*.json")
-    document = json.loads(listing.read_text(encoding="utf-8"))
-    known = Identity(document["port"], document["settings"])
-    files = [PartFile(corpus.parts / known.part(audio), "") for audio in document["shards"]]
-    made = [(file.facts, tuple(row for _, row in file.rows())) for file in files]
-    shards = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(count)]
-    for number, audio in enumerate(shards):
-        facts, rows = made[number % len(made)]
-        (folder / known.part(audio)).write_bytes(to_bytes(Part(replace(facts, audio=audio), rows)))
-    document |= {"shards": shards, "corpus": joined(shards)}
-    (folder / listing.name).write_text(json.dumps(document), encoding="utf-8")
-    (folder / known.part(SIGNALS)).hardlink_to(corpus.parts / known.part(SIGNALS))
+    run(python("benchmarks.peers.corpus_parts", corpus.parts, folder, count))
     return run(tool("aves-verify", "corpus", "report", "--parts", folder))
 
 
