@@ -102,7 +102,7 @@ def test_workers_and_encoders_that_are_killed_change_nothing(
     calm: Undisturbed, chance: random.Random, tmp_path: Path
 ) -> None:
     run = calm.ordered(tmp_path)
-    assert killed_at_random(run, chance, 4) == 4
+    assert killed_at_random(run, chance, 4) >= 2  # a fast machine may be through before the last
     run.until_done()
     calm.check(run)
 
