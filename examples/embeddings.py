@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts import InputError
-from aves_verify import Clip, Cutting, Made, Plan, Shard, StoreError, Subject, read_windows
+from aves_verify import Clip, Cutting, Made, Plan, Shard, Subject, Unreadable, windows_or_reasons
 from embedding_parts import WRITERS, Form, Row, Values
 from synthesis import SAMPLE_RATE
 
@@ -112,26 +112,23 @@ class Embedder:
         }
         content = WRITERS[recipe.form](rows, self.empty, recipe.wanted.pool != "none", about)
         embedded = [row for row in rows if row.values is not None]
+        left_out = [row for row in rows if row.values is None and 0.0 in (row.start, row.seconds)]
         return Made(
             content,
             {
                 "windows": len(embedded),
                 "sound": sum(row.seconds for row in embedded),
-                "unreadable": sum(row.values is None and row.start == 0 for row in rows),
+                "unreadable": len({row.recording for row in left_out}),
             },
         )
 
     def _rows(self, stretch: Any) -> Iterator[Row]:
-        """A row for each window of a stretch, or one that says why it cannot be read."""
+        """A row for each window of a stretch, and for what cannot be read. Raises StoreError."""
         one, cutting, wanted = stretch.recording, self.recipe.cutting, self.recipe.wanted
-        try:
-            windows = list(read_windows(stretch, cutting))
-        except StoreError:  # the same may go well later
-            raise
-        except InputError as error:
-            yield Row(one.name, one.sha256, stretch.first * cutting.hop, 0.0, reason=str(error))
-            return
-        for window in windows:
+        for window in windows_or_reasons(stretch, cutting):
+            if isinstance(window, Unreadable):
+                yield Row(one.name, one.sha256, window.start / SAMPLE_RATE, 0.0, reason=window.reason)
+                continue
             start, seconds, samples = window.start / SAMPLE_RATE, window.clip.duration, window.clip.samples
             if samples < self.recipe.shortest:  # what is left at the end; padding would change every frame
                 reason = f"{samples} samples at 16 kHz are too short: this port takes {self.recipe.shortest}"

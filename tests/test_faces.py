@@ -26,7 +26,7 @@ FACES = {
     "aves_verify": {
         "Clip", "read_clips", "reference_signals", "of_bundle", "verify", "Plan", "compare", "Comparison", "Tolerance",
         "Report", "to_json", "Implementation", "Given", "Encoder", "RunError", "make_parts", "Recipe", "Made", "Shard",
-        "Crew", "Cutting", "read_windows", "StoreError", "Subject",
+        "Crew", "Cutting", "Unreadable", "windows_or_reasons", "StoreError", "Subject",
         "corpus_report",
     },
 }  # fmt: skip

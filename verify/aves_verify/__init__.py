@@ -6,8 +6,9 @@
 - ``Clip``, ``read_clips``, ``reference_signals``: what encoders are run on.
 - ``compare``, ``Comparison``, ``Tolerance``: two arrays against each other, from anywhere.
 - ``make_parts``: have a ``Recipe`` of your own make a part, which is ``Made``, of each ``Shard`` of a corpus, by a
-  ``Crew`` of processes; ``read_windows`` reads what ``Cutting`` cuts it into, and raises ``StoreError`` where that may
-  go well later. ``corpus_report``: the one report of all parts of a verification.
+  ``Crew`` of processes; ``windows_or_reasons`` reads what ``Cutting`` cuts it into, tells of what is ``Unreadable``,
+  and raises ``StoreError`` where that may go well later. ``corpus_report``: the one report of all parts of a
+  verification.
 - ``Implementation``, ``Given``, ``Encoder``, ``RunError``: a backend of your own, from a package of your own.
 
 ``Clip``, ``reference_signals``, what compares arrays and what backends are made of work without torch. These names
@@ -35,15 +36,16 @@ __all__ = [
     "StoreError",
     "Subject",
     "Tolerance",
+    "Unreadable",
     "compare",
     "corpus_report",
     "make_parts",
     "of_bundle",
     "read_clips",
-    "read_windows",
     "reference_signals",
     "to_json",
     "verify",
+    "windows_or_reasons",
 ]
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from aves_verify.comparison.compare import Comparison, Tolerance, compare
     from aves_verify.corpus.addresses import StoreError
     from aves_verify.corpus.shards import Shard
-    from aves_verify.corpus.windows import Cutting, read_windows
+    from aves_verify.corpus.windows import Cutting, Unreadable, windows_or_reasons
     from aves_verify.recipes.making import Made, Recipe
     from aves_verify.report.json_report import to_json
     from aves_verify.report.report import Report
@@ -93,7 +95,8 @@ else:
             "Subject": "subjects.subject",
             "corpus_report": "verdict.verdict",
             "make_parts": "runs.ordering",
-            "read_windows": "corpus.windows",
+            "Unreadable": "corpus.windows",
+            "windows_or_reasons": "corpus.windows",
             "verify": "verification.run",
         },
     )

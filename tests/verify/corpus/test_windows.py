@@ -12,9 +12,19 @@ from tests.support.corpora import KINDS, noise, record
 from aves_artifacts.base.errors import InputError
 from aves_convert.sounds.audio import SoundFile, read_clip, read_mono
 from aves_verify.corpus import windows
+from aves_verify.corpus.addresses import StoreError
 from aves_verify.corpus.index import Recording, index_block
 from aves_verify.corpus.listing import list_audio
-from aves_verify.corpus.windows import Cutting, Stretch, read_windows, samples_of, stretches, windows_of
+from aves_verify.corpus.windows import (
+    Cutting,
+    Stretch,
+    Unreadable,
+    read_windows,
+    samples_of,
+    stretches,
+    windows_of,
+    windows_or_reasons,
+)
 
 
 def recording_of(path: Path) -> Recording:
@@ -211,3 +221,28 @@ def test_real_recordings(shared_audio: Path) -> None:
         recording = recording_of(path)
         (window,) = read(recording, Cutting(300.0, 300.0))
         assert window.clip.sha256 == read_clip(path).sha256
+
+
+def test_of_several_windows_those_that_can_be_read_are(tmp_path: Path) -> None:
+    sound = np.full(5 * 16_000, 0.25, np.float32)
+    sound[20_000] = np.nan
+    soundfile.write(tmp_path / "a.wav", sound, 16_000, "FLOAT")
+    cutting = Cutting(1.0, 1.0)
+    (recording,) = index_block(list_audio([str(tmp_path / "a.wav")]))
+    (stretch,) = stretches(recording, cutting)
+    found = list(windows_or_reasons(stretch, cutting))
+    assert [each.start for each in found] == [0, 16_000, 32_000, 48_000, 64_000]
+    assert [isinstance(each, Unreadable) for each in found] == [False, True, False, False, False]
+    assert isinstance(found[1], Unreadable)
+    assert "NaN" in found[1].reason
+
+
+def test_what_is_another_by_now_is_not_the_recordings_fault(tmp_path: Path) -> None:
+    """A part that says so would stand for the recording that was indexed."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(16_000, 0.25, np.float32), 16_000)
+    (recording,) = index_block(list_audio([str(path)]))
+    (stretch,) = stretches(recording, Cutting())
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(StoreError, match="changed since it was indexed"):
+        list(windows_or_reasons(stretch, Cutting()))

@@ -107,7 +107,7 @@ def test_a_store_that_does_not_answer_is_no_row(loaded: Loaded, shard: Shard, mo
         raise StoreError("the store does not answer")
         yield
 
-    monkeypatch.setattr(module, "read_windows", silent)
+    monkeypatch.setattr(module, "windows_or_reasons", silent)
     with pytest.raises(StoreError):
         verified(loaded, shard)
 

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 from tests.support.corpus_runs import ALONE, BACKENDS, CUTTING, checked, run_over, sounds
@@ -118,6 +120,19 @@ def test_missing_parts_are_told_and_fail(damage: str, whole: Path, tmp_path: Pat
     (problem,) = config.problems
     assert problem.startswith(f"incomplete: 1 of {len(shards) + 1} parts are missing")
     assert ("signals" if damage == "the port's own" else shards[1].name) in problem
+
+
+def test_a_number_that_is_none_is_damage(whole: Path, tmp_path: Path) -> None:
+    """No comparison gives NaN, and none is larger: such a part must not pass, whatever its checksums say."""
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    path = next(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    table = pyarrow.parquet.read_table(path)
+    at, numbers = table.schema.get_field_index("max_abs"), table.column("max_abs").to_pylist()
+    changed = pyarrow.array([float("nan"), *numbers[1:]])
+    pyarrow.parquet.write_table(table.set_column(at, table.schema.field(at), changed), path)
+    (config,) = corpus_report(str(parts)).configs
+    assert not config.passed
+    assert f"{path.name}: damaged, or no part (a number is NaN" in config.problems[0]
 
 
 def test_a_list_that_somebody_shortened_is_told(whole: Path, tmp_path: Path) -> None:

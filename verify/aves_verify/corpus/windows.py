@@ -12,13 +12,14 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_convert.sounds.audio import MAX_SECONDS, read_mono
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip
 from aves_verify.corpus.addresses import WHOLE, StoreError, open_at, refusal
@@ -33,8 +34,11 @@ _MOST_WINDOWS = 1 << 16
 _kept: tuple[tuple[str, int | None, str], bytes] | None = None  # the recording that was read last, as it is stored
 
 
-class ChangedError(InputError):
-    """A recording is not, or not any more, what the index says of it: of another one no part of this name is made."""
+class ChangedError(StoreError):
+    """A recording is not, or not any more, what the index says of it: of another one no part of this name is made.
+
+    Like all trouble of a store it says nothing of the recording that is meant.
+    """
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,31 @@ def read_windows(stretch: Stretch, cutting: Cutting) -> Iterator[Window]:
         name = recording.name if is_alone else f"{recording.name} @ {seconds_text(start / SAMPLE_RATE)} s"
         samples = waveform[start - first : start - first + cutting.window_samples]
         yield Window(name, Clip(name, samples), start)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A window, or a whole recording, that cannot be read; ``start`` is its first sample's number at 16 kHz."""
+
+    start: int
+    reason: str
+
+
+def windows_or_reasons(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Unreadable]:
+    """Read a stretch as ``read_windows`` does, and tell why where that cannot be: of several windows each is tried.
+
+    Raises StoreError where a recording is not to blame.
+    """
+    try:
+        yield from read_windows(stretch, cutting)
+    except StoreError:  # what is found follows from the bytes alone
+        raise
+    except InputError as error:
+        if stretch.count <= 1:
+            yield Unreadable(stretch.first * cutting.hop_samples, reason_of(error))
+            return
+        for first in range(stretch.first, stretch.first + stretch.count):
+            yield from windows_or_reasons(replace(stretch, first=first, count=1), cutting)
 
 
 def _samples(recording: Recording, first: int, end: int) -> NDArray[np.float32]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
 from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL
 from aves_convert.sounds.clip import too_short
 from aves_convert.sounds.network_input import network_input
 from aves_verify.backends.backend import RunError
 from aves_verify.comparison.compare import Comparison
-from aves_verify.corpus.addresses import StoreError
 from aves_verify.corpus.shards import Shard
-from aves_verify.corpus.windows import ChangedError, Cutting, Stretch, Window, read_windows
+from aves_verify.corpus.windows import Cutting, Stretch, Window, windows_or_reasons
 from aves_verify.loading.load import Loaded
 from aves_verify.parts.differences import added, counted
 from aves_verify.parts.identity import Looking
@@ -44,8 +41,8 @@ class Found:
 def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, seconds: dict[str, float]) -> Found:
     """Compare every port on every window of a shard; seconds are added by backend.
 
-    A recording whose bytes cannot be read is a row. Raises StoreError where its store does not answer, and ChangedError
-    where they are others, or gone.
+    A recording whose bytes cannot be read is a row. Raises StoreError where its store does not answer, or where they
+    are others by now, or gone.
     """
     rows: list[Row] = []
     worst, windows, samples = Worst(looking.worst), 0, 0
@@ -62,10 +59,6 @@ def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, sec
     return Found(worst.with_arrays(rows), windows, samples, differences)
 
 
-def _place(stretch: Stretch, cutting: Cutting) -> Where:
-    return Where(stretch.recording.name, stretch.recording.sha256, stretch.first * cutting.hop_samples, 0)
-
-
 @dataclass(frozen=True)
 class _Compared:
     """One output of one port in one window."""
@@ -74,20 +67,17 @@ class _Compared:
     waveform: NDArray[np.float32]
     port: Any
     reference: Any
+    differences: Mapping[int, int]  # how often each size occurs
 
 
 def windows_of(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Row]:
-    """The windows of a stretch, and a row for what cannot be read: of several windows each is then tried by itself."""
-    try:
-        yield from read_windows(stretch, cutting)
-    except (ChangedError, StoreError):  # what a part holds follows from the bytes that it is named by
-        raise
-    except InputError as error:
-        if stretch.count <= 1:
-            yield Row(_place(stretch, cutting), UNREADABLE, reason_of(error))
-            return
-        for first in range(stretch.first, stretch.first + stretch.count):
-            yield from windows_of(replace(stretch, first=first, count=1), cutting)
+    """The windows of a stretch, and a row for what cannot be read. Raises StoreError."""
+    for found in windows_or_reasons(stretch, cutting):
+        if isinstance(found, Window):
+            yield found
+        else:
+            where = Where(stretch.recording.name, stretch.recording.sha256, found.start, 0)
+            yield Row(where, UNREADABLE, found.reason)
 
 
 def _left_out(stretch: Stretch, window: Window, reason: str) -> Row:
@@ -102,9 +92,8 @@ def _add(rows: list[Row], worst: Worst, differences: dict[str, dict[str, dict[in
         worst.add(len(rows), comparison, each.waveform, each.port, each.reference)
         rows.append(each.row)
         if each.row.sums is not None:
-            difference = each.port.astype(np.float64) - each.reference
             outputs = differences.setdefault(comparison.backend, {})
-            outputs[comparison.layer] = added([outputs.get(comparison.layer, {}), counted(difference)])
+            outputs[comparison.layer] = added([outputs.get(comparison.layer, {}), each.differences])
 
 
 def _verified(
@@ -121,8 +110,10 @@ def _verified(
     where = _where(stretch, window, loaded)
     for comparison in ran.compared(plan):
         port, reference = _outputs(ran, comparison)
-        sums = None if not np.isfinite(comparison.mean_abs) or comparison.flips is not None else _sums(port, reference)
-        yield _Compared(Row.of(where, comparison, sums), window.clip.waveform, port, reference)
+        sums, counts = None, dict[int, int]()
+        if np.isfinite(comparison.mean_abs) and comparison.flips is None:
+            sums, counts = _sums(port, reference)
+        yield _Compared(Row.of(where, comparison, sums), window.clip.waveform, port, reference, counts)
 
 
 def _where(stretch: Stretch, window: Window, loaded: Loaded) -> Where:
@@ -141,7 +132,8 @@ def _outputs(ran: RanInput, comparison: Comparison) -> tuple[Any, Any]:
     return port, expected.get(FINAL if layer == EMBEDDINGS else layer)
 
 
-def _sums(port: NDArray[np.float32], reference: NDArray[np.float32]) -> Sums:
+def _sums(port: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[Sums, dict[int, int]]:
     difference = port.astype(np.float64) - reference
     squares = float(np.sum(difference * difference))
-    return Sums(port.size, squares, float(np.sum(np.square(reference, dtype=np.float64))))
+    sums = Sums(port.size, squares, float(np.sum(np.square(reference, dtype=np.float64))))
+    return sums, counted(difference)

@@ -49,7 +49,6 @@ class Gathered:
     failures: Failures = field(default_factory=Failures)
     missing: list[str] = field(default_factory=list)  # names, each with what is wrong
     unreadable: dict[str, str] = field(default_factory=dict)  # recording -> reason, the first of several
-    lost: int = 0  # rows of what cannot be read
     skipped: int = 0
     windows: int = 0
     samples: int = 0
@@ -88,7 +87,6 @@ class Gathered:
         elif status == SKIPPED:
             self.skipped += 1
         elif status == UNREADABLE:
-            self.lost += 1
             self.unreadable[where] = min(self.unreadable.get(where, row["reason"]), row["reason"])
 
     def _rank(self, name: str, index: int, row: Mapping[str, Any]) -> None:

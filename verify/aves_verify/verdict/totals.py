@@ -18,6 +18,7 @@ from aves_verify.report.corpus import Histogram, OutputTotals
 from aves_verify.verdict.exact_sum import ExactSum
 from aves_verify.verdict.grids import RATIOS, Grids
 
+_SIZES = ("max_abs", "max_rel", "mean_abs", "min_tolerance")
 _SUMS = ("squares", "reference_squares", "differences", "port_errors", "own_errors", "exact")
 
 
@@ -41,11 +42,13 @@ class Totals:
     kept: dict[str, Any] = field(default_factory=dict)  # what is the same for all: the reference, what it is held to
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in a row of a part that is a comparison of this output."""
+        """Take in a row of a part that is a comparison of this output. Raises ValueError for what is none."""
         self.windows += 1
         self.statuses[row["status"]] += 1
         self.kept.update({name: row[name] for name in ("reference", "tolerance", "bound")})
-        for name in ("max_abs", "max_rel", "mean_abs", "min_tolerance"):
+        if any(math.isnan(row[name]) for name in (*_SIZES, "cosine_min")):
+            raise ValueError("a number is NaN, which no comparison gives")
+        for name in _SIZES:
             self._larger(name, row[name])
         self._smaller("cosine_min", row["cosine_min"])
         if row["elements"] is not None:
