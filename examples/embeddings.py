@@ -123,7 +123,7 @@ class Embedder:
         )
 
     def _rows(self, stretch: Any) -> Iterator[Row]:
-        """A row for each window of a stretch, and for what cannot be read. Raises StoreError."""
+        """A row for each window of a stretch, and for what cannot be read."""
         one, cutting, wanted = stretch.recording, self.recipe.cutting, self.recipe.wanted
         for window in windows_or_reasons(stretch, cutting):
             if isinstance(window, Unreadable):

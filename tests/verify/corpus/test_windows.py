@@ -12,10 +12,10 @@ from tests.support.corpora import KINDS, noise, record
 from aves_artifacts.base.errors import InputError
 from aves_convert.sounds.audio import SoundFile, read_clip, read_mono
 from aves_verify.corpus import windows
-from aves_verify.corpus.addresses import StoreError
 from aves_verify.corpus.index import Recording, index_block
 from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.windows import (
+    ChangedError,
     Cutting,
     Stretch,
     Unreadable,
@@ -244,5 +244,5 @@ def test_what_is_another_by_now_is_not_the_recordings_fault(tmp_path: Path) -> N
     (recording,) = index_block(list_audio([str(path)]))
     (stretch,) = stretches(recording, Cutting())
     path.write_bytes(path.read_bytes()[::-1])
-    with pytest.raises(StoreError, match="changed since it was indexed"):
+    with pytest.raises(ChangedError, match="changed since it was indexed"):
         list(windows_or_reasons(stretch, Cutting()))

@@ -34,11 +34,8 @@ _MOST_WINDOWS = 1 << 16
 _kept: tuple[tuple[str, int | None, str], bytes] | None = None  # the recording that was read last, as it is stored
 
 
-class ChangedError(StoreError):
-    """A recording is not, or not any more, what the index says of it: of another one no part of this name is made.
-
-    Like all trouble of a store it says nothing of the recording that is meant.
-    """
+class ChangedError(InputError):
+    """A recording is not, or not any more, what the index says of it: of another one no part of this name is made."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +159,11 @@ class Unreadable:
 def windows_or_reasons(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Unreadable]:
     """Read a stretch as ``read_windows`` does, and tell why where that cannot be: of several windows each is tried.
 
-    Raises StoreError where a recording is not to blame.
+    Raises ChangedError and StoreError, which say nothing of the recording that is meant.
     """
     try:
         yield from read_windows(stretch, cutting)
-    except StoreError:  # what is found follows from the bytes alone
+    except (ChangedError, StoreError):  # what is found follows from the bytes alone
         raise
     except InputError as error:
         if stretch.count <= 1:

@@ -41,8 +41,8 @@ class Found:
 def verify_shard(loaded: Loaded, shard: Shard, plan: Plan, looking: Looking, seconds: dict[str, float]) -> Found:
     """Compare every port on every window of a shard; seconds are added by backend.
 
-    A recording whose bytes cannot be read is a row. Raises StoreError where its store does not answer, or where they
-    are others by now, or gone.
+    A recording whose bytes cannot be read is a row. Raises StoreError where its store does not answer, and ChangedError
+    where they are others, or gone.
     """
     rows: list[Row] = []
     worst, windows, samples = Worst(looking.worst), 0, 0
@@ -71,7 +71,7 @@ class _Compared:
 
 
 def windows_of(stretch: Stretch, cutting: Cutting) -> Iterator[Window | Row]:
-    """The windows of a stretch, and a row for what cannot be read. Raises StoreError."""
+    """The windows of a stretch, and a row for what cannot be read. Raises ChangedError and StoreError."""
     for found in windows_or_reasons(stretch, cutting):
         if isinstance(found, Window):
             yield found
