@@ -160,6 +160,9 @@ def of_the_file(error: Exception, address: str) -> OSError | None:
     """The error as one of the file itself; None where the store is to blame."""
     if is_local(address):
         return error if isinstance(error, OSError) and error.errno in _OF_THE_FILE else None
+    if address.startswith(("http://", "https://")) and isinstance(error, FileNotFoundError):
+        # fsspec says so of every address that it could not ask about, and why in the cause.
+        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return FileNotFoundError(errno.ENOENT, "no such file")
     response = getattr(error.__cause__, "response", None)
