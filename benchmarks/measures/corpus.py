@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import statistics
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.processes import Command, Run, python, run, tool
 from benchmarks.report.results import Curve, Part, Row
+from benchmarks.watched import Watched
 
 ALONE, ONE, TWO = "this process alone", "1 worker", "2 workers"
 LOOP, POOL = "a loop over files by hand", "multiprocessing.Pool by hand"
 WORKERS = {ALONE: (), ONE: ("--workers", 1), TWO: ("--workers", 2)}
 REPORTED = (300, 1_000, 3_000)  # parts
 TASKS = 2_000  # that do nothing
-_BEAT = 0.5  # seconds between two looks at the memory
 _EARLY, _LATE = (0.02, 0.1), (0.9, 1.0)  # shares of the parts
 
 
@@ -60,38 +57,6 @@ class Corpus:
             *("benchmarks.peers.corpus_process", "run", self.bundle, self.audio, self.parts),
             *("--window", self.window, *WORKERS[who]),
         )
-
-
-@dataclass
-class Watched:
-    """What the processes of a run held in MiB, by how many parts there were: the largest of them each time."""
-
-    parts: Path
-    seen: list[tuple[int, float]] = field(default_factory=list)
-
-    def within(self, shares: tuple[float, float]) -> float | None:
-        """The most while so large a share of the parts was there."""
-        most = max((parts for parts, _ in self.seen), default=0)
-        found = [mib for parts, mib in self.seen if shares[0] * most <= parts <= shares[1] * most]
-        return max(found, default=None)
-
-    @contextmanager
-    def looking(self, root: int) -> Iterator[None]:
-        """Look at the process ``root`` and all below it while the block runs."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(_BEAT):
-                count = sum(1 for _ in self.parts.glob("[!.]*.parquet"))
-                self.seen.append((count, max((_resident_mib(pid) for pid in _below(root)), default=0.0)))
-
-        looking = threading.Thread(target=look)
-        looking.start()
-        try:
-            yield
-        finally:
-            over.set()
-            looking.join()
 
 
 def tiny_corpus(bench: Bench) -> Part:
@@ -237,27 +202,3 @@ def _report(corpus: Corpus, count: int) -> Run:
     shutil.rmtree(folder, ignore_errors=True)
     run(python("benchmarks.peers.corpus_parts", corpus.parts, folder, count))
     return run(tool("aves-verify", "corpus", "report", "--parts", folder))
-
-
-def _below(root: int) -> list[int]:
-    """A process and all that it and those below it have started, by what the system tells of each one's parent."""
-    parents = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and (status := _read(f"/proc/{entry.name}/stat")):
-            parents[int(entry.name)] = int(status.rpartition(")")[2].split()[1])
-    found = [root]
-    for pid in found:
-        found.extend(child for child, parent in parents.items() if parent == pid)
-    return found
-
-
-def _resident_mib(pid: int) -> float:
-    fields = _read(f"/proc/{pid}/statm").split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if fields else 0.0
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii", errors="replace")
-    except OSError:  # it has ended
-        return ""

@@ -16,9 +16,9 @@ from aves_verify.drivers.progress import Form, Progress, Reporter, reporter
 class Crew:
     """How many work, and where. ``share``: these are the first of so many crews that share the tasks.
 
-    ``workers``: processes on this machine; ``scheduler``: the address of a cluster's; neither: this process. ``form``: how progress is shown.
-    ``check``: whether parts that are there are read to the last byte, and those that are damaged made again. Raises
-    InputError for what does not go together.
+    ``workers``: processes on this machine; ``scheduler``: the address of a cluster's; neither: this process. ``form``:
+    how progress is shown. ``check``: whether parts that are there are read to the last byte, and those that are damaged
+    made again. Raises InputError for what does not go together.
     """
 
     share: tuple[int, int] | None = None
