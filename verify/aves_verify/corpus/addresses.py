@@ -105,7 +105,8 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
                 raise blamed from None
             failed = failed or time.monotonic()
             if time.monotonic() + wait > failed + PATIENCE:
-                raise StoreError(f"{told(address)}: the store does not give it: {reason_of(error)}") from error
+                why = reason_of(_cause(error, address))
+                raise StoreError(f"{told(address)}: the store does not give it: {why}") from error
         time.sleep(wait)
         wait = min(2 * wait, longest)
 
@@ -156,13 +157,17 @@ class _Remote(io.RawIOBase):
         super().close()
 
 
+def _cause(error: Exception, address: str) -> Exception:
+    """What is behind an error: of a web server that cannot be asked fsspec says that there is no such file."""
+    is_web = address.startswith(("http://", "https://")) and isinstance(error, FileNotFoundError)
+    return error.__cause__ if is_web and isinstance(error.__cause__, Exception) else error
+
+
 def of_the_file(error: Exception, address: str) -> OSError | None:
     """The error as one of the file itself; None where the store is to blame."""
     if is_local(address):
         return error if isinstance(error, OSError) and error.errno in _OF_THE_FILE else None
-    if address.startswith(("http://", "https://")) and isinstance(error, FileNotFoundError):
-        # fsspec says so of every address that it could not ask about, and why in the cause.
-        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    error = _cause(error, address)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return FileNotFoundError(errno.ENOENT, "no such file")
     response = getattr(error.__cause__, "response", None)
