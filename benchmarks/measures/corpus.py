@@ -142,11 +142,11 @@ class Turns:
         return [float(json.loads(each.output)[number]) for each in self.runs[who]]
 
     def median(self, who: str) -> float:
-        """How long it took to make the parts, by the runs' own words."""
-        return statistics.median(self.told(who, "seconds"))
+        """How long it took, in seconds from start to end."""
+        return statistics.median(each.seconds for each in self.runs[who])
 
     def beside_forward(self, who: str) -> Row:
-        """All that was done against the forward passes alone."""
+        """The time of all tasks, whoever did them, against that of their forward passes alone."""
         what = f"{self.name}, making all parts, {who}"
         return Row(what, "their forward passes", "s", self.told(who, "seconds"), self.told(who, "forward"))
 
