@@ -51,7 +51,7 @@ def check_verified(folder: Path, backend: str) -> None:
 
 
 def recipe_of(bundle: Bundle, wanted: Wanted, cutting: Cutting, threads: int, form: Form) -> EmbedRecipe:
-    """How the shards are embedded. Raises InputError for a graph of a fixed shape that fits no window."""
+    """How the shards are embedded. Raises InputError for windows that the port does not take."""
     manifest = bundle.manifest
     files_of = wanted.plan.needs(of_bundle(bundle.folder))
     shortest, graph = manifest.encoder.receptive_field, manifest.graph
@@ -62,6 +62,9 @@ def recipe_of(bundle: Bundle, wanted: Wanted, cutting: Cutting, threads: int, fo
         if cutting.window_samples != shortest:
             seconds = shortest / manifest.encoder.sample_rate
             raise InputError(f"{bundle.folder}: this graph takes {shortest} samples alone; give --window {seconds:g}")
+    if cutting.window_samples < shortest:
+        seconds = shortest / manifest.encoder.sample_rate
+        raise InputError(f"a window of {cutting.window:g} s gives no frame; give --window from {seconds:g} on")
     about = {
         "model": manifest.name,
         "checkpoint": manifest.source.sha256,

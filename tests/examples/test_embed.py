@@ -127,6 +127,15 @@ def test_parts_say_what_they_are(embed: Callable[..., Path], ports: Path) -> Non
 
 
 @pytest.mark.parametrize("backend", ["onnx", "torchaudio"])
+def test_windows_that_give_no_frame_are_refused(backend: str, ports: Path, audio: Path, tmp_path: Path) -> None:
+    given = ("--bundle", ports, "--audio", audio, "--out", tmp_path / "out", "--backend", backend, "--window", 0.01)
+    done = run(*given)
+    assert done.exit_code == 2
+    assert done.output.splitlines()[-1].endswith("a window of 0.01 s gives no frame; give --window from 0.025 on")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torchaudio"])
 def test_frames_of_a_layer_are_those_of_the_port(
     backend: str, embed: Callable[..., Path], ports: Path, audio: Path
 ) -> None:

@@ -72,7 +72,7 @@ class Record:
             return
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {reason_of(error)}") from None
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
             found = None
         if found == self.inputs:
             self.noise, self.trials = noise, {trial.wide: trial for trial in trials}

@@ -128,7 +128,7 @@ class _Searching:
         for product in self.encoder.products:
             if product not in self.options.wide:
                 rows, columns = shapes[f"{product}.weight"]
-                found[product] = rows * (columns * wider - 4)  # without the rows' scales
+                found[product] = max(1, rows * (columns * wider - 4))  # without the rows' scales, which may be more
         return found
 
     def _names(self, wide: Sequence[int]) -> tuple[str, ...]:

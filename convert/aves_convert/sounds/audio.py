@@ -18,6 +18,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_artifacts.files.file_record import version_of_file
+from aves_artifacts.files.walking import visible_files
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -53,8 +54,9 @@ def read_clips(paths: Sequence[Path]) -> tuple[tuple[StoredClip, ...], tuple[str
 def find_audio(paths: Sequence[Path]) -> list[Path]:
     """Find the audio files among ``paths``: files as given, folders searched to any depth, each folder's files sorted.
 
-    In folders the extension decides (WAV, FLAC, OGG, MP3 in any case), and hidden files and folders are left out.
-    No file comes twice. Raises InputError for a missing path, a folder that cannot be read, or one without audio.
+    In folders the extension decides (WAV, FLAC, OGG, MP3 in any case), links to folders are followed, and what is
+    hidden is left out. No file comes twice. Raises InputError for a missing path, a folder that cannot be read, or one
+    without audio.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -174,15 +176,7 @@ def _files(path: Path) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     """Audio files in a folder and its subfolders, sorted by their path. Raises InputError when there are none."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    files = []
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (Path(parent, name) for name in names if not name.startswith("."))
-        files += [path for path in visible if path.suffix.lower() in EXTENSIONS]
+    files = [path for name in visible_files(folder) if (path := folder / name).suffix.lower() in EXTENSIONS]
     if not files:
         raise InputError(f"{folder}: no audio in this folder; expected files that end in .wav, .flac, .ogg or .mp3")
     return sorted(files)

@@ -19,9 +19,10 @@ from aves_artifacts.base.errors import InputError
 from aves_convert.graph.encoder import weighted_encoder_graph
 from aves_convert.graph.options import OnnxOptions
 from aves_convert.graph.transformer import products
-from aves_convert.reduction.bounds import Bounds
+from aves_convert.reduction.bounds import Bounds, Search
 from aves_convert.reduction.calibration import calibration
 from aves_convert.reduction.cost import Cost, cost
+from aves_convert.reduction.search import searched
 
 RECORD = "x.search.json"
 
@@ -178,6 +179,35 @@ def test_noise_of_another_length_is_not_taken(record: Path) -> None:
     record.write_text(json.dumps(told))
     with pytest.raises(InputError, match="already there, and no search"):
         found(record)
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "1e5", "nan", ""])
+def test_noise_that_is_no_number_is_not_taken(record: Path, number: str) -> None:
+    told = document(record)
+    told["products"][0]["noise"][0] = f"{number} {told['products'][0]['noise'][0].partition(' ')[2]}"
+    record.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="already there, and no search"):
+        found(record)
+
+
+@pytest.mark.slow
+def test_matrices_that_are_smaller_than_their_scales_have_a_price_too(tmp_path: Path) -> None:
+    """In half precision a wide product of few columns would take fewer bytes than one in eight bits."""
+    for width in (3, 4):
+        config, state_dict = encoder()
+        narrow = dataclasses.replace(config, encoder_ff_interm_features=width)
+        cut = {name: _narrowed(name, array, width) for name, array in state_dict.items()}
+        options = dataclasses.replace(INT8, weights="float16")
+        chosen = searched(narrow, cut, options, Search(BOUNDS), record=tmp_path / f"{width}.json")
+        assert 0 < len(chosen.wide) < 18
+        prices = [each["bytes"] for each in document(tmp_path / f"{width}.json")["products"]]
+        assert min(prices) > 0
+
+
+def _narrowed(name: str, array: np.ndarray, width: int) -> np.ndarray:
+    if "intermediate_dense" in name:
+        return array[:width]
+    return array[:, :width] if "output_dense.weight" in name else array
 
 
 def test_what_is_asked_for_stays_wide_beside_what_is_found(tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ def test_folders_are_searched_and_hidden_files_left_out(tmp_path: Path) -> None:
     assert found == ["a.flac", "b.WAV", "sub/d.mp3", "sub/deep/c.Ogg"]
 
 
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    for name in ("disk/x.wav", "given/a.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "given" / "linked").symlink_to(tmp_path / "disk")
+    assert find_audio([tmp_path / "given"]) == [tmp_path / "given" / "a.wav", tmp_path / "given" / "linked" / "x.wav"]
+    assert len(find_audio([tmp_path / "given", tmp_path / "disk"])) == 2
+
+
 def test_files_stand_as_given_and_none_comes_twice(tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav", ".hidden", "noise"):
         (tmp_path / name).touch()

@@ -65,6 +65,8 @@ def test_an_unknown_name_lists_the_known_ones(name: str, told: str) -> None:
         ({"options": {1: "threads"}}, "options has 1, expected text by name"),
         ({"options": "fast"}, "options is 'fast', expected text by name"),
         ({"kind": "lenient"}, "kind is 'lenient', expected one of torchaudio, transformers, onnx, reduced, unmeasured"),
+        ({"kind": "reduced"}, "kind is 'reduced', and reads 'onnx': what reads one of onnx.float16-weights, .*"),
+        ({"reads": "onnx.int8"}, "kind is 'onnx', and reads 'onnx.int8': what reads .* is of the kind 'reduced'"),
     ],
 )
 def test_a_row_that_cannot_be_is_refused(change: dict[str, Any], told: str) -> None:

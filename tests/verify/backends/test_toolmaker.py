@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support import toymaker
+from tests.support import stand_ins, toymaker
 from tests.support.bundles import NAME
 
 from aves_artifacts.bundle.bundle import Bundle
 from aves_artifacts.bundle.check import check_bundle
 from aves_artifacts.bundle.report_document import read_report
+from aves_convert.conversion.bundle import make_bundle
+from aves_convert.conversion.request import Source, Target
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +29,10 @@ CRASHING = toymaker.RUNNING.replace("        return {", "        import os; os.a
 def verify(bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> Verify:
     """aves-verify on the tiny bundle in an interpreter of its own, which finds the packages in a folder."""
 
-    def run(place: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        given = ["--bundle", bundle.folder, "--fairseq", tiny_checkpoint, "--json", tmp_path / "r.json"]
+    def run(
+        place: Path, *options: str, ports: Path = bundle.folder, original: Path = tiny_checkpoint
+    ) -> subprocess.CompletedProcess[str]:
+        given = ["--bundle", ports, "--fairseq", original, "--json", tmp_path / "r.json"]
         command = [sys.executable, "-c", "from aves_verify.cli import main; main()", *map(str, given), *options]
         path = os.pathsep.join(filter(None, [*sys.path, str(place)]))
         environment = {**os.environ, "PYTHONPATH": path}
@@ -57,6 +61,25 @@ def test_a_report_with_one_more_port_goes_into_the_bundle(verify: Verify, bundle
     assert done.returncode == 0, done.stdout + done.stderr
     assert check_bundle(bundle.folder).problems == ()
     assert "| toy |" in (bundle.folder / "README.md").read_text()
+
+
+def test_one_that_runs_a_smaller_graph_is_held_to_what_that_may_cost(verify: Verify, tmp_path: Path) -> None:
+    row = toymaker.ROW.replace('reads="onnx"', 'reads="onnx.int8", kind="reduced"')
+    place = toymaker.installed(tmp_path, files={**toymaker.FILES, "toymaker/__init__.py": row})
+    original = stand_ins.write(tmp_path / "x.pt", stand_ins.VARIANTS["base"])
+    made = make_bundle(Source(original), Target(tmp_path / "smaller", "x", also=("onnx.int8",)))
+    files = {"ports": made.folder, "original": original}
+    for backends in ("fairseq,toy", "fairseq,onnx.int8,toy"):
+        done = verify(place, "--backends", backends, **files)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
+        assert {c["backend"]: c["status"] for c in config["comparisons"]}["toy"] == "pass (reduced)"
+        assert {c["bound"]["min_snr"] for c in config["comparisons"]} == {22.0}
+        assert config["weights"].keys() == {"onnx.int8"}
+    done = verify(place, "--backends", "fairseq,toy", "--backend-option", "toy.error=0.3", **files)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (config,) = json.loads((tmp_path / "r.json").read_text())["configs"]
+    assert any("it costs more than it may" in c["reason"] for c in config["comparisons"] if c["backend"] == "toy")
 
 
 def test_an_option_reaches_it_and_an_error_is_seen(verify: Verify, tmp_path: Path) -> None:

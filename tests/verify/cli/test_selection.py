@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.bundle.manifest import REDUCED
 from aves_artifacts.configurations.catalog import Configuration, catalog
 from aves_convert.conversion.stand_in import write_stand_in
 from aves_verify.cli.selection import BackendOptions, Selection
@@ -103,11 +104,19 @@ def test_every_name_is_a_subject_in_the_order_given(tmp_path: Path) -> None:
 def test_the_options_of_backends_are_those_that_were_given() -> None:
     assert BackendOptions().by_backend() == {}
     given = BackendOptions("cuda", None, "f16", ("toy.error=a=b", "openvino.threads=", "onnx.threads=2"))
-    assert given.by_backend() == {
+    assert given.by_backend(("fairseq", "onnx", "openvino", "toy")) == {
         "onnx": {"provider": "cuda", "threads": "2"},
         "openvino": {"precision": "f16", "threads": ""},
         "toy": {"error": "a=b"},
     }
+
+
+def test_a_provider_is_for_every_graph_that_onnx_runtime_runs() -> None:
+    cuda = {"provider": "cuda"}
+    given = BackendOptions("cuda", backend_options=("onnx.int8.provider=cpu",))
+    assert given.by_backend() == {"onnx": cuda, **dict.fromkeys(REDUCED, cuda), "onnx.int8": {"provider": "cpu"}}
+    assert BackendOptions("cuda").by_backend(("fairseq", "onnx.float16")) == {"onnx.float16": cuda}
+    assert BackendOptions("cuda").by_backend(("fairseq", "openvino")) == {"onnx": cuda}  # which is then told
 
 
 @pytest.mark.parametrize("text", ["toy", "toy=1", "toy.=1", ".error=1", "toy.error"])

@@ -59,6 +59,15 @@ def test_no_file_comes_twice(tmp_path: Path) -> None:
     assert names_of(tmp_path / "a", tmp_path / "a/sub", tmp_path / "b") == ["a/sub/y.wav", "a/x.wav"]
 
 
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    """Collections are often put together of links to where the disks are: none of it may be left out silently."""
+    touch(tmp_path, "disk/x.wav", "disk/sub/y.wav", "corpus/own/z.wav")
+    (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "disk")
+    assert names_of(tmp_path / "corpus") == ["linked/sub/y.wav", "linked/x.wav", "own/z.wav"]
+    assert [Path(entry.address).exists() for entry in list_audio([str(tmp_path / "corpus")])] == [True] * 3
+    assert len(names_of(tmp_path / "corpus", tmp_path / "disk")) == 3
+
+
 def test_a_corpus_that_is_copied_has_the_same_names(tmp_path: Path) -> None:
     touch(tmp_path / "one", "b.wav", "a/c.wav", "a.b/c.wav")
     shutil.copytree(tmp_path / "one", tmp_path / "elsewhere")

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.support.servers.dask_cluster import DaskCluster, running
@@ -14,7 +15,9 @@ from tests.verify.drivers import toy
 from tests.verify.drivers.toy import Spec, Told, ToyJob
 
 from aves_artifacts.base.errors import InputError
+from aves_verify.drivers import cluster as clusters
 from aves_verify.drivers import together
+from aves_verify.drivers.at_worker import PACKAGES
 from aves_verify.drivers.cluster import at_scheduler
 from aves_verify.drivers.job import Outcome, Settings, Task
 
@@ -101,6 +104,22 @@ def test_a_worker_of_another_version_is_named(tmp_path: Path) -> None:
         assert not outcome.missing
         with pytest.raises(InputError, match=r"worker tcp://127\.0\.0\.1:\d+ has onnxruntime 0\.1, and here it is"):
             driven(ToyJob(tmp_path), toy.tasks(1), own.address)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_whatever_decides_numbers_is_compared(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is installed here: nothing else is asked of workers, whatever they have beside."""
+    monkeypatch.setattr(clusters, "version", lambda name: "1.0" if name == package else "")
+    there = dict.fromkeys(PACKAGES, "2.0")
+    asked = SimpleNamespace(
+        called="the cluster",
+        workers=lambda: {"tcp://a"},
+        run=lambda _, name, workers: dict.fromkeys(workers, there[name]),
+    )
+    with pytest.raises(InputError, match=f"worker tcp://a has {package} 2.0, and here it is 1.0"):
+        clusters._check_versions(asked)  # type: ignore[arg-type]
+    there[package] = "1.0"
+    clusters._check_versions(asked)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://\x1b[2J", "", "127.0.0.1:99999"])

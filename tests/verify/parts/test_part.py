@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from aves_artifacts.base.errors import InputError
@@ -11,7 +13,7 @@ from aves_convert.reduction.cost import Cost
 from aves_verify.comparison.compare import Bound, Comparison, Flips, Place, Quantiles, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.comparison.noise import NearZero, NoiseFloor
-from aves_verify.parts.part import SCHEMA, Facts, Part, PartFile, to_bytes
+from aves_verify.parts.part import SCHEMA, Facts, Part, PartFile, is_intact, to_bytes
 from aves_verify.parts.row import SKIPPED, Arrays, Row, Sums, Where
 
 WHERE = Where("sea/gull.wav", "ab" * 32, 16_000, 8_000, 0.1, -0.2, 0.9)
@@ -94,6 +96,22 @@ def test_no_damage_goes_unseen() -> None:
             assert (part.facts, rows) == (FACTS, expected)
     assert all(each.startswith("x: damaged, or no part (") for each in told)
     assert len(told) > len(content) / 7 / 4
+
+
+def test_a_part_belongs_where_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(to_bytes(Part(FACTS, ROWS)))
+    assert is_intact(path, "run", "audio")
+    assert is_intact(path, None, "")
+    assert not is_intact(path, "another", "audio")
+    assert not is_intact(path, "run", "of another shard")
+    assert not is_intact(path, "run", "")
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)  # whole, and no part at all
+    assert is_intact(path, None, "")
+    assert not is_intact(path, "run", "audio")
+    facts = {"aves-verify corpus part": "{}", "aves-verify corpus part sha256": "0" * 64}
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}).replace_schema_metadata(facts), path)
+    assert not is_intact(path, None, "")
 
 
 @pytest.mark.parametrize("length", [0, 3, 100, -1])

@@ -100,4 +100,4 @@ def test_a_half_that_another_took_away_is_no_trouble_where_the_part_is_there(
 def test_of_parquet_files_anybody_can_tell_damage(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing PAR1")
     (tmp_path / "b.zip").write_bytes(b"anything")
-    assert damaged_parts(open_address(str(tmp_path)), ["a.parquet", "b.zip"]) == {"a.parquet"}
+    assert damaged_parts(open_address(str(tmp_path)), None, {"a.parquet": "", "b.zip": ""}) == {"a.parquet"}

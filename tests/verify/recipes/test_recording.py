@@ -29,8 +29,10 @@ def reference(subject: Subject, corpus: Path, tmp_path_factory: pytest.TempPathF
     return parts
 
 
-def record(subject: Subject, corpus: Path, parts: Path, share: tuple[int, int] | None = None) -> Done:
-    crew = dataclasses.replace(ALONE, share=share)
+def record(
+    subject: Subject, corpus: Path, parts: Path, share: tuple[int, int] | None = None, *, check: bool = False
+) -> Done:
+    crew = dataclasses.replace(ALONE, share=share, check=check)
     _, done = recorded(ready(subject), "fairseq", "all", CUTTING, [str(corpus)], str(parts), crew)
     return done
 
@@ -103,6 +105,33 @@ def test_a_part_of_the_recording_that_is_missing_or_damaged(
     ]
     (config,) = corpus_report(str(tmp_path / "parts")).configs
     assert not config.passed
+
+
+def test_a_part_of_the_recording_in_anothers_place(
+    subject: Subject, ports: Subject, corpus: Path, reference: Path, tmp_path: Path
+) -> None:
+    held = Path(shutil.copytree(reference, tmp_path / "reference"))
+    first, second, *_ = sorted(held.glob("*.parquet"))
+    first.write_bytes(second.read_bytes())
+    done = run_over(ports, corpus, tmp_path / "parts", reference=str(held), plan=Plan())
+    (reason,) = done.missing.values()
+    assert reason.startswith(f"{held}/{first.name}: damaged: it is of another run, or of another shard; make it anew")
+    assert record(subject, corpus, held).made == 0
+    assert record(subject, corpus, held, check=True).made == 1
+    assert contents(held) == contents(reference)
+    assert not run_over(ports, corpus, tmp_path / "parts", reference=str(held), plan=Plan()).missing
+
+
+def test_a_recording_of_the_reference_signals_that_is_cut_off(
+    subject: Subject, ports: Subject, corpus: Path, reference: Path, tmp_path: Path
+) -> None:
+    held = Path(shutil.copytree(reference, tmp_path / "reference"))
+    (signals,) = held.glob("*signals*")
+    signals.write_bytes(signals.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{signals.name}: damaged, or cut off; make it anew with: .* --check"):
+        run_over(ports, corpus, tmp_path / "parts", reference=str(held), plan=Plan())
+    assert record(subject, corpus, held, check=True).made == 1
+    assert contents(held) == contents(reference)
 
 
 def test_weights_of_another_model(ports: Subject, corpus: Path, reference: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from aves_artifacts.base.errors import InputError
 from aves_verify.corpus.windows import Cutting
 from aves_verify.runs.driving import Crew
 from aves_verify.subjects.subject import Subject
+from aves_verify.verdict.verdict import corpus_report
 
 
 def test_what_is_there_is_not_made_again(subject: Subject, corpus: Path, whole: Path, tmp_path: Path) -> None:
@@ -51,6 +52,25 @@ def test_what_is_damaged_in_its_middle_is_made_again_where_that_is_looked_for(
     assert (done.made, done.missing) == (2, {})
     assert contents(parts) == contents(whole)
     assert run_over(subject, corpus, parts, dataclasses.replace(ALONE, check=True)).made == 0
+
+
+def test_parts_that_lie_in_others_places_are_made_again_where_that_is_looked_for(
+    subject: Subject, corpus: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Each is whole, and what the report then calls damaged must not be there for ever."""
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    first, second, third, *_ = sorted(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    (signals,) = parts.glob("*signals*")
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+    third.write_bytes(signals.read_bytes())
+    signals.write_bytes(one)
+    assert not corpus_report(str(parts)).passed
+    assert run_over(subject, corpus, parts).made == 0
+    assert run_over(subject, corpus, parts, dataclasses.replace(ALONE, check=True)).made == 4
+    assert contents(parts) == contents(whole)
+    assert corpus_report(str(parts)).passed
 
 
 def test_halves_of_parts_that_are_there_are_removed(

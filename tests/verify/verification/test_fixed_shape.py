@@ -18,10 +18,13 @@ from aves_convert.conversion.request import Source, Target
 from aves_convert.graph.options import OnnxOptions
 from aves_verify.backends.backend import IMPLEMENTATIONS, Given
 from aves_verify.backends.separate import SeparateBackend
-from aves_verify.loading.load import Loaded
+from aves_verify.corpus.windows import Cutting
+from aves_verify.loading.load import Loaded, load
+from aves_verify.recipes.verifying import check_fits
 from aves_verify.report.report import ConfigReport
 from aves_verify.subjects.subject import of_bundle
 from aves_verify.verification.plan import Plan
+from aves_verify.verification.recording import make_recording
 from aves_verify.verification.self_description import fixed_samples
 from aves_verify.verification.verify import verify_subject
 
@@ -65,6 +68,23 @@ def test_a_fault_in_it_is_found_and_explained(tiny_checkpoint: Path, tmp_path: P
     assert {c.backend for c in report.comparisons if c.status == "fail"} == {"onnx", "openvino"}
     (text,) = (each.text for each in report.explanations if each.backend == "onnx")
     assert "layer 1, output projection" in text
+
+
+def test_a_recording_has_no_answer_for_what_is_cut(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(Source(tiny_checkpoint), Target(tmp_path / "b", "x"), OnnxOptions(fixed_shape=(1, SAMPLES)))
+    subject = of_bundle(bundle.folder, tiny_checkpoint)
+    make_recording(subject, "torchaudio", None, tmp_path / "recording", layers="last")
+    held = dataclasses.replace(subject, fairseq=None, recording=tmp_path / "recording")
+    with pytest.raises(InputError, match=rf"recording: was recorded of sounds as they are, and onnx takes {SAMPLES}"):
+        verify_subject(held, Plan(backends=("fairseq", "onnx")))
+
+
+def test_windows_of_a_corpus_are_heard_to_their_end(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(Source(tiny_checkpoint), Target(tmp_path / "b", "x"), OnnxOptions(fixed_shape=(1, SAMPLES)))
+    loaded = load(of_bundle(bundle.folder, tiny_checkpoint), ("torchaudio", "onnx"))
+    check_fits(loaded, Cutting(SAMPLES / 16_000, 1.0), deep=False)
+    with pytest.raises(InputError, match=r"window of 0.32 s is longer than the 5000 samples .*give `window` 0.3125"):
+        check_fits(loaded, Cutting(0.32, 1.0), deep=False)
 
 
 def test_two_ports_of_different_lengths_are_refused_in_one_line(tmp_path: Path) -> None:

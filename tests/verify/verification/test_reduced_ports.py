@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 from onnxruntime import quantization
@@ -116,6 +117,18 @@ def test_what_is_asked_for_decides(bundle: Bundle, checkpoint: Path) -> None:
     result = invoke(main, "--fairseq", checkpoint, "--reduced", graph, *backends, "--min-cosine", "0.9999999")
     assert result.exit_code == 1
     assert "where 1 is asked for" in result.output.replace("\n", " ")
+
+
+def test_a_provider_is_asked_for_them_too(bundle: Bundle, checkpoint: Path, tmp_path: Path) -> None:
+    """The packages for processors bring one that runs nothing here: numbers of another's must not pass for its own."""
+    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has no second provider")
+    options = ("--reduced", bundle.path("onnx_int8"), "--backends", "fairseq,onnx.int8", "--onnx-provider", "azure")
+    result = invoke(main, "--fairseq", checkpoint, *options, "--json", tmp_path / "report.json")
+    assert result.exit_code == 1
+    (config,) = json.loads((tmp_path / "report.json").read_text())["configs"]
+    assert config["backends"]["onnx.int8"]["provider"] == "AzureExecutionProvider"
+    assert "onnx.int8: no node ran on AzureExecutionProvider: the numbers are those of others" in config["problems"]
 
 
 def test_held_to_rounding_half_precision_fails_as_ever(bundle: Bundle, checkpoint: Path) -> None:

@@ -105,10 +105,10 @@ class Implementation:
     ``reads``: ``fairseq`` (a checkpoint), ``torchaudio`` (weights, with their config), ``onnx`` (a graph), one of
     ``REDUCED`` (a smaller one) or ``transformers`` (a folder). ``make``: a function as ``module:function``, which takes
     a ``Given`` and returns an ``Encoder``; it is imported and called in a process of its own, with limits of time and
-    memory. ``kind``: the row of the table of tolerances. ``modules``: what must be installed; ``install`` says how.
-    ``options``: those that it takes, with their defaults. ``check``: a function like ``make`` that takes the options
-    alone, before any file is made, and raises InputError for those that cannot be. Raises InputError for what is no
-    such row.
+    memory. ``kind``: the row of the table of tolerances, of what reads a smaller graph ``reduced``. ``modules``: what
+    must be installed; ``install`` says how. ``options``: those that it takes, with their defaults. ``check``: a
+    function like ``make`` that takes the options alone, before any file is made, and raises InputError for those that
+    cannot be. Raises InputError for what is no such row.
     """
 
     name: str
@@ -135,6 +135,11 @@ class Implementation:
         for value, known, what in ((self.reads, FILES, "reads"), (self.kind, tuple(TOLERANCES), "kind")):
             if value not in known:
                 raise InputError(f"{what} is {quoted(value)}, expected one of {', '.join(known)}")
+        if self.is_reduced != (self.kind == "reduced"):
+            raise InputError(
+                f"kind is {quoted(self.kind)}, and reads {quoted(self.reads)}: what reads one of {', '.join(REDUCED)} "
+                "is of the kind 'reduced', and nothing else is"
+            )
         if not isinstance(self.modules, tuple) or not all(isinstance(module, str) for module in self.modules):
             raise InputError(f"modules is {quoted(self.modules)}, expected a tuple of names, such as ('toy_runtime',)")
         if not isinstance(self.options, Mapping):
@@ -195,6 +200,7 @@ def _imported(reference: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
+ONNX_RUNTIME = ("onnx", *REDUCED)  # the ports that run in ONNX Runtime: these files are looked into as well
 _ONNX_OPTIONS = {"provider": "CPUExecutionProvider", "optimisation": "all", "threads": "", "device": ""}
 IMPLEMENTATIONS = {
     row.name: row

@@ -114,15 +114,16 @@ def run(
         raise InputError("--attach goes with bounds that ask for no less than the default ones")
     subjects = Selection(**selected).subjects(layers)
     clips, unreadable = read_clips(audio) if audio else (None, ())
+    named = () if backends is None else tuple(name.strip() for name in backends.split(","))
     plan = Plan(
         clips=clips,
-        backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
+        backends=named,
         layers=layers,
         tolerances=tolerances_of(atol, rtol),
         bounds=bounds,
         explain=explain,
         characterise=characterise,
-        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),
+        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(named),
     )
     plan = plan if seed is None else dataclasses.replace(plan, seed=seed)
     check_comparable(plan)

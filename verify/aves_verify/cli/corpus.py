@@ -97,12 +97,13 @@ def run(
     _tell_of_cores(crew, threads)
     subjects = Selection(**selected).subjects(layers)
     smaller = bool(selected["reduced"] or selected["bundle"])
+    named = () if backends is None else tuple(name.strip() for name in backends.split(","))
     plan = Plan(
-        backends=() if backends is None else tuple(name.strip() for name in backends.split(",")),
+        backends=named,
         layers=layers,
         tolerances=tolerances_of(atol, rtol),
         bounds=bounds_of(min_snr, min_cosine, has_reduced=smaller),
-        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(),
+        options=BackendOptions(onnx_provider, openvino_device, openvino_precision, backend_options).by_backend(named),
     )
     check_comparable(plan)
     whole = True

@@ -121,7 +121,7 @@ backends = options.all_of(
     click.option(
         "--onnx-provider",
         metavar="NAME",
-        help="What runs the operators of the backend onnx, such as cuda. By default CPUExecutionProvider.",
+        help="What runs the operators of the graphs in ONNX Runtime, such as cuda. By default CPUExecutionProvider.",
     ),
     click.option(
         "--openvino-device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from aves_artifacts.base.errors import InputError
 from aves_artifacts.configurations.catalog import Configuration, catalog, named
 from aves_convert.conversion.request import by_layer
 from aves_convert.graph.options import Layers
+from aves_verify.backends.backend import ONNX_RUNTIME
 from aves_verify.subjects import subject
 from aves_verify.subjects.published import Ports, bring, of_configuration
 from aves_verify.subjects.subject import Pending, ready
@@ -123,10 +125,14 @@ class BackendOptions:
     openvino_precision: str | None = None
     backend_options: tuple[str, ...] = ()
 
-    def by_backend(self) -> dict[str, dict[str, str]]:
-        """Sort what was given by backend. Raises InputError for one that is none."""
+    def by_backend(self, backends: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+        """Sort what was given by backend: a provider is for all graphs that ONNX Runtime runs, of these ``backends``.
+
+        Without any it is for all that there may be. Raises InputError for what is no option of a backend.
+        """
+        graphs = [name for name in backends or ONNX_RUNTIME if name in ONNX_RUNTIME]
         given: dict[tuple[str, str], str | None] = {
-            ("onnx", "provider"): self.onnx_provider,
+            **{(name, "provider"): self.onnx_provider for name in graphs or ("onnx",)},
             ("openvino", "device"): self.openvino_device,
             ("openvino", "precision"): self.openvino_precision,
         }

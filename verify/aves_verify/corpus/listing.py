@@ -12,6 +12,7 @@ from typing import Any
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import reason_of
+from aves_artifacts.files.walking import visible_files
 from aves_convert.sounds.audio import EXTENSIONS
 from aves_verify.corpus.addresses import StoreError, filesystem_at, is_local, localised, patiently, told
 from aves_verify.corpus.manifests import Segment, is_manifest, read_manifest
@@ -43,10 +44,10 @@ def list_audio(given: Sequence[str]) -> tuple[Entry, ...]:
     """List what ``given`` holds, sorted by name: files, folders to any depth, manifests and tars, here or at addresses.
 
     The names are relative to what was given, and begin with its last part where that is more than one thing. In
-    folders the extension decides (WAV, FLAC, OGG, MP3, tar), and what is hidden is left out. No file comes twice, but
-    with another segment. A file that a manifest names and that is not there is listed, as one of size 0: reading it
-    tells. Raises InputError for what is missing, holds no audio or needs an extra, and StoreError where a store does
-    not answer.
+    folders the extension decides (WAV, FLAC, OGG, MP3, tar), links to folders are followed, and what is hidden is left
+    out. No file comes twice, but with another segment. A file that a manifest names and that is not there is listed, as
+    one of size 0: reading it tells. Raises InputError for what is missing, holds no audio or needs an extra, and
+    StoreError where a store does not answer.
     """
     if not given:
         raise InputError("no recordings given; give audio files, folders, manifests or addresses of such")
@@ -116,17 +117,12 @@ def _local(root: str) -> Iterator[Entry]:
 
 def _walk(folder: str) -> Iterator[Entry]:
     """A folder's files, sorted by name. Raises OSError."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    names = []
-    for parent, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = os.path.relpath(parent, folder).replace(os.sep, "/")
-        names += [name if below == "." else f"{below}/{name}" for name in files if _is_listed(name)]
-    for name in sorted(names):
-        yield _local_entry(name, os.path.join(folder, name))
+    real: dict[str, str] = {}  # by folder: one that a link leads to may be given by its own name, too
+    for name in filter(_is_listed, visible_files(folder)):
+        below, file = posixpath.split(name)
+        if below not in real:
+            real[below] = os.path.realpath(os.path.join(folder, below))
+        yield _local_entry(name, os.path.join(real[below], file))
 
 
 def _local_entry(name: str, path: str) -> Entry:

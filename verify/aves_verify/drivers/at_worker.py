@@ -17,7 +17,7 @@ from aves_verify.drivers.job import Answer, Job, StopError, Worker, attempt, ope
 from aves_verify.drivers.parcels import Parcel
 
 # Whose versions decide what numbers come out.
-PACKAGES = ("aves-ports", "torch", "onnxruntime", "numpy")
+PACKAGES = ("aves-ports", "fairseq", "torch", "torchaudio", "onnxruntime", "openvino", "transformers", "numpy")
 
 
 NO_TASK = b""  # in the place of a task: the job is opened, and nothing else done

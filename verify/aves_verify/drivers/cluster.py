@@ -122,21 +122,19 @@ def wait_for_workers(cluster: Cluster, settings: Settings, waits: Callable[[str]
 
 
 def versions_here() -> Mapping[str, str]:
-    """The versions that all workers must have."""
-    return {name: version(name) for name in PACKAGES}
+    """The versions that all workers must have: of what is installed here, as nothing else is asked of them."""
+    return {name: found for name in PACKAGES if (found := version(name))}
 
 
 def _check_versions(cluster: Cluster) -> None:
     """Raise InputError that names the workers with other versions. Asked by Python's own means: ours may be missing."""
     workers = sorted(cluster.workers())
-    answers = [cluster.run(metadata.version, name, workers=workers) for name in PACKAGES]
     wanted, differing = versions_here(), []
+    answers = [cluster.run(metadata.version, name, workers=workers) for name in wanted]
     for worker in workers:
         said = [answer.get(worker) for answer in answers]
         if None not in said:  # else it went away meanwhile
-            versions = {
-                name: value if isinstance(value, str) else "" for name, value in zip(PACKAGES, said, strict=True)
-            }
+            versions = {name: value if isinstance(value, str) else "" for name, value in zip(wanted, said, strict=True)}
             if differs := difference(wanted, versions):
                 differing.append(f"worker {worker} {differs}")
     raise_if_any(differing, cluster.called)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from aves_convert.checkpoint.reading import read_checkpoint
 from aves_convert.conversion.convert import with_centroids
 from aves_convert.weights.heads import NO_HEADS, Heads, heads_of, read_heads
 from aves_convert.weights.to_torchaudio import to_torchaudio
-from aves_verify.backends.backend import IMPLEMENTATIONS, Backend, Given, Implementation, implementation
+from aves_verify.backends.backend import IMPLEMENTATIONS, ONNX_RUNTIME, Backend, Given, Implementation, implementation
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
@@ -116,7 +117,9 @@ def load(
         graph = next((apart[row.name] for row in rows if row.reads == "onnx"), None)
         sought = (subject, read, config, original, heads, graph)
         compared = thread.submit(weight_searches, *sought) if original and judged else None
-        graphs = {row.name: apart[row.name] for row in rows if row.is_reduced}
+        graphs: dict[str, Future[SeparateBackend]] = {}
+        for row in (row for row in rows if row.is_reduced):  # what a package brings is behind ours, and tells less
+            graphs.setdefault(row.reads, apart[row.name])
         rounded = (
             thread.submit(reduced_searches, subject, config, state_dict, heads, graphs)
             if state_dict and judged
@@ -222,7 +225,7 @@ def _here(row: Implementation, given: Given) -> Backend:
 
 
 def _apart(row: Implementation, given: Given) -> SeparateBackend:
-    if row.name == "onnx" or row.is_reduced:  # graphs are looked into with it
+    if row.name in ONNX_RUNTIME:
         return OnnxBackend.of(given, row.name)
     return SeparateBackend(row, given)
 

@@ -12,15 +12,13 @@ from aves_artifacts.base.versions import version_of
 from aves_artifacts.files.file_record import sha256_of
 from aves_verify.backends.backend import implementation
 from aves_verify.corpus.windows import Cutting
+from aves_verify.drivers.at_worker import PACKAGES
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.plan import Plan
 
 _SHORT = 12  # digits of a digest in a name
 SIGNALS = "signals"  # in the place of the audio's digest: the reference signals
 RECORDING = ".safetensors"  # how the name of a recording of these ends
-# Other versions of these compute other last digits, and what they computed must not stand for one another's. Which
-# processor it was is told by each part, as machines of one cluster may differ.
-_COMPUTING = ("aves-ports", "fairseq", "torch", "torchaudio", "onnxruntime", "openvino", "transformers", "numpy")
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,21 @@ class Identity:
 
 
 def port_digest(subject: Subject, backends: Sequence[str], reference: str = "") -> str:
-    """Hash the files that these backends read, and what completes them; ``reference``: what was recorded of one.
+    """Hash the files that these backends read, what completes them, and what they are held against.
 
-    Raises InputError where a file cannot be read.
+    That is the original, of whose weights the ports' are to be, whether it is run or not, and the word of the manifest.
+    ``reference``: what was recorded of an original. Raises InputError where a file cannot be read.
     """
-    files = subject.sha256({implementation(name).reads for name in backends})
+    reads = {implementation(name).reads for name in backends}
+    held = {"transformers" if subject.folder_is_original else "fairseq"}
+    if subject.original is None:
+        held = {"torchaudio", "transformers"}  # the exact answer is that of a port's own weights
+    files = subject.sha256(reads | held)
     beside = (subject.pretrained, *(path for _, path in sorted(subject.centroids.items(), key=str)))
     others = [None if path is None else sha256_of(path) for path in beside]
-    return digest([sorted(files.items()), subject.normalize, subject.geometry, others, reference])
+    records = {port: asdict(record) for port, record in subject.records.items() if port in reads}
+    said = [subject.manifest_name, subject.problems, records]
+    return digest([sorted(files.items()), subject.normalize, subject.geometry, others, said, reference])
 
 
 def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]:
@@ -85,13 +90,22 @@ def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]
         "exact_every": looking.exact_every,
         "worst": looking.worst,
         "threads": threads,
-        "versions": versions(),
+        "versions": {**versions(), **_brought(plan.backends)},
     }
 
 
+def _brought(backends: Sequence[str]) -> dict[str, str | None]:
+    """The versions of the packages that bring backends, and of what these run, as far as it is called as its module."""
+    rows = [row for row in map(implementation, backends) if row.package]
+    return {name: version_of(name) for row in rows for name in (row.package, *row.modules)}
+
+
 def versions() -> dict[str, str | None]:
-    """The versions of what decides the last digits."""
-    return {package: version_of(package) for package in _COMPUTING}
+    """The versions of what decides the last digits: what others computed must not stand for one another's.
+
+    Which processor it was is told by each part, as machines of one cluster may differ.
+    """
+    return {package: version_of(package) for package in PACKAGES}
 
 
 def digest(value: Any) -> str:

@@ -125,21 +125,21 @@ def open_parquet(source: bytes | Path) -> pq.ParquetFile:
     return pq.ParquetFile(BytesIO(source) if isinstance(source, bytes) else source, page_checksum_verification=True)
 
 
-def is_intact(path: Path) -> bool:
-    """Whether every page of a file, and what it says of itself, is what was written."""
+def is_intact(path: Path, run: str | None, audio: str) -> bool:
+    """Whether every page of a file, and what it says of itself, is what was written, and it belongs where it lies.
+
+    It does where it says that it is of this ``run`` and ``audio``, of which what is about no sound has none: a file
+    that was moved into another one's place is whole, too. Of parts that say nothing of it the ``run`` is None.
+    """
     try:
         with open_parquet(path) as file:
             for _ in file.iter_batches():
                 pass
             metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
+        said = [_unsealed(metadata, name) for name in metadata if name + _SHA256.encode() in metadata]
     except (pa.ArrowException, OSError, ValueError):
         return False
-    seals = {
-        name.removesuffix(_SHA256.encode()): value
-        for name, value in metadata.items()
-        if name.endswith(_SHA256.encode())
-    }
-    return all(hashlib.sha256(metadata.get(name, b"")).hexdigest().encode() == value for name, value in seals.items())
+    return run is None or any((facts.get("run"), facts.get("audio", "")) == (run, audio) for facts in said)
 
 
 def sealed(kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
@@ -151,12 +151,18 @@ def sealed(kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
 def facts_of(file: pq.ParquetFile, kind: str, what: type[Any]) -> Any:
     """Read what a file says of itself under this name. Raises ValueError where it says nothing, or is damaged."""
     metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
-    text = metadata.get(kind.encode())
-    if text is None:
+    if kind.encode() not in metadata:
         raise ValueError("a Parquet file of something else")
-    if hashlib.sha256(text).hexdigest().encode() != metadata.get(f"{kind}{_SHA256}".encode()):
+    return as_record(what, _unsealed(metadata, kind.encode()))
+
+
+def _unsealed(metadata: Mapping[bytes, bytes], kind: bytes) -> Mapping[str, Any]:
+    """What ``sealed`` put there. Raises ValueError where it is not that any more."""
+    text = metadata[kind]
+    same = hashlib.sha256(text).hexdigest().encode() == metadata.get(kind + _SHA256.encode())
+    if not same or not isinstance(facts := parse_json(text), dict):
         raise ValueError("what it says of itself is not what was written")
-    return as_record(what, parse_json(text))
+    return facts
 
 
 def damaged(where: str, error: Exception) -> InputError:

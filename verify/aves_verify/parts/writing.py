@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import TypeVar
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address
 from aves_artifacts.files.concurrency import pool
+from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.corpus.addresses import WAITS, of_the_file
 from aves_verify.drivers.job import StopError
+from aves_verify.parts.identity import RECORDING
 
 Result = TypeVar("Result")
 
@@ -85,15 +87,16 @@ def is_whole(parts: Address, name: str) -> bool:
     return len(tail) == marks.size and tail.startswith(marks.begins)
 
 
-def damaged_parts(parts: Address, names: Collection[str]) -> frozenset[str]:
+def damaged_parts(parts: Address, run: str | None, audio: Mapping[str, str]) -> frozenset[str]:
     """Which of these parts are not what was written, though they end as they should: they are read to the last byte.
 
-    Of Parquet files alone anybody can tell. Raises InputError where the store cannot be read.
+    ``audio``: the digest of the sound that each is about, empty where it is about none. One of another shard or of
+    another ``run`` is damaged as well; None where parts do not say of which they are. Of Parquet files and recordings
+    alone anybody can tell. Raises InputError where the store cannot be read.
     """
-    found = sorted(name for name in names if name.endswith(".parquet"))
-    return frozenset(
-        name for name, well in zip(found, _each(found, lambda n: _is_intact(parts, n)), strict=True) if not well
-    )
+    found = sorted(name for name in audio if name.endswith((".parquet", RECORDING)))
+    well = _each(found, lambda name: _is_intact(parts, name, run, audio[name]))
+    return frozenset(name for name, is_well in zip(found, well, strict=True) if not is_well)
 
 
 def sweep(parts: Address) -> None:
@@ -128,11 +131,21 @@ def patiently(parts: Address, work: Callable[[], Result]) -> Result:
         wait = min(2 * wait, longest)
 
 
-def _is_intact(parts: Address, name: str) -> bool:
+def _is_intact(parts: Address, name: str, run: str | None, audio: str) -> bool:
     from aves_verify.parts.part import is_intact
 
     with at_hand(parts, name) as path:
-        return path is not None and is_intact(path)
+        if path is not None and name.endswith(RECORDING):
+            return _is_recording(path)
+        return path is not None and is_intact(path, run, audio)
+
+
+def _is_recording(path: Path) -> bool:
+    try:
+        RecordedBackend(path)
+    except InputError:
+        return False
+    return True
 
 
 def _each(names: Sequence[str], ask: Callable[[str], bool]) -> list[bool]:

@@ -11,11 +11,14 @@ from pathlib import Path
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.files.address import Address, open_address
 from aves_convert.graph.options import Layers
+from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.corpus.shards import Shard
 from aves_verify.corpus.windows import Cutting
 from aves_verify.parts.identity import RECORDING, SIGNALS, Identity
 from aves_verify.parts.listing import OUTPUTS, Listing, listings
 from aves_verify.parts.outputs import RecordedShard
+
+_ANEW = "make it anew with: aves-verify corpus record … --check"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Reference:
             path = Path(folder) / "outputs.parquet"
             if not parts.copy(name, path):
                 raise InputError(f"{parts.url}/{name}: not there; run aves-verify corpus record again to the end")
-            yield RecordedShard(path, f"{parts.url}/{name}")
+            yield self._shard(path, f"{parts.url}/{name}", audio)
 
     def signals(self, folder: Path) -> Path:
         """Copy the recording of the reference signals into a folder; return its path. Raises InputError."""
@@ -44,7 +47,21 @@ class Reference:
         )
         if not parts.copy(name, path):
             raise InputError(f"{parts.url}/{name}: not there; run aves-verify corpus record again to the end")
+        try:
+            RecordedBackend(path)
+        except InputError:
+            raise InputError(f"{parts.url}/{name}: damaged, or cut off; {_ANEW}") from None
         return path
+
+    def _shard(self, path: Path, where: str, audio: str) -> RecordedShard:
+        """A part that was fetched. Raises InputError where it is damaged, or is not the one that belongs there."""
+        try:
+            shard = RecordedShard(path, where)
+        except InputError as error:
+            raise InputError(f"{error}; {_ANEW}") from None
+        if (shard.facts.run, shard.facts.audio) != (self.identity.run, audio):
+            raise InputError(f"{where}: damaged: it is of another run, or of another shard; {_ANEW}")
+        return shard
 
 
 def find_reference(parts: Address, where: str, shards: Sequence[Shard], cutting: Cutting, layers: Layers) -> Reference:

@@ -29,6 +29,7 @@ from aves_verify.sounds.memory import available, needed
 from aves_verify.subjects.subject import Subject
 from aves_verify.verification.environment import PACKAGES
 from aves_verify.verification.plan import Plan
+from aves_verify.verification.self_description import fixed_samples
 from aves_verify.verification.verify import PartlyVerifiedError, verify_subject
 
 
@@ -129,13 +130,19 @@ def check_port(subject: Subject, plan: Plan, environment: Mapping[str, str], run
 
 
 def check_fits(loaded: Loaded, cutting: Cutting, *, deep: bool) -> None:
-    """Raise InputError where a window gives no frame, or takes more memory than there is.
+    """Raise InputError where a window gives no frame, a port hears its beginning alone, or memory does not suffice.
 
     ``deep``: each layer's output is kept for a while.
     """
     if cutting.window_samples < loaded.config.receptive_field:
         least = loaded.config.receptive_field / SAMPLE_RATE
         raise InputError(f"a window of {cutting.window:g} s gives no frame", hint=f"give {{window}} from {least:g} on")
+    fixed = fixed_samples(loaded)
+    if fixed is not None and cutting.window_samples > fixed:
+        raise InputError(
+            f"a window of {cutting.window:g} s is longer than the {fixed} samples that a port takes",
+            hint=f"give {{window}} {fixed / SAMPLE_RATE:g}",
+        )
     wanted, free = needed(loaded.config, cutting.window_samples, layers=deep), available()
     if wanted > free:
         raise InputError(

@@ -15,7 +15,7 @@ from aves_verify.corpus.shards import Shard, audio_digest, cut
 from aves_verify.corpus.windows import Cutting
 from aves_verify.drivers.job import Outcome, Task
 from aves_verify.parts.identity import Identity
-from aves_verify.parts.listing import KIND, SCHEMA, Listing
+from aves_verify.parts.listing import COMPARISONS, KIND, OUTPUTS, SCHEMA, Listing
 from aves_verify.parts.writing import damaged_parts, sweep, whole_parts, write_part
 from aves_verify.recipes.making import PartJob, Recipe
 from aves_verify.runs.driving import Crew, Doing, added_up
@@ -98,20 +98,19 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
     """Do what is missing of a run, this process's share of it. Raises InputError where nothing can be done at all."""
     began = time.perf_counter()
     identity = ordered.identity
+    largest_first = sorted(corpus.shards, key=lambda shard: -shard.windows)  # the longest would end alone
+    of_shards = [(identity.part(shard.audio, ordered.ending), shard) for shard in largest_first]
+    audio = {name: shard.audio for name, shard in of_shards}
     tasks = [
         *(Task(name, (name, spec), 1) for name, spec in ordered.first.items()),
-        *(
-            Task(name, (name, shard), max(1, shard.windows))
-            for shard in sorted(corpus.shards, key=lambda shard: -shard.windows)  # the longest would end alone
-            for name in [identity.part(shard.audio, ordered.ending)]
-        ),
+        *(Task(name, (name, shard), max(1, shard.windows)) for name, shard in of_shards),
     ]
     listing = identity.listing(audio_digest(corpus.shards))
     write_part(parts, listing, _listing(ordered, corpus).to_bytes())
     own = crew.own(tasks)
     names = frozenset(task.name for task in own)
     there = whole_parts(parts, names)
-    damaged = damaged_parts(parts, there) if crew.check else frozenset[str]()
+    damaged = _damaged(parts, ordered, {name: audio.get(name, "") for name in there}) if crew.check else frozenset()
     there -= damaged
     wanted = [task for task in own if task.name not in there]
     job = PartJob(ordered.recipe, where, identity.run, damaged)
@@ -130,6 +129,12 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
         added_up(outcome),
         time.perf_counter() - began,
     )
+
+
+def _damaged(parts: Address, ordered: Ordered, audio: Mapping[str, str]) -> frozenset[str]:
+    """Which of the parts that are there have to be made again; those of somebody's own recipe say of no run."""
+    run = ordered.identity.run if ordered.what in (COMPARISONS, OUTPUTS) else None
+    return damaged_parts(parts, run, audio)
 
 
 def _listing(ordered: Ordered, corpus: Shards) -> Listing:

@@ -17,6 +17,7 @@ from aves_artifacts.bundle.outputs import EMBEDDINGS, FINAL, Output, is_deep, is
 from aves_convert.weights.torch_heads import nearest
 from aves_verify.backends.backend import Backend, Embeddings, RunError
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.separate import SeparateBackend
 from aves_verify.comparison.compare import Comparison, Tolerance, compare
 from aves_verify.comparison.noise import MEASURE
 from aves_verify.comparison.reduced import compare_reduced, held_to_flips
@@ -106,7 +107,7 @@ def compare_port(
         expected = {**expected, EMBEDDINGS: expected[FINAL]}
     for layer in asked(backend, answers, tuple(found)):
         if backend.kind == "reduced" and layer in found and layer in expected:
-            yield _compare_reduced(backend.name, clip, layer, found[layer], expected[layer], answers, plan)
+            yield _compare_reduced(backend, clip, layer, found[layer], expected[layer], answers, plan)
             continue
         if layer in found and layer in expected:
             yield _compare_layer(backend.name, clip, layer, found[layer], expected[layer], answers, tolerance)
@@ -184,7 +185,7 @@ def _compare_layer(
 
 
 def _compare_reduced(
-    backend: str,
+    backend: Backend,
     clip: str,
     layer: str,
     port: NDArray[np.float32],
@@ -193,11 +194,12 @@ def _compare_reduced(
     plan: Plan,
 ) -> Comparison:
     """Compare an output of a smaller graph: it is held to what it may cost, and the exact answer is not asked for."""
-    bound, output = plan.bounds[backend], Output.of(layer)
+    assert isinstance(backend, SeparateBackend)  # noqa: S101 - every graph is
+    bound, output = plan.bounds[backend.row.reads], Output.of(layer)
     if output is not None and output.kind == "units":
-        found = _compare_units(backend, clip, output, port, expected, answers, plan.tolerances["reduced"])
+        found = _compare_units(backend.name, clip, output, port, expected, answers, plan.tolerances["reduced"])
         return held_to_flips(found, bound)
-    names = {"backend": backend, "reference_name": answers.reference, "clip": clip, "layer": layer}
+    names = {"backend": backend.name, "reference_name": answers.reference, "clip": clip, "layer": layer}
     return compare_reduced(port, expected, bound, **names)
 
 

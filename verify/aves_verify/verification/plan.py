@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import printable
+from aves_artifacts.bundle.manifest import REDUCED
 from aves_convert.graph.options import Layers
 from aves_convert.sounds.clip import AnyClip, too_short
 from aves_convert.sounds.network_input import network_input
@@ -48,7 +49,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Raise InputError for a backend or an option that is unknown, and where there is nothing to run on."""
-        rows = {name: implementation(name) for name in self.backends or (*DEFAULT, "transformers")}
+        rows = {name: implementation(name) for name in self.backends or (*DEFAULT, *REDUCED, "transformers")}
         for name, options in self.options.items():
             if name not in rows:
                 raise InputError(

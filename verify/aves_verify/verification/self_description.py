@@ -170,14 +170,21 @@ def _graph_notes(onnx: OnnxBackend, loaded: Loaded, manifest: Manifest | None) -
 def fixed_samples(loaded: Loaded) -> int | None:
     """How many samples a waveform must have, where a port takes no other number.
 
-    Raises InputError where two ports want different ones: no sound fits both.
+    Raises InputError where two ports want different ones, as no sound fits both, and where a recording is what they are
+    held against: that has answers for sounds as they are.
     """
     ports = [port for port in loaded.backends if isinstance(port, SeparateBackend)]
     known = {port.name: port.fixed_samples for port in ports if port.fixed_samples is not None}
     if len(set(known.values())) > 1:
         told = ", ".join(f"{name} takes {samples} samples" for name, samples in known.items())
         raise InputError(f"no sound fits all ports: {told}; verify them apart", hint="name one of them in {backends}")
-    return next(iter(known.values()), None)
+    fixed = next(iter(known.values()), None)
+    if fixed is not None and isinstance(recording := loaded.backends[0], RecordedBackend):
+        raise InputError(
+            f"{recording.path}: was recorded of sounds as they are, and {', '.join(known)} takes {fixed} samples "
+            "alone; give the original itself"
+        )
+    return fixed
 
 
 def onnx_of(loaded: Loaded) -> OnnxBackend | None:
