@@ -66,7 +66,11 @@ def test_what_the_files_are_held_against_is_part_of_the_port(subject: Subject) -
     assert port_digest(other, PLAN.backends) != before
     assert port_digest(dataclasses.replace(subject, fairseq=None), PLAN.backends) != before
     assert port_digest(dataclasses.replace(subject, problems=("a file was changed",)), PLAN.backends) != before
-    assert port_digest(dataclasses.replace(subject, manifest_name="another"), PLAN.backends) != before
+    assert subject.manifest is not None
+    assert subject.copy is not None
+    called = dataclasses.replace(subject.manifest, name="another")
+    assert port_digest(dataclasses.replace(subject, manifest=called), PLAN.backends) != before
+    assert port_digest(dataclasses.replace(subject, copy=None), PLAN.backends) != before
     reduced = dataclasses.replace(subject, reduced={"onnx.int8": subject.onnx}, records={"onnx.int8": RECORD})
     claims = dataclasses.replace(reduced, records={"onnx.int8": dataclasses.replace(RECORD, wide=("a.product",))})
     both = (*PLAN.backends, "onnx.int8")

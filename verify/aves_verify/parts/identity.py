@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aves_artifacts.base.versions import version_of
+from aves_artifacts.bundle.manifest import Manifest
 from aves_artifacts.files.file_record import sha256_of
 from aves_verify.backends.backend import implementation
 from aves_verify.corpus.windows import Cutting
@@ -70,11 +71,16 @@ def port_digest(subject: Subject, backends: Sequence[str], reference: str = "") 
     if subject.original is None:
         held = {"torchaudio", "transformers"}  # the exact answer is that of a port's own weights
     files = subject.sha256(reads | held)
-    beside = (subject.pretrained, *(path for _, path in sorted(subject.centroids.items(), key=str)))
+    beside = (subject.pretrained, subject.copy, *(path for _, path in sorted(subject.centroids.items(), key=str)))
     others = [None if path is None else sha256_of(path) for path in beside]
     records = {port: asdict(record) for port, record in subject.records.items() if port in reads}
-    said = [subject.manifest_name, subject.problems, records]
+    said = [None if subject.manifest is None else _said(subject.manifest), subject.problems, records]
     return digest([sorted(files.items()), subject.normalize, subject.geometry, others, said, reference])
+
+
+def _said(manifest: Manifest) -> list[Any]:
+    """What a manifest says that is held against the original: not which report lies beside the files."""
+    return [manifest.name, manifest.licence, asdict(manifest.encoder), manifest.config.kwargs()]
 
 
 def settings_of(plan: Plan, looking: Looking, threads: int) -> Mapping[str, Any]:

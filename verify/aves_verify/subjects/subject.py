@@ -70,6 +70,7 @@ class Subject:
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
         files = (self.fairseq, self.pretrained, self.torchaudio, self.config, self.heads, self.onnx, self.recording)
+        files = (*files, self.copy)
         folder = folder_files(self.transformers) if self.transformers is not None else []
         return (*files, *self.reduced.values(), *self.centroids.values(), *folder)
 
@@ -90,7 +91,7 @@ class Subject:
         if folder is not None:  # all of its files lie together
             inside = next((lies for path, lies in files.items() if path.parent == folder), None)
             folder = folder if inside is None else inside.parent
-        single = ("fairseq", "torchaudio", "config", "onnx", "pretrained", "recording", "heads")
+        single = ("fairseq", "torchaudio", "config", "onnx", "pretrained", "recording", "heads", "copy")
         given: dict[str, Any] = {name: of(getattr(self, name)) for name in single}
         return replace(
             self,
@@ -104,7 +105,9 @@ class Subject:
         """Leave out all of ``FILES`` but those that are read; the config and the heads, which go with all, stay."""
         single = ("fairseq", "torchaudio", "onnx", "transformers")
         kept: dict[str, Any] = {name: self.file(name) if name in read else None for name in single}
-        return replace(self, **kept, reduced={port: path for port, path in self.reduced.items() if port in read})
+        return replace(
+            self, **kept, copy=None, reduced={port: path for port, path in self.reduced.items() if port in read}
+        )
 
     def sha256(self, read: Collection[str]) -> dict[str, str]:
         """Hash those of ``FILES`` that are read, and those beside them: the config, and ONNX weights past 2 GB.
@@ -277,7 +280,7 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         known_sha256=known,
         problems=problems,
         manifest=manifest,
-        copy=bundle.path("safetensors") if "safetensors" in manifest.files else None,
+        copy=copy if "safetensors" in manifest.files and (copy := bundle.path("safetensors")).is_file() else None,
         transformers=folder,
         reduced={port: bundle.path(role) for port, role in reduced.items()},
         records={port: manifest.reduced[role] for port, role in reduced.items() if role in manifest.reduced},

@@ -135,8 +135,8 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
 
 
 def _of_copy(subject: Subject, loaded: Loaded) -> Iterator[str]:
-    """What is wrong with a bundle's safetensors copy, where it is here; one that is missing is told with the files."""
-    if subject.copy is not None and subject.copy.is_file() and loaded.exact is not None:
+    """What is wrong with a bundle's safetensors copy; one that is missing is told with the files."""
+    if subject.copy is not None and loaded.exact is not None:
         yield from copy_problems(subject.copy, loaded.exact.weights())
 
 
