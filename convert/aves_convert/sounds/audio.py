@@ -15,9 +15,10 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import as_text, reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_artifacts.files.file_record import version_of_file
+from aves_artifacts.files.folders import visible_files
 from aves_convert.sounds.clip import SAMPLE_RATE, Clip, StoredClip
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -175,14 +176,8 @@ def _files(path: Path) -> list[Path]:
 def _in_folder(folder: Path) -> list[Path]:
     """Audio files in a folder and its subfolders, sorted by their path. Raises InputError when there are none."""
 
-    def fail(error: OSError) -> None:
-        raise error
-
-    files = []
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (Path(parent, name) for name in names if not name.startswith("."))
-        files += [path for path in visible if path.suffix.lower() in EXTENSIONS]
+    found = (folder / name for name in visible_files(str(folder)))
+    files = [path for path in found if path.suffix.lower() in EXTENSIONS]
     if not files:
         raise InputError(f"{folder}: no audio in this folder; expected files that end in .wav, .flac, .ogg or .mp3")
     return sorted(files)
@@ -227,6 +222,6 @@ def _blocks(file: SoundFile, most: int | None) -> Iterator[NDArray[np.float64]]:
 
 def _name(path: Path) -> str:
     try:
-        return path.absolute().relative_to(Path.cwd()).as_posix()
+        return as_text(path.absolute().relative_to(Path.cwd()).as_posix())
     except ValueError:
-        return path.as_posix()
+        return as_text(path.as_posix())

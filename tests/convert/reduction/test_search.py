@@ -172,6 +172,15 @@ def test_a_file_that_is_no_search_is_kept_and_with_force_replaced(tmp_path: Path
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1.5"])
+def test_noise_that_is_no_number_is_not_taken(record: Path, number: str) -> None:
+    told = document(record)
+    told["products"][0]["noise"][0] = " ".join([number, *told["products"][0]["noise"][0].split()[1:]])
+    record.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="already there, and no search"):
+        found(record)
+
+
 def test_noise_of_another_length_is_not_taken(record: Path) -> None:
     told = document(record)
     told["products"][0]["noise"][0] = "-300 -300"
