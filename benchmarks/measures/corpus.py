@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import shutil
 import statistics
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.processes import Command, Run, python, run, tool
 from benchmarks.report.results import Curve, Part, Row
+from benchmarks.watched import Watched
 
 ALONE, ONE, TWO = "this process alone", "1 worker", "2 workers"
 LOOP, POOL = "a loop over files by hand", "multiprocessing.Pool by hand"
 WORKERS = {ALONE: (), ONE: ("--workers", 1), TWO: ("--workers", 2)}
 REPORTED = (300, 1_000, 3_000)  # parts
 TASKS = 2_000  # that do nothing
-_BEAT = 0.5  # seconds between two looks at the memory
 _EARLY, _LATE = (0.02, 0.1), (0.9, 1.0)  # shares of the parts
 
 
@@ -41,6 +39,13 @@ class Corpus:
         """Where parts go, which are made anew by each run."""
         return self.work / "parts"
 
+    def digest(self) -> str:
+        """The hash of all parts' names and bytes."""
+        found = hashlib.sha256()
+        for path in sorted(self.parts.glob("[!.]*.parquet")):
+            found.update(f"{path.name}\n".encode() + path.read_bytes())
+        return found.hexdigest()
+
     def command(self, who: str) -> Command:
         """What each does that is held against another."""
         if who in (LOOP, POOL):
@@ -52,38 +57,6 @@ class Corpus:
             *("benchmarks.peers.corpus_process", "run", self.bundle, self.audio, self.parts),
             *("--window", self.window, *WORKERS[who]),
         )
-
-
-@dataclass
-class Watched:
-    """What the processes of a run held in MiB, by how many parts there were: the largest of them each time."""
-
-    parts: Path
-    seen: list[tuple[int, float]] = field(default_factory=list)
-
-    def within(self, shares: tuple[float, float]) -> float | None:
-        """The most while so large a share of the parts was there."""
-        most = max((parts for parts, _ in self.seen), default=0)
-        found = [mib for parts, mib in self.seen if shares[0] * most <= parts <= shares[1] * most]
-        return max(found, default=None)
-
-    @contextmanager
-    def looking(self, root: int) -> Iterator[None]:
-        """Look at the process ``root`` and all below it while the block runs."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(_BEAT):
-                count = sum(1 for _ in self.parts.glob("[!.]*.parquet"))
-                self.seen.append((count, max((_resident_mib(pid) for pid in _below(root)), default=0.0)))
-
-        looking = threading.Thread(target=look)
-        looking.start()
-        try:
-            yield
-        finally:
-            over.set()
-            looking.join()
 
 
 def tiny_corpus(bench: Bench) -> Part:
@@ -99,7 +72,16 @@ def tiny_corpus(bench: Bench) -> Part:
     audio = folder / f"audio-{windows}"
     _make_audio(bench, audio, windows)
     corpus = Corpus("tiny corpus", bundle, audio, 1.0, folder, 1 if bench.quick else 3)
-    rows = _run_rows(corpus, float(windows))
+    turns = _take_turns(corpus, (ALONE, ONE, TWO, LOOP, POOL))
+    rows = [
+        turns.row(TWO, ONE),
+        turns.row(ONE, ALONE),
+        turns.row(ALONE, LOOP),
+        turns.row(TWO, POOL, ", by hand"),
+        turns.beside_forward(ALONE),
+        *turns.memory_rows(),
+        *_size_rows(corpus, float(windows), turns.median(TWO)),
+    ]
     count = 50 if bench.quick else TASKS
     nothing = [_told(python("benchmarks.peers.corpus_process", "tasks", count, "--workers", 2))["seconds"]]
     rows.append(Row("a task that does nothing, 2 workers", "", "s", nothing))
@@ -122,12 +104,19 @@ def base_corpus(bench: Bench) -> Part:
     """Windows of ten seconds with the checkpoint, ``--hours`` of them: what a corpus takes."""
     seconds = 60.0 if bench.quick else 3600 * bench.hours
     folder = bench.work / "base-corpus"
-    audio = folder / f"audio-{seconds:g}"
-    _make_audio(bench, audio, seconds)
-    corpus = Corpus("base corpus", bench.bundle, audio, 10.0, folder, 1)
-    rows = _run_rows(corpus, seconds)
-    scaling = next(row for row in rows if row.what == f"base corpus, {TWO}")
-    return Part(rows=[replace(row, allowed=0.6) if row is scaling else row for row in rows])
+    corpus = Corpus("base corpus", bench.bundle, folder / f"audio-{seconds:g}", 10.0, folder, 1)
+    _make_audio(bench, corpus.audio, seconds)
+    turns = _take_turns(corpus, (ONE, TWO))
+    scaling = turns.row(TWO, ONE)
+    rows = [
+        scaling if bench.quick else replace(scaling, allowed=1 / 1.8),
+        turns.beside_forward(ONE),
+        *turns.memory_rows(),
+        *_size_rows(corpus, seconds, turns.median(TWO)),
+    ]
+    tenth = replace(corpus, audio=folder / f"audio-{seconds / 10:g}", name="a tenth of the base corpus")
+    _make_audio(bench, tenth.audio, seconds / 10)
+    return Part(rows=[*rows, _take_turns(tenth, (ALONE, LOOP)).row(ALONE, LOOP)])
 
 
 def _make_audio(bench: Bench, audio: Path, seconds: float) -> None:
@@ -135,39 +124,58 @@ def _make_audio(bench: Bench, audio: Path, seconds: float) -> None:
     run(python("benchmarks.peers.corpus_audio", audio, seconds, *bench.recordings))
 
 
-def _run_rows(corpus: Corpus, seconds: float) -> list[Row]:
-    """All who do the same take turns; ``seconds`` of sound there are in the recordings."""
-    runs: dict[str, list[Run]] = {who: [] for who in (ALONE, ONE, TWO, LOOP, POOL)}
-    watched = Watched(corpus.parts)
+@dataclass(frozen=True)
+class Turns:
+    """The runs of all who did the same, by who they are, and what one worker's processes held meanwhile."""
+
+    name: str
+    runs: dict[str, list[Run]]
+    watched: Watched
+
+    def row(self, who: str, peer: str, more: str = "") -> Row:
+        """One against another, from start to end."""
+        ours, theirs = ([each.seconds for each in self.runs[one]] for one in (who, peer))
+        return Row(f"{self.name}, {who}{more}", peer, "s", ours, theirs)
+
+    def told(self, who: str, number: str) -> list[float]:
+        """A number that the runs print."""
+        return [float(json.loads(each.output)[number]) for each in self.runs[who]]
+
+    def median(self, who: str) -> float:
+        """How long it took, in seconds from start to end."""
+        return statistics.median(each.seconds for each in self.runs[who])
+
+    def beside_forward(self, who: str) -> Row:
+        """The time of all tasks, whoever did them, against that of their forward passes alone."""
+        what = f"{self.name}, making all parts, {who}"
+        return Row(what, "their forward passes", "s", self.told(who, "seconds"), self.told(who, "forward"))
+
+    def memory_rows(self) -> list[Row]:
+        """What the largest process held at the end against what it held at the beginning."""
+        early, late = self.watched.within(_EARLY), self.watched.within(_LATE)
+        if early is None or late is None:  # too short a run to look
+            return []
+        what = f"{self.name}, the largest process of {ONE}, at the end"
+        return [Row(what, "at the beginning", "MiB", [late], [early], 1.1)]
+
+
+def _take_turns(corpus: Corpus, all_who: Sequence[str]) -> Turns:
+    """All who do the same take turns. Raises RuntimeError where two of ours made other parts."""
+    turns = Turns(corpus.name, {who: [] for who in all_who}, Watched(corpus.parts))
+    made = set()
     for i in range(corpus.rounds):
-        for who in list(runs)[:: (-1) ** i]:
-            if who in WORKERS:  # the last parts stay, to be looked at: they are the same, whoever makes them
-                shutil.rmtree(corpus.parts, ignore_errors=True)
-            watched = Watched(corpus.parts) if who == ONE else watched
-            runs[who].append(run(corpus.command(who), meanwhile=watched.looking if who == ONE else None))
-    told = {who: [json.loads(each.output) for each in runs[who]] for who in runs}
-    name = corpus.name
-    times = {who: [each.seconds for each in runs[who]] for who in runs}
-    return [
-        Row(f"{name}, {TWO}", ONE, "s", times[TWO], times[ONE]),
-        Row(f"{name}, {ONE}", ALONE, "s", times[ONE], times[ALONE]),
-        Row(f"{name}, {ALONE}", LOOP, "s", times[ALONE], times[LOOP]),
-        Row(f"{name}, {TWO}, by hand", POOL, "s", times[TWO], times[POOL]),
-        Row(
-            *(f"{name}, making all parts, alone", "their forward passes", "s"),
-            *([each["seconds"] for each in told[ALONE]], [each["forward"] for each in told[ALONE]]),
-        ),
-        *_memory_rows(name, watched),
-        *_size_rows(corpus, seconds, statistics.median(each["seconds"] for each in told[TWO])),
-    ]
-
-
-def _memory_rows(name: str, watched: Watched) -> list[Row]:
-    early, late = watched.within(_EARLY), watched.within(_LATE)
-    if early is None or late is None:  # too short a run to look
-        return []
-    what = f"{name}, the largest process of {ONE}, at the end"
-    return [Row(what, "at the beginning", "MiB", [late], [early], 1.1)]
+        for who in all_who[:: (-1) ** i]:
+            if who not in WORKERS:
+                turns.runs[who].append(run(corpus.command(who)))
+                continue
+            shutil.rmtree(corpus.parts, ignore_errors=True)  # the last ones stay, to be looked at
+            if who == ONE:
+                turns.watched.seen.clear()
+            turns.runs[who].append(run(corpus.command(who), meanwhile=turns.watched.looking if who == ONE else None))
+            made.add(corpus.digest())
+    if len(made) > 1:
+        raise RuntimeError(f"{corpus.name}: runs that differ in their workers alone made other parts")
+    return turns
 
 
 def _size_rows(corpus: Corpus, seconds: float, took: float) -> list[Row]:
@@ -194,27 +202,3 @@ def _report(corpus: Corpus, count: int) -> Run:
     shutil.rmtree(folder, ignore_errors=True)
     run(python("benchmarks.peers.corpus_parts", corpus.parts, folder, count))
     return run(tool("aves-verify", "corpus", "report", "--parts", folder))
-
-
-def _below(root: int) -> list[int]:
-    """A process and all that it and those below it have started, by what the system tells of each one's parent."""
-    parents = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and (status := _read(f"/proc/{entry.name}/stat")):
-            parents[int(entry.name)] = int(status.rpartition(")")[2].split()[1])
-    found = [root]
-    for pid in found:
-        found.extend(child for child, parent in parents.items() if parent == pid)
-    return found
-
-
-def _resident_mib(pid: int) -> float:
-    fields = _read(f"/proc/{pid}/statm").split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if fields else 0.0
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii", errors="replace")
-    except OSError:  # it has ended
-        return ""

@@ -269,7 +269,7 @@ def test_a_report_of_other_files_is_refused(bundle: Bundle, audio: Path, tmp_pat
     [
         (["--output", "layer.99"], "onnx gives no layer.99, but embeddings, layer.0, layer.1"),
         (["--shard", "3/2"], "--shard 3/2: expected I/N with I from 1 to N"),
-        (["--shard", "1/2", "--workers", "2"], "three ways to share the work"),
+        (["--scheduler", "tcp://h:1", "--workers", "2"], "workers are of this machine or of a cluster"),
         (["--hop", "0"], "a window every 0 seconds"),
         (["--audio", "gone"], "gone"),
     ],

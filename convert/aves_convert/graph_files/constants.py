@@ -7,6 +7,7 @@ left out: only tensors of at least one axis in a floating-point type can be weig
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,11 +20,13 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import SparseTensorProto, TensorProto, helper
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import first_line
+from aves_artifacts.base.messages import first_line, printable
 from aves_convert.graph_files.weights import bytes_of_files
+
+Tensor = TensorProto | SparseTensorProto
 
 # What moves values and leaves them as they are: who reads its output reads the constant.
 _MOVING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "DequantizeLinear"})
@@ -60,12 +63,13 @@ def graph_constants(path: Path, *, quantised: bool = False) -> Iterator[GraphCon
         read = _readers(model.graph)
         left = _MOST_BYTES + _COPIES * bytes_of_files(path)
         for name, tensor in _tensors(model.graph, nodes):
-            values = _values(tensor, path) if tensor.data_type in kinds else None
-            if values is not None and (values.ndim or quantised):
-                left -= values.nbytes
-                if left < 0:
-                    raise ValueError("its constants take many times more bytes than its files have")
-                yield GraphConstant(name, values, read[name])
+            stored = tensor.values if isinstance(tensor, SparseTensorProto) else tensor
+            if stored.data_type not in kinds or not (tensor.dims or quantised):
+                continue
+            left -= max(0, math.prod(tensor.dims)) * helper.tensor_dtype_to_np_dtype(stored.data_type).itemsize
+            if left < 0:
+                raise ValueError("its constants take many times more bytes than its files have")
+            yield GraphConstant(name, _values(tensor, path), read[name])
     except (OSError, ValueError, TypeError, RuntimeError, DecodeError, onnx.checker.ValidationError) as error:
         raise InputError(
             f"{path}: its constants cannot be read ({first_line(error)}); fetch or convert it again"
@@ -147,21 +151,33 @@ def _follow(graph: onnx.GraphProto, reads: dict[str, list[onnx.NodeProto]]) -> s
     return seen - maker.keys()
 
 
-def _tensors(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[tuple[str, onnx.TensorProto]]:
+def _tensors(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[tuple[str, Tensor]]:
     graphs = [graph, *(body for node in nodes for body in _bodies(node))]
     for each in graphs:
         yield from ((tensor.name, tensor) for tensor in each.initializer)
+        yield from ((tensor.values.name, tensor) for tensor in each.sparse_initializer)
     for node in nodes:
         if node.op_type == "Constant":
             for attribute in node.attribute:
                 if attribute.name == "value":
                     yield node.output[0], attribute.t
+                elif attribute.name == "sparse_value":
+                    yield node.output[0], attribute.sparse_tensor
                 elif attribute.name == "value_floats":
                     yield node.output[0], onnx.numpy_helper.from_array(np.asarray(attribute.floats, np.float32))
 
 
-def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any]:
-    """Its values, read-only where the file has them as they are."""
+def _values(tensor: Tensor, path: Path) -> NDArray[Any]:
+    """Its values, read-only where the file has them as they are; of a sparse one with the zeros between them."""
+    if isinstance(tensor, SparseTensorProto):
+        values, places = _values(tensor.values, path), _values(tensor.indices, path)
+        dense = np.zeros(tuple(tensor.dims), values.dtype)
+        if places.ndim == 2:  # a row of indices for each value
+            places = np.ravel_multi_index(tuple(places.T), dense.shape)
+        if places.shape != values.shape or not ((places >= 0) & (places < dense.size)).all():
+            raise ValueError(f"{printable(tensor.values.name)} has values that are not in it")
+        dense.reshape(-1)[places] = values
+        return dense
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of entries that onnx does not know
         return onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))

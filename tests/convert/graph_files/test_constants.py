@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from aves_artifacts.base.errors import InputError
 from aves_convert.graph_files import constants
@@ -67,4 +67,39 @@ def test_one_file_read_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         tensors.append(tensor)
     onnx.save(_model([helper.make_node("Identity", ["x"], ["y"])], *tensors), tmp_path / "x.onnx")
     with pytest.raises(InputError, match="many times more bytes than its files have"):
+        list(graph_constants(tmp_path / "x.onnx"))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize("in_node", [True, False])
+def test_a_sparse_tensor_is_what_it_stands_for(linear: bool, in_node: bool, tmp_path: Path) -> None:
+    places = np.array([1, 5, 6]) if linear else np.array([[0, 1], [1, 1], [1, 2]])
+    values = numpy_helper.from_array(np.array([3, 4, 5], np.float32), "w")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(places.astype(np.int64)), [2, 4])
+    made = [helper.make_node("Constant", [], ["w"], sparse_value=sparse)] if in_node else []
+    model = _model([*made, helper.make_node("MatMul", ["w", "x"], ["y"])])
+    if not in_node:
+        model.graph.sparse_initializer.append(sparse)
+    onnx.save(model, tmp_path / "x.onnx")
+    (found,) = graph_constants(tmp_path / "x.onnx")
+    assert (found.name, found.readers) == ("w", 1)
+    assert found.values.tolist() == [[0, 3, 0, 0], [0, 4, 5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("places", "shape", "told"),
+    [
+        ([0, 8, 1], [2, 4], "values that are not in it"),
+        ([0, 1], [2, 4], "values that are not in it"),
+        ([[0, 1], [1, 1], [2, 2]], [2, 4], "invalid entry"),
+        ([0, 1, 2], [1 << 20, 1 << 12], "many times more bytes"),
+    ],
+)
+def test_a_sparse_tensor_that_is_none_is_told(places: object, shape: list[int], told: str, tmp_path: Path) -> None:
+    values = numpy_helper.from_array(np.array([3, 4, 5], np.float32), "w")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(np.array(places, np.int64)), shape)
+    model = _model([helper.make_node("MatMul", ["w", "x"], ["y"])])
+    model.graph.sparse_initializer.append(sparse)
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(InputError, match=told):
         list(graph_constants(tmp_path / "x.onnx"))

@@ -55,6 +55,58 @@ def test_a_norm_in_single_operators_is_read(root: str, epsilon: float, told: boo
         assert found == (f"a norm in single operators adds epsilon {epsilon:.6g}, the original has 1e-05 (root)",)
 
 
+EPSILON = np.full((2, 7, 1), 1e-5, np.float32)
+SPELLED: dict[str, tuple[list[NodeProto], float | None]] = {
+    "added last": ([node("Add", ["v", "e"], ["w"])], None),
+    "taken from it": ([node("Sub", ["v", "minus"], ["w"])], None),
+    "summed": ([node("Sum", ["v", "e"], ["w"])], None),
+    "one for each": ([node("Add", ["v", "each"], ["w"])], None),
+    "of the value's shape": (
+        [node("Shape", ["v"], ["s"]), node("Expand", ["e", "s"], ["each"]), node("Add", ["v", "each"], ["w"])],
+        None,
+    ),
+    "behind a floor": ([node("Max", ["v", "zero"], ["u"]), node("Add", ["u", "e"], ["w"])], None),
+    "before a cast": ([node("Add", ["v", "e"], ["u"]), node("Cast", ["u"], ["w"], to=1)], None),
+    "none": ([node("Identity", ["v"], ["w"])], 0.0),
+    "a floor in its place": ([node("Max", ["v", "e"], ["w"])], 0.0),
+    "a limit in its place": ([node("Clip", ["v", "e"], ["w"])], 0.0),
+    "another for each": ([node("Add", ["v", "other"], ["w"])], 1e-6),
+    "a share of a sum": ([node("Mul", ["v", "share"], ["w"])], 0.0),
+    "of a scaled value": ([node("Add", ["v", "other"], ["u"]), node("Div", ["u", "share"], ["w"])], None),
+    "a channel's own": ([node("Add", ["v", "many"], ["w"])], None),
+}
+
+
+@pytest.mark.parametrize("how", SPELLED)
+def test_an_epsilon_is_found_however_it_is_added(how: str) -> None:
+    steps, told = SPELLED[how]
+    nodes = [node("ReduceMean", ["x"], ["v"]), *steps, node("Sqrt", ["w"], ["deviation"], name="root")]
+    values = {"e": np.float32(1e-5), "minus": np.float32(-1e-5), "zero": np.float32(0), "each": EPSILON}
+    found = problems(*nodes, **values, other=EPSILON / 10, share=np.float32(0.1), many=np.arange(7, dtype=np.float32))
+    expected = (
+        f"a norm in single operators adds epsilon {told:.6g}, the original has 1e-05 (root)" if told is not None else ""
+    )
+    assert [each for each in found if "single operators" in each] == ([expected] if expected else [])
+
+
+def test_a_norm_that_has_no_epsilon_to_set_has_the_standard_s() -> None:
+    (found,) = problems(node("MeanVarianceNormalization", ["x"], ["y"], axes=[-1], name="n"))
+    assert found == "MeanVarianceNormalization has epsilon 1e-09, the original has 1e-05 (n)"
+
+
+@pytest.mark.parametrize(("kind", "told"), [(1, 0), (11, 0), (10, 1), (16, 1)])
+def test_a_norm_in_fewer_bits_is_told(kind: int, told: int) -> None:
+    found = problems(node("LayerNormalization", ["x", "w", "b"], ["y"], stash_type=kind))
+    assert len(found) == told
+    assert all(f"stash_type {kind}, fewer bits than float32 has" in each for each in found)
+
+
+def test_an_approximate_gelu_is_told() -> None:
+    assert problems(node("Gelu", ["x"], ["y"]), node("Gelu", ["x"], ["z"], approximate="none")) == ()
+    assert "approximate tanh" in problems(node("Gelu", ["x"], ["y"], approximate="tanh"))[0]
+    assert "approximates GELU" in problems(node("FastGelu", ["x"], ["y"], domain="com.microsoft"))[0]
+
+
 def test_other_roots_are_no_norms() -> None:
     nodes = [
         node("Add", ["a", "b"], ["c"]),  # of constants
@@ -118,6 +170,13 @@ def test_an_axis_of_a_value_that_is_right_is_the_graph_s_own_order() -> None:
         ({"num_heads": 4, "scale": 6**-0.5}, ""),
         ({"num_heads": 4, "scale": 0.0}, ""),
         ({"num_heads": 4, "scale": 0.40825}, "MultiHeadAttention has scale 0.40825, the original has 0.4082483 (n)"),
+        ({"num_heads": 4, "softcap": 0.0, "is_causal": 0, "softmax_precision": 1}, ""),
+        ({"num_heads": 4, "softcap": 1e4}, "MultiHeadAttention has softcap 10000, the original has none (n)"),
+        ({"num_heads": 4, "is_causal": 1}, "MultiHeadAttention has is_causal 1, the original has none (n)"),
+        (
+            {"num_heads": 4, "softmax_precision": 10},
+            "MultiHeadAttention has softmax_precision 10, fewer bits than float32 has (n)",
+        ),
     ],
 )
 def test_heads_and_scale_of_attention_are_read(attributes: dict[str, Any], told: str) -> None:
@@ -151,3 +210,33 @@ def test_another_convolution_is_told(change: dict[str, Any]) -> None:
 def test_convolutions_of_other_kernels_are_the_graph_s_own() -> None:
     assert problems(node("Conv", ["x", "w"], ["y"], strides=[7]), w=np.zeros((5, 5, 5))) == ()
     assert problems(node("Conv", ["x", "unknown"], ["y"], strides=[7])) == ()
+
+
+def test_what_depends_on_how_large_a_value_is_is_told() -> None:
+    nodes = [
+        node("ReduceMax", ["x"], ["peak"], keepdims=0),
+        node("Less", ["limit", "peak"], ["loud"], name="n"),
+        node("Where", ["loud", "x", "x"], ["y"]),
+    ]
+    (found,) = problems(*nodes, limit=np.float32(1000), peak=np.float32(0.5))
+    assert found == "Less asks whether values are above 1000, the original does not; seen were 0.5 to 0.5 (n)"
+
+
+def test_what_depends_on_the_length_is_the_graph_s_own() -> None:
+    nodes = [
+        node("Shape", ["x"], ["sizes"]),
+        node("Cast", ["sizes"], ["lengths"], to=1),
+        node("Greater", ["lengths", "limit"], ["long"]),
+        node("Where", ["long", "x", "x"], ["y"]),
+    ]
+    assert problems(*nodes, limit=np.float32(1000), lengths=np.float32([2, 7])) == ()
+
+
+def test_what_a_branch_reads_is_what_its_node_computes_from() -> None:
+    branch = helper.make_graph([node("Identity", ["x"], ["inside"])], "b", [], [])
+    nodes = [
+        node("If", ["yes"], ["outside"], then_branch=branch, else_branch=branch),
+        node("Clip", ["outside", "", "most"], ["y"], name="n"),
+    ]
+    (found,) = problems(*nodes, most=np.float32(9))
+    assert "limits values to at most 9" in found

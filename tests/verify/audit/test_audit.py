@@ -246,3 +246,36 @@ def test_a_receptive_field_longer_than_the_sound_is_filled(tmp_path: Path) -> No
     exact = TorchaudioBackend(config, state, dtype=torch.float64)
     found = audit(backend, Loaded((backend,), exact, config, normalize=False, problems=(), weights={}))
     assert found.problems == ()
+
+
+def biases_inside(model: Model, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """As ONNX Runtime's own tool writes attention: one bias for queries, keys and values, in the operator itself."""
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    makers = {name: n for n in model.graph.node for name in n.output}
+    for i, attention in enumerate([n for n in model.graph.node if n.op_type == "MultiHeadAttention"]):
+        linears = [makers[makers[name].input[0]] for name in attention.input[:3]]
+        q, k, v = (held[linear.input.pop()] for linear in linears)
+        model.graph.initializer.append(numpy_helper.from_array(np.concatenate([q, change(k), v]), f"bias_{i}"))
+        attention.input.append(f"bias_{i}")
+
+
+@pytest.mark.parametrize("change", [np.zeros_like, lambda k: k + np.float32(1e-4), lambda k: k[::-1]])
+def test_a_bias_of_the_keys_inside_an_operator_is_seen_though_no_value_shows_it(
+    change: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
+    model = exported(attention="fused")
+    biases_inside(model, change)
+    found = audited(model, tmp_path)
+    assert len(found.problems) == TINY.encoder_num_layers
+    for layer, problem in enumerate(found.problems):
+        assert f"layer {layer}, key projection (the graph's " in problem
+        assert ", key): its own error is " in problem or ", key): an element's own error is " in problem
+
+
+def test_biases_inside_an_operator_are_where_they_belong(tmp_path: Path) -> None:
+    model = exported(attention="fused")
+    biases_inside(model, lambda k: k)
+    found = audited(model, tmp_path)
+    assert found.problems == ()
+    keys = [stage for stage in found.clips[0].stages if stage.operator == "key projection"]
+    assert all(stage.value is not None and stage.value.endswith(", key") for stage in keys)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import NodeProto, helper
 
-from aves_verify.audit.saturation import saturating
+from aves_verify.audit.saturation import choosing, saturating
 
 node = helper.make_node
 X = np.linspace(-2, 3, 60, dtype=np.float32).reshape(2, 5, 6)
@@ -56,3 +56,23 @@ def test_what_lets_pass(name: str) -> None:
 def test_what_was_given_to_it_need_not_be_readable() -> None:
     inside = node("Clip", ["inside", "", "b"], ["y"])  # in a branch of a condition
     assert told(inside, {"b": F(20)}) == ["Clip limits values to at most 20, the original has no limit"]
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "limit", "relation"),
+    [
+        ("Greater", ["x", "b"], F(20), "above 20"),
+        ("GreaterOrEqual", ["b", "x"], F(20), "at most 20"),
+        ("Less", ["x", "b"], F([0.5]), "below 0.5"),
+        ("LessOrEqual", ["x", "b"], F([1, 2]), "at most others"),
+        ("Less", ["x", "z"], F(0), "below others"),
+    ],
+)
+def test_what_chooses_by_size(op: str, inputs: list[str], limit: Any, relation: str) -> None:
+    (problem,) = choosing(node(op, inputs, ["y"]), {"x": X, "b": np.asarray(limit)}.get, {"x", "z"})
+    assert problem == f"{op} asks whether values are {relation}, the original does not; seen were -2 to 3"
+
+
+def test_what_asks_for_something_else() -> None:
+    for found in (node("Greater", ["n", "b"], ["y"]), node("Equal", ["x", "b"], ["y"]), node("Add", ["x", "b"], ["y"])):
+        assert list(choosing(found, {"x": X, "b": F(1)}.get, {"x"})) == []

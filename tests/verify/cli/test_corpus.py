@@ -49,7 +49,7 @@ def test_a_run_and_its_report(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_pa
     ("arguments", "told"),
     [
         (("--shard", "4/3"), "'4/3' is not a share of the tasks: expected I/N"),
-        (("--shard", "1/3", "--workers", "2"), "three ways to share the work; give --shard, --workers or --scheduler"),
+        (("--scheduler", "tcp://h:1", "--workers", "2"), "and not of both; give --workers or --scheduler"),
         (("--window", "0"), "a window of 0 seconds; give --window from"),
         (("--hop", "-1"), "a window every -1 seconds; give --hop from"),
         (("--scheduler", "nowhere"), "nowhere: no scheduler of Dask answers"),

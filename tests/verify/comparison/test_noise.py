@@ -88,8 +88,15 @@ def test_another_way_that_overflows_is_no_measure() -> None:
     assert noise_floor(EXACT, EXACT, EXACT, [broken, EXACT + 2**-9]).float32 == 2**-9
 
 
-def floor(reference: float, float32: float | None = None, *, port: float = 0.0) -> NoiseFloor:
-    return NoiseFloor(port, reference, 3 * reference, 2.0, float32, None if float32 is None else 5 * float32)
+def floor(reference: float, float32: float | None = None, *, port: float | None = None) -> NoiseFloor:
+    return NoiseFloor(
+        reference if port is None else port,
+        reference,
+        3 * reference,
+        2.0,
+        float32,
+        None if float32 is None else 5 * float32,
+    )
 
 
 def test_what_a_correct_encoder_may_be_off_by() -> None:
@@ -109,6 +116,16 @@ def test_an_original_far_from_float64_is_in_doubt_until_somebody_has_looked() ->
     assert beyond.room == 0.0
     assert not floor(at_limit * 2, 1e-9).is_doubtful
     assert floor(np.nan).is_doubtful
+
+
+def test_a_port_that_is_much_nearer_to_float64_brings_the_original_into_doubt() -> None:
+    assert not floor(1e-6, port=1e-6 / ORIGINAL).is_doubtful
+    nearer = floor(1e-6, port=0.99e-6 / ORIGINAL)
+    assert nearer.is_doubtful
+    assert nearer.room == 0.0
+    looked = floor(1e-6, 1e-5, port=1e-9)
+    assert not looked.is_doubtful
+    assert looked.room == 3e-6  # which needs no more
 
 
 def test_an_original_that_is_farther_off_than_float32_leaves_is_told_before_the_port() -> None:

@@ -238,3 +238,45 @@ def test_the_first_convolution_is_found_by_its_transform_and_both_must_be_right(
     onnx.save(model, tmp_path / "x.onnx")
     (problem,) = onnx_weights(state, tmp_path / "x.onnx").problems
     assert "feature_extractor.conv_layers.0.conv.weight is not in the graph" in problem
+
+
+BIASES = {name: drawn(6) for name in ("q_proj.bias", "k_proj.bias", "v_proj.bias")}
+
+
+@pytest.mark.parametrize("change", [np.zeros_like, lambda a: a + np.float32(1e-4), lambda a: a[::-1]])
+def test_what_stands_between_weights_that_are_joined_is_told(change: Callable[[Floats], Floats]) -> None:
+    q, k, v = BIASES.values()
+    joined = np.concatenate([q, change(k), v])
+    (problem,) = search_weights(BIASES, [held("Attention_bias", joined), held("other", drawn(4, 4))]).problems
+    assert problem.startswith("k_proj.bias is not in the graph: Attention_bias in its place differs by up to")
+
+
+def test_what_stands_between_joined_matrices_is_told_in_any_order() -> None:
+    state = {name: drawn(5, 4) for name in "abc"}
+    a, b, c = state.values()
+    for axis in (0, 1):
+        joined = np.concatenate([a.T, 2 * c.T + 1, b.T] if axis else [a, 2 * c + 1, b], axis)
+        found = search_weights(state, [held("all", joined)])
+        assert (found.found, len(found.problems)) == (2, 1)
+        assert found.problems[0].startswith("c is not in the graph: all in its place")
+
+
+def test_a_part_that_is_scaled_and_one_that_is_no_block_are_merged() -> None:
+    q, k, v = BIASES.values()
+    scaled = search_weights(BIASES, [held("all", np.concatenate([q * np.float32(0.125), k, v]))])
+    assert (scaled.missing, scaled.problems) == (("q_proj.bias",), ())
+    apart = search_weights(BIASES, [held("all", np.concatenate([drawn(3), k, v, drawn(3)]))])
+    assert (apart.missing, apart.problems) == (("q_proj.bias",), ())
+
+
+def test_what_is_left_over_does_no_harm_where_it_is_read_elsewhere() -> None:
+    q, k, v = BIASES.values()
+    joined = held("all", np.concatenate([q, k, v]))
+    left = [held(name, values, 0) for name, values in BIASES.items()]
+    assert search_weights(BIASES, [joined, *left]).text == "3 of 3 weights of the original found and used"
+    state = {"conv.weight_g": drawn(1, 1, 5), "conv.weight_v": drawn(6, 3, 5)}
+    length, direction = state.values()
+    folded = direction * (length / np.sqrt((direction * direction).sum(axis=(0, 1))))
+    parts = [held(name, values, 0) for name, values in state.items()]
+    assert search_weights(state, [held("weight", folded), *parts]).problems == ()
+    assert len(search_weights(state, parts).problems) == 2

@@ -158,6 +158,30 @@ def test_a_server_that_sends_a_byte_now_and_then_has_an_end(tmp_path: Path, monk
             index_block(entries)
 
 
+def test_a_web_server_that_goes_away_takes_no_recording_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsspec says of a server that cannot be reached, or is busy, that there is no such file."""
+    content = record(tmp_path / "a.wav", 3).read_bytes()
+    monkeypatch.setattr(addresses, "PATIENCE", 0.5)
+    with misbehaving_server.serving() as server:
+        server.files["/a.wav"] = content
+        address = f"{server.address}/a.wav"
+        (entry,) = list_audio([address])
+        (found,) = index_block([entry])
+        busy = misbehaving_server.say(503)
+        server.always["/b.wav"] = busy
+        with pytest.raises(StoreError, match=r"b\.wav: the store does not give it: .*503"):
+            list_audio([f"{server.address}/b.wav"])
+        server.files["/m.txt"] = b"a.wav\nb.wav\n"
+        with pytest.raises(StoreError, match=r"b\.wav: the store does not give it"):
+            list_audio([f"{server.address}/m.txt"])
+    windows._kept = None
+    for work in (lambda: list_audio([address]), lambda: index_block([entry]), lambda: hashes(found)):
+        with pytest.raises(StoreError, match=r"a\.wav: the store does not give it: .*[Cc]onnect"):
+            work()
+
+
 def test_several_threads_read_at_once(store: Any, tmp_path: Path) -> None:
     for number in range(4):
         record(tmp_path / "many" / f"{number}.wav", 3, seed=number)

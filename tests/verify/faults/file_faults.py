@@ -138,6 +138,27 @@ def in_recording(
     return fault
 
 
+def other_copy(manifest: Path, _graph: Path) -> None:
+    """One bias of the safetensors copy, which no port is made of."""
+    path = manifest.with_name("x.safetensors")
+    with safe_open(path, "numpy") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    name = "encoder.transformer.layers.1.attention.k_proj.bias"
+    write_safetensors({**tensors, name: tensors[name] + np.float32(1e-3)}, path)
+    _hashed_again(manifest, "safetensors", path)
+
+
+def says_twice(graph: Path, _same: Path) -> None:
+    """An entry of the metadata before the right one: some readers take the first."""
+    model = onnx.load(graph)
+    model.metadata_props.insert(0, onnx.StringStringEntryProto(key="normalize", value="true"))
+    onnx.save(model, graph)
+
+
+def another_drop(about: dict[str, Any]) -> None:
+    about["config"] = json.dumps({**json.loads(about["config"]), "encoder_layer_drop": 0.5})
+
+
 def every(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensors, dict[str, Any]], None]:
     return lambda tensors, _: tensors.update({key: change(a).astype(np.float32) for key, a in tensors.items()})
 
@@ -145,6 +166,12 @@ def every(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensors, dict
 def less_exact(a: np.ndarray) -> np.ndarray:
     """Noise a thousand times what float32 leaves."""
     noisy: np.ndarray = a + 5e-4 * np.random.default_rng(0).standard_normal(a.shape)
+    return noisy
+
+
+def a_little_less_exact(a: np.ndarray) -> np.ndarray:
+    """Ten times, which is below what is suspicious in itself."""
+    noisy: np.ndarray = a + 8e-6 * np.random.default_rng(0).standard_normal(a.shape)
     return noisy
 
 
@@ -156,11 +183,16 @@ FILE_FAULTS: tuple[Fault, ...] = (
     in_metadata("dimension", "768"),
     in_metadata("source_sha256", "0" * 64),
     in_metadata("configuration", "aves-base-core", port="bundle"),
+    Fault("metadata: normalize twice", (FILE,), "onnx", says_twice),
     in_config("config: another layer drop", FILE, encoder_layer_drop=0.5),
     in_config("config: no dropout", FILE, encoder_dropout=0.0),
     in_config("config: aux_num_out is null", REFUSED, aux_num_out=None),
     in_config("config: a head that is not there", REFUSED, FILE, aux_num_out=32),
     in_manifest("manifest: another normalize", WAVEFORM)(lambda m: m["encoder"].update(normalize=True)),
+    in_manifest("manifest: another sample rate", FILE)(lambda m: m["encoder"].update(sample_rate=44100)),
+    in_manifest("manifest: another hop", FILE)(lambda m: m["encoder"].update(hop=160)),
+    in_manifest("manifest: another layer drop", FILE)(lambda m: m["config"].update(encoder_layer_drop=0.5)),
+    Fault("safetensors: a bias of other weights", (FILE,), "bundle", other_copy),
     in_manifest("manifest: another source", FILE)(lambda m: m["source"].update(sha256="0" * 64)),
     in_manifest("manifest: the hash of another file", FILE)(lambda m: m["files"]["torchaudio"].update(sha256="0" * 64)),
     Fault("tensors with state, which torch applies", (REFUSED,), "torchaudio", with_state),
@@ -169,6 +201,8 @@ FILE_FAULTS: tuple[Fault, ...] = (
     Fault("weights without their version record", (FILE, REFUSED), "torchaudio",
           records(lambda entry, content: None if entry.endswith("/version") else content)),
     in_recording("reference less exact than float32", OUTPUT)(every(less_exact)),
+    in_recording("reference ten times less exact", OUTPUT)(every(a_little_less_exact)),
+    in_recording("reference of another layer drop", FILE)(lambda _, about: another_drop(about)),
     in_recording("reference in half precision", OUTPUT)(every(lambda a: a.astype(np.float16))),
     in_recording("reference off by one frame", OUTPUT)(every(lambda a: np.roll(a, 1, axis=1))),
     in_recording("reference of other weights", REFUSED)(lambda _, about: about.update(weights="0" * 64)),

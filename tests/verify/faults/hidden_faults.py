@@ -86,6 +86,14 @@ def dropped_at_one_level(model: Model) -> None:
     model.graph.node.append(helper.make_node("Identity", ["dropped"], [FINAL]))
 
 
+def without_epsilon(model: Model) -> None:
+    """The norms of one layer, in single operators: the root is taken of the variance as it is."""
+    for added in nodes(model, "Add"):
+        if added.name.endswith("layer_norm/variance/Add") and "layers.1" in added.name:
+            for root in nodes(model, "Sqrt"):
+                root.input[:] = [added.input[0] if name == added.output[0] else name for name in root.input]
+
+
 def unread(tensor: str, change: Callable[[np.ndarray], np.ndarray]) -> Change:
     """A tensor stays in the file under its name, and another one is used."""
 
@@ -144,12 +152,14 @@ def second_output(model: Model) -> None:
 
 
 HIDDEN_FAULTS: tuple[Fault, ...] = (
-    in_graph("wrong beyond 1,024 frames", "length")(wrong_where(size_over(1, 1024 * 320 + 400))),
+    in_graph("wrong beyond 1,024 frames", "length", OUTPUT)(wrong_where(size_over(1, 1024 * 320 + 400))),
     in_graph("wrong in batches of four and more", BATCH)(wrong_where(size_over(0, 3))),
     in_graph("wrong below a level", "level", OUTPUT)(wrong_where(quiet)),
-    in_graph("wrong above ±20", "level")(wrong_where(reduced("ReduceMax", 20.0))),
+    in_graph("wrong above ±20", "level", OUTPUT)(wrong_where(reduced("ReduceMax", 20.0))),
+    in_graph("wrong above ±100,000", FILE)(wrong_where(reduced("ReduceMax", 1e5))),
+    in_graph("no epsilon in the norms of a layer", "layer 1", FILE)(without_epsilon),
     in_graph("wrong from an offset of 0.3 on", "offset", OUTPUT)(wrong_where(reduced("ReduceMean", 0.3))),
-    in_graph("wrong below an offset of -0.3", "offset")(wrong_where(reduced("ReduceMean", -0.3, below=True))),
+    in_graph("wrong below an offset of -0.3", "offset", OUTPUT)(wrong_where(reduced("ReduceMean", -0.3, below=True))),
     in_graph("noise on a second run", "second run", OUTPUT)(noisy),
     in_graph("dropout at another optimisation level", "optimisation", OUTPUT)(dropped_at_one_level),
     in_graph("an initializer that nothing reads", "layer 1", FILE)(

@@ -292,3 +292,34 @@ def test_people_read_short_names_of_windows(of_corpus: Any, tmp_path: Path) -> N
     after = copy.deepcopy(of_corpus)
     after["configs"][0]["comparisons"][8]["status"] = "fail"
     assert ", onnx, dawn/seal.wav @ 50 s, final" in diff(tmp_path, of_corpus, after).output
+
+
+def test_configurations_of_one_name_are_known_by_their_files(report: Any, tmp_path: Path) -> None:
+    """Whatever their order: one passes no more, and the other does now."""
+    report = copy.deepcopy(report)
+    one, other = report["configs"]
+    other["sha256"] = dict.fromkeys(other["sha256"], "9" * 64)
+    for config in (one, other):
+        config["name"] = "x"
+
+    def exchange(after: Any) -> None:
+        passing, failing = after["configs"]
+        passing["passed"], failing["passed"] = False, True
+        after["configs"] = [failing, passing]
+
+    one["passed"], other["passed"] = True, False
+    code, found = changes(tmp_path, report, exchange)
+    assert code == 1
+    assert [(c["where"], c["before"], c["after"]) for c in found] == [
+        ("x", "passed", "failed"),
+        ("x (2)", "failed", "passed"),
+    ]
+
+
+def test_a_name_that_looks_like_a_number_hides_no_other(report: Any, tmp_path: Path) -> None:
+    report = copy.deepcopy(report)
+    first, second = report["configs"]
+    report["configs"] = [{**first, "name": name} for name in ("x", "x (2)", "x")] + [second]
+    report["configs"][1]["passed"] = True
+    code, found = changes(tmp_path, report, lambda after: after["configs"][1].update(passed=False))
+    assert (code, [c["where"] for c in found]) == (1, ["x (2)"])

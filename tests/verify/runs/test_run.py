@@ -82,6 +82,17 @@ def test_workers_make_the_same_parts(subject: Subject, corpus: Path, whole: Path
     assert contents(tmp_path / "parts") == contents(whole)
 
 
+@pytest.mark.slow
+def test_a_share_may_have_workers_of_its_own(subject: Subject, corpus: Path, whole: Path, tmp_path: Path) -> None:
+    """As tasks of an array job have, on machines of many cores."""
+    parts, count = tmp_path / "parts", len(list(whole.glob("*.parquet")))
+    first = run_over(subject, corpus, parts, dataclasses.replace(ALONE, share=(2, 2), workers=2))
+    assert (first.made, first.others, first.missing) == (count // 2, count - count // 2, {})
+    rest = run_over(subject, corpus, parts, dataclasses.replace(ALONE, share=(1, 2)))
+    assert (rest.made, rest.others) == (count - count // 2, 0)
+    assert contents(parts) == contents(whole)
+
+
 def test_the_folder_the_order_and_the_dates_of_recordings_change_nothing(
     subject: Subject, corpus: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -122,8 +133,8 @@ def test_parts_have_no_place(subject: Subject, corpus: Path, tmp_path: Path) -> 
 
 
 def test_ways_that_exclude_one_another() -> None:
-    with pytest.raises(InputError, match="three ways to share the work; give `shard`, `workers` or `scheduler`"):
-        Crew(share=(1, 2), workers=2)
+    with pytest.raises(InputError, match="of this machine or of a cluster, and not of both; give `workers` or `sched"):
+        Crew(scheduler="tcp://host:8786", workers=2)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e9])

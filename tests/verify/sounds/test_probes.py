@@ -106,10 +106,23 @@ def test_what_ran_has_the_ranges_over_all_inputs() -> None:
     assert (ran.seed, ran.inputs, ran.repeated) == (2, len(items), 3)
     assert ran.frames[0] == 1
     assert ran.batch == (1, items[2].waveform.shape[0])
+    assert ran.batches == (1, items[2].waveform.shape[0])
+    assert f"in batches of 1 and {ran.batches[1]}, RMS" in ran.text
     assert ran.peak == max(np.abs(item.waveform).max() for item in items)
     assert ran.offset[0] < -0.3 < 0.3 < ran.offset[1]
     assert "drawn again by the seed 2" in ran.text
     assert "3 of them again, short ones at optimisation all and none" in ran.text
+
+
+def test_sizes_of_batches_that_were_not_run_are_not_claimed() -> None:
+    facts = [InputFacts(400, 1, batch, (0.1,), (0.0,), 0.5, False) for batch in (1, 3, 7, 3, 1)]
+    ran = what_ran(facts, seed=None, optimisations=())
+    assert ran is not None
+    assert "in batches of 1, 3 and 7, RMS" in ran.text
+    single = what_ran(facts[:1], seed=None, optimisations=())
+    assert single is not None
+    assert "in batches of 1, RMS" in single.text
+    assert "in batches of 1 and 7" in dataclasses.replace(ran, batches=()).text  # of a part from before
 
 
 def test_nothing_ran() -> None:

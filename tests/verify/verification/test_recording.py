@@ -27,7 +27,7 @@ from aves_convert.torch_files.writer import write_torch_file
 from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.cli import main
 from aves_verify.sounds.memory import needed
-from aves_verify.subjects.subject import Subject, of_bundle
+from aves_verify.subjects.subject import Subject, of_bundle, of_files
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.recording import make_recording
 from aves_verify.verification.verify import verify_subject
@@ -82,6 +82,30 @@ def test_a_port_that_is_damaged_fails_against_the_recording(made: Path, tmp_path
     result = cli("--onnx", bundle.path("onnx"), "--reference", made / "signals.reference", "--backends", "fairseq,onnx")
     assert result.exit_code == 1, result.output
     assert "beyond the tolerance" in result.output
+
+
+@pytest.mark.usefixtures("without_fairseq")
+def test_a_config_beside_the_ports_is_compared_with_the_recorded_one(made: Path, bundle: Bundle) -> None:
+    """Its dropouts show in no output, and are what fine-tuning starts with."""
+    path = bundle.path("config")
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps({**entries, "encoder_layer_drop": 0.5}))
+    ports = of_files(None, bundle.path("torchaudio"), path, bundle.path("onnx"))
+    found = verify_subject(dataclasses.replace(ports, recording=made / "clips.reference"), Plan(CLIPS))
+    (problem,) = found.problems
+    assert problem == (
+        f"torchaudio: the config says encoder_layer_drop 0.5, the original {entries['encoder_layer_drop']}"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_fairseq")
+def test_layers_that_were_not_recorded_are_told(tiny_bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    clips = reference_signals()[:1]
+    make_recording(of_bundle(tiny_bundle.folder, tiny_checkpoint), "torchaudio", clips, tmp_path / "r", layers="last")
+    ports = dataclasses.replace(of_bundle(tiny_bundle.folder, None), recording=tmp_path / "r")
+    notes = verify_subject(ports, Plan(clips)).notes
+    assert "onnx: its layers were not compared: only the last one was recorded" in notes
 
 
 def test_other_weights_are_refused(made: Path, tmp_path: Path) -> None:

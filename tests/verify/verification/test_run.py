@@ -117,6 +117,31 @@ def test_a_run_that_is_stopped_before_anything_is_compared_leaves_no_earlier_rep
     assert not json.loads((tmp_path / "r.json").read_text())["passed"]
 
 
+def test_a_run_that_is_killed_leaves_no_earlier_report(
+    owls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends the process lets nothing be written, so it is written before."""
+    seen: list[dict[str, str]] = []
+
+    def verify_subject(*_: Any) -> Any:
+        seen.append({path.name: path.read_text() for path in (tmp_path / "r").iterdir()})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "verify_subject", verify_subject)
+    (tmp_path / "r").mkdir()
+    for name in ("report.json", "junit.xml"):
+        (tmp_path / "r" / name).write_text('{"passed": true}')
+    cli(owls, "--report", tmp_path / "r")
+    (found,) = seen
+    assert found.keys() == {"report.json", "junit.xml"}  # what was not there needs no other
+    document = json.loads(found["report.json"])
+    assert (document["passed"], document["configs"][0]["problems"]) == (
+        False,
+        ["not verified: the run has not ended"],
+    )
+    assert "the run has not ended" in found["junit.xml"]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_tells_what_it_had_compared(
     number: int, status: int, owls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from tests.support.bundles import sealed
 
 from aves_artifacts.bundle.bundle import Bundle
+from aves_artifacts.bundle.manifest import Manifest
 from aves_convert.sounds.signals import reference_signals
+from aves_convert.torch_files.safetensors_writer import write_safetensors
+from aves_verify.loading.against_original import copy_problems
 from aves_verify.report.report import ConfigReport
-from aves_verify.subjects.subject import Subject
+from aves_verify.subjects.subject import Subject, of_bundle
 from aves_verify.verification.plan import Plan
 from aves_verify.verification.verify import verify_subject
 
 pytestmark = pytest.mark.slow
 
+# Of a file without a manifest beside it.
+NAMED = "onnx: what the file says of configuration, licence was not compared with anything"
 CLIPS = tuple(clip for clip in reference_signals() if clip.name in ("chirp", "odd_frames"))
 
 
@@ -52,7 +61,10 @@ def changed(made: tuple[Path, Bundle], path: Path, change: Callable[[onnx.ModelP
 def test_what_is_so_is_no_problem(made: tuple[Path, Bundle]) -> None:
     report = verified(made)
     assert report.passed
-    assert (report.problems, report.notes) == ((), ())
+    assert (report.problems, report.notes) == ((), (NAMED,))
+    bundle = verify_subject(of_bundle(made[1].folder, made[0]), Plan(CLIPS))
+    assert bundle.passed
+    assert (bundle.problems, bundle.notes) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -117,6 +129,7 @@ def test_an_output_of_a_name_that_nobody_knows_is_told(made: tuple[Path, Bundle]
     path = changed(made, tmp_path / "x.onnx", lambda model: second_output(model, "pooled", 2.0))
     assert verified(made, onnx_file=path).notes == (
         "onnx: the output 'pooled' was not compared: nothing of the original has this name",
+        NAMED,
     )
 
 
@@ -134,14 +147,102 @@ def test_layers_that_nobody_asked_for_are_compared_on_one_clip(made: tuple[Path,
     }
 
 
-def test_a_graph_that_the_manifest_calls_something_else(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["configuration", "licence"])
+def test_a_graph_of_which_the_manifest_says_something_else(key: str, made: tuple[Path, Bundle], tmp_path: Path) -> None:
     def change(model: onnx.ModelProto) -> None:
-        (entry,) = (entry for entry in model.metadata_props if entry.key == "configuration")
+        (entry,) = (entry for entry in model.metadata_props if entry.key == key)
         entry.value = "another"
 
+    path, manifest = changed(made, tmp_path / "x.onnx", change), made[1].manifest
+    right = manifest.name if key == "configuration" else manifest.licence or "unknown"
+    for given, told in ((manifest, [f"onnx: {path} says {key} 'another', the manifest '{right}'"]), (None, [])):
+        subject = Subject("x", "file", made[0], None, None, path, manifest=given)
+        assert list(verify_subject(subject, Plan(CLIPS, ("fairseq", "onnx"))).problems) == told
+
+
+def test_metadata_that_says_two_things(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+    """Some readers take the first, others the last."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.metadata_props.insert(0, onnx.StringStringEntryProto(key="normalize", value="true"))
+        model.metadata_props.add(key="hop", value="320")  # what it says already
+
     path = changed(made, tmp_path / "x.onnx", change)
-    for name, told in (("mine", 1), (None, 0)):
-        subject = Subject("x", "file", made[0], None, None, path, manifest_name=name)
-        problems = verify_subject(subject, Plan(CLIPS, ("fairseq", "onnx"))).problems
-        assert len(problems) == told
-        assert all("says configuration 'another', the manifest 'mine'" in problem for problem in problems)
+    (problem,) = verified(made, onnx_file=path).problems
+    assert problem == f"onnx: {path} says several things of 'normalize': 'true', 'false'"
+
+
+def test_metadata_that_nobody_knows_is_told(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.metadata_props.add(key="sampling_rate", value="44100")
+
+    path = changed(made, tmp_path / "x.onnx", change)
+    (note,) = verified(made, onnx_file=path).notes
+    assert note == "onnx: what the file says of configuration, licence, sampling_rate was not compared with anything"
+
+
+MANIFEST: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
+    "another sample rate": (
+        lambda m: replace(m, encoder=replace(m.encoder, sample_rate=44100)),
+        "manifest: it says sample_rate 44100, the original 16000",
+    ),
+    "another hop": (
+        lambda m: replace(m, encoder=replace(m.encoder, hop=160)),
+        "manifest: it says hop 160, the original 320",
+    ),
+    "more layers": (
+        lambda m: replace(m, encoder=replace(m.encoder, layers=12)),
+        "manifest: it says layers 12, the original 2",
+    ),
+    "another layer drop": (
+        lambda m: replace(m, config=replace(m.config, encoder_layer_drop=0.5)),
+        "manifest: it says encoder_layer_drop 0.5, the original {}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_a_manifest_that_says_something_else(name: str, bundle: Bundle, tiny_checkpoint: Path) -> None:
+    change, told = MANIFEST[name]
+    right = bundle.manifest.config.encoder_layer_drop
+    (bundle.folder / "manifest.json").write_text(change(bundle.manifest).to_json())
+    report = verify_subject(of_bundle(bundle.folder, tiny_checkpoint), Plan(CLIPS))
+    assert list(report.problems) == [told.format(right)]
+
+
+def test_a_safetensors_copy_of_other_weights(bundle: Bundle, tiny_checkpoint: Path) -> None:
+    path, name = bundle.path("safetensors"), "encoder.transformer.layers.0.attention.k_proj.bias"
+    with safe_open(path, "numpy") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    tensors[name] = tensors[name] + np.float32(1e-3)
+    write_safetensors(tensors, path)
+    sealed(bundle)
+    report = verify_subject(of_bundle(bundle.folder, tiny_checkpoint), Plan(CLIPS))
+    assert list(report.problems) == [f"safetensors: {path} has another {name} than the original"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.pop("a"), ["lacks a"]),
+        (lambda t: t.update(c=t["a"]), ["has c, which the original has not"]),
+        (lambda t: t.update(a=t["a"].astype(np.float16)), ["has another a than the original"]),
+        (lambda t: t.update(a=-t["a"]), ["has another a than the original"]),  # of 0 too
+        (lambda t: t.update({f"x{i}": t["a"] for i in range(8)}), ["has 3 more problems of this kind"]),
+    ],
+)
+def test_every_bit_of_a_copy_is_compared(
+    change: Callable[[dict[str, np.ndarray]], object], told: list[str], tmp_path: Path
+) -> None:
+    weights = {"a": np.array([0, 1], np.float32), "b": np.ones((2, 3), np.float32)}
+    tensors = dict(weights)
+    change(tensors)
+    save_file(tensors, tmp_path / "x.safetensors")
+    found = list(copy_problems(tmp_path / "x.safetensors", weights))
+    assert found[-1:] == [f"safetensors: {tmp_path / 'x.safetensors'} {told[-1]}"]
+    assert len(found) == (6 if "more" in told[-1] else 1)
+    save_file(weights, tmp_path / "x.safetensors")
+    assert list(copy_problems(tmp_path / "x.safetensors", weights)) == []
+    (tmp_path / "x.safetensors").write_bytes(b"none")
+    (problem,) = copy_problems(tmp_path / "x.safetensors", weights)
+    assert "does not load" in problem

@@ -7,19 +7,20 @@ runtime takes it away; both are written in the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from aves_artifacts.base.messages import printable
 from aves_artifacts.encoder import EncoderConfig
 from aves_verify.audit.functions import EPSILON
-from aves_verify.audit.graph_values import inner_graphs
-from aves_verify.audit.saturation import saturating
+from aves_verify.audit.graph_values import inner_graphs, read_by
+from aves_verify.audit.saturation import choosing, saturating
+from aves_verify.operators.exact import is_real
 
 RANDOM = frozenset(
     ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
@@ -27,11 +28,25 @@ RANDOM = frozenset(
 # What a norm's epsilon is where the file does not say it.
 _EPSILONS = {
     "BatchNormalization": 1e-5,
+    "GroupNorm": 1e-5,
     "GroupNormalization": 1e-5,
     "InstanceNormalization": 1e-5,
     "LayerNormalization": 1e-5,
+    "MeanVarianceNormalization": 1e-9,  # it has no attribute for it: so the standard defines the operator
+    "RMSNormalization": 1e-5,
+    "SimplifiedLayerNormalization": 1e-5,
+    "SkipGroupNorm": 1e-5,
     "SkipLayerNormalization": 1e-12,
+    "SkipSimplifiedLayerNormalization": 1e-12,
 }
+_IN_FLOAT32 = (0, TensorProto.FLOAT, TensorProto.DOUBLE)  # types of numbers to compute in; 0: as it comes
+# Of operators for all of attention: what changes scores that are large, or leaves some of them out.
+_CHANGES_SCORES = ("softcap", "is_causal", "unidirectional", "do_rotary")
+_AVERAGES = ("ReduceMean", "ReduceSum", "GlobalAveragePool")  # a variance is one, in single operators
+# Behind these it is sought what a root is taken of; a floor of the variance is no epsilon.
+_HANDS_ON = ("Identity", "Cast", "Clip", "Max", "Relu", "Abs", "Unsqueeze", "Squeeze", "Reshape", "Transpose")
+_SCALING = ("Mul", "Div")
+_BEHIND = 8  # operators that are looked behind
 _MAX_NAMED = 2  # nodes of one kind of problem
 
 Value = Callable[[str], NDArray[Any] | None]
@@ -50,19 +65,21 @@ def attribute_problems(
     graph's input. A softmax that was found to be ``right`` may have its axes in another order.
     """
     every = list(_every(nodes))
-    moving = _depending(every, entry)
+    moving, by_samples = _depending(every, entry), _depending(every, entry, by_shape=False)
     found: dict[str, list[str]] = {}
     for node in every:
         for problem in (
             *_random(node, value),
             *_norm(node, value),
+            *_gelu(node),
             *([] if not right.isdisjoint(node.output) else _softmax(node, value)),
             *_attention(node, config),
             *_convolution(node, config, value),
             *saturating(node, value, moving),
+            *choosing(node, value, by_samples),
         ):
             found.setdefault(problem, []).append(node.name or next(iter(node.output), node.op_type))
-    for name, problem in _spelled_out(every, value, entry):
+    for name, problem in _spelled_out(every, value, by_samples):
         found.setdefault(problem, []).append(name)
     return tuple(_told(problem, names) for problem, names in found.items())
 
@@ -108,10 +125,21 @@ def _norm(node: onnx.NodeProto, value: Value) -> Iterator[str]:
     if not same_epsilon(epsilon):
         yield f"{node.op_type} has epsilon {epsilon:.6g}, the original has {EPSILON:g}"
     given = value(node.input[0])
+    if attributes.get("stash_type", TensorProto.FLOAT) not in _IN_FLOAT32:
+        yield f"{node.op_type} has stash_type {attributes['stash_type']}, fewer bits than float32 has"
     if node.op_type == "LayerNormalization" and given is not None:
         axis = attributes.get("axis", -1)
         if axis % given.ndim != given.ndim - 1:
             yield f"LayerNormalization has axis {axis} of {given.ndim} axes, the original norms the last"
+
+
+def _gelu(node: onnx.NodeProto) -> Iterator[str]:
+    """An approximation is far off for some numbers alone, which a short sound may not have."""
+    if node.op_type in ("FastGelu", "QuickGelu"):
+        yield f"{node.op_type} approximates GELU, the original's is exact"
+    approximate = _attributes(node).get("approximate", b"none") if node.op_type == "Gelu" else b"none"
+    if approximate != b"none":
+        yield f"Gelu has approximate {printable(approximate.decode('utf-8', 'replace'))}, the original's is exact"
 
 
 def same_epsilon(found: float) -> bool:
@@ -135,28 +163,60 @@ def _attention(node: onnx.NodeProto, config: EncoderConfig) -> Iterator[str]:
     for name in ("num_heads", "q_num_heads", "kv_num_heads"):
         if attributes.get(name, heads) not in (0, heads):
             yield f"{node.op_type} has {name} {attributes[name]}, the original has {heads}"
+    for name in _CHANGES_SCORES:
+        if attributes.get(name):
+            yield f"{node.op_type} has {name} {attributes[name]:g}, the original has none"
+    if attributes.get("softmax_precision", 0) not in _IN_FLOAT32:
+        yield f"{node.op_type} has softmax_precision {attributes['softmax_precision']}, fewer bits than float32 has"
     wanted = (config.encoder_embed_dim // heads) ** -0.5
     scale = attributes.get("scale") or wanted
     if abs(scale - wanted) > 1e-6 * wanted:
         yield f"{node.op_type} has scale {scale:.7g}, the original has {wanted:.7g}"
 
 
-def _spelled_out(nodes: Sequence[onnx.NodeProto], value: Value, entry: str) -> Iterator[tuple[str, str]]:
+def _spelled_out(nodes: Sequence[onnx.NodeProto], value: Value, moving: Collection[str]) -> Iterator[tuple[str, str]]:
     """Norms in single operators: a constant is added to the variance before its root is taken."""
     makers = {output: node for node in nodes for output in node.output}
-    moving = _depending(nodes, entry)
     for node in nodes:
-        added = makers.get(node.input[0]) if node.input and _is_root(node, value) else None
-        if added is None or added.op_type != "Add" or moving.isdisjoint(added.input):
+        epsilon = _added(node.input[0], makers, value, moving) if _is_root(node, value) else None
+        if epsilon is not None and not same_epsilon(epsilon):
+            yield (
+                node.name or node.output[0],
+                f"a norm in single operators adds epsilon {epsilon:.6g}, the original has {EPSILON:g}",
+            )
+
+
+def _added(name: str, makers: Mapping[str, onnx.NodeProto], value: Value, moving: Collection[str]) -> float | None:
+    """The number that is added to what a root is taken of: 0 to a mean that is taken as it is; None of other roots."""
+    scaled = False
+    for _ in range(_BEHIND):
+        maker = makers.get(name)
+        if maker is None or name not in moving:
+            return None
+        if maker.op_type in _AVERAGES:
+            return 0.0
+        if maker.op_type in ("Add", "Sub", "Sum"):
+            return None if scaled else _constant_of(maker, value, moving)
+        varying = [each for each in maker.input if each in moving]
+        if len(varying) != 1 or maker.op_type not in (*_HANDS_ON, *_SCALING):
+            return None
+        scaled |= maker.op_type in _SCALING
+        (name,) = varying
+    return None
+
+
+def _constant_of(node: onnx.NodeProto, value: Value, moving: Collection[str]) -> float | None:
+    """What an Add adds that is the same number everywhere; None where that is nothing, or many numbers."""
+    total, found = 0.0, False
+    for place, name in enumerate(node.input):
+        constant = None if name in moving else value(name)
+        if constant is None:
             continue
-        for name in added.input:
-            constant = None if name in moving else value(name)
-            if constant is not None and constant.size == 1 and not same_epsilon(float(constant.reshape(-1)[0])):
-                epsilon = float(constant.reshape(-1)[0])
-                yield (
-                    node.name or node.output[0],
-                    f"a norm in single operators adds epsilon {epsilon:.6g}, the original has {EPSILON:g}",
-                )
+        if not is_real(constant) or np.ptp(constant) != 0:
+            return None
+        total += float(constant.flat[0]) * (-1 if node.op_type == "Sub" and place else 1)
+        found = True
+    return total if found else None
 
 
 def _is_root(node: onnx.NodeProto, value: Value) -> bool:
@@ -166,11 +226,11 @@ def _is_root(node: onnx.NodeProto, value: Value) -> bool:
     return exponent is not None and exponent.size == 1 and abs(float(exponent.reshape(-1)[0])) == 0.5
 
 
-def _depending(nodes: Sequence[onnx.NodeProto], entry: str) -> set[str]:
-    """The values that are computed from the graph's input."""
+def _depending(nodes: Sequence[onnx.NodeProto], entry: str, *, by_shape: bool = True) -> set[str]:
+    """The values that are computed from the graph's input; with ``by_shape`` also those of nothing but its shape."""
     found = {entry}
     for node in nodes:
-        if not found.isdisjoint(node.input):
+        if (by_shape or node.op_type not in ("Shape", "Size")) and not found.isdisjoint(read_by(node)):
             found.update(node.output)
     return found
 

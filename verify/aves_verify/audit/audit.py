@@ -20,9 +20,10 @@ from aves_convert.sounds.signals import reference_signals
 from aves_verify.audit.attributes import attribute_problems
 from aves_verify.audit.functions import Weight
 from aves_verify.audit.graph_values import Traced, Values, traced
+from aves_verify.audit.merged import inside_merged
 from aves_verify.audit.reduced_steps import reduced_steps, reduced_weight
 from aves_verify.audit.stages import LIMIT, PEAK_LIMIT, StageError, stage_errors
-from aves_verify.audit.steps import OUTPUT, steps
+from aves_verify.audit.steps import OUTPUT, PROJECTIONS, steps
 from aves_verify.backends.backend import RunError
 from aves_verify.backends.onnx_session import OnnxBackend
 from aves_verify.backends.torchaudio_encoder import TorchaudioBackend
@@ -151,7 +152,8 @@ def audit(backend: OnnxBackend, loaded: Loaded) -> Audit:
         value = {**weights, **values.arrays}.get
         narrow = backend.is_reduced
         nodes = node_errors(graph.nodes, graph.opset, value, narrow=narrow) if clip.name in _WITH_NODES else None
-        stages = _stages(graph, values, waveform, loaded, backend.name)
+        merged = list(inside_merged(graph.nodes, value))
+        stages = _stages(graph, values, waveform, loaded, backend.name, merged)
         looked_into.append(AuditedClip(clip.name, clip.duration, stages, nodes))
     right = {stage.value for stage in looked_into[0].stages if stage.value is not None and not stage.departs}
     value = {**weights, **graph.values[0].arrays}.get
@@ -173,7 +175,12 @@ def _clips(loaded: Loaded, fixed: int | None) -> Iterator[Clip]:
 
 
 def _stages(
-    graph: Traced, values: Values, waveform: NDArray[np.float32], loaded: Loaded, port: str
+    graph: Traced,
+    values: Values,
+    waveform: NDArray[np.float32],
+    loaded: Loaded,
+    port: str,
+    merged: Sequence[tuple[str, NDArray[Any]]],
 ) -> tuple[StageError, ...]:
     if loaded.exact is None:
         return ()
@@ -184,7 +191,10 @@ def _stages(
     weight, reduced = _weights(loaded.exact), loaded.reduced.get(port)
     if reduced is not None:
         where, weight = reduced_steps(where, reduced.kinds, port), reduced_weight(weight, reduced.values)
-    return stage_errors(where, weight, waveform, arrays)
+    projected = [step.site for step in where if step.operator in PROJECTIONS]
+    # one operator of each layer, in their order: nothing else tells what is hidden in each
+    certain = dict(zip(projected, merged, strict=True)) if len(projected) == len(merged) else {}
+    return stage_errors(where, weight, waveform, arrays, certain)
 
 
 def _outputs(graph: Traced) -> Iterator[tuple[str, str]]:

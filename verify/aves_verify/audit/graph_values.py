@@ -127,7 +127,7 @@ def used_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
             used.append(node)
-            needed |= _read_by(node)
+            needed |= read_by(node)
     return used[::-1]
 
 
@@ -139,10 +139,10 @@ def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def _read_by(node: onnx.NodeProto) -> set[str]:
+def read_by(node: onnx.NodeProto) -> set[str]:
     """Names that a node reads, also from within the graphs inside it."""
     names = set(node.input)
     for graph in inner_graphs(node):
         names.update(output.name for output in graph.output)
-        names = names.union(*map(_read_by, graph.node))
+        names = names.union(*map(read_by, graph.node))
     return names

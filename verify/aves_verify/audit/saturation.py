@@ -1,8 +1,12 @@
-"""Where a graph cuts values off that the original lets pass: right on all that is run, and wrong on louder sounds."""
+"""Where a graph cuts values off that the original lets pass, or does something else with some: wrong on other sounds.
+
+Both are right on all that is run where nothing that is run has such values.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,8 +15,9 @@ from onnx import helper
 
 from aves_verify.operators.exact import is_real
 
-Value = Callable[[str], "NDArray[np.generic] | None"]
+Value = Callable[[str], "NDArray[Any] | None"]
 
+_COMPARING = {"Greater": "above", "GreaterOrEqual": "at least", "Less": "below", "LessOrEqual": "at most"}
 _ANY = 0.99 * float(np.finfo(np.float32).max)  # masks are written as the lowest number, or nearly
 
 
@@ -38,9 +43,27 @@ def saturating(node: onnx.NodeProto, value: Value, moving: Collection[str]) -> I
         return
     told = [f"at least {least:.4g}"] if least > -_ANY else []
     told += [f"at most {most:.4g}"] if most < _ANY else []
-    array = value(given)
-    seen = f"; seen were {array.min():.2g} to {array.max():.2g}" if array is not None and is_real(array) else ""
-    yield f"{node.op_type} limits values to {' and '.join(told)}, the original has no limit{seen}"
+    yield f"{node.op_type} limits values to {' and '.join(told)}, the original has no limit{_seen(value(given))}"
+
+
+def choosing(node: onnx.NodeProto, value: Value, moving: Collection[str]) -> Iterator[str]:
+    """Tell of a node that asks how large a value is, which the original never does.
+
+    ``moving`` are values that depend on the waveform's samples: to ask for its length is another thing.
+    """
+    if node.op_type not in _COMPARING or not any(name in moving for name in node.input):
+        return
+    relation, (asked, limit) = _COMPARING[node.op_type], list(node.input)[:2]
+    if asked not in moving:
+        opposite = {"above": "below", "below": "above", "at least": "at most", "at most": "at least"}
+        relation, asked, limit = opposite[relation], limit, asked
+    bound = None if limit in moving else value(limit)
+    told = f"{bound.reshape(-1)[0]:.4g}" if bound is not None and bound.size == 1 else "others"
+    yield f"{node.op_type} asks whether values are {relation} {told}, the original does not{_seen(value(asked))}"
+
+
+def _seen(array: NDArray[Any] | None) -> str:
+    return f"; seen were {array.min():.2g} to {array.max():.2g}" if array is not None and is_real(array) else ""
 
 
 def _of_clip(node: onnx.NodeProto, value: Value, moving: Collection[str]) -> tuple[float, float]:

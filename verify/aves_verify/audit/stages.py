@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -97,15 +98,19 @@ def within_limits(error: LocalError) -> bool:
 
 
 def stage_errors(
-    steps: Sequence[Step], weight: Weight, waveform: NDArray[np.float32], values: Values
+    steps: Sequence[Step],
+    weight: Weight,
+    waveform: NDArray[np.float32],
+    values: Values,
+    certain: Mapping[str, tuple[str, NDArray[Any]]] = MappingProxyType({}),
 ) -> tuple[StageError, ...]:
     """Every stage's own error, in the order of ``steps``.
 
     ``weight`` gives the original's tensors in float64; ``values`` are the port's, by names of its own, and its outputs
-    by their sites.
+    by their sites. Those that need no search are ``certain``: their names and values by their sites.
     """
     with torch.inference_mode():
-        return tuple(_Walk(steps, weight, waveform, values).found())
+        return tuple(_Walk(steps, weight, waveform, values, certain).found())
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,19 @@ class _Found:
 class _Walk:
     """One way along the encoder, stage by stage."""
 
-    def __init__(self, steps: Sequence[Step], weight: Weight, waveform: NDArray[np.float32], values: Values) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        weight: Weight,
+        waveform: NDArray[np.float32],
+        values: Values,
+        certain: Mapping[str, tuple[str, NDArray[Any]]],
+    ) -> None:
         self._steps = {step.site: step for step in steps}
         self._weight = weight
-        self._outputs = {step.site: values[step.site] for step in steps if step.operator == OUTPUT}
-        self._candidates = Candidates({name: value for name, value in values.items() if name not in self._outputs})
+        outputs = {step.site: values[step.site] for step in steps if step.operator == OUTPUT}
+        self._certain = {**certain, **{site: (site, value) for site, value in outputs.items()}}
+        self._candidates = Candidates({name: value for name, value in values.items() if name not in outputs})
         self._known: dict[str, Tensor] = {WAVEFORM: torch.tensor(waveform)}  # the port's own values
         self._undecided: dict[str, _Found] = {}
         self._computed: dict[tuple[str, _Kind, _Way], Tensor] = {}
@@ -151,7 +164,7 @@ class _Walk:
         if not found:
             return
         best = min(found.values(), key=lambda near: near.error.ratio)
-        if not within_limits(best.error):
+        if not within_limits(best.error) and (step.site not in self._certain or step.operator == OUTPUT):
             self._undecided[step.site] = best
             self._open_ones.clear()
             if len(self._undecided) > _MOST_UNDECIDED:
@@ -170,10 +183,10 @@ class _Walk:
         self._drop(step.site)
 
     def _nearest(self, step: Step, way: _Way) -> _Found | None:
-        """None where nothing is near; an output is what it is."""
+        """None where nothing is near; an output, and what else is certain, is what it is."""
         exact = self._value(step.site, way, "exact").numpy()
-        if step.operator == OUTPUT:
-            name, value = step.site, self._outputs[step.site]
+        if step.site in self._certain:
+            name, value = self._certain[step.site]
             if value.shape != exact.shape:
                 return _Found(way, name, torch.from_numpy(exact), LocalError(np.inf, np.inf, np.inf))
         else:
@@ -188,7 +201,7 @@ class _Walk:
                 coarse = self._value(step.site, way, i).double().numpy()
                 float32 = coarser(float32, yardstick(coarse, exact, step.added))
         error = measure(wide, exact, float32)
-        if error.relative > _NEAR and step.operator != OUTPUT:
+        if error.relative > _NEAR and step.site not in self._certain:
             return None
         kept = np.ascontiguousarray(value if value.dtype in (np.float32, np.float64) else wide)
         return _Found(way, name, torch.from_numpy(kept), error, self._product(step, way, wide, exact))

@@ -19,6 +19,7 @@ from aves_verify.audit import functions as f
 
 WAVEFORM = "waveform"
 HEAD = "aux"
+PROJECTIONS = ("query projection", "key projection", "value projection")  # operators of attention, in their order
 OUTPUT = "output"  # the operator of what the encoder returns: what it is given, unchanged
 POSITIONAL = "encoder.transformer.pos_conv_embed.conv"
 INPUT = ":input"  # a site with this ending is what goes into the module, not what comes out
@@ -171,9 +172,9 @@ def _layer(config: EncoderConfig, i: int, x: str) -> Iterator[Step]:
 
 def _attention(config: EncoderConfig, module: str, stage: str, x: str) -> Iterator[Step]:
     heads, dim, attention = config.encoder_num_heads, config.encoder_embed_dim, f"{module}.attention"
-    for name, operator in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
+    for name, operator in zip(("q_proj", "k_proj", "v_proj"), PROJECTIONS, strict=True):
         linear = f"{attention}.{name}"
-        yield Step(linear, stage, f"{operator} projection", (x,), partial(f.linear, linear), added=dim)
+        yield Step(linear, stage, operator, (x,), partial(f.linear, linear), added=dim)
     q, k, v = (f"{attention}.{name}" for name in ("q_proj", "k_proj", "v_proj"))
     scores, shares, out = f"{attention}:scores", f"{attention}:shares", f"{attention}.out_proj"
     yield Step(

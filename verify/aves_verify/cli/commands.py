@@ -103,7 +103,7 @@ def run(
     from aves_verify.report.json_report import to_json
     from aves_verify.verification.plan import Plan, check_comparable
     from aves_verify.verification.progress import step_bars
-    from aves_verify.verification.run import verify_all
+    from aves_verify.verification.run import unfinished, verify_all
 
     original = selected["fairseq"] or selected["transformers"]
     if attach and (selected["bundle"] is None or original is None or atol is not None or rtol is not None):
@@ -126,6 +126,7 @@ def run(
     plan = plan if seed is None else dataclasses.replace(plan, seed=seed)
     check_comparable(plan)
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)  # before the work, not after it
+    files.replace_earlier(unfinished(subjects, plan), wanted)
     with step_bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)
     report = found.report

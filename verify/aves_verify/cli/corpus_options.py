@@ -61,7 +61,7 @@ drivers = options.all_of(
         "--shard",
         metavar="I/N",
         help="Do the I-th of N shares of the parts, and leave the others to other processes, such as those of an array "
-        "job. By default all are done here.",
+        "job; each may have --workers of its own. By default all are done here.",
     ),
     click.option(
         "--workers",

@@ -62,12 +62,17 @@ class NoiseFloor:
         """By how much two correct encoders may differ in an element; nothing while the original's own is in doubt."""
         if self.float32_peak is None:
             return 0.0 if self.is_doubtful else self.reference_peak
-        return self.reference_peak + 2 * self.float32_peak
+        return self.reference_peak + (0.0 if self.port_is_nearer else 2 * self.float32_peak)
 
     @property
     def is_doubtful(self) -> bool:
         """Is the original so far from float64 that somebody has to look at what float32 leaves?"""
-        return self.float32 is None and not self.reference <= SUSPICIOUS * self.scale
+        return self.float32 is None and (self.port_is_nearer or not self.reference <= SUSPICIOUS * self.scale)
+
+    @property
+    def port_is_nearer(self) -> bool:
+        """Is the port so much nearer to float64 that float32 may leave less than the original shows?"""
+        return ORIGINAL * self.port < self.reference
 
 
 @dataclass(frozen=True)

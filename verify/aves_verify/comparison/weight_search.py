@@ -11,6 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ class _Search:
             self.by_content[_content(constant.values)].append(constant)
         self.places: dict[str, list[GraphConstant]] = {}  # weight -> constants that hold it
         self.taken: set[int] = set()  # constants that hold something of the original
+        self.joined: dict[int, NDArray[np.bool_]] = {}  # of those that hold parts: where there is one
         self.whole: set[int] = set()  # and those that are a weight, no part of which is another
 
     def result(self) -> WeightSearch:
@@ -68,10 +70,10 @@ class _Search:
         self.whole = set(self.taken)
         folded = {*self._folded(), *self._in_basis()}
         for name, values in self.original.items():
-            if not self.places[name] and name not in folded:
-                self._keep(name, self._blocks(name, values))
+            if not self._is_read(name) and name not in folded:
+                self._keep(name, (*self.places[name], *self._blocks(name, values)))
         there = folded | {name for name, where in self.places.items() if where}
-        unread = [name for name in there - folded if not any(constant.readers for constant in self.places[name])]
+        unread = [name for name in there - folded if not self._is_read(name)]
         problems = dict.fromkeys(unread, "is in the file, and nothing that leads to an output reads it")
         problems |= {name: told for name, told in self._shared() if name not in problems}
         missing = []
@@ -89,6 +91,10 @@ class _Search:
         """Whether the graph has the state dict's own names, most of them."""
         names = {constant.name for constant in self.constants}
         return 2 * len(self.original.keys() & names) > len(self.original)
+
+    def _is_read(self, name: str) -> bool:
+        """Whether something reads it where it was found so far: what is left over beside it does no harm."""
+        return any(constant.readers for constant in self.places[name])
 
     def _keep(self, name: str, where: Iterable[GraphConstant]) -> None:
         self.places[name] = list(where)
@@ -112,14 +118,19 @@ class _Search:
             if not fits or (uniform and name not in constant.name):
                 continue
             block = wanted.reshape(wanted.shape + (1,) * (held.ndim - wanted.ndim))
-            if any(_has_block(held.transpose(order), block) for order in itertools.permutations(range(held.ndim))):
-                yield constant
+            for order in itertools.permutations(range(held.ndim)):
+                place = _block_at(held.transpose(order), block)
+                if place is not None:
+                    known = self.joined.setdefault(id(constant), np.zeros(held.shape, np.bool_))
+                    known.transpose(order)[place] = True
+                    yield constant
+                    break
 
     def _folded(self) -> Iterator[str]:
         """Both parts of a weight norm, where the graph has what they make, and reads it."""
         for name in self.original:
             stem = name.removesuffix(_NORM[0])
-            if stem == name or (self.places[name] and self.places[stem + _NORM[1]]):
+            if stem == name or (self._is_read(name) and self._is_read(stem + _NORM[1])):
                 continue
             g, v = (self.original[stem + part].astype(np.float64) for part in _NORM)
             wanted = v * (g / np.sqrt((v * v).sum(axis=(0, 1), keepdims=True)))
@@ -133,7 +144,7 @@ class _Search:
     def _in_basis(self) -> Iterator[str]:
         """The first convolution's weight, where the graph has it in the basis of a transform, and reads both."""
         values = self.original.get(_FIRST_CONVOLUTION)
-        if values is None or self.places[_FIRST_CONVOLUTION]:
+        if values is None or self._is_read(_FIRST_CONVOLUTION):
             return
         channels, _, kernel = values.shape
         basis = cosine_transform(kernel)
@@ -166,7 +177,7 @@ class _Search:
             return ""  # adding zeros and multiplying by ones may be left out
         shape = sorted(np.squeeze(values).shape)
         free = (c for c in self.constants if c.readers and id(c) not in self.taken)
-        left = [c for c in free if sorted(np.squeeze(c.values).shape) == shape]
+        left = [c for c in (*free, *self._rests) if sorted(np.squeeze(c.values).shape) == shape]
         named = [c for c in left if _bare(c.name) == name]
         nearest = min(named or left, key=lambda constant: _distance(constant.values, values), default=None)
         if nearest is None or _is_scaled(nearest.values, values):
@@ -176,6 +187,21 @@ class _Search:
         return f": {printable(nearest.name)} in its place {told}" + rounded(
             np.squeeze(nearest.values), np.squeeze(values)
         )
+
+    @cached_property
+    def _rests(self) -> list[GraphConstant]:
+        """Of what several weights are joined in, the part that is none of them, where that is a block."""
+        found = []
+        for constant in self.constants:
+            known = self.joined.get(id(constant))
+            if known is None or not constant.readers or known.all():
+                continue
+            axes = range(known.ndim)
+            places = [np.flatnonzero(~known.all(axis=tuple(a for a in axes if a != axis))) for axis in axes]
+            box = tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
+            if not known[box].any():
+                found.append(replace(constant, values=np.squeeze(constant.values)[box]))
+        return found
 
 
 _PREFIXES = ("model.", "module.", "_orig_mod.")
@@ -227,17 +253,17 @@ def _views(values: Floats) -> Iterator[NDArray[np.generic]]:
             yield from (split.transpose(order) for order in itertools.permutations(range(split.ndim)))
 
 
-def _has_block(held: NDArray[np.generic], wanted: Floats) -> bool:
-    """Whether ``wanted`` is a rectangular part of ``held``, found by its largest element."""
+def _block_at(held: NDArray[np.generic], wanted: Floats) -> tuple[slice, ...] | None:
+    """Where ``wanted`` is a rectangular part of ``held``, found by its largest element; None where it is none."""
     if any(have < want for have, want in zip(held.shape, wanted.shape, strict=True)):
-        return False
+        return None
     at = np.unravel_index(int(np.abs(wanted).argmax()), wanted.shape)
     for place in np.argwhere(held == wanted[at])[:_PLACES]:
         begin = [int(p - a) for p, a in zip(place, at, strict=True)]
         block = tuple(slice(b, b + size) for b, size in zip(begin, wanted.shape, strict=True))
         if min(begin) >= 0 and held[block].shape == wanted.shape and np.array_equal(held[block], wanted):
-            return True
-    return False
+            return block
+    return None
 
 
 def _is_fold(held: NDArray[np.generic], wanted: NDArray[np.float64]) -> bool:

@@ -123,7 +123,8 @@ def patiently(work: Callable[[], Result], address: str, seconds: float = ANSWER)
             if time.monotonic() + wait > failed + PATIENCE:
                 if _is_of_the_disk(error, address):
                     raise
-                raise StoreError(f"{told(address)}: the store does not give it: {reason_of(error)}") from error
+                why = reason_of(_cause(error, address))
+                raise StoreError(f"{told(address)}: the store does not give it: {why}") from error
         time.sleep(wait)
         wait = min(2 * wait, longest)
 
@@ -195,10 +196,17 @@ def _is_of_the_disk(error: Exception, address: str) -> bool:
     return True
 
 
+def _cause(error: Exception, address: str) -> Exception:
+    """What is behind an error: of a web server that cannot be asked fsspec says that there is no such file."""
+    is_web = address.startswith(("http://", "https://")) and isinstance(error, FileNotFoundError)
+    return error.__cause__ if is_web and isinstance(error.__cause__, Exception) else error
+
+
 def of_the_file(error: Exception, address: str) -> OSError | None:
     """The error as one of the file itself; None where the store is to blame."""
     if is_local(address):
         return error if isinstance(error, OSError) and error.errno in _OF_THE_FILE else None
+    error = _cause(error, address)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return FileNotFoundError(errno.ENOENT, "no such file")
     response = getattr(error.__cause__, "response", None)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import cut_off, printable
 from aves_artifacts.bundle.outputs import Output, known_outputs, layer_name
+from aves_artifacts.bundle.weights import read_copy
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
 from aves_convert.graph.outputs import centroid_constants
@@ -21,6 +24,8 @@ from aves_verify.comparison.reduced_weights import ReducedWeights, Said, reduced
 from aves_verify.comparison.weight_search import onnx_weights
 from aves_verify.comparison.weights import WeightSearch, torchaudio_weights
 from aves_verify.subjects.subject import CONFIG, Subject
+
+_MOST_TOLD = 5  # tensors
 
 
 def weight_searches(
@@ -93,6 +98,27 @@ def head_problems(subject: Subject, heads: Heads, ported: Heads) -> Iterator[str
     if heads.label_sets != ported.label_sets:
         said, right = (list(each.label_sets) for each in (ported, heads))
         yield f"torchaudio: {subject.heads} says label sets {said}, the original {right}"
+
+
+def copy_problems(path: Path, weights: Mapping[str, NDArray[np.float32]]) -> Iterator[str]:
+    """Tell where a safetensors copy of the weights differs from these by a single bit."""
+    try:
+        copy = read_copy(path)
+    except InputError as error:
+        yield f"safetensors: {path} {error}"
+        return
+    told = [f"lacks {name}" for name in weights if name not in copy]
+    told += [f"has {printable(name)}, which the original has not" for name in copy if name not in weights]
+    for name, tensor in copy.items():
+        wanted = weights.get(name)
+        if wanted is not None and not (
+            (tensor.dtype, tensor.shape) == ("float32", wanted.shape) and tensor.read().tobytes() == wanted.tobytes()
+        ):
+            told.append(f"has another {name} than the original")
+    shown, left = cut_off(told, _MOST_TOLD)
+    yield from (f"safetensors: {path} {problem}" for problem in shown)
+    if left:
+        yield f"safetensors: {path} has {left} more problems of this kind"
 
 
 def _used(

@@ -240,7 +240,8 @@ def _weights(
     if not judged and recording is None and subject.config is not None:
         return EncoderConfig.read(subject.config), {}
     if subject.torchaudio is not None:
-        return ported_weights(subject)
+        ported, weights = ported_weights(subject)
+        return (ported if recording is None else recording.config), weights
     if subject.transformers is not None:
         converted = to_torchaudio(read_checkpoint(subject.transformers), allow_non_finite=True)
         return converted.config, dict(converted.state_dict)

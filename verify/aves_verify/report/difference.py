@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
@@ -34,7 +35,7 @@ def differences(before: ReportDocument, after: ReportDocument, factor: float) ->
         *_values("environment", _environment(before), _environment(after), ""),
         *_values("tolerance", _tolerances(before), _tolerances(after), ""),
     ]
-    for name, old, new in _pairs(_configs(before), _configs(after)):
+    for name, old, new in _config_pairs(before.configs, after.configs):
         if old is None or new is None:
             changes.append(_whole(name, old, new))
             continue
@@ -57,12 +58,42 @@ def _pairs(old: Mapping[Key, Value], new: Mapping[Key, Value]) -> Iterator[tuple
     return ((key, old.get(key), new.get(key)) for key in {**old, **new})
 
 
-def _configs(report: ReportDocument) -> dict[str, ReportedConfig]:
-    """Each under its name; of several of one name the later ones are told apart by their number."""
-    found: dict[str, ReportedConfig] = {}
-    for config in report.configs:
-        number = sum(other.name == config.name for other in found.values())
-        found[f"{config.name} ({number + 1})" if number else config.name] = config
+def _config_pairs(
+    before: Sequence[ReportedConfig], after: Sequence[ReportedConfig]
+) -> Iterator[tuple[str, ReportedConfig | None, ReportedConfig | None]]:
+    """What both reports have under each name; of several of one name those of the same files, and others in order."""
+    named: dict[str, tuple[list[ReportedConfig], list[ReportedConfig]]] = {}
+    for place, configs in enumerate((before, after)):
+        for config in configs:
+            named.setdefault(config.name, ([], []))[place].append(config)
+    for name, (old, new) in named.items():
+        partner = _partners(old, new)
+        pairs: list[tuple[ReportedConfig | None, ReportedConfig | None]] = [
+            (one, new[partner[i]] if i in partner else None) for i, one in enumerate(old)
+        ]
+        taken = set(partner.values())
+        pairs += [(None, one) for j, one in enumerate(new) if j not in taken]
+        for number, (one, other) in enumerate(pairs, start=1):
+            yield f"{name} ({number})" if number > 1 else name, one, other
+
+
+def _partners(old: Sequence[ReportedConfig], new: Sequence[ReportedConfig]) -> dict[int, int]:
+    """Which of the new ones each of the old ones is: that of the same files, of the same original, or the next one."""
+    found: dict[int, int] = {}
+    alike: tuple[Callable[[Mapping[str, str]], object], ...] = (
+        lambda sha256: frozenset(sha256.items()),
+        lambda sha256: sha256.get("fairseq", sha256.get("transformers")),
+        lambda _: None,
+    )
+    for files in alike:
+        left: dict[object, deque[int]] = defaultdict(deque)
+        taken = set(found.values())
+        for j, config in enumerate(new):
+            if j not in taken:
+                left[files(config.sha256)].append(j)
+        for i, config in enumerate(old):
+            if i not in found and left[files(config.sha256)]:
+                found[i] = left[files(config.sha256)].popleft()
     return found
 
 

@@ -42,6 +42,14 @@ def write(report: Report, files: Files) -> None:
             temporary.write_text(render(report), encoding="utf-8")
 
 
+def replace_earlier(report: Report, files: Files) -> None:
+    """Write those files that are there already: whatever ends a run must not leave those of an earlier one as its own.
+
+    Raises InputError.
+    """
+    write(report, {path: render for path, render in files.items() if path.exists()})
+
+
 def _make(folder: Path) -> None:
     try:
         make_folder(folder)

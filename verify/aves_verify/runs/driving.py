@@ -14,11 +14,11 @@ from aves_verify.drivers.progress import Form, Progress, Reporter, reporter
 
 @dataclass(frozen=True)
 class Crew:
-    """How many work, and where. ``share``: this process is the first of so many that share the tasks.
+    """How many work, and where. ``share``: these are the first of so many crews that share the tasks.
 
-    ``workers``: processes on this machine; ``scheduler``: the address of a cluster's. ``form``: how progress is shown.
-    ``check``: whether parts that are there are read to the last byte, and those that are damaged made again. Raises
-    InputError for what does not go together.
+    ``workers``: processes on this machine; ``scheduler``: the address of a cluster's; neither: this process. ``form``:
+    how progress is shown. ``check``: whether parts that are there are read to the last byte, and those that are damaged
+    made again. Raises InputError for what does not go together.
     """
 
     share: tuple[int, int] | None = None
@@ -29,8 +29,10 @@ class Crew:
     check: bool = False
 
     def __post_init__(self) -> None:
-        if sum(each is not None for each in (self.share, self.workers, self.scheduler)) > 1:
-            raise InputError("there are three ways to share the work", hint="give {shard}, {workers} or {scheduler}")
+        if self.workers is not None and self.scheduler is not None:
+            raise InputError(
+                "workers are of this machine or of a cluster, and not of both", hint="give {workers} or {scheduler}"
+            )
 
     @property
     def is_apart(self) -> bool:
@@ -39,11 +41,11 @@ class Crew:
 
     @property
     def first(self) -> float:
-        """Where among all tasks this process begins, from 0 to 1, if it is one of several."""
+        """Where among all tasks this crew begins, from 0 to 1, if it is one of several."""
         return 0.0 if self.share is None else (self.share[0] - 1) / self.share[1]
 
     def own(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """The tasks that this process has to do, or to have done."""
+        """The tasks that this crew has to do, or to have done."""
         return tasks if self.share is None else share(tasks, *self.share)
 
 

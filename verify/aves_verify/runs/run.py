@@ -102,7 +102,7 @@ def run(ordered: Ordered, corpus: Shards, parts: Address, where: str, crew: Crew
         *(Task(name, (name, spec), 1) for name, spec in ordered.first.items()),
         *(
             Task(name, (name, shard), max(1, shard.windows))
-            for shard in corpus.shards
+            for shard in sorted(corpus.shards, key=lambda shard: -shard.windows)  # the longest would end alone
             for name in [identity.part(shard.audio, ordered.ending)]
         ),
     ]

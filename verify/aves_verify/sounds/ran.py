@@ -26,11 +26,14 @@ class Ran:
     peak: float  # the largest |sample|
     repeated: int = 0  # inputs that every port was run on again
     optimisations: tuple[str, ...] = ()  # ONNX Runtime's, in sessions of their own
+    batches: tuple[int, ...] = ()  # the very sizes: what lies between two of them was not run
 
     @property
     def text(self) -> str:
         """In one sentence."""
-        frames, batch = _range(self.frames, "{:.0f}"), _range(self.batch, "{:.0f}")
+        *others, largest = self.batches or dict.fromkeys(map(int, self.batch))
+        batch = f"{', '.join(map(str, others))} and {largest}" if others else f"{largest}"
+        frames = _range(self.frames, "{:.0f}")
         level, offset = _range(self.level, "{:.1e}"), _range(self.offset, "{:+.2g}")
         told = (
             f"run on {self.inputs} inputs of {frames} frames in batches of {batch}, RMS {level}, offset {offset}, "
@@ -82,6 +85,7 @@ def what_ran(facts: Iterable[InputFacts], *, seed: int | None, optimisations: tu
         peak=max(each.peak for each in every),
         repeated=sum(each.repeated for each in every),
         optimisations=optimisations,
+        batches=tuple(sorted({each.batch for each in every})),
     )
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line
 from aves_artifacts.bundle.bundle import Bundle, hash_problems, read_bundle
-from aves_artifacts.bundle.manifest import REDUCED, GraphRecord, stem_of
+from aves_artifacts.bundle.manifest import REDUCED, GraphRecord, Manifest, stem_of
 from aves_artifacts.configurations.catalog import Configuration
 from aves_artifacts.files.file_record import folder_record, sha256_of
 from aves_artifacts.files.graph_types import port_of_graph
@@ -43,7 +43,8 @@ class Subject:
     normalize: bool | None = None  # None: what the fairseq checkpoint says, else no
     known_sha256: dict[str, str] = field(default_factory=dict)  # SHA-256 already known, by the files' names
     problems: tuple[str, ...] = ()
-    manifest_name: str | None = None  # what the manifest calls it, where there is one
+    manifest: Manifest | None = None  # of the bundle that the ports are of
+    copy: Path | None = None  # of the TorchAudio weights, in safetensors: no port runs it, users may
     heads: Path | None = None  # what the TorchAudio weights have no place for
     centroids: Mapping[int | None, Path] = field(default_factory=dict)  # of units, as in ``Source``
     transformers: Path | None = None  # a folder that transformers loads
@@ -275,7 +276,8 @@ def _from_bundle(bundle: Bundle, *, source: str, fairseq: Path | None, problems:
         normalize=manifest.encoder.normalize,
         known_sha256=known,
         problems=problems,
-        manifest_name=manifest.name,
+        manifest=manifest,
+        copy=bundle.path("safetensors") if "safetensors" in manifest.files else None,
         transformers=folder,
         reduced={port: bundle.path(role) for port, role in reduced.items()},
         records={port: manifest.reduced[role] for port, role in reduced.items() if role in manifest.reduced},

@@ -88,6 +88,12 @@ def verify_all(
     return Run(report, errors[0] if errors else None)
 
 
+def unfinished(subjects: Sequence[Pending], plan: Plan) -> Report:
+    """The report of a run that has not ended: it stands in the place of an earlier one until there is another."""
+    configs = (_not_verified(pending, plan, "not verified: the run has not ended") for pending in subjects)
+    return Report(tuple(configs), environment(), 0.0)
+
+
 def _verify(pending: Pending, plan: Plan, unreadable: Sequence[str], progress: Progress) -> ConfigReport:
     def show(step: str, done: int, total: int) -> None:
         progress(f"{pending.name}: {step}", done, total)

@@ -8,14 +8,17 @@ from dataclasses import asdict
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import quoted
+from aves_artifacts.base.messages import listed, printable, quoted
 from aves_artifacts.bundle.graph_contract import onnx_metadata
+from aves_artifacts.bundle.manifest import EncoderFacts, Manifest
 from aves_artifacts.bundle.outputs import Output, known_outputs
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json
+from aves_artifacts.files.graph_metadata import contradictions
 from aves_artifacts.files.graph_types import port_of_graph
 from aves_convert.sounds.clip import SAMPLE_RATE
 from aves_verify.backends.onnx_session import OnnxBackend
+from aves_verify.backends.recorded import RecordedBackend
 from aves_verify.backends.separate import SeparateBackend
 from aves_verify.backends.transformers_model import TransformersBackend
 from aves_verify.loading.load import Loaded
@@ -23,25 +26,54 @@ from aves_verify.loading.load import Loaded
 # What a graph's metadata can say that follows from the original; its licence and its maker do not.
 _FACTS = ("sample_rate", "hop", "receptive_field", "dimension", "normalize")
 
+# What is compared or is nobody's setting: how the graph was written, which its own numbers tell.
+_KNOWN = frozenset(
+    (
+        *_FACTS, "attention", "channel_axis", "converter", "exporter", "layers", "outputs", "precision",
+        "source_sha256", "weights", "wide",
+    )
+)  # fmt: skip
+_KNOWN_TO_MANIFEST = _KNOWN | {"configuration", "licence"}
+_MOST_TOLD = 5
+
 _NORMALISED = (
     "transformers: it was given waveforms normalised as fairseq does; its own feature extractor adds 1e-7 to their "
     "variance instead of 1e-5, so that sounds of an RMS below 0.03 come out otherwise"
 )
 
 
-def description_problems(loaded: Loaded, sha256: Mapping[str, str], name: str | None = None) -> Iterator[str]:
+def description_problems(loaded: Loaded, sha256: Mapping[str, str], manifest: Manifest | None = None) -> Iterator[str]:
     """Tell everything that a file says of itself and that is not so.
 
-    ``sha256``: of the files, by backend; ``name``: of the encoder, where a manifest gives it.
+    ``sha256``: of the files, by backend; ``manifest``: of the bundle that they are of.
     """
     if loaded.ported_config is not None:
         yield from _config_problems(loaded.ported_config, loaded.config)
+    if manifest is not None:
+        yield from _manifest_problems(manifest, loaded)
     for onnx in graphs_of(loaded):
         yield from _metadata_problems(onnx, loaded, sha256.get("fairseq"))
-        called = onnx.metadata.get("configuration")
-        if name is not None and called not in (None, "unknown", name):
-            yield f"{onnx.name}: {onnx.path} says configuration {quoted(called)}, the manifest {quoted(name)}"
+        says = {} if manifest is None else {"configuration": manifest.name, "licence": manifest.licence or "unknown"}
+        for name, value in says.items():
+            found = onnx.metadata.get(name)
+            if found not in (None, "unknown", value):
+                yield f"{onnx.name}: {onnx.path} says {name} {quoted(found)}, the manifest {quoted(value)}"
+        for name, values in contradictions(onnx.path):
+            told = listed(list(map(quoted, values)), _MOST_TOLD)
+            yield f"{onnx.name}: {onnx.path} says several things of {quoted(name)}: {told}"
         yield from (f"{onnx.name}: {onnx.path} {problem}" for problem in _number_problems(onnx))
+
+
+def _manifest_problems(manifest: Manifest, loaded: Loaded) -> Iterator[str]:
+    """What people and programs read of a bundle before its files: all of it follows from the original."""
+    says = manifest.encoder
+    right = EncoderFacts.of(loaded.config, sample_rate=SAMPLE_RATE, normalize=says.normalize)  # told with the waveform
+    pairs = [(name, getattr(says, name), value) for name, value in asdict(right).items()]
+    pairs += [(name, manifest.config.kwargs()[name], value) for name, value in loaded.config.kwargs().items()]
+    for name, found, expected in pairs:
+        if found != expected:
+            told, right_one = (str(v) if isinstance(v, tuple) else quoted(v) for v in (found, expected))
+            yield f"manifest: it says {name} {told}, the original {right_one}"
 
 
 def _output_problems(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
@@ -71,7 +103,7 @@ def _known_of(output: Output, loaded: Loaded) -> dict[str, Any]:
     return record if loaded.has_original else {key: value for key, value in record.items() if key != "label_set"}
 
 
-def description_notes(loaded: Loaded) -> Iterator[str]:
+def description_notes(loaded: Loaded, manifest: Manifest | None = None) -> Iterator[str]:
     """Tell what a file says or gives that could not be compared with anything, and what was not looked into."""
     yield from loaded.notes
     graphs = graphs_of(loaded)
@@ -80,12 +112,14 @@ def description_notes(loaded: Loaded) -> Iterator[str]:
     for backend in loaded.backends[1:]:
         if isinstance(backend, SeparateBackend) and backend not in graphs:
             yield f"{backend.name}: only its outputs were compared: what it computes on the way cannot be read"
+    if loaded.exact is None:
+        yield f"how exact {loaded.reference} is was not measured: without its weights there is nothing to measure it by"
     if (fixed := fixed_samples(loaded)) is not None:
         yield f"every sound was cut to {fixed} samples or repeated up to them: a port takes no other number"
     if loaded.heads.centroids and not loaded.centroids_given:
         yield "units: the centroids are those of the ports themselves: no file of them was given"
     for onnx in graphs:
-        yield from (f"{onnx.name}: {note}" for note in _graph_notes(onnx, loaded))
+        yield from (f"{onnx.name}: {note}" for note in _graph_notes(onnx, loaded, manifest))
 
 
 # The precision and the weights that a graph of each kind says that it was written with.
@@ -110,13 +144,19 @@ def _number_problems(onnx: OnnxBackend) -> Iterator[str]:
             yield f"says {what} {quoted(value)}, and holds {' or '.join(right)}"
 
 
-def _graph_notes(onnx: OnnxBackend, loaded: Loaded) -> Iterator[str]:
+def _graph_notes(onnx: OnnxBackend, loaded: Loaded, manifest: Manifest | None) -> Iterator[str]:
     if onnx.fixed_batch not in (None, 1):
         yield f"what is inside was not looked at: it takes {onnx.fixed_batch} waveforms at once"
     if not onnx.is_known:
         yield "what is inside was looked at on CPUExecutionProvider"
     for name in onnx.unknown_outputs:
         yield f"the output {quoted(name)} was not compared: nothing of the original has this name"
+    reference = loaded.backends[0]
+    if onnx.gives_layers and isinstance(reference, RecordedBackend) and reference.about.layers != "all":
+        yield "its layers were not compared: only the last one was recorded"
+    known = _KNOWN if manifest is None else _KNOWN_TO_MANIFEST
+    if unknown := [printable(name) for name in onnx.metadata if name not in known]:
+        yield f"what the file says of {listed(unknown, _MOST_TOLD)} was not compared with anything"
     if "source_sha256" in onnx.metadata and loaded.has_original and loaded.reference == "transformers":
         yield "what the file says of its source was not compared: it may be a checkpoint of the same weights"
     if "normalize" in onnx.metadata and not loaded.has_original:

@@ -23,6 +23,7 @@ from aves_verify.comparison.evidence import Kept
 from aves_verify.comparison.task_cost import TaskSamples
 from aves_verify.explanation.sensitivity import characterise
 from aves_verify.explanation.worst import explain_worst
+from aves_verify.loading.against_original import copy_problems
 from aves_verify.loading.load import Loaded, load
 from aves_verify.report.report import ConfigReport
 from aves_verify.sounds.inputs import Input, count, inputs, of_length
@@ -108,7 +109,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     sha256 = subject.sha256({implementation(name).reads for name in plan.backends})
     backends = {backend.name: about(backend) for backend in loaded.backends}
     running = [f"{name}: {problem}" for name, known in backends.items() for problem in known.problems]
-    described = description_problems(loaded, sha256, subject.manifest_name)
+    described = [*description_problems(loaded, sha256, subject.manifest), *_of_copy(subject, loaded)]
     report = ConfigReport(
         name=subject.name,
         source=subject.source,
@@ -117,7 +118,7 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
         comparisons=tuple(comparisons),
         seconds=seconds,
         problems=(*subject.problems, *loaded.problems, *described, *unusable, *inside, *running),
-        notes=tuple(description_notes(loaded)),
+        notes=tuple(description_notes(loaded, subject.manifest)),
         backends={name: {**known.settings, "version": known.version} for name, known in backends.items()},
         ran=_what_ran(loaded, plan, ran, clips),
         explanations=explanations,
@@ -131,6 +132,12 @@ def verify_subject(subject: Subject, plan: Plan, progress: Progress = lambda *_:
     if report.passed and not claims(subject):
         return report
     return replace(report, problems=(*report.problems, *misnamed(subject, report.sha256)))
+
+
+def _of_copy(subject: Subject, loaded: Loaded) -> Iterator[str]:
+    """What is wrong with a bundle's safetensors copy, where it is here; one that is missing is told with the files."""
+    if subject.copy is not None and subject.copy.is_file() and loaded.exact is not None:
+        yield from copy_problems(subject.copy, loaded.exact.weights())
 
 
 def _audited(loaded: Loaded, seconds: dict[str, float]) -> tuple[Audit, ...]:
