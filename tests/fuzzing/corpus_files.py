@@ -16,6 +16,7 @@ from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.evidence import Evidence
 from aves_verify.corpus.index import Recording, from_table, to_table
 from aves_verify.corpus.manifests import read_manifest
+from aves_verify.corpus.shards import joined
 from aves_verify.parts import outputs, part, port_check
 from aves_verify.parts.listing import COMPARISONS, KIND, SCHEMA, Listing, listings
 from aves_verify.parts.outputs import OutputRow, RecordedShard
@@ -78,7 +79,9 @@ def lists() -> list[bytes]:
     nemo = [{"audio_filepath": "gull.wav", "offset": 0.5, "duration": 1.0}, {"audio_filepath": "owl.wav"}]
     source = {"type": "file", "channels": [0], "source": "gull.wav"}
     lhotse = [{"id": "a", "sources": [source], "sampling_rate": 16000, "num_samples": 9, "duration": 1.0}]
-    listing = Listing(SCHEMA, KIND, COMPARISONS, "x", "file", "aa", "bb", "cc", 1, 2, 3.0, 10.0, 10.0, ("dd",))
+    shards = ("dd" * 32,)
+    digests = "aa" * 32, "bb" * 32, joined(shards)
+    listing = Listing(SCHEMA, KIND, COMPARISONS, "x", "file", *digests, 1, 2, 3.0, 10.0, 10.0, shards)
     lines = ["\n".join(map(json.dumps, each)).encode() for each in (nemo, lhotse)]
     return [
         b"# birds\ngull.wav\nowl.wav\n",

@@ -48,6 +48,7 @@ class _Ends(click.Command):
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
         """Run the program; also ``--help`` and the lines of an error may find no room where they are written to."""
+        _open_streams()
         try:
             return super().main(*arguments, **settings)
         except OSError as error:
@@ -74,6 +75,7 @@ class _Ends(click.Command):
                 click.echo(_printed(problem), err=True)
             raise click.exceptions.Exit(1) from None
         except BrokenPipeError:  # the reader of a pipe went away
+            _drop_output()
             _exit_quietly(signal.SIGPIPE)
         except OSError as error:
             raise (_refused(error) or _our_bug()) from error
@@ -84,6 +86,23 @@ class _Ends(click.Command):
             if isinstance(error, ModuleNotFoundError) and (advice := extras.advice(error)):
                 raise BadInput(one_line(f"Error: {advice}")) from error
             return _our_bug()
+
+
+def _open_streams() -> None:
+    """Have what was closed by whoever called lead nowhere, as files that are opened next would take its place.
+
+    They would then get what libraries print.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, number)
+            if nothing != number:
+                os.close(nothing)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _terminated(number: int, _: object) -> NoReturn:

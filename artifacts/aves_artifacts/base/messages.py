@@ -6,6 +6,7 @@ text of it: a name may have a million characters, and a list may contain itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 Item = TypeVar("Item")
 
 _LONGEST_REASON = 300  # characters
+_HALVES = re.compile("[\ud800-\udfff]")  # of letters, as which Python has the bytes of a path that are no text
+_BYTES = range(0xDC80, 0xDD00)
 
 
 def printable_address(address: str) -> str:
@@ -82,6 +85,19 @@ def quoted(value: object, limit: int = 100) -> str:
 def escaped(text: str) -> str:
     """All of a text, with its control characters spelled out: no format carries them, and some terminals obey them."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def as_text(name: str) -> str:
+    r"""A name from the system as text that every document can hold: bytes that are no text are spelled out.
+
+    >>> as_text("\udcfcber.wav")
+    '\\xfcber.wav'
+    """
+    return _HALVES.sub(lambda half: _spelled_out(ord(half[0])), name)
+
+
+def _spelled_out(half: int) -> str:
+    return f"\\x{half - 0xDC00:02x}" if half in _BYTES else f"\\u{half:04x}"
 
 
 def _folded(text: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import posixpath
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as LateError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import printable_address, reason_of, size_text
+from aves_artifacts.files.concurrency import TooSlowError, ended
 from aves_artifacts.files.documents import open_file
 from aves_artifacts.files.file_record import FileRecord
 from aves_artifacts.files.writing import PARTIAL, creating, replacing
@@ -136,8 +136,7 @@ class Address:
         """Read the last bytes of a file; none where there is no file. Raises InputError where it cannot be read."""
         try:
             with self._told("read", name):
-                end: bytes = self._ended(lambda: self.filesystem.cat_file(self._path(name), start=-size))
-                return end[-size:]
+                return self._ended(lambda: self._tail(name, size))[-size:]
         except (FileNotFoundError, NotADirectoryError):
             return b""
 
@@ -224,6 +223,14 @@ class Address:
             while block := self._ended(lambda: _block(stream)):
                 yield block
 
+    def _tail(self, name: str, size: int) -> bytes:
+        if not self._is(_LOCAL):
+            end: bytes = self.filesystem.cat_file(self._path(name), start=-size)
+            return end
+        with self._opened(name) as stream:
+            stream.seek(max(0, stream.seek(0, io.SEEK_END) - size))
+            return stream.read(size)
+
     def _opened(self, name: str) -> BinaryIO:
         if self._is(_LOCAL):
             return open_file(Path(self._path(name)))  # what is a pipe is not waited for
@@ -234,20 +241,9 @@ class Address:
         """What ``work`` returns. Raises TimeoutError where that takes too long; it then goes on, and nobody waits."""
         if self._is(_LOCAL):
             return work()
-        outcome: Future[Result] = Future()
-
-        def run() -> None:
-            try:
-                outcome.set_result(work())
-            except BaseException as error:
-                outcome.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
         try:
-            return outcome.result(_PATIENCE)
-        except LateError:
-            if outcome.done():  # the store's own
-                raise
+            return ended(work, _PATIENCE)
+        except TooSlowError:
             raise TimeoutError(f"no answer, or less than {size_text(_BLOCK)}, in {_PATIENCE:g} seconds") from None
 
     def _is(self, protocols: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,29 @@ Result = TypeVar("Result")
 
 class StoppedError(Exception):
     """Raised in a thread when the run is to end; what is here by then is kept."""
+
+
+class TooSlowError(Exception):
+    """What was asked of a server takes too long. It may still go on, with whatever it was given."""
+
+
+def ended(work: Callable[[], Result], seconds: float) -> Result:
+    """What ``work`` returns. Raises TooSlowError where that takes longer; it then goes on, and nobody waits."""
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except LateError:
+        if outcome.done():  # its own
+            raise
+        raise TooSlowError from None
 
 
 @contextmanager

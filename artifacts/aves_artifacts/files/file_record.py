@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import as_text, reason_of
 from aves_artifacts.files.documents import open_file
 
 
@@ -26,14 +26,14 @@ class FileRecord:
 def file_record(path: Path) -> FileRecord:
     """Measure and hash a file; return its record. Raises InputError where it cannot be read."""
     digest = sha256_of(path)
-    return FileRecord(path.name, path.stat().st_size, digest)
+    return FileRecord(as_text(path.name), path.stat().st_size, digest)
 
 
 def folder_record(folder: Path, files: Iterable[Path]) -> FileRecord:
     """Measure and hash these files of a folder; return one record for all. Raises InputError as ``file_record``."""
     records = [file_record(path) for path in files]
     digest = folder_sha256({record.name: record.sha256 for record in records})
-    return FileRecord(folder.resolve().name, sum(record.size for record in records), digest)
+    return FileRecord(as_text(folder.resolve().name), sum(record.size for record in records), digest)
 
 
 def folder_sha256(files: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import as_text, reason_of
 from aves_artifacts.encoder import EncoderConfig
 from aves_artifacts.files.documents import parse_json, read_file
 from aves_artifacts.files.writing import REPLACE, replacing
@@ -72,7 +72,7 @@ class Record:
             return
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {reason_of(error)}") from None
-        except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             found = None
         if found == self.inputs:
             self.noise, self.trials = noise, {trial.wide: trial for trial in trials}
@@ -99,11 +99,13 @@ class Record:
 
 
 def finite(value: Any) -> Any:
-    """JSON has no infinity: where there is no noise, its ratio is null."""
+    """What JSON can hold. It has no infinity: where there is no noise, its ratio is null; and no bytes of a path."""
     if isinstance(value, Mapping):
         return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
+    if isinstance(value, str):
+        return as_text(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import as_text, reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_artifacts.files.file_record import version_of_file
 from aves_artifacts.files.walking import visible_files
@@ -221,6 +221,6 @@ def _blocks(file: SoundFile, most: int | None) -> Iterator[NDArray[np.float64]]:
 
 def _name(path: Path) -> str:
     try:
-        return path.absolute().relative_to(Path.cwd()).as_posix()
+        return as_text(path.absolute().relative_to(Path.cwd()).as_posix())
     except ValueError:
-        return path.as_posix()
+        return as_text(path.as_posix())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, listed, printable
+from aves_artifacts.files.documents import read_file
 
 _MOST = 1 << 20  # centroids; people have 50 to 5,000
-_LARGEST = 1 << 30  # bytes of an archive, unpacked
+_LARGEST = 1 << 30  # bytes of a file, and of an archive, unpacked
 _EXPECTED = "expected a .npy, .npz or .safetensors file"
 _PICKLE = (
     "a pickle, as joblib writes a k-means model, which runs code when it is opened: where you trust it, write its "
@@ -46,10 +48,10 @@ def read_centroids(path: Path, dimension: int) -> NDArray[np.float32]:
     return narrow
 
 
-def _refuse_bomb(path: Path, head: bytes) -> None:
+def _refuse_bomb(path: Path, content: bytes) -> None:
     """Raise InputError for an archive that unpacks to more than centroids are."""
-    if head.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
         if not all(entry.filename.endswith(".npy") for entry in entries):
             raise InputError(f"{path}: an archive of something else than arrays, as torch.save writes; {_EXPECTED}")
@@ -61,18 +63,17 @@ def _refuse_bomb(path: Path, head: bytes) -> None:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     try:
-        with path.open("rb") as stream:
-            head = stream.read(8)
-        if head.startswith(b"\x80"):
+        content = read_file(path, _LARGEST)
+        if content.startswith(b"\x80"):
             raise InputError(f"{path}: {_PICKLE}")
-        if head.startswith((b"\x93NUMPY", b"PK")):
-            _refuse_bomb(path, head)
-            loaded = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped: its header may promise more than it has
+        if content.startswith((b"\x93NUMPY", b"PK")):
+            _refuse_bomb(path, content)
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
             return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded}
-        return dict(load_file(path))
+        return dict(load(content))
     except InputError:
         raise
     except Exception as error:  # whatever numpy makes of a header that it did not write

@@ -22,7 +22,7 @@ from aves_artifacts.base.errors import InputError, raise_if_any
 from aves_artifacts.base.messages import first_line, printable, quoted
 from aves_artifacts.bundle.outputs import Output, OutputRecord, layer_name
 from aves_artifacts.encoder import EncoderConfig
-from aves_artifacts.files.documents import parse_json
+from aves_artifacts.files.documents import check_regular, parse_json
 from aves_convert.checkpoint.architecture import Architecture
 from aves_convert.checkpoint.checkpoint import Checkpoint
 from aves_convert.torch_files.safetensors_writer import write_safetensors
@@ -180,6 +180,7 @@ def read_heads(path: Path, config: EncoderConfig) -> Heads:
 
     expected = "expected the NAME.heads.safetensors that aves-convert wrote"
     try:
+        check_regular(path)  # the library waits for a pipe's writer
         with safe_open(path, framework="numpy") as file:
             names = sorted(file.keys())
             told = parse_json((file.metadata() or {}).get(_SETS, "[]"))

@@ -1,5 +1,6 @@
 """How a run ends that is stopped, or that comes upon a bug."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -33,6 +34,20 @@ def say():
 def refuse():
     from aves_artifacts.base.errors import InputError
     raise InputError("x" * 100_000 + "\\x1b[31m; the way out")
+
+@main.command()
+def draw():
+    from aves_artifacts.base.console import Output
+    Output().print("a line")
+
+@main.command()
+def places():
+    import sys
+    with open("/dev/zero", "rb") as file:
+        click.echo(f"{{file.fileno() > 2}} {{None not in (sys.stdin, sys.stdout, sys.stderr)}}")
+    assert not sys.stderr.isatty() and file.closed
+    click.echo("an error", err=True)
+    if sys.stdin.read(): raise ValueError
 
 @main.command()
 def fill():
@@ -69,6 +84,35 @@ def test_a_standard_output_that_is_full_is_one_line(
     with Path("/dev/full").open("w") as full:
         ended = ran(*arguments, stdout=full)
     assert (ended.returncode, ended.stderr) == (2, UNWRITTEN)
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
+def test_what_is_closed_leads_nowhere(closed: tuple[int, ...]) -> None:
+    """Files that are opened next would take its place, and get whatever is printed."""
+    program = PROGRAM.format(file="x", fails=False, seconds=0, arguments=["places"])
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        preexec_fn=lambda: [os.close(number) for number in closed],
+    )
+    assert ended.returncode == 0
+    assert ended.stdout == ("" if 1 in closed else "True True\n")
+    assert ended.stderr == ("" if 2 in closed else "an error\n")
+
+
+@pytest.mark.parametrize("command", ["tell", "draw"])
+def test_a_reader_that_went_away_ends_it_without_a_word(command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = ran(command, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_a_full_disk_is_one_line() -> None:

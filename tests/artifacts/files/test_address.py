@@ -137,6 +137,12 @@ def test_halves_are_removed_of_the_files_that_are_meant(tmp_path: Path) -> None:
     assert sorted(open_address(str(tmp_path)).listed()) == [".b.1234.partial", ".e", "f.partial"]
 
 
+def test_a_pipe_has_no_end_that_could_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(InputError, match="cannot read: it is a pipe or a device"):
+        open_address(str(tmp_path)).tail("a", 4)
+
+
 def test_what_cannot_be_listed_is_told_and_what_is_not_there_is_empty(tmp_path: Path) -> None:
     assert open_address(str(tmp_path / "nothing")).listed() == []
     with pytest.raises(InputError, match="http://x: cannot be listed; give a folder"):

@@ -1,5 +1,6 @@
 """Reading centroids from what people keep them in; whatever else a file holds is told."""
 
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -51,6 +52,21 @@ def test_two_arrays_that_could_be_meant_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=VALUES, b=VALUES)
     with pytest.raises(InputError, match=r"2 arrays of that form \(a, b\)"):
         read_centroids(tmp_path / "x.npz", 4)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.safetensors"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=r"cannot read centroids .*it is a pipe or a device"):
+        read_centroids(tmp_path / name, 4)
+
+
+def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", VALUES)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(3, 4), }     ", b"(99999999, 4),}", 1)[: len(content)])
+    with pytest.raises(InputError, match="cannot read centroids"):
+        read_centroids(tmp_path / "x.npy", 4)
 
 
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:

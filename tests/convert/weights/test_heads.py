@@ -1,6 +1,7 @@
 """Heads: what a checkpoint has on its encoder, in a file of its own, and back."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,9 @@ def test_no_file_at_all_is_told(tmp_path: Path) -> None:
         read_heads(tmp_path / "x.pt", config)
     with pytest.raises(InputError, match=r"cannot read the heads"):
         read_heads(tmp_path / "absent", config)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"cannot read the heads .*it is a pipe or a device"):
+        read_heads(tmp_path / "pipe", config)
 
 
 def test_what_no_output_needs_may_be_damaged(tmp_path: Path) -> None:

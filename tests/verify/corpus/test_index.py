@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +144,28 @@ def test_segments(tmp_path: Path) -> None:
     for begin, duration in ((3.0, 1.0), (2.0, 2.5)):
         (found,) = index_block([replace(entry, begin=begin, duration=duration)])
         assert "the recording has 3 s, and the segment is to begin at" in found.reason
+
+
+def test_a_file_is_read_once_for_all_its_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "a.wav", 3)
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    times = [{"offset": i / 2, "duration": 0.5} for i in range(6)]
+    rows = [{"audio_filepath": name, **time} for name in ("a.wav", "bad.wav") for time in times]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    measured = index._measured
+    read: list[str] = []
+
+    def counting(found: Recording, *given: Any) -> Any:
+        read.append(found.address)
+        return measured(found, *given)
+
+    monkeypatch.setattr(index, "_measured", counting)
+    found = indexed(tmp_path / "m.jsonl")
+    assert read == [str(tmp_path / "a.wav"), str(tmp_path / "bad.wav")]
+    assert [(each.begin, each.frames) for each in found[:6]] == [(8000 * i, 8000) for i in range(6)]
+    assert all(each.reason.startswith(f"{each.name}: damaged, or not audio") for each in found[6:])
+    record(tmp_path / "a.wav", 2, seed=1)
+    assert sum(bool(each.reason) for each in indexed(tmp_path / "m.jsonl")[:6]) == 2  # it is another file by now
 
 
 def test_tables(tmp_path: Path) -> None:

@@ -202,7 +202,37 @@ def test_a_manifest_that_unpacks_to_a_great_deal(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(manifest_rows, "_LARGEST_CHUNK", 100)
     pyarrow.parquet.write_table(pyarrow.table({"path": [str(each) for each in range(1000)]}), folder / "m.parquet")
     with pytest.raises(InputError, match=r"its column path has [\d,]+ bytes in a group of rows, more than 100"):
-        list_audio([str(folder / "m.parquet")])
+        manifest_rows.parquet_columns(folder / "m.parquet", "m.parquet")
+
+
+def test_a_small_manifest_of_any_number_of_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that name nothing, or the same again, take a time each and no room in a packed file."""
+    monkeypatch.setattr(manifest_rows, "_MOST_ROWS", 1000)
+    for line in (b"\n", b"a.wav\n", b"# a\n"):
+        with pytest.raises(InputError, match=r"m\.txt\.gz: more than 1,000 rows; give several manifests"):
+            listed(folder / "m.txt.gz", gzip.compress(b"a.wav\n" + line * 1000, mtime=0))
+    pyarrow.parquet.write_table(pyarrow.table({"path": ["a.wav"] * 1001}), folder / "m.parquet")
+    with pytest.raises(InputError, match=r"m\.parquet: more than 1,000 rows"):
+        manifest_rows.parquet_columns(folder / "m.parquet", "m.parquet")
+
+
+def test_a_small_table_that_unpacks_to_more_than_there_is(folder: Path) -> None:
+    """Its only value is written once, and is that of every row."""
+    path = folder / "m.parquet"
+    column = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 8192, pyarrow.int32()), ["a" * (1 << 19)])
+    pyarrow.parquet.write_table(pyarrow.table({"path": column}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match=r"m\.parquet: cannot be unpacked: it takes more than .* GiB of memory"):
+        list_audio([str(path)])
+
+
+@pytest.mark.parametrize(("name", "content"), [("m.csv", "path,Path\na.wav,sub/b.wav\n"), ("m.parquet", "")])
+def test_a_column_that_stands_there_twice(folder: Path, name: str, content: str) -> None:
+    if not content:
+        pyarrow.parquet.write_table(pyarrow.table({"path": ["a.wav"], "Path": ["sub/b.wav"]}), folder / name)
+        content = (folder / name).read_bytes()  # type: ignore[assignment]
+    with pytest.raises(InputError, match="the column 'path' stands there twice; keep one"):
+        listed(folder / name, content)
 
 
 def test_sound_is_no_manifest(folder: Path) -> None:

@@ -147,6 +147,17 @@ def test_plain_web_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             hashes(found[0])
 
 
+def test_a_server_that_sends_a_byte_now_and_then_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = record(tmp_path / "a.wav", 3).read_bytes()
+    monkeypatch.setattr(addresses, "ANSWER", 1.0)
+    with misbehaving_server.serving() as server:
+        server.files["/a.wav"] = content
+        entries = list_audio([f"{server.address}/a.wav"])
+        server.always["/a.wav"] = misbehaving_server.trickle
+        with pytest.raises(StoreError, match=r"a\.wav: the store has not answered in \d s"):
+            index_block(entries)
+
+
 def test_a_web_server_that_goes_away_takes_no_recording_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +219,7 @@ def test_which_failures_are_the_files_own(monkeypatch: pytest.MonkeyPatch) -> No
             patiently(failing(error), "s3://b/x")
     with pytest.raises(StoreError, match="Stale file handle"):
         patiently(failing(OSError(116, "Stale file handle")), "/nfs/x")
-    for number, kind in ((5, StoreError), (116, StoreError), (2, InputError), (13, InputError)):
+    for number, kind in ((5, InputError), (116, StoreError), (2, InputError), (13, InputError)):
         assert type(refusal(OSError(number, "?"), "x.wav")) is kind
 
 

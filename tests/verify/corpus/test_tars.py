@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from tests.support.corpora import record
 from aves_artifacts.base.errors import InputError
 from aves_convert.sounds.audio import read_clip
 from aves_verify.corpus import index, windows
-from aves_verify.corpus.index import Recording, index_block
+from aves_verify.corpus.index import Recording, from_table, index_block, to_table
 from aves_verify.corpus.listing import list_audio
 from aves_verify.corpus.windows import Cutting, read_windows, stretches
+
+measured = index._measured
 
 
 @pytest.fixture
@@ -153,6 +156,78 @@ def test_a_header_of_any_length_is_not_read(sounds: Path, tmp_path: Path) -> Non
     found = indexed(tmp_path / "x.tar")
     assert [each.name for each in found] == ["x.tar/a.wav", "x.tar"]
     assert "a header of 8,388,608 bytes" in found[1].reason
+
+
+@pytest.mark.parametrize("size", [b"\xff" * 10 + b"\xfe\x00", b"\x80" + b"\xff" * 11, b"\x80\0\0\0\x7f" + b"\xff" * 7])
+def test_a_member_of_a_size_that_cannot_be_ends_the_tar(sounds: Path, tmp_path: Path, size: bytes) -> None:
+    """One of less than nothing leads back to where the tar was read already."""
+    path = packed(sounds, tmp_path / "x.tar", ["000.wav", "sub/002.wav"], tarfile.USTAR_FORMAT)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"sub/002.wav")
+    content[begin + 124 : begin + 136] = size
+    content[begin + 148 : begin + 156] = b" " * 8
+    content[begin + 148 : begin + 156] = b"%06o\0 " % sum(content[begin : begin + 512])
+    path.write_bytes(content)
+    found = indexed(path)
+    assert [bool(each.reason) for each in found[:1]] == [False]
+    assert 2 <= len(found) <= 3
+    assert found[-1].reason.startswith("x.tar: damaged, or not a tar: ")
+    assert from_table(to_table(found)) == found
+
+
+@pytest.mark.parametrize("size", ["-512", "-1", "9" * 4000, "1e9"])
+def test_an_attribute_of_a_size_that_cannot_be(sounds: Path, tmp_path: Path, size: str) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        added(tar, "a.wav", (sounds / "000.wav").read_bytes())
+        added(tar, "b.wav", b"b" * 600, pax_headers={"size": size})
+    found = indexed(path)
+    assert found[0].reason == ""
+    assert all(each.reason for each in found[1:])
+    assert 2 <= len(found) <= 3
+
+
+def test_attributes_that_would_take_a_time_with_their_square(sounds: Path, tmp_path: Path) -> None:
+    """As Python's own reader once took them: names that reach to the end of all, and digits without end."""
+    for content in (b"3 a" * 300_000 + b"=", b"1000012 a=" + b"1" * 1_000_001 + b"\n", b"a=b\n" * 2000):
+        with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+            added(tar, "a.wav", (sounds / "000.wav").read_bytes())
+            added(tar, "x", content, type=tarfile.XHDTYPE)
+            added(tar, "b.wav", (sounds / "000.wav").read_bytes())
+        began = time.monotonic()
+        found = indexed(tmp_path / "x.tar")
+        assert [bool(each.reason) for each in found] == [False, True]
+        assert time.monotonic() - began < 5
+
+
+def test_headers_without_a_member(sounds: Path, tmp_path: Path) -> None:
+    """Python's own reader goes deeper for each, and keeps the attributes of all."""
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        added(tar, "a.wav", (sounds / "000.wav").read_bytes())
+        for _ in range(200):
+            added(tar, "x", b"10 a=bcde\n" * 60, type=tarfile.XHDTYPE)
+        added(tar, "b.wav", (sounds / "000.wav").read_bytes())
+    found = indexed(tmp_path / "x.tar")
+    assert "more than 8 headers in front of one member" in found[-1].reason
+    assert [each.name for each in found] == ["x.tar/a.wav", "x.tar"]
+
+
+def test_a_member_is_read_once_for_all_links_to_it(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        added(tar, "a.wav", (sounds / "000.wav").read_bytes())
+        added(tar, "bad.wav", b"no sound")
+        for number in range(3):
+            for name in ("a", "bad"):
+                added(tar, f"{name}-{number}.wav", type=tarfile.LNKTYPE, linkname=f"{name}.wav")
+    read: list[str] = []
+    monkeypatch.setattr(index, "_measured", lambda found, *given: (read.append(found.name), measured(found, *given))[1])
+    found = indexed(tmp_path / "x.tar")
+    assert read == ["x.tar/a.wav", "x.tar/bad.wav"]
+    assert len({each.sha256 for each in found}) == 2
+    assert all(each.reason.startswith(f"{each.name}: damaged") for each in found if "bad" in each.name)
+    assert not any(each.reason for each in found if "bad" not in each.name)
 
 
 def test_a_segment_of_a_tar_is_none(sounds: Path, tmp_path: Path) -> None:

@@ -307,7 +307,8 @@ def test_recordings_that_go_or_change_while_a_run_goes_on(calm: Undisturbed, tmp
         changed.write_bytes(kept[changed][::-1])
         assert command.ended() == 1, command.said
         assert (
-            f"{lost.name}: cannot be read: No such file or directory; it was there when it was indexed" in command.said
+            f"{lost.name}: cannot be read: No such file or directory; it could be read when it was indexed"
+            in command.said
         )
         assert f"{changed.name}: changed since it was indexed; run again when nothing writes to it" in command.said
     for path, content in kept.items():

@@ -20,7 +20,9 @@ from aves_convert.sounds.audio import read_clips
 from aves_verify.comparison.compare import Comparison
 from aves_verify.corpus.shards import joined
 from aves_verify.corpus.windows import Cutting
+from aves_verify.parts import part
 from aves_verify.parts.identity import Looking
+from aves_verify.report.html import to_html
 from aves_verify.report.json_report import to_json
 from aves_verify.report.summary import ports
 from aves_verify.runs.ordering import verified
@@ -133,6 +135,77 @@ def test_a_number_that_is_none_is_damage(whole: Path, tmp_path: Path) -> None:
     (config,) = corpus_report(str(parts)).configs
     assert not config.passed
     assert f"{path.name}: damaged, or no part (a number is NaN" in config.problems[0]
+
+
+def changed_numbers(table: pyarrow.Table, name: str, value: float) -> pyarrow.Table:
+    """The table with another number in its first row; ``name`` may be that of a field in a struct."""
+    column, _, inner = name.partition(".")
+    at, rows = table.schema.get_field_index(column), table.column(column).to_pylist()
+    rows[0] = {**rows[0], inner: value} if inner else value
+    return table.set_column(at, table.schema.field(at), pyarrow.array(rows, table.schema.field(at).type))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_abs", -1.0), ("cosine_min", np.nan), ("mean_abs", np.inf), ("elements", -5), ("elements", 0)),
+        *(("squares", -1.0), ("squares", 1e308), ("reference_squares", np.nan), ("noise.port", -1.0)),
+        *(("noise.scale", 1e200), ("noise.reference", np.inf), ("noise.reference_peak", np.nan)),
+        *(("tolerance.atol", np.nan), ("tolerance.rtol", -1.0)),
+    ],
+)
+def test_a_number_that_cannot_be_is_damage(name: str, value: float, whole: Path, tmp_path: Path) -> None:
+    """Whatever its checksums say: whoever writes a part writes those too."""
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    path = next(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    pyarrow.parquet.write_table(changed_numbers(pyarrow.parquet.read_table(path), name, value), path)
+    report = corpus_report(str(parts))
+    assert f"{path.name}: damaged, or no part (" in report.configs[0].problems[0]
+    assert json.loads(to_json(report))["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("waveform", [np.nan, 0.0]),
+        ("frame_differences", []),
+        ("frame_differences", [np.inf]),
+        ("sample_difference", [1.0, 2.0]),
+        ("sample_reference", [-1.0]),
+    ],
+)
+def test_what_nothing_can_be_drawn_of_is_damage(name: str, values: list[float], whole: Path, tmp_path: Path) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    path = next(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    table = pyarrow.parquet.read_table(path)
+    at, rows = table.schema.get_field_index(name), table.column(name).to_pylist()
+    changed = pyarrow.array([each and values for each in rows], table.schema.field(at).type)
+    pyarrow.parquet.write_table(table.set_column(at, table.schema.field(at), changed), path)
+    report = corpus_report(str(parts))
+    assert f"{path.name}: damaged, or no part (" in report.configs[0].problems[0]
+    to_html(report)
+
+
+@pytest.mark.parametrize("counts", [{"-1": 3}, {"2048": 3}, {"9": -3}])
+def test_differences_that_cannot_be_are_damage(counts: dict[str, int], whole: Path, tmp_path: Path) -> None:
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    path = next(path for path in parts.glob("*.parquet") if "signals" not in path.name)
+    table = pyarrow.parquet.read_table(path)
+    facts = json.loads(table.schema.metadata[part.KIND.encode()])
+    facts["differences"]["onnx"]["final"] = counts
+    metadata = {**table.schema.metadata, **{k.encode(): v.encode() for k, v in part.sealed(part.KIND, facts).items()}}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path)
+    (config,) = corpus_report(str(parts)).configs
+    assert "damaged, or no part (differences of a size, or of a number, that cannot be)" in config.problems[0]
+
+
+def test_a_list_that_leads_elsewhere_is_told(whole: Path, tmp_path: Path) -> None:
+    """Parts are found by what it says, and are those beside it."""
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    (listing,) = parts.glob("*.json")
+    listing.write_text(json.dumps({**json.loads(listing.read_text()), "port": "../elsewhere/x"}))
+    with pytest.raises(InputError, match=r"damaged, or no list of parts \(a digest that is none"):
+        corpus_report(str(parts))
 
 
 def test_a_list_that_somebody_shortened_is_told(whole: Path, tmp_path: Path) -> None:

@@ -93,8 +93,7 @@ def run(
     Each of the last five has a --help of its own.
     """
     need("aves-verify", "verify")
-    from rich.console import Console
-
+    from aves_artifacts.base.console import Output
     from aves_artifacts.bundle.attach import attach_report
     from aves_convert.sounds.audio import read_clips
     from aves_verify.cli.limits import bounds_of, is_looser, tolerances_of
@@ -132,13 +131,15 @@ def run(
     with step_bars(len(subjects)) as progress:
         found = verify_all(subjects, plan, unreadable, progress)
     report = found.report
-    if found.error is None or found.compared:
-        terminal.print_report(report, Console(), every_clip=verbose)
-    files.write(report, wanted)  # of a stopped run too
+    try:  # whoever reads standard output may have gone away, and what was found is kept all the same
+        files.write(report, wanted)  # of a stopped run too: a report of an earlier one must not stand for this one
+        if attach and found.error is None:
+            attach_report(selected["bundle"], to_json(report).encode())
+    finally:
+        if found.error is None or found.compared:
+            terminal.print_report(report, Output(), every_clip=verbose)
     if found.error is not None:
         raise found.error
-    if attach:
-        attach_report(selected["bundle"], to_json(report).encode())
     raise SystemExit(0 if report.passed else 1)
 
 
@@ -192,8 +193,7 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     BEFORE and AFTER are files that aves-verify --json wrote, or report.json of --report and of a bundle.
     Exit status: 0 whatever passed still passes, 1 something does not or is gone, 2 a file is no report.
     """
-    from rich.console import Console
-
+    from aves_artifacts.base.console import Output
     from aves_artifacts.bundle.report_document import read_report
     from aves_verify.report.difference import differences
     from aves_verify.report.difference_text import changes_as_json, print_changes
@@ -204,7 +204,7 @@ def diff(before: Path, after: Path, factor: float, as_json: bool) -> None:
     if as_json:
         click.echo(changes_as_json(changes), nl=False)
     else:
-        print_changes(differences(*pair_for_people(old, new), factor), Console())
+        print_changes(differences(*pair_for_people(old, new), factor), Output())
     raise SystemExit(1 if any(change.worse for change in changes) else 0)
 
 
@@ -265,8 +265,7 @@ def release(
     the input or the address is unusable.
     """
     need("aves-verify release", "verify", "release")
-    from rich.console import Console
-
+    from aves_artifacts.base.console import Output
     from aves_artifacts.configurations.store import store
     from aves_artifacts.release.provenance import read_signer
     from aves_artifacts.release.staging import usable_version
@@ -277,7 +276,7 @@ def release(
     version = usable_version(version)
     order = Order(names, url, version, work or store() / "release", stand_in, also)
     signer = read_signer(sign_key) if sign_key else None
-    console, journal = Console(), Journal()
+    console, journal = Output(), Journal()
     try:
         outcome = run_release(order, journal, signer, dry_run=dry_run)
     finally:

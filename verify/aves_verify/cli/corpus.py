@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aves_artifacts.base.command_line import Group
+from aves_artifacts.base.command_line import Group, say
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import need
 from aves_verify.cli import corpus_options, options
@@ -187,20 +187,21 @@ def report(
     windows, 1 one does not, or parts are missing, 2 there is nothing to report on.
     """
     need("aves-verify corpus", "verify", "corpus")
-    from rich.console import Console
-
+    from aves_artifacts.base.console import Output
     from aves_verify.report import files, terminal
     from aves_verify.verdict.verdict import corpus_report
 
     wanted = files.wanted(folder=folder, json_file=json_file, junit_file=junit_file)
     found = corpus_report(parts, only=only, unreadable=max_unreadable)
-    terminal.print_report(found, Console(), every_clip=False)
-    files.write(found, wanted)
+    try:  # whoever reads standard output may have gone away, and what was found is kept all the same
+        files.write(found, wanted)
+    finally:
+        terminal.print_report(found, Output(), every_clip=False)
     if any("damaged" in missing for config in found.configs if config.corpus for missing in config.corpus.missing):
         click.echo("Parts that are damaged are made anew with: aves-verify corpus run … --check", err=True)
     incomplete = [config.corpus.run for config in found.configs if config.corpus and config.corpus.missing]
     if incomplete and len(found.configs) > 1:
-        click.echo(
+        say(
             f"{', '.join(incomplete)}: to leave out a run that nobody will finish, name the others with --run, or "
             "remove its list of parts, the file of this name that ends in .json",
             err=True,
@@ -238,12 +239,12 @@ def _tell(corpus: Shards, done: Done, next_command: str) -> None:
         )
     told = {name: reason for name, reason in done.missing.items() if reason != done.stopped}
     for name, reason in list(told.items())[:_TOLD]:
-        click.echo(f"missing: {name}: {reason}", err=True)
+        say(f"missing: {name}: {reason}", err=True)
     if len(told) > _TOLD:
         click.echo(f"missing: {len(told) - _TOLD:,} more", err=True)
     if done.stopped:  # the reason of all others that are missing
         raise InputError(done.stopped)
-    click.echo(f"next: {next_command}" if not done.missing else "run again to do what is missing")
+    say(f"next: {next_command}" if not done.missing else "run again to do what is missing")
 
 
 _TOLD = 20  # missing parts

@@ -1,15 +1,18 @@
 """Bytes at any address: a path here, or an address that fsspec knows.
 
 Two kinds of failing are kept apart. A file that is missing, forbidden or none at all stays so, and is told as OSError:
-it is the recording's. A store that does not answer now is asked again for a while, and then told as StoreError: whoever
-wanted the bytes tries later, or elsewhere.
+it is the recording's; so is one that a disk cannot read, once it was tried for a while. A store that does not answer
+now is asked again for a while, and then told as StoreError: whoever wanted the bytes tries later, or elsewhere. So is a
+file system that does not answer, or what this machine has run out of.
 """
 
 from __future__ import annotations
 
 import errno
 import io
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ from urllib.parse import unquote
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.extras import need
 from aves_artifacts.base.messages import printable, printable_address, reason_of
+from aves_artifacts.files.concurrency import TooSlowError, ended
 from aves_artifacts.files.documents import open_file
 
 Result = TypeVar("Result")
@@ -26,19 +30,24 @@ Result = TypeVar("Result")
 WHOLE = 64 << 20  # bytes; a remote file up to this size is read at once, and a larger one in ranges
 PATIENCE = 16.0  # seconds for which a store that does not answer is asked again, from its first failure on
 WAITS = (0.3, 5.0)  # seconds between attempts: the first, twice as much each time, and the longest
+ANSWER = 60.0  # seconds for a store to answer once; a server may send a byte now and then for ever
+LISTING = 3600.0  # the same for a folder's list, which comes in many answers
+_SLOWEST = 1e5  # bytes a second, of what is read at once
 _BLOCK = 4 << 20  # bytes of a range
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _LOCAL = re.compile(r"(?:file|local):(?://)?(?=/[^/])")
-# What a path itself is to blame for; the rest (EIO, ESTALE, ETIMEDOUT) is a disk's or a network file system's.
+# What a path itself is to blame for; the rest (ESTALE, ETIMEDOUT, EMFILE) is a network file system's or this machine's.
 _OF_THE_FILE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
     | {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EFBIG}
 )
+# A place of a disk that cannot be read, or does not hold what was written: a second try may go well, a tenth will not.
+_OF_THE_DISK = frozenset({errno.EIO, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)})
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "403"})  # S3's, of one object
 
 
 class StoreError(InputError):
-    """A store does not answer now, or a disk fails: the same may go well later, or on another machine."""
+    """A store does not answer now, or this machine lacks something: it may go well later, or on another one."""
 
 
 def is_local(address: str) -> bool:
@@ -76,6 +85,10 @@ def filesystem_at(address: str) -> tuple[Any, str]:
     import fsspec
 
     shown = told(address)
+    for link in address.split("::")[1:]:  # what it leads through, such as an archive here, is read to its end
+        place = link.removeprefix("file://")
+        if is_local(place) and os.path.exists(place) and not os.path.isfile(place):
+            raise InputError(f"{shown}: {printable(place)} is no file; give a file, or a folder alone")
     if extra := _EXTRAS.get(address.partition(":")[0]):
         need(shown, extra)
     try:
@@ -88,23 +101,28 @@ def filesystem_at(address: str) -> tuple[Any, str]:
     return store, path
 
 
-def patiently(work: Callable[[], Result], address: str) -> Result:
-    """What ``work`` returns, which is tried again while a store does not answer.
+def patiently(work: Callable[[], Result], address: str, seconds: float = ANSWER) -> Result:
+    """What ``work`` returns, which is tried again while a store does not answer, or a disk does not give it.
 
-    Raises OSError where the file is to blame, and StoreError where the store is, in the end.
+    Raises OSError where the file is to blame, or its place on the disk, and StoreError where the store is, in the end,
+    or where it takes more than so many ``seconds`` for one answer.
     """
     wait, longest = WAITS
     failed = 0.0
     while True:
         try:
-            return work()
+            return work() if is_local(address) else ended(work, seconds)
         except InputError:
             raise
+        except TooSlowError:  # what was asked goes on: nothing else can be asked of the same file
+            raise StoreError(f"{told(address)}: the store has not answered in {seconds:.0f} s") from None
         except Exception as error:  # the library behind each store has exceptions of its own
             if blamed := of_the_file(error, address):
                 raise blamed from None
             failed = failed or time.monotonic()
             if time.monotonic() + wait > failed + PATIENCE:
+                if _is_of_the_disk(error, address):
+                    raise
                 why = reason_of(_cause(error, address))
                 raise StoreError(f"{told(address)}: the store does not give it: {why}") from error
         time.sleep(wait)
@@ -114,19 +132,21 @@ def patiently(work: Callable[[], Result], address: str) -> Result:
 def open_at(address: str) -> BinaryIO:
     """Open a file for reading at any place. Raises OSError and StoreError as ``patiently``; the stream does, too."""
     if is_local(address):
-        return patiently(lambda: open_file(Path(address)), address)
-    store, path = filesystem_at(address)
-    return io.BufferedReader(_Remote(address, patiently(lambda: store.open(path, "rb", block_size=_BLOCK), address)))
+        file = patiently(lambda: open_file(Path(address)).detach(), address)  # type: ignore[attr-defined]
+    else:
+        store, path = filesystem_at(address)
+        file = patiently(lambda: store.open(path, "rb", block_size=_BLOCK), address)
+    return io.BufferedReader(_Patient(address, file))
 
 
 def refusal(error: OSError, name: str) -> InputError:
     """What to raise for bytes of a recording that did not come: StoreError where the recording is not to blame."""
-    kind = InputError if error.errno in _OF_THE_FILE else StoreError
+    kind = InputError if error.errno in _OF_THE_FILE | _OF_THE_DISK else StoreError
     return kind(f"{name}: cannot be read: {reason_of(error)}")
 
 
-class _Remote(io.RawIOBase):
-    """A file of fsspec's, of which each range is asked for again while the store does not give it."""
+class _Patient(io.RawIOBase):
+    """A file here or of fsspec's, of which each range is asked for again while disk or store do not give it."""
 
     def __init__(self, address: str, file: BinaryIO) -> None:
         self._address, self._file = address, file
@@ -137,17 +157,22 @@ class _Remote(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._file.fileno()
+
     def seek(self, offset: int, whence: int = 0) -> int:
         return patiently(lambda: self._file.seek(offset, whence), self._address)
 
     def readinto(self, buffer: Any) -> int:
         at = self._file.tell()
+        # At once from a store, where each request takes its time. Never into the buffer: who is late must not find it.
+        wanted = min(len(buffer), _BLOCK) if is_local(self._address) else len(buffer)
 
         def again() -> bytes:
             self._file.seek(at)
-            return self._file.read(len(buffer))
+            return self._file.read(wanted)
 
-        content = patiently(again, self._address)
+        content = patiently(again, self._address, ANSWER + wanted / _SLOWEST)
         buffer[: len(content)] = content
         return len(content)
 
@@ -155,6 +180,20 @@ class _Remote(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _is_of_the_disk(error: Exception, address: str) -> bool:
+    """Whether a disk of this machine answers, and cannot read this file's place of it.
+
+    One over a network, or a device that went away, fails for all files alike.
+    """
+    if not (is_local(address) and isinstance(error, OSError) and error.errno in _OF_THE_DISK):
+        return False
+    try:
+        shutil.disk_usage(os.path.dirname(address))
+    except OSError:
+        return False
+    return True
 
 
 def _cause(error: Exception, address: str) -> Exception:

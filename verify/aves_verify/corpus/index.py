@@ -22,6 +22,7 @@ from aves_verify.corpus.tars import is_tar, members
 _BLOCK = 1 << 20
 _COUNTED = 1 << 18  # values at a time
 _NO_LENGTH = 1 << 62  # libsndfile's word for a length that no header tells
+_KEPT = 16  # files of which it is known what they are
 _SLACK = 1.0  # seconds by which a manifest's rounded duration may reach beyond the recording
 
 
@@ -47,6 +48,10 @@ class Recording:
     reason: str = ""
 
 
+_Whole = tuple[Recording, int]  # a whole recording, and how many frames there are
+_files: dict[tuple[str, int, str], _Whole] = {}  # that segments were taken of last, by address and version
+
+
 def index_block(entries: Sequence[Entry]) -> tuple[Recording, ...]:
     """Read each file once, for its hash and its header: one recording each, and of a tar one for each audio member.
 
@@ -69,7 +74,7 @@ def _recordings(entry: Entry) -> Iterator[Recording]:
                     return
                 yield from _in_tar(blank, stream, size)
             else:
-                yield _measured(replace(blank, size=size), stream, entry.address, entry.begin, entry.duration)
+                yield _in_file(entry, replace(blank, size=size), stream)
     except OSError as error:
         refused = refusal(error, entry.name)
         if isinstance(refused, StoreError):
@@ -84,24 +89,43 @@ def _is_another(entry: Entry, stream: BinaryIO, size: int) -> bool:
     )
 
 
+def _in_file(entry: Entry, blank: Recording, stream: BinaryIO) -> Recording:
+    """The recording that is a file, or a segment: of one file, of any size, a manifest may have any number of them."""
+    is_segment = bool(entry.begin) or entry.duration is not None
+    key = entry.address, entry.size, entry.version
+    found = _files.get(key) if is_segment and entry.version else None
+    if found is None:
+        found = _measured(blank, stream, entry.address)
+    if is_segment:
+        _files[key] = found
+        while len(_files) > _KEPT:
+            del _files[next(iter(_files))]
+    return _named(found, entry.name, entry.begin, entry.duration)
+
+
 def _in_tar(blank: Recording, stream: BinaryIO, size: int) -> Iterator[Recording]:
     """The recordings in a tar. Where it is damaged, what comes before is still read."""
     count = 0
+    measured: dict[tuple[int, int, bool], _Whole] = {}  # a member may have any number of links to it
     for member in members(stream, size):
         count += 1
         found = replace(blank, name=f"{blank.name}/{member.name}", offset=member.offset, size=member.size)
+        same = member.offset, member.size, _is_mp3(member.name)
         if member.reason:
             yield _refused(found, member.reason) if member.name else _refused(blank, member.reason)
         else:
-            yield _measured(found, stream, member.name)
+            if same not in measured:
+                measured[same] = _measured(found, stream, member.name)
+            yield _named(measured[same], found.name)
     if count == 0:
         yield _refused(blank, "no audio in this tar; expected members that end in .wav, .flac, .ogg or .mp3")
 
 
-def _measured(
-    found: Recording, stream: BinaryIO, called: str, begin: float = 0.0, duration: float | None = None
-) -> Recording:
-    """A recording with its hash and its header. Raises OSError and StoreError where its bytes do not come."""
+def _measured(found: Recording, stream: BinaryIO, called: str) -> _Whole:
+    """A recording with its hash and its header, and how many frames there are.
+
+    Raises OSError and StoreError where its bytes do not come.
+    """
     offset = found.offset or 0
     stream.seek(offset)
     if found.size <= WHOLE:
@@ -115,19 +139,29 @@ def _measured(
             length += len(block)
     found = replace(found, sha256=digest.hexdigest())
     if length < found.size:
-        return _refused(found, "changed while it was read; run again when nothing writes to it")
+        return _refused(found, "changed while it was read; run again when nothing writes to it"), 0
     if length == 0:
-        return _refused(found, "the file is empty; give an audio file")
+        return _refused(found, "the file is empty; give an audio file"), 0
     try:
-        found, frames = _with_header(found, stream, offset, called.lower().endswith(".mp3"))
-        return _segment(found, frames, begin, duration)
+        return _with_header(found, stream, offset, _is_mp3(called))
     except StoreError:
         raise
     except InputError as error:
-        return replace(found, reason=str(error))
+        return replace(found, reason=str(error)), 0
 
 
-def _with_header(found: Recording, stream: BinaryIO, offset: int, mp3: bool) -> tuple[Recording, int]:
+def _named(measured: _Whole, name: str, begin: float = 0.0, duration: float | None = None) -> Recording:
+    """What was measured under a name, and of it the frames that are meant."""
+    whole, frames = measured
+    found = replace(whole, name=name, reason=whole.reason.replace(whole.name, name, 1))
+    return found if found.reason else _segment(found, frames, begin, duration)
+
+
+def _is_mp3(name: str) -> bool:
+    return name.lower().endswith(".mp3")
+
+
+def _with_header(found: Recording, stream: BinaryIO, offset: int, mp3: bool) -> _Whole:
     """The recording with its format, and how many frames the file has. Raises InputError."""
     with sound_in(stream, offset, found.size, found.name, mp3=mp3) as file:
         rate, kind, claimed = rate_of(file, found.name), kind_of(file), int(file.frames)

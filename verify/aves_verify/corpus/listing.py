@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import reason_of
+from aves_artifacts.base.messages import as_text, reason_of
 from aves_artifacts.files.walking import visible_files
 from aves_convert.sounds.audio import EXTENSIONS
-from aves_verify.corpus.addresses import StoreError, filesystem_at, is_local, localised, patiently, told
+from aves_verify.corpus.addresses import LISTING, StoreError, filesystem_at, is_local, localised, patiently, told
 from aves_verify.corpus.manifests import Segment, is_manifest, read_manifest
 
 LISTED = EXTENSIONS | {".tar"}
@@ -56,7 +56,7 @@ def list_audio(given: Sequence[str]) -> tuple[Entry, ...]:
     for address, prefix in zip(given, prefixes, strict=True):
         for entry in _below(localised(address)):
             name = posixpath.join(prefix, entry.name) if len(given) > 1 and entry.name else entry.name or prefix
-            found.setdefault((entry.address, entry.begin, entry.duration), replace(entry, name=_text(name)))
+            found.setdefault((entry.address, entry.begin, entry.duration), replace(entry, name=as_text(name)))
     names = numbered([entry.name for entry in found.values()])
     entries = (replace(entry, name=name) for entry, name in zip(found.values(), names, strict=True))
     return tuple(sorted(entries, key=lambda entry: entry.name))
@@ -142,7 +142,7 @@ def _remote(root: str) -> Iterator[Entry]:
         if info["type"] != "directory":
             yield _remote_entry("", root, info)
             return
-        found: Mapping[str, Any] = patiently(lambda: store.find(path, detail=True), root)
+        found: Mapping[str, Any] = patiently(lambda: store.find(path, detail=True), root, LISTING)
     except OSError as error:
         why = "no such file or folder" if isinstance(error, FileNotFoundError) else reason_of(error)
         raise InputError(f"{told(root)}: {why}; give audio files or folders with audio files") from None
@@ -210,8 +210,3 @@ def _is_listed(path: str) -> bool:
 def _last_part(address: str) -> str:
     path = address.partition("://")[2].partition("?")[0] if "://" in address else os.path.abspath(address)
     return posixpath.basename(path.replace(os.sep, "/").rstrip("/")) or "root"
-
-
-def _text(name: str) -> str:
-    """A name that every file can hold: bytes that are no text are spelled out."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,12 +6,16 @@ import csv
 import gzip
 import io
 import itertools
+import shutil
+import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from aves_artifacts.base.errors import InputError
-from aves_artifacts.base.messages import listed, printable, reason_of
+from aves_artifacts.base.errors import MOST_TOLD, InputError
+from aves_artifacts.base.messages import listed, printable, quoted, reason_of
+from aves_artifacts.base.process import LimitError, Limits, call_apart
 from aves_artifacts.files.documents import parse_json
 
 PATH_COLUMNS = (
@@ -23,7 +27,9 @@ TABLE_ENDINGS = (".csv", ".tsv")
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 _SEGMENT_COLUMNS = ("offset", "duration")
 _MOST_BYTES = 4 << 30  # of text; a line for each of ten million recordings
+_MOST_ROWS = 20_000_000  # with those that are empty or name the same again, of which a small file may have any number
 _LONGEST_LINE = 1 << 20
+_LONGEST_CELL = 1 << 13  # characters, more than a path has
 _LARGEST_CHUNK = 1 << 30  # bytes of one column in one group of a Parquet file's rows
 _BATCH = 4096
 _GZIP = b"\x1f\x8b"
@@ -60,7 +66,7 @@ def rows(stream: BinaryIO, name: str) -> Iterator[Row]:
         raise InputError(f'{name}: expected JSON lines: an object such as {{"audio_filepath": ...}} on each line')
     delimiter = _delimiter(first[1])
     if delimiter is not None:
-        return _table_rows(lines, delimiter)
+        return _table_rows(lines, delimiter, name)
     if plain.endswith(TABLE_ENDINGS):
         raise InputError(f"{name}: no column with paths; expected one of {listed(PATH_COLUMNS, len(PATH_COLUMNS))}")
     return ((number, line.strip()) for number, line in lines if line.strip() and not _is_comment(line))
@@ -107,6 +113,8 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
             if not line:
                 return
             total += len(line)
+            if number > _MOST_ROWS:
+                raise _too_many(name)
             if len(line) > _LONGEST_LINE or total > _MOST_BYTES:
                 limit, what = (_MOST_BYTES, "in all") if total > _MOST_BYTES else (_LONGEST_LINE, "in a line")
                 raise InputError(f"{name}: line {number}: more than {limit:,} bytes {what}, which no manifest has")
@@ -131,7 +139,7 @@ def _object(line: str) -> Mapping[str, Any] | BadRow:
     return value if isinstance(value, dict) else BadRow("expected an object in braces")
 
 
-def _table_rows(lines: Iterator[tuple[int, str]], delimiter: str) -> Iterator[Row]:
+def _table_rows(lines: Iterator[tuple[int, str]], delimiter: str, name: str) -> Iterator[Row]:
     numbers = [0]
 
     def texts() -> Iterator[str]:
@@ -145,6 +153,7 @@ def _table_rows(lines: Iterator[tuple[int, str]], delimiter: str) -> Iterator[Ro
     except csv.Error as error:
         yield numbers[0], BadRow(reason_of(error))
         return
+    _refuse_twice(header, name)
     while True:
         try:
             cells = next(reader, None)
@@ -163,25 +172,71 @@ def _columns(header: list[str], cells: list[str]) -> Mapping[str, Any] | BadRow:
     return {name: cell for name, cell in zip(header, cells, strict=True) if cell != ""}
 
 
+def _too_many(name: str) -> InputError:
+    return InputError(f"{name}: more than {_MOST_ROWS:,} rows; give several manifests, one at a time")
+
+
 def _parquet_rows(stream: BinaryIO, name: str) -> Iterator[Row]:
+    """The rows of a Parquet file, unpacked in a process with limits: a page tells its size, and a row its value, alone.
+
+    So a file of some kilobytes may hold gigabytes.
+    """
+    with tempfile.NamedTemporaryFile(prefix="aves-manifest-") as copy:
+        shutil.copyfileobj(stream, copy)
+        copy.flush()
+        size = copy.tell()
+        limits = Limits(60 + size / 2e5, (1 << 30) + 40 * size)
+        try:
+            names, found = call_apart(__name__, "parquet_columns", Path(copy.name), name, limits=limits)
+        except LimitError as error:
+            raise InputError(f"{name}: cannot be unpacked: {error}; give the paths alone") from None
+    for number, cells in enumerate(zip(*found, strict=True), start=1):
+        yield number, {column: cell for column, cell in zip(names, cells, strict=True) if cell is not None}
+
+
+def parquet_columns(path: Path, name: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+    """Read the columns of a Parquet file that a manifest has: their names, and their values. Raises InputError."""
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True)
-        schema = file.schema_arrow
-        path = next((each for each in PATH_COLUMNS if each in map(str.lower, schema.names)), None)
-        if path is None:
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        names = file.schema_arrow.names
+        column = next((each for each in PATH_COLUMNS if each in map(str.lower, names)), None)
+        if column is None:
             raise InputError(f"{name}: no column with paths; expected one of {listed(PATH_COLUMNS, len(PATH_COLUMNS))}")
-        wanted = [each for each in schema.names if each.lower() in (path, *_SEGMENT_COLUMNS)]
+        wanted = [each for each in names if each.lower() in (column, *_SEGMENT_COLUMNS)]
+        _refuse_twice([each.lower() for each in wanted], name)
         _refuse_large_chunks(file, name)
-        number = 0
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise _too_many(name)
+        found: list[list[Any]] = [[] for _ in wanted]
+        bad = 0
         for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, {key.lower(): value for key, value in row.items() if value is not None}
+            for values, each in zip(found, wanted, strict=True):
+                values += map(_cell, batch.column(each).to_pylist())
+                bad += sum(not isinstance(value, str) for value in values[-len(batch) :] if each.lower() == column)
+            if bad > MOST_TOLD:  # it is refused, perhaps for the sound itself that is in it
+                break
+        return [each.lower() for each in wanted], found
+    except MemoryError:  # Arrow's own is one of its exceptions too
+        raise
     except (pyarrow.ArrowException, ValueError) as error:
         raise InputError(f"{name}: damaged, or not a Parquet file: {reason_of(error)}") from None
+
+
+def _cell(value: Any) -> Any:
+    """A value as far as messages tell it: of what is no path, such as a sound, nothing but the type."""
+    if isinstance(value, str):
+        return value[:_LONGEST_CELL]
+    return type(value)() if isinstance(value, bytes | list | dict) else value
+
+
+def _refuse_twice(columns: Sequence[str], name: str) -> None:
+    """Raise InputError where a column that is read stands there twice: some readers take the first, some the last."""
+    for column in (*PATH_COLUMNS, *_SEGMENT_COLUMNS):
+        if columns.count(column) > 1:
+            raise InputError(f"{name}: the column {quoted(column)} stands there twice; keep one")
 
 
 def _refuse_large_chunks(file: Any, name: str) -> None:

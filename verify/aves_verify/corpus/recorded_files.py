@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import soundfile
 
 from aves_artifacts.base.errors import InputError
+from aves_artifacts.base.messages import reason_of
 from aves_artifacts.base.quiet import quiet
 from aves_convert.sounds.audio import SoundFile, explained
-from aves_verify.corpus.addresses import refusal
+from aves_verify.corpus.addresses import StoreError
 
 # Of these libsndfile gives the same samples after a seek as when it decodes from the start.
 _EXACT = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS"})
@@ -28,16 +29,26 @@ def sound_in(stream: BinaryIO, offset: int, size: int, name: str, *, mp3: bool) 
     """The sound in so many bytes of a stream from ``offset`` on, open while the block runs.
 
     ``mp3``: whether it is called so, which libsndfile goes by where such a file begins with something else. Raises
-    InputError as ``read_clip`` for what is no sound, in the block too, and StoreError where the bytes do not come.
+    InputError as ``read_clip`` for what is no sound, in the block too; where the bytes do not come OSError and
+    StoreError as the stream, and StoreError where this machine lacks what decoding takes.
     """
     part = Part(stream, offset, size)
     try:
-        with explained(name), quiet(), _opened(part, mp3) as file:
+        with explained(name), _of_this_machine(name), quiet(), _opened(part, mp3) as file:
             yield file
-    except (InputError, soundfile.SoundFileError):
-        part.tell_of_error(name)
+    except InputError:
+        part.tell_of_error()
         raise
-    part.tell_of_error(name)
+    part.tell_of_error()
+
+
+@contextmanager
+def _of_this_machine(name: str) -> Iterator[None]:
+    """Raise StoreError for what the system refuses, such as room for a copy: the recording's bytes come by ``Part``."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{name}: cannot be decoded here: {reason_of(error)}") from error
 
 
 def is_exact(kind: str) -> bool:
@@ -101,10 +112,8 @@ class Part:
         buffer[: len(content)] = content
         return len(content)
 
-    def tell_of_error(self, name: str) -> None:
-        """Raise what went wrong, if something did: StoreError, or InputError."""
-        if isinstance(self.error, OSError):
-            raise refusal(self.error, name) from None
+    def tell_of_error(self) -> None:
+        """Raise what went wrong, if something did."""
         if self.error is not None:
             raise self.error from None
 

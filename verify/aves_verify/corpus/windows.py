@@ -176,11 +176,14 @@ def windows_or_reasons(stretch: Stretch, cutting: Cutting) -> Iterator[Window | 
 def _samples(recording: Recording, first: int, end: int) -> NDArray[np.float32]:
     """A recording's samples [end - first] at 16 kHz. Raises InputError and StoreError."""
     span, begins = _span(recording, first, end)
-    with _stored(recording) as (stream, offset):
-        mp3 = recording.kind.startswith("MP3")
-        with sound_in(stream, offset, recording.size, recording.name, mp3=mp3) as file:
-            skip_to(file, span.start, recording.kind)
-            mono = read_mono(file, recording.name, span)
+    try:
+        with _stored(recording) as (stream, offset):
+            mp3 = recording.kind.startswith("MP3")
+            with sound_in(stream, offset, recording.size, recording.name, mp3=mp3) as file:
+                skip_to(file, span.start, recording.kind)
+                mono = read_mono(file, recording.name, span)
+    except OSError as error:
+        raise _gone(error, recording.name) from None
     waveform = mono[first - begins : end - begins].astype(np.float32)
     waveform.flags.writeable = False  # windows are views of it
     return waveform
@@ -201,7 +204,10 @@ def _span(recording: Recording, first: int, end: int) -> tuple[range, int]:
 
 @contextmanager
 def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
-    """A stream with the recording's bytes, and where in it they begin. Raises ChangedError and StoreError."""
+    """A stream with the recording's bytes, and where in it they begin.
+
+    Raises ChangedError where they are others, and OSError and StoreError where they do not come, as the stream does.
+    """
     global _kept
     key = (recording.address, recording.offset, recording.sha256)
     kept = _kept
@@ -210,21 +216,14 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
         return
     changed = f"{recording.name}: changed since it was indexed; run again when nothing writes to it"
     offset = recording.offset or 0
-    try:
-        stream = open_at(recording.address)
-    except OSError as error:
-        raise _gone(error, recording.name) from None
-    with stream:
+    with open_at(recording.address) as stream:
         if recording.size > WHOLE:
             if recording.offset is None and stream.seek(0, io.SEEK_END) != recording.size:
                 raise ChangedError(changed)
             yield stream, offset
             return
-        try:
-            stream.seek(offset)
-            content = stream.read(recording.size + (recording.offset is None))
-        except OSError as error:
-            raise _gone(error, recording.name) from None
+        stream.seek(offset)
+        content = stream.read(recording.size + (recording.offset is None))
     if hashlib.sha256(content).hexdigest() != recording.sha256:
         raise ChangedError(changed)
     _kept = key, content
@@ -234,4 +233,4 @@ def _stored(recording: Recording) -> Iterator[tuple[BinaryIO, int]]:
 def _gone(error: OSError, name: str) -> InputError:
     """What to raise for bytes that were there when the recording was indexed: this machine may not see them."""
     found = refusal(error, name)
-    return found if isinstance(found, StoreError) else ChangedError(f"{found}; it was there when it was indexed")
+    return found if isinstance(found, StoreError) else ChangedError(f"{found}; it could be read when it was indexed")

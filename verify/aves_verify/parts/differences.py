@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SHIFT = 20  # bits of the fraction that are dropped: 3 of 23 stay
-_BINS = 1 << (31 - _SHIFT)  # of numbers from 0 on
+BINS = 1 << (31 - _SHIFT)  # of numbers from 0 on
 
 Counts = Mapping[int, int]  # bin -> how many
 
@@ -36,7 +36,7 @@ def added(every: Sequence[Counts]) -> dict[int, int]:
 
 def upper_edge(index: int) -> float:
     """The size that all differences in a bin are below."""
-    edge = np.array([min(index + 1, _BINS - 1) << _SHIFT], np.uint32).view(np.float32)[0]
+    edge = np.array([min(index + 1, BINS - 1) << _SHIFT], np.uint32).view(np.float32)[0]
     return float(edge)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ SCHEMA = 1
 KIND = "aves-verify corpus run"
 COMPARISONS, OUTPUTS = "comparisons", "outputs"  # what parts hold
 _MOST = 64 << 20  # bytes
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def _read(parts: Address, name: str) -> Listing | None:
         if document.get("schema") != SCHEMA:
             raise ValueError(f"schema {quoted(document.get('schema'))}, this version reads {SCHEMA}")
         listing = as_record(Listing, document)
+        if not all(map(_DIGEST.fullmatch, (listing.port, listing.settings, listing.corpus, *listing.shards))):
+            raise ValueError("a digest that is none")  # parts are found by their beginnings, and nowhere else
         if joined(listing.shards) != listing.corpus:
             raise ValueError("its parts are not those of its corpus")
         return listing

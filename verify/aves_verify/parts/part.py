@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from aves_artifacts.base.errors import InputError
 from aves_artifacts.base.messages import first_line, quoted
 from aves_artifacts.files.documents import parse_json
-from aves_verify.parts.row import ARRAYS, COLUMNS, Row, from_columns, to_columns
+from aves_verify.parts.row import ARRAYS, COLUMNS, Row, check_arrays, from_columns, to_columns
 from aves_verify.parts.table import as_record, as_row, table
 
 SCHEMA = 1
@@ -103,8 +103,9 @@ class PartFile:
         """Read the rows but for their arrays, as they lie in the file. Raises InputError where they are damaged."""
         names = [column.name for column in COLUMNS if column.name not in ARRAYS]
         try:
-            # all of it is read, whatever is asked for: damage anywhere is damage
-            rows: list[dict[str, Any]] = self._file.read().select(names).to_pylist()
+            table = self._file.read()  # all of it, whatever is asked for: damage anywhere is damage
+            check_arrays(table)
+            rows: list[dict[str, Any]] = table.select(names).to_pylist()
             return rows
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self.where, error) from None

@@ -76,6 +76,7 @@ class Row:
 
 _FLOATS = pa.list_(pa.float32())
 _ARRAYS = ("waveform", "frame_differences", "sample_reference", "sample_difference", "port_output", "reference_output")
+_DRAWN = _ARRAYS[1:4]  # evidence
 _IN_ROW = [name for name in names_of(Comparison) if name not in ("status", "reason")]
 COLUMNS: list[pa.Field] = [
     *fields_of(Where),
@@ -110,6 +111,21 @@ def from_columns(columns: dict[str, Any]) -> Row:
         return Row(where, status, columns["reason"])
     sums = None if columns["elements"] is None else as_record(Sums, columns)
     return Row(where, status, columns["reason"], as_record(Comparison, columns), sums, arrays)
+
+
+def check_arrays(table: pa.Table) -> None:
+    """Raise ValueError where a table's large columns hold what no window has, and what nothing can be drawn of."""
+    import pyarrow.compute as pc
+
+    lengths = {name: pc.list_value_length(table.column(name)) for name in _DRAWN}
+    for name in ("waveform", *_DRAWN):
+        values = pc.list_flatten(table.column(name)).to_numpy()
+        if not np.isfinite(values).all() or (name in _DRAWN and (values < 0).any()):
+            raise ValueError(f"{name} holds what is no sound, or no difference")
+    if lengths["sample_reference"] != lengths["sample_difference"] or any(
+        0 in each.to_pylist() for each in lengths.values()
+    ):
+        raise ValueError("differences of nothing, or of something else")
 
 
 def _arrays(kept: Arrays) -> dict[str, Any]:

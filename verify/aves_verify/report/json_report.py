@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from aves_artifacts.base.messages import as_text
 from aves_verify.comparison.compare import Comparison, Tolerance
 from aves_verify.comparison.weights import WeightSearch
 from aves_verify.report.of_corpus.entries import corpus_entries, of_windows
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def to_json(report: Report) -> str:
-    """Write the report as JSON. Numbers that JSON does not have (NaN, infinity) become null."""
+    """Write the report as JSON. Numbers that JSON does not have (NaN, infinity) become null.
+
+    What is no text in the path of a recording is spelled out: many readers of JSON, ours too, refuse half a letter.
+    """
     document = {
         "schema": SCHEMA,
         "passed": report.passed,
@@ -122,4 +126,6 @@ def _finite(value: Any) -> Any:
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    if isinstance(value, str):
+        return as_text(value)
     return value

@@ -70,9 +70,8 @@ class Subject:
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read of it."""
         files = (self.fairseq, self.pretrained, self.torchaudio, self.config, self.heads, self.onnx, self.recording)
-        files = (*files, self.copy)
         folder = folder_files(self.transformers) if self.transformers is not None else []
-        return (*files, *self.reduced.values(), *self.centroids.values(), *folder)
+        return (*files, self.copy, *self.reduced.values(), *self.centroids.values(), *folder)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -66,6 +66,8 @@ class Gathered:
 
     def _add(self, name: str, part: PartFile) -> None:
         facts, rows = part.facts, part.columns()  # all are read before one is taken in
+        if min(facts.windows, facts.samples) < 0:
+            raise ValueError("fewer than no windows")
         self.windows += facts.windows
         self.samples += facts.samples
         if facts.environment not in self.environments:

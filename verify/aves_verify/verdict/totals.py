@@ -12,13 +12,14 @@ from aves_artifacts.bundle.report_document import STATUSES
 from aves_convert.reduction.cost import Cost
 from aves_verify.comparison.compare import Bound, Comparison, Flips, Quantiles, Tolerance
 from aves_verify.comparison.noise import NearZero, NoiseFloor
-from aves_verify.parts.differences import added, quantile, upper_edge
+from aves_verify.parts.differences import BINS, added, quantile, upper_edge
 from aves_verify.parts.table import as_record
 from aves_verify.report.corpus import Histogram, OutputTotals
 from aves_verify.verdict.exact_sum import ExactSum
 from aves_verify.verdict.grids import RATIOS, Grids
 
 _SIZES = ("max_abs", "max_rel", "mean_abs", "min_tolerance")
+_LARGEST = 1e75  # of a number that is squared and added up; what encoders give are thirty digits at most
 _SUMS = ("squares", "reference_squares", "differences", "port_errors", "own_errors", "exact")
 
 
@@ -43,11 +44,10 @@ class Totals:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in a row of a part that is a comparison of this output. Raises ValueError for what is none."""
+        _check(row)
         self.windows += 1
         self.statuses[row["status"]] += 1
-        self.kept.update({name: row[name] for name in ("reference", "tolerance", "bound")})
-        if any(math.isnan(row[name]) for name in (*_SIZES, "cosine_min")):
-            raise ValueError("a number is NaN, which no comparison gives")
+        self._keep(row)
         for name in _SIZES:
             self._larger(name, row[name])
         self._smaller("cosine_min", row["cosine_min"])
@@ -64,7 +64,9 @@ class Totals:
             self.grids.add(row["error_ratio"], row["level"], row["samples"], row["offset"])
 
     def add_counts(self, counts: Mapping[int, int]) -> None:
-        """Take in a part's differences by size."""
+        """Take in a part's differences by size. Raises ValueError for sizes or numbers that cannot be."""
+        if not all(0 <= index < BINS and count >= 0 for index, count in counts.items()):
+            raise ValueError("differences of a size, or of a number, that cannot be")
         self.counts = added([self.counts, counts])
 
     def comparison(self, clip: str, reason: str) -> Comparison:
@@ -123,6 +125,15 @@ class Totals:
             self.grids.found(),
         )
 
+    def _keep(self, row: Mapping[str, Any]) -> None:
+        held_to = {name: row[name] for name in ("reference", "tolerance", "bound")}
+        if held_to.items() <= self.kept.items():
+            return
+        as_record(Tolerance, held_to["tolerance"])
+        if held_to["bound"] is not None:
+            as_record(Bound, held_to["bound"])
+        self.kept.update(held_to)
+
     def _sum(self, row: Mapping[str, Any]) -> None:
         elements = row["elements"]
         self.elements += elements
@@ -166,3 +177,19 @@ class Totals:
 
     def _smaller(self, name: str, value: float) -> None:
         self.smallest[name] = min(self.smallest.get(name, math.inf), value)
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Raise ValueError for numbers that no comparison gives."""
+    sizes = [row[name] for name in _SIZES]
+    if not all(size >= 0 for size in sizes) or math.isnan(row["cosine_min"]):
+        raise ValueError("a number is NaN or negative, which no comparison gives")
+    if row["elements"] is None:
+        return
+    noise = row["noise"] or {}
+    squared = [row["mean_abs"], *(noise[name] for name in ("port", "reference", "scale", "reference_peak") if noise)]
+    added_up = [row["squares"], row["reference_squares"]]
+    if row["elements"] < 1 or not all(0 <= value <= _LARGEST**2 for value in added_up):
+        raise ValueError("a sum of squares that cannot be")
+    if not all(0 <= value <= _LARGEST for value in squared):
+        raise ValueError("an error that cannot be")
