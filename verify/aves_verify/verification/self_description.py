@@ -155,7 +155,7 @@ def _graph_notes(onnx: OnnxBackend, loaded: Loaded, manifest: Manifest | None) -
     if onnx.gives_layers and isinstance(reference, RecordedBackend) and reference.about.layers != "all":
         yield "its layers were not compared: only the last one was recorded"
     known = _KNOWN if manifest is None else _KNOWN_TO_MANIFEST
-    if unknown := [printable(name) for name in onnx.metadata if name not in known]:
+    if unknown := [printable(name) for name in sorted(onnx.metadata) if name not in known]:
         yield f"what the file says of {listed(unknown, _MOST_TOLD)} was not compared with anything"
     if "source_sha256" in onnx.metadata and loaded.has_original and loaded.reference == "transformers":
         yield "what the file says of its source was not compared: it may be a checkpoint of the same weights"
