@@ -106,7 +106,9 @@ def versions() -> list[str]:
 @click.option("--shard", metavar="I/N", help="Do the I-th of N shares, such as one of an array job.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="So many processes of this machine.")
 @click.option("--scheduler", metavar="ADDRESS", help="The workers of a Dask cluster, such as tcp://host:8786.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="They decide the last digits.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="They decide the last digits."
+)
 @click.option("--retries", type=click.IntRange(0, 100), default=3, show_default=True, help="Of a shard that fails.")
 @click.option("--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", show_default=True)
 @click.option("--unverified", is_flag=True, help="Take a bundle whose port nobody has verified, too.")

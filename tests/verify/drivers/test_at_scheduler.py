@@ -132,6 +132,21 @@ def test_an_address_where_nothing_answers_is_told(
     assert str(told.value).isprintable()
 
 
+@pytest.mark.parametrize("address", ["nonsense", "tcp://host", "nonsense://host:1"])
+def test_of_what_is_no_address_no_client_is_made(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that could not begin complains on standard error when it is collected."""
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("a client was made")
+
+    monkeypatch.setattr("distributed.Client", made)
+    with (
+        pytest.raises(InputError, match=r"no scheduler of Dask answers \((missing port|unknown address scheme)"),
+        at_scheduler(address, IMPATIENT),
+    ):
+        pass
+
+
 def test_no_worker_is_waited_for_and_told(tmp_path: Path) -> None:
     with running(tmp_path) as own:
         waited: list[str] = []

@@ -47,7 +47,7 @@ cutting = options.all_of(
     ),
     click.option(
         "--threads",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 1024),
         default=1,
         show_default=True,
         metavar="N",

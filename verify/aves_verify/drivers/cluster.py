@@ -80,6 +80,7 @@ def at_scheduler(
     """
     need("a run at a scheduler", "dask")
     from distributed import Client
+    from distributed.comm import get_address_host_port
 
     try:
         shown = printable(printable_address(address))
@@ -89,6 +90,7 @@ def at_scheduler(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                get_address_host_port(address)  # a client of what is no address complains when it is collected
                 client = Client(address, timeout=_ANSWER, set_as_default=False)
         except Exception as error:  # of many kinds: what is no address ends in whatever met it first
             raise InputError(
