@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks.measures.corpus import Watched, _below, _resident_mib
 from benchmarks.report.corpus import Measured, OnPaper, on_paper
 from benchmarks.report.results import Curve, Part, Row, Session
+from benchmarks.watched import Watched, _below, _resident_mib
 
 # A machine does ten hours of sound in an hour; a part has six minutes.
 MEASURED = Measured(pace=10.0, parts=10.0, written=20.0, read=60.0, task=0.001, report=0.001)

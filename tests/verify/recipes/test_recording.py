@@ -128,7 +128,10 @@ def test_a_recording_of_the_reference_signals_that_is_cut_off(
     held = Path(shutil.copytree(reference, tmp_path / "reference"))
     (signals,) = held.glob("*signals*")
     signals.write_bytes(signals.read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"{signals.name}: damaged, or cut off; make it anew with: .* --check"):
+    with pytest.raises(
+        InputError,
+        match=rf"{signals.name}: damaged, or cut off; make it anew by .* with `check`",
+    ):
         run_over(ports, corpus, tmp_path / "parts", reference=str(held), plan=Plan())
     assert record(subject, corpus, held, check=True).made == 1
     assert contents(held) == contents(reference)

@@ -18,7 +18,7 @@ from aves_verify.parts.identity import RECORDING, SIGNALS, Identity
 from aves_verify.parts.listing import OUTPUTS, Listing, listings
 from aves_verify.parts.outputs import RecordedShard
 
-_ANEW = "make it anew with: aves-verify corpus record … --check"
+_ANEW = "make it anew by aves-verify corpus record with {check}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Reference:
         try:
             RecordedBackend(path)
         except InputError:
-            raise InputError(f"{parts.url}/{name}: damaged, or cut off; {_ANEW}") from None
+            raise InputError(f"{parts.url}/{name}: damaged, or cut off", hint=_ANEW) from None
         return path
 
     def _shard(self, path: Path, where: str, audio: str) -> RecordedShard:
@@ -58,9 +58,9 @@ class Reference:
         try:
             shard = RecordedShard(path, where)
         except InputError as error:
-            raise InputError(f"{error}; {_ANEW}") from None
+            raise InputError(*error.problems, hint=_ANEW) from None
         if (shard.facts.run, shard.facts.audio) != (self.identity.run, audio):
-            raise InputError(f"{where}: damaged: it is of another run, or of another shard; {_ANEW}")
+            raise InputError(f"{where}: damaged: it is of another run, or of another shard", hint=_ANEW)
         return shard
 
 
