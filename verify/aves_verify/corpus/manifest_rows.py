@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aves_artifacts.base.errors import MOST_TOLD, InputError
-from aves_artifacts.base.messages import listed, printable, quoted, reason_of
+from aves_artifacts.base.messages import listed, quoted, reason_of
 from aves_artifacts.base.process import LimitError, Limits, call_apart
 from aves_artifacts.files.documents import parse_json
 
@@ -30,7 +30,6 @@ _MOST_BYTES = 4 << 30  # of text; a line for each of ten million recordings
 _MOST_ROWS = 20_000_000  # with those that are empty or name the same again, of which a small file may have any number
 _LONGEST_LINE = 1 << 20
 _LONGEST_CELL = 1 << 13  # characters, more than a path has
-_LARGEST_CHUNK = 1 << 30  # bytes of one column in one group of a Parquet file's rows
 _BATCH = 4096
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
@@ -207,7 +206,6 @@ def parquet_columns(path: Path, name: str) -> tuple[Sequence[str], Sequence[Sequ
             raise InputError(f"{name}: no column with paths; expected one of {listed(PATH_COLUMNS, len(PATH_COLUMNS))}")
         wanted = [each for each in names if each.lower() in (column, *_SEGMENT_COLUMNS)]
         _refuse_twice([each.lower() for each in wanted], name)
-        _refuse_large_chunks(file, name)
         if file.metadata.num_rows > _MOST_ROWS:
             raise _too_many(name)
         found: list[list[Any]] = [[] for _ in wanted]
@@ -221,7 +219,7 @@ def parquet_columns(path: Path, name: str) -> tuple[Sequence[str], Sequence[Sequ
         return [each.lower() for each in wanted], found
     except MemoryError:  # Arrow's own is one of its exceptions too
         raise
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name}: damaged, or not a Parquet file: {reason_of(error)}") from None
 
 
@@ -237,20 +235,6 @@ def _refuse_twice(columns: Sequence[str], name: str) -> None:
     for column in (*PATH_COLUMNS, *_SEGMENT_COLUMNS):
         if columns.count(column) > 1:
             raise InputError(f"{name}: the column {quoted(column)} stands there twice; keep one")
-
-
-def _refuse_large_chunks(file: Any, name: str) -> None:
-    for group in range(file.metadata.num_row_groups):
-        found = file.metadata.row_group(group)
-        for column in range(found.num_columns):
-            chunk = found.column(column)
-            is_read = chunk.path_in_schema.partition(".")[0].lower() in (*PATH_COLUMNS, *_SEGMENT_COLUMNS)
-            if is_read and chunk.total_uncompressed_size > _LARGEST_CHUNK:
-                where = printable(chunk.path_in_schema)
-                raise InputError(
-                    f"{name}: its column {where} has {chunk.total_uncompressed_size:,} bytes in a group "
-                    f"of rows, more than {_LARGEST_CHUNK:,}; give paths, not the sound itself"
-                )
 
 
 def _delimiter(line: str) -> str | None:
