@@ -101,6 +101,9 @@ class RecordedShard:
             self.facts: OutputFacts = facts_of(self._file, KIND, OutputFacts)
             if self.facts.schema != SCHEMA:
                 raise ValueError(f"schema {quoted(self.facts.schema)}, this version reads {SCHEMA}")
+            columns = {field.name: field.type for field in self._file.schema_arrow}
+            if columns != {**_PLACE, **dict.fromkeys(self.facts.dimensions, _LISTS)}:
+                raise ValueError("its columns are others")
             known = self._file.read(columns=[_WAVEFORM, _FRAMES])
             self._rows = {name: i for i, name in enumerate(known.column(_WAVEFORM).to_pylist())}
             self._frames = known.column(_FRAMES).to_pylist()
