@@ -37,5 +37,5 @@ def test_columns_of_other_types_are_damage(path: Path, kind: pyarrow.DataType) -
     at = table.schema.get_field_index("final")
     other = table.set_column(at, "final", pyarrow.array([None], kind))
     pyarrow.parquet.write_table(other, path)
-    with pytest.raises(InputError, match="x: damaged, or no part .*its columns are others"):
+    with pytest.raises(InputError, match=r"x: damaged, or no part .*its columns are others"):
         RecordedShard(path, "x")
