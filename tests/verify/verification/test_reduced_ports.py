@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 from onnxruntime import quantization
@@ -121,8 +120,6 @@ def test_what_is_asked_for_decides(bundle: Bundle, checkpoint: Path) -> None:
 
 def test_a_provider_is_asked_for_them_too(bundle: Bundle, checkpoint: Path, tmp_path: Path) -> None:
     """The packages for processors bring one that runs nothing here: numbers of another's must not pass for its own."""
-    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has no second provider")
     options = ("--reduced", bundle.path("onnx_int8"), "--backends", "fairseq,onnx.int8", "--onnx-provider", "azure")
     result = invoke(main, "--fairseq", checkpoint, *options, "--json", tmp_path / "report.json")
     assert result.exit_code == 1

@@ -35,9 +35,9 @@ def inside_merged(nodes: Sequence[onnx.NodeProto], value: Value) -> Iterator[tup
         given = [value(name) for name in node.input[:count]]
         if len(given) == count and all(map(is_real, given)):
             parts = compute(attributes, [np.asarray(array, np.float64) for array in given])
-            if parts and not _scales_by_itself(attributes, parts[0].shape[-1]):
+            if len(parts) != len(_PARTS) or not _scales_by_itself(attributes, parts[0].shape[-1]):
                 continue
-            yield from ((f"{node.output[0]}, {name}", part) for name, part in zip(_PARTS, parts, strict=False))
+            yield from ((f"{node.output[0]}, {name}", part) for name, part in zip(_PARTS, parts, strict=True))
 
 
 def _scales_by_itself(attributes: Mapping[str, Any], dim: int) -> bool:
